@@ -1,0 +1,102 @@
+"""The Streamlit shell: theme, logo, navigation; then the page that was asked for.
+
+Streamlit runs this file as `__main__` for each visit and each click. Pages are found, not listed: every module of the
+pages package without a leading underscore that declares `PAGE` and `render(reads, commands)`.
+"""
+
+import importlib
+import pkgutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+if __name__ == "__main__" and str(Path(__file__).parent.parent) not in sys.path:
+    # `streamlit run app/dashboard.py` puts app/ first on the path, not the folder above it.
+    sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import streamlit as st
+
+from app.dashboard_context import DashboardContext, current_context
+from app.sessions import roles_of
+from pages import _frame
+from pages._frame import Page, Shell, Viewer
+
+_STATIC = Path(__file__).parent / "static"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A discovered page."""
+
+    page: Page
+    render: Callable[[object, object], None]
+
+
+def discover(package: str) -> list[Found]:
+    """Every page of the package in navigation order. Raises on two pages with one path, or not exactly one default."""
+    root = importlib.import_module(package)
+    names = [name for _, name, _ in pkgutil.iter_modules(root.__path__) if not name.startswith("_")]
+    modules = [importlib.import_module(f"{package}.{name}") for name in names]
+    found = sorted((Found(module.PAGE, module.render) for module in modules), key=lambda one: one.page.order)
+    paths = [one.page.path for one in found]
+    if len(set(paths)) < len(paths) or (found and sum(one.page.default for one in found) != 1):
+        raise ValueError(f"pages in {package} need distinct paths and exactly one default=True; found {paths}")
+    return found
+
+
+def signed_in(context: DashboardContext) -> Viewer | None:
+    """The viewer, from the headers of the gate; None if nobody passed it."""
+    if context.local_viewer is not None:
+        return context.local_viewer
+    email = st.user.get("email")
+    if not isinstance(email, str) or not email:
+        return None
+    groups = st.user.get("groups")
+    return Viewer(email, roles_of(groups if isinstance(groups, str) else None))
+
+
+def draw_failure(error: Exception) -> bool:
+    """For `st.App(on_script_error=)`: the page broke outside its cards. True keeps the traceback off the screen."""
+    incident = _frame.report(error, "the page")
+    st.error(
+        f"This page could not be drawn. Incident {incident}. Reload it; if it stays, give the incident id to "
+        "whoever runs Tieline.",
+        icon=":material/error:",
+    )
+    st.html("<span id='page-done' data-failed='true'></span>")
+    return True
+
+
+def draw() -> None:
+    """One run of the script."""
+    st.set_page_config(page_title="Tieline", page_icon=str(_STATIC / "favicon.svg"), layout="wide")
+    st.html(_STATIC / "app.css")
+    st.logo(str(_STATIC / f"logo_{'dark' if st.context.theme.type == 'dark' else 'light'}.svg"), size="large")
+    context = current_context()
+    viewer = signed_in(context)
+    if viewer is None:
+        st.info("Nobody is signed in. Start `tieline up`, print a link with `tieline link` and open it.")
+        return
+    seen = [one for one in discover(context.pages_package) if viewer.may_see(one.page)]
+    if not seen:
+        st.info("No page is open to your role. Ask whoever runs Tieline for a role.")
+        return
+    targets = {one.page.path: _target(one, context) for one in seen}
+    _frame.enter(Shell(viewer, targets))
+    sections: dict[str, list[st.Page]] = {}
+    for one in seen:
+        sections.setdefault(one.page.section or "", []).append(targets[one.page.path])
+    st.navigation(sections, position="top").run()
+    _frame.page_end()
+
+
+def _target(one: Found, context: DashboardContext) -> st.Page:
+    def run() -> None:
+        one.render(context.reads, context.commands)
+
+    return st.Page(run, title=one.page.title, icon=one.page.icon, url_path=one.page.path, default=one.page.default)
+
+
+if __name__ == "__main__":
+    draw()

@@ -1,0 +1,43 @@
+"""What the dashboard draws from, handed to the script threads that Streamlit starts.
+
+Streamlit runs `app/dashboard.py` anew for each visit and offers no way to pass it arguments, so the process keeps one
+context here. `app.web.build` sets it; a bare `streamlit run app/dashboard.py` has nobody
+who would, and asks the wiring.
+"""
+
+import importlib
+import threading
+from dataclasses import dataclass
+from typing import cast
+
+from pages._frame import Viewer
+
+_lock = threading.Lock()
+_held: list["DashboardContext"] = []
+
+
+@dataclass(frozen=True, slots=True)
+class DashboardContext:
+    """One per process. `reads` and `commands` go to each page's `render` untouched."""
+
+    reads: object
+    commands: object
+    pages_package: str = "pages"
+    # Set where no gate stands in front (bare streamlit, AppTest): then this person is taken and headers are not.
+    local_viewer: Viewer | None = None
+
+
+def set_context(context: DashboardContext) -> None:
+    """Make `context` the one that every later script run uses."""
+    with _lock:
+        _held[:] = [context]
+
+
+def current_context() -> DashboardContext:
+    """The context of this process, built by the wiring if nobody has set one."""
+    with _lock:
+        if not _held:
+            # By name: the wiring imports app.web, which imports this module.
+            build = importlib.import_module("app.wiring").dashboard_context
+            _held.append(cast("DashboardContext", build()))
+        return _held[0]

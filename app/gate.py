@@ -1,0 +1,160 @@
+"""The gate in front of the dashboard: no session, no page, no file, no websocket.
+
+Streamlit's own login cookie cannot be revoked, so the gate keeps sessions itself and tells Streamlit who is there by
+`server.trustedUserHeaders`. That is safe only because `SecurityHeaders` removes those headers from every client first.
+An open websocket is looked at again every `RECHECK_S`, so that a revoked session also loses the page it is looking at.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.responses import HTMLResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app import entry_pages
+from app.sessions import Identity, Sessions, roles_header
+
+RECHECK_S = 2.0
+SIGNED_OUT = 4401  # websocket close code: 4000-4999 are free for applications; 401 is what it means
+_PUBLIC = "/app/static/"  # logo, favicon and font, which the sign-in page shows too
+
+
+def cookie_name(*, secure: bool) -> str:
+    """A browser keeps `__Host-` cookies only over TLS; loopback is plain http."""
+    return "__Host-tieline" if secure else "tieline_session"
+
+
+class SessionGate:
+    """Lets a request through to `app` with the headers of its session, or refuses it."""
+
+    def __init__(self, app: ASGIApp, sessions: Sessions, *, secure: bool) -> None:
+        self._app = app
+        self._sessions = sessions
+        self._cookie = cookie_name(secure=secure)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and is_public(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        secret = HTTPConnection(scope).cookies.get(self._cookie, "")
+        identity = await self._find(secret) if secret else None
+        if scope["type"] == "websocket":
+            if identity is None or not is_same_origin(Headers(scope=scope)):
+                # Closing before accepting makes the server answer the handshake with 403.
+                await send({"type": "websocket.close", "code": SIGNED_OUT, "reason": "no session"})
+                return
+            receive = watched(receive, send, lambda: self._still_in(secret, identity))
+        elif identity is None:
+            await HTMLResponse(entry_pages.NO_SESSION, status_code=401)(scope, receive, send)
+            return
+        await self._app(_with_identity(scope, identity), receive, send)
+
+    async def _find(self, secret: str) -> Identity | None:
+        return self._sessions.remembered(secret) or await run_in_threadpool(self._sessions.find, secret)
+
+    async def _still_in(self, secret: str, identity: Identity) -> bool:
+        return await self._find(secret) == identity
+
+
+class SecurityHeaders:
+    """Removes the trusted headers that a client sent, and adds the browser's protections to every answer."""
+
+    def __init__(self, app: ASGIApp, *, secure: bool, script_hashes: tuple[str, ...]) -> None:
+        self._app = app
+        self._secure = secure
+        self._script_hashes = script_hashes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        # "_" too: servers behind some proxies fold x_auth_email into x-auth-email.
+        kept = [(k, v) for k, v in scope["headers"] if not k.lower().replace(b"_", b"-").startswith(b"x-auth-")]
+        host = Headers(raw=kept).get("host", "")
+
+        async def send_protected(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self._protections(host):
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app({**scope, "headers": kept}, receive, send_protected)
+
+    def _protections(self, host: str) -> list[tuple[str, str]]:
+        headers = [
+            ("content-security-policy", content_security_policy(host, self._script_hashes)),
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("referrer-policy", "no-referrer"),  # the one-time token stands in a URL
+            ("cross-origin-opener-policy", "same-origin"),
+            ("cross-origin-resource-policy", "same-origin"),
+            ("permissions-policy", "camera=(), microphone=(), geolocation=(), payment=(), usb=()"),
+        ]
+        return [*headers, ("strict-transport-security", "max-age=31536000")] if self._secure else headers
+
+
+def content_security_policy(host: str, script_hashes: tuple[str, ...]) -> str:
+    """What a page may load: this origin only. Streamlit needs inline styles and, for its tables, blob workers."""
+    # Some browsers do not read 'self' as covering ws:, so the own host is named; a strange Host header adds nothing.
+    plain = bool(host) and all(mark.isalnum() or mark in ".-:[]" for mark in host)
+    sockets = f" ws://{host} wss://{host}" if plain else ""
+    return "; ".join(
+        (
+            "default-src 'self'",
+            " ".join(("script-src 'self' 'wasm-unsafe-eval'", *script_hashes)),
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data: blob:",
+            "font-src 'self' data:",
+            f"connect-src 'self'{sockets}",
+            "worker-src 'self' blob:",
+            "object-src 'none'",
+            "base-uri 'none'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+        )
+    )
+
+
+def is_public(path: str) -> bool:
+    """Exactly one file name below the static folder, so that no encoded path climbs out of it."""
+    return path.startswith(_PUBLIC) and "/" not in path[len(_PUBLIC) :] and ".." not in path
+
+
+def is_same_origin(headers: Headers) -> bool:
+    """Cookies ignore ports, and Streamlit accepts any origin on localhost: another local page must not connect."""
+    return urlsplit(headers.get("origin", "")).netloc == headers.get("host")
+
+
+def watched(receive: Receive, send: Send, still_in: Callable[[], Awaitable[bool]]) -> Receive:
+    """A `receive` that reports a disconnect, and tells the browser why, once `still_in` no longer holds."""
+    pending: asyncio.Task[Message] | None = None
+
+    async def receive_while_in() -> Message:
+        nonlocal pending
+        while True:
+            # One receive stays open across checks: cancelling it could lose a message.
+            pending = pending or asyncio.ensure_future(receive())
+            await asyncio.wait({pending}, timeout=RECHECK_S)
+            if not await still_in():
+                if not pending.cancel():
+                    pending.exception()
+                await send({"type": "websocket.close", "code": SIGNED_OUT, "reason": "signed out"})
+                return {"type": "websocket.disconnect", "code": SIGNED_OUT}
+            if pending.done():
+                message, pending = pending.result(), None
+                return message
+
+    return receive_while_in
+
+
+def _with_identity(scope: Scope, identity: Identity) -> Scope:
+    added = [
+        (b"x-auth-email", identity.email.encode()),
+        (b"x-auth-groups", roles_header(identity.roles).encode()),
+    ]
+    return {**scope, "headers": [*scope["headers"], *added]}

@@ -1,0 +1,271 @@
+"""The parts every page is made of: header, headline, KPI row, cards with their states, links, live rows.
+
+A page computes nothing and draws only with these and `st.*`. A failure inside a card or a KPI row stays there: it is
+logged under an incident id, which is all the viewer is shown, and the rest of the page is drawn.
+"""
+
+import logging
+import secrets
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from html import escape
+from typing import Literal
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from pages import _format as fmt
+from pages._figure import HEIGHT
+from pages._palette import Palette, palette_for
+
+_LOG = logging.getLogger("tieline.pages")
+_SHELL = "tieline.shell"
+_CHART_CONFIG = {"displayModeBar": False, "responsive": True, "doubleClick": False, "showTips": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a page says about itself; `app/dashboard.py` builds the navigation from it."""
+
+    title: str
+    icon: str  # ":material/…:"
+    path: str  # the URL, without a slash; the default page lives at "/" only
+    order: int
+    section: Literal["More"] | None = None
+    default: bool = False
+    roles: frozenset[str] = frozenset()  # who sees it; empty is everyone. The services check again.
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks at the page. Commands take it as their actor and check its roles again."""
+
+    email: str
+    roles: tuple[str, ...] = ()
+
+    def may_see(self, page: Page) -> bool:
+        return not page.roles or not page.roles.isdisjoint(self.roles)
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """What the dashboard tells the page it runs."""
+
+    viewer: Viewer
+    links: Mapping[str, st.Page] = field(default_factory=dict)  # by Page.path
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How old the numbers are. Stale is older than two refresh periods."""
+
+    as_of: datetime
+    now: datetime
+    refresh: timedelta
+
+    @property
+    def age(self) -> timedelta:
+        return max(self.now - self.as_of, timedelta(0))
+
+    @property
+    def is_stale(self) -> bool:
+        return self.age > 2 * self.refresh
+
+
+class Trend(StrEnum):
+    """Which way a KPI moved: the arrow."""
+
+    UP = "up"
+    DOWN = "down"
+    LEVEL = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Kpi:
+    """One number of a KPI row, already written out by `_format`."""
+
+    label: str
+    value: str
+    definition: str  # formula, unit and source, opened at the number
+    delta: str | None = None
+    trend: Trend = Trend.LEVEL
+    is_good: bool | None = None  # of the change: True green, False red, None grey
+    comparison: str | None = None  # "vs prior 13 weeks"
+    spark: Sequence[float] = ()
+
+
+def enter(shell: Shell) -> None:
+    """Remember the shell for the page that is about to be drawn."""
+    st.session_state[_SHELL] = shell
+
+
+def viewer() -> Viewer:
+    """Who looks at the page."""
+    return _shell().viewer
+
+
+def palette() -> Palette:
+    """Chart colours of the theme in use. Ask once per page."""
+    return palette_for(st.context.theme.type)
+
+
+def header(title: str, scope: str, freshness: Freshness) -> DeltaGenerator:
+    """Title, scope and age of the data; returns the place at the right for the page's filters."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="header"):
+        with st.container(gap=None, key="header_title"):
+            st.markdown(f"# {title}", anchors=False)
+            with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+                st.caption(f"{scope} Data as of {fmt.moment(freshness.as_of)}.", width="content")
+                if freshness.is_stale:
+                    stale_badge(freshness)
+        return st.container(
+            horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content", gap="small"
+        )
+
+
+def headline(sentence: str) -> None:
+    """The one sentence a reader takes away. Markdown; dollar signs are safe."""
+    with st.container(key="headline"):
+        st.markdown(_plain_dollars(sentence))
+
+
+def stale_badge(freshness: Freshness) -> None:
+    """Says that the numbers are late; they stay visible."""
+    st.badge(f"{fmt.age(freshness.age)} old", icon=":material/schedule:", color="orange", help=(
+        f"Expected at least every {fmt.duration(freshness.refresh)}. The last complete refresh ended "
+        f"{fmt.moment(freshness.as_of)}; the numbers below are from then."
+    ))  # fmt: skip
+
+
+def kpi_row(kpis: Sequence[Kpi]) -> None:
+    """Up to six numbers in one row; they wrap on narrow screens."""
+    # The tint below the line is Streamlit's own and too heavy on a dark card.
+    ground: Literal["line", "area"] = "line" if st.context.theme.type == "dark" else "area"
+    with st.grid(min(6, len(kpis)), min_column_width=165, gap="small", key="kpis"):
+        for kpi in kpis:
+            st.metric(
+                kpi.label, kpi.value, kpi.delta, _delta_color(kpi.is_good), help=_plain_dollars(kpi.definition),
+                delta_arrow=kpi.trend.value, delta_description=kpi.comparison, border=True, height="stretch",
+                chart_data=list(kpi.spark) or None, chart_type=ground,
+            )  # fmt: skip
+
+
+def card_grid() -> DeltaGenerator:
+    """Three columns of cards, one on a phone. Use with `with`."""
+    return st.grid(3, min_column_width=330, gap="small")
+
+
+class Card:
+    """An open card: where its chart and its other elements go."""
+
+    def __init__(self, key: str, corner: DeltaGenerator) -> None:
+        self._key = key
+        self._corner = corner
+
+    def chart(self, figure: go.Figure, *, alt: str, data: pd.DataFrame | None = None) -> None:
+        """Draw a figure; `data` is offered as a table behind a button, for keyboards and screen readers."""
+        st.plotly_chart(figure, key=f"chart_{self._key}", alt=alt, theme=None, config=_CHART_CONFIG)
+        if data is not None:
+            with self._corner.popover("Data", icon=":material/table_rows:", type="tertiary", key=f"data_{self._key}"):
+                st.table(data, border="horizontal")
+
+
+@contextmanager
+def card(
+    key: str, title: str, sub: str, *, definition: str | None = None, stale: Freshness | None = None
+) -> Generator[Card]:
+    """A block with a title (a noun of the business) and a sub (unit and how to read it)."""
+    with st.container(key=f"card_{key}", border=True, height="stretch", gap=None):
+        with st.container(
+            horizontal=True,
+            horizontal_alignment="distribute",
+            vertical_alignment="center",
+            gap="small",
+            key=f"top_{key}",
+        ):
+            st.markdown(f"### {title}", help=_plain_dollars(definition or "") or None, anchors=False, width="content")
+            corner = st.container(width="content", gap=None)
+        st.caption(_plain_dollars(sub))
+        if stale is not None and stale.is_stale:
+            with corner:
+                stale_badge(stale)
+        with contained(title), st.skeleton(height=HEIGHT):
+            yield Card(key, corner)
+
+
+@contextmanager
+def contained(what: str) -> Generator[None]:
+    """Keep a failure inside one block of the page. Every other block is drawn."""
+    try:
+        yield
+    except Exception as error:
+        incident = report(error, what)
+        st.error(f"{what} could not be drawn. Incident {incident}.", icon=":material/error:")
+
+
+def report(error: Exception, where: str) -> str:
+    """Log a failure with its traceback; the incident id that joins the log line to what the viewer saw."""
+    incident = secrets.token_hex(4)
+    _LOG.error("incident %s: %s could not be drawn", incident, where, exc_info=error)
+    return incident
+
+
+def empty(reason: str, next_step: str, *, icon: str = ":material/check_circle:") -> None:
+    """Nothing to show: why, and what to do."""
+    with st.container(
+        height=HEIGHT, border=False, horizontal_alignment="center", vertical_alignment="center", gap=None
+    ):
+        st.markdown(f"{icon} **{_plain_dollars(reason)}**", text_alignment="center")
+        st.caption(_plain_dollars(next_step), text_alignment="center")
+
+
+def forbidden(role: str, ask: str) -> None:
+    """The viewer lacks a role: which one, and whom to ask."""
+    st.info(f"This needs the role **{role}**. Ask {ask} to give it to you.", icon=":material/lock:")
+
+
+def link(path: str, label: str, *, icon: str = ":material/arrow_forward:", **query: str) -> None:
+    """A link to another page that keeps the session. Unknown here (role, single-page test): the label as text."""
+    target = _shell().links.get(path)
+    if target is None:
+        st.markdown(f"{icon} {_plain_dollars(label)}")
+    else:
+        st.page_link(target, label=_plain_dollars(label), icon=icon, query_params=query or None)
+
+
+def live(draw: Callable[[], None], *, every: timedelta = timedelta(seconds=60)) -> None:
+    """Draw now and again on a timer, alone: the rest of the page is not touched. For KPI rows and job progress."""
+    st.fragment(draw, run_every=every)()
+
+
+def page_end() -> None:
+    """Who is signed in, and the mark that browser tests wait for: everything above has been drawn."""
+    who = _shell().viewer.email
+    st.html(
+        f"<footer class='tl-footer'><span>Tieline</span><span>{escape(who)}</span>"
+        "<a href='/logout' target='_self'>Sign out</a></footer><span id='page-done'></span>"
+    )
+
+
+def _shell() -> Shell:
+    shell = st.session_state.get(_SHELL)
+    if not isinstance(shell, Shell):
+        raise RuntimeError("a page is drawn inside the dashboard; call pages._frame.enter(Shell(...)) first")
+    return shell
+
+
+def _delta_color(is_good: bool | None) -> Literal["normal", "inverse", "off"]:
+    # Streamlit takes the sign from a leading "-", never from U+2212: here every text counts as a rise.
+    if is_good is None:
+        return "off"
+    return "normal" if is_good else "inverse"
+
+
+def _plain_dollars(text: str) -> str:
+    # Markdown would read "$3.2M and $1M" as a formula.
+    return text.replace("$", r"\$")

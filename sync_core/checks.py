@@ -1,0 +1,195 @@
+"""Pre-checks: everything that must be right before the first write to an ERP, as findings for the right function.
+
+Pure. `contract_findings` needs the contract and the estate alone; `reference_findings` needs a fresh read of the
+ERP's master data. A finding's `cause` is stable: it groups exceptions and closes them when it stops arising.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sync_core.contract import Approval, BillingKind, ClauseStatus, Contract, Terms
+from sync_core.derive import lines_of, revenue_rule
+from sync_core.desired import Desired, Kind, LabourCategory, Project
+from sync_core.errors import ErrorClass, Function, InvalidMoney
+from sync_core.estate import Entity, Estate
+from sync_core.money import Money
+from sync_core.ports import Capabilities, Observation
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One reason why a contract may not be provisioned yet."""
+
+    error_class: ErrorClass
+    cause: str
+    function: Function
+    message: str
+
+
+def contract_findings(contract: Contract, estate: Estate) -> list[Finding]:
+    """What the contract itself lacks. Expects the terms to be there (a contract that was signed has them)."""
+    terms = contract.terms
+    if terms is None:
+        words = f"the contract is {contract.stage} but its terms were never sent; publish it again from the CLM"
+        return [Finding(ErrorClass.MISSING_DATA, "terms_missing", Function.LEGAL, words)]
+    entity = estate.entities.get(terms.legal_entity)
+    if entity is None:
+        words = f"legal entity {terms.legal_entity!r} is not in the estate; correct the contract or add the entity"
+        return [Finding(ErrorClass.REFERENCE_MISSING, "legal_entity_unknown", Function.MASTER_DATA, words)]
+    return [
+        *_approval(contract),
+        *_amounts(terms),
+        *_dates(terms),
+        *_billing(terms),
+        *_attributes(terms, entity),
+        *_revenue(terms, estate),
+    ]
+
+
+def _approval(contract: Contract) -> Iterator[Finding]:
+    if contract.approval is Approval.REJECTED:
+        words = "the contract's approval was rejected; approve it or cancel the contract"
+        yield Finding(ErrorClass.POLICY_DENIED, "approval_rejected", Function.LEGAL, words)
+    refused = [name for name, status in contract.clauses if status is ClauseStatus.REJECTED]
+    if refused:
+        words = f"clauses not approved: {', '.join(refused)}; approve or renegotiate them"
+        yield Finding(ErrorClass.POLICY_DENIED, "clause_rejected", Function.LEGAL, words)
+
+
+def _amounts(terms: Terms) -> Iterator[Finding]:
+    stated: list[tuple[str, Decimal]] = [("value", terms.value)]
+    stated += [(f"line {line.key}", line.amount) for line in terms.lines]
+    stated += [(f"milestone {milestone.key}", milestone.amount) for milestone in terms.milestones]
+    for what, amount in stated:
+        try:
+            Money.of(amount, terms.currency)
+        except InvalidMoney as wrong:
+            words = f"{what}: {wrong.message}"
+            yield Finding(ErrorClass.MISSING_DATA, "amount_invalid", Function.LEGAL, words)
+            return
+    total = sum((line.amount for line in terms.lines), Decimal(0))
+    if terms.lines and total != terms.value:
+        words = f"contract lines add up to {total}, the contract says {terms.value} {terms.currency}"
+        yield Finding(ErrorClass.MISSING_DATA, "lines_do_not_add_up", Function.LEGAL, words)
+
+
+def _dates(terms: Terms) -> Iterator[Finding]:
+    if terms.ends_on is not None and terms.ends_on < terms.starts_on:
+        words = f"the contract ends on {terms.ends_on}, before it starts on {terms.starts_on}"
+        yield Finding(ErrorClass.MISSING_DATA, "end_before_start", Function.LEGAL, words)
+
+
+def _billing(terms: Terms) -> Iterator[Finding]:
+    if terms.billing.kind is BillingKind.MILESTONES:
+        yield from _milestones(terms)
+    else:
+        yield from _rates(terms)
+    keys = [line.key for line in terms.lines] + [""]
+    parts = [(m.key, m.line) for m in terms.milestones] + [(r.category, r.line) for r in terms.rates]
+    astray = [key for key, line in parts if (line or "") not in keys]
+    if astray:
+        words = f"{', '.join(astray)} belong to contract lines that do not exist"
+        yield Finding(ErrorClass.MISSING_DATA, "line_unknown", Function.LEGAL, words)
+
+
+def _milestones(terms: Terms) -> Iterator[Finding]:
+    total = sum((milestone.amount for milestone in terms.milestones), Decimal(0))
+    if total != terms.value:
+        words = f"milestones add up to {total}, the contract says {terms.value} {terms.currency}"
+        yield Finding(ErrorClass.MISSING_DATA, "milestones_do_not_add_up", Function.LEGAL, words)
+    twice = _twice(milestone.key for milestone in terms.milestones)
+    if twice:
+        words = f"milestone keys used more than once: {', '.join(twice)}"
+        yield Finding(ErrorClass.MISSING_DATA, "milestone_key_twice", Function.LEGAL, words)
+
+
+def _rates(terms: Terms) -> Iterator[Finding]:
+    if not terms.rates:
+        words = "a time-and-materials contract without a rate card; add a rate per labour category"
+        yield Finding(ErrorClass.MISSING_DATA, "rate_card_missing", Function.DELIVERY, words)
+    unpriced = sorted({rate.category for rate in terms.rates if rate.rate <= 0})
+    if unpriced:
+        words = f"no rate for {', '.join(unpriced)}; agree one and correct the rate card"
+        yield Finding(ErrorClass.MISSING_DATA, "rate_missing", Function.DELIVERY, words)
+
+
+def _twice(keys: Iterable[str]) -> list[str]:
+    return sorted(key for key, times in Counter(keys).items() if times > 1)
+
+
+def _attributes(terms: Terms, entity: Entity) -> Iterator[Finding]:
+    if not terms.tax.exempt and not terms.tax.tax_code:
+        words = "neither a tax code nor an exemption; determine the tax and correct the contract"
+        yield Finding(ErrorClass.MISSING_DATA, "tax_code_missing", Function.TAX, words)
+    if entity.po_required and not terms.po_number:
+        words = f"{entity.code} bills only against a purchase order; ask the customer for its number"
+        yield Finding(ErrorClass.MISSING_DATA, "po_missing", Function.FINANCE_OPERATIONS, words)
+
+
+def _revenue(terms: Terms, estate: Estate) -> Iterator[Finding]:
+    bare = [line.key for line in lines_of(terms) if revenue_rule(terms, line, estate) is None]
+    if bare:
+        words = f"no revenue rule fits line {', '.join(bare)} ({terms.billing.kind}, {terms.service_line})"
+        yield Finding(ErrorClass.MISSING_DATA, "revenue_rule_missing", Function.FINANCE_OPERATIONS, words)
+
+
+def reference_findings(
+    desired: Desired, observed: Observation, estate: Estate, capabilities: Capabilities
+) -> list[Finding]:
+    """What the ERP lacks for this contract: nothing may be written while there is one of these."""
+    project = desired.project
+    if project is None:
+        return []
+    entity, refs = estate.entities[project.legal_entity], observed.references
+    findings: list[Finding] = []
+
+    def missing(cause: str, function: Function, words: str, error: ErrorClass = ErrorClass.REFERENCE_MISSING) -> None:
+        findings.append(Finding(error, cause, function, words))
+
+    findings += _ledger(project, observed, capabilities)
+    if not refs.tax_profile:
+        words = f"the ERP has no tax profile {project.tax_code} for {entity.code}; set it up there"
+        missing("tax_profile_missing", Function.TAX, words, ErrorClass.MISSING_DATA)
+    if not refs.payment_terms:
+        words = f"the ERP has no payment terms {project.payment_terms}; add them there"
+        missing("payment_terms_missing", Function.FINANCE_OPERATIONS, words)
+    if refs.missing_revenue_categories:
+        words = f"the ERP has no revenue category {', '.join(refs.missing_revenue_categories)}; add it there"
+        missing("revenue_category_missing", Function.FINANCE_OPERATIONS, words)
+    if not refs.open_period:
+        words = f"no open accounting period of {entity.code} for {project.starts_on}; open it or move the start"
+        missing("period_closed", Function.FINANCE_OPERATIONS, words, ErrorClass.ERP_REJECTED)
+    findings += _shared(desired, observed, entity)
+    return findings
+
+
+def _ledger(project: Project, observed: Observation, capabilities: Capabilities) -> Iterator[Finding]:
+    refs, code = observed.references, project.legal_entity
+    if refs.legal_entity is None:
+        words = f"the ERP has no legal entity {code}; create it there"
+        yield Finding(ErrorClass.REFERENCE_MISSING, "legal_entity_missing", Function.MASTER_DATA, words)
+    elif refs.entity_currency != project.currency and not capabilities.foreign_currency:
+        words = f"{code} keeps its books in {refs.entity_currency}, the contract is in {project.currency}"
+        yield Finding(ErrorClass.MISSING_DATA, "currency_differs", Function.FINANCE_OPERATIONS, words)
+
+
+def _shared(desired: Desired, observed: Observation, entity: Entity) -> Iterator[Finding]:
+    held = Counter((f.kind, f.key) for f in observed.found if f.active)
+    project = desired.project
+    code = project.customer if project else None
+    if code is not None and not held[Kind.CUSTOMER, code] and not desired.may_create_customer:
+        words = f"the ERP has no customer {code}; create it in master data (policy does not let us create it)"
+        yield Finding(ErrorClass.REFERENCE_MISSING, "customer_unknown", Function.MASTER_DATA, words)
+    elif not observed.references.customer_tax_profile:
+        words = f"customer {code} has no tax registration in the ERP; complete its tax profile there"
+        yield Finding(ErrorClass.MISSING_DATA, "customer_tax_profile_missing", Function.TAX, words)
+    absent = [o.key for o in desired.objects if isinstance(o, LabourCategory) and not held[Kind.LABOUR_CATEGORY, o.key]]
+    if absent and not entity.create_labour_categories:
+        words = f"the ERP has no labour category {', '.join(absent)}; add it there"
+        yield Finding(ErrorClass.REFERENCE_MISSING, "labour_category_missing", Function.DELIVERY, words)
+    doubles = sorted(key for (kind, key), times in held.items() if kind.shared and times > 1)
+    if doubles:
+        words = f"the ERP holds {', '.join(doubles)} more than once; merge the doubles there"
+        yield Finding(ErrorClass.DUPLICATE_FOUND, "master_data_double", Function.MASTER_DATA, words)

@@ -1,0 +1,117 @@
+"""The sandbox CLM over REST: its event feed by watermark, and the write-back of ERP status in bulk.
+
+Every call is safe to repeat: a poll reads, and a write-back replaces what the CLM held. So whatever goes wrong
+is a ClmError, and the next round tries again. Option `page_size` in the estate file: events per poll (200).
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import httpx
+import orjson
+from httpx_aiohttp import HttpxAiohttpClient
+from pydantic import BaseModel, Field, JsonValue, TypeAdapter, ValidationError
+
+from sync_core.clock import Clock
+from sync_core.errors import ClmError, InvalidEstate
+from sync_core.estate import Clm
+from sync_core.ports import PolledPage, WriteBack
+
+_TIMEOUT_S = 15.0
+_ITEMS_PER_CALL = 200
+
+
+class _Feed(BaseModel):
+    events: list[dict[str, JsonValue]]
+    watermark: str
+    more: bool
+
+
+class _Written(BaseModel):
+    written: Annotated[int, Field(ge=0)]
+    unknown: list[str]
+
+
+class SandboxClmConnector:
+    """One sandbox CLM. Owns its client: close it with `aclose`."""
+
+    def __init__(self, clm: Clm, client: httpx.AsyncClient, *, page_size: int) -> None:
+        self.name, self.source = clm.name, clm.source
+        self._client, self._page_size = client, page_size
+
+    async def poll(self, watermark: str | None) -> PolledPage:
+        """The next page behind `watermark`; None starts at the CLM's first event. Raises ClmError."""
+        query = {"after": watermark or "0", "limit": str(self._page_size)}
+        answer = await self._call("GET", "/api/events", query=query)
+        try:
+            feed = _Feed.model_validate(orjson.loads(answer))
+        except (orjson.JSONDecodeError, ValidationError) as wrong:
+            raise ClmError(self.source, f"its event feed is not what it should be ({_first_line(wrong)})") from wrong
+        return PolledPage(tuple(orjson.dumps(event) for event in feed.events), feed.watermark, feed.more)
+
+    async def write_back(self, items: Sequence[WriteBack]) -> None:
+        """All items, in calls of 200. Raises ClmError; contracts the CLM does not know are named, the rest is written."""
+        unknown: list[str] = []
+        for start in range(0, len(items), _ITEMS_PER_CALL):
+            chunk = items[start : start + _ITEMS_PER_CALL]
+            body = orjson.dumps({"items": [_item(item) for item in chunk]})
+            answer = await self._call("POST", "/api/integration", body=body)
+            try:
+                unknown += _Written.model_validate_json(answer).unknown
+            except ValidationError as wrong:
+                raise ClmError(self.source, f"did not confirm the write-back ({_first_line(wrong)})") from wrong
+        if unknown:
+            raise ClmError(self.source, f"does not know {', '.join(unknown[:10])}; the other contracts were written")
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    async def _call(self, method: str, path: str, *, query: dict[str, str] | None = None, body: bytes = b"") -> bytes:
+        headers = {"content-type": "application/json"} if body else {}
+        try:
+            answer = await self._client.request(method, path, params=query, content=body, headers=headers)
+        except httpx.HTTPError as wrong:
+            raise ClmError(self.source, f"no answer to {method} {path} ({type(wrong).__name__})") from wrong
+        if answer.status_code in (401, 403):
+            raise ClmError(self.source, f"refused our token ({answer.status_code}); renew it in the estate")
+        if answer.status_code != 200:
+            raise ClmError(self.source, f"answered {answer.status_code} to {method} {path}: {answer.text[:200]}")
+        return answer.content
+
+
+def _item(item: WriteBack) -> dict[str, str | None]:
+    return {
+        "contract_id": item.external_id,
+        "status": item.status,
+        "project_ref": item.project_ref,
+        "erp": item.erp,
+        "provisioned_at": item.provisioned_at.isoformat() if item.provisioned_at else None,
+    }
+
+
+def _first_line(wrong: Exception) -> str:
+    return str(wrong).partition("\n")[0]
+
+
+_PAGE_SIZE = TypeAdapter(Annotated[int, Field(ge=1, le=1000)])
+
+
+def connect(
+    clm: Clm, *, token: str | None, clock: Clock, transport: httpx.AsyncBaseTransport | None = None
+) -> SandboxClmConnector:
+    """Raises InvalidEstate when the estate lacks the CLM's URL or its token. The clock is not needed here."""
+    if clm.url is None or token is None:
+        raise InvalidEstate(f"clm {clm.name}: the sandbox CLM needs a url and a token; set both for it")
+    try:
+        page_size = _PAGE_SIZE.validate_python(clm.options.get("page_size", 200))
+    except ValidationError as wrong:
+        raise InvalidEstate(f"clm {clm.name}: page_size must be a whole number from 1 to 1000") from wrong
+    # A transport of the caller's must not be bypassed by a proxy from the environment.
+    client = HttpxAiohttpClient(
+        base_url=clm.url,
+        headers={"authorization": f"Bearer {token}"},
+        timeout=_TIMEOUT_S,
+        trust_env=False,
+        transport=transport,
+    )
+    return SandboxClmConnector(clm, client, page_size=page_size)

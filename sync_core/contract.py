@@ -1,0 +1,144 @@
+"""The canonical contract: what was signed, whichever CLM it came from.
+
+Identified by (CLM source, contract id). Amounts are major units of `currency`; dates are the contract's own
+calendar dates; moments are UTC. The fold (sync_core/fold.py) is the only maker of a `Contract`.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from sync_core.keys import ExternalId
+
+
+class BillingKind(StrEnum):
+    MILESTONES = "milestones"
+    TIME_AND_MATERIALS = "time_and_materials"
+
+
+class Stage(StrEnum):
+    """Where the contract itself stands, as its CLM says."""
+
+    DRAFT = "draft"
+    SIGNED = "signed"
+    CANCELLED = "cancelled"
+    TERMINATED = "terminated"
+
+
+class Approval(StrEnum):
+    PENDING = "pending"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
+class ClauseStatus(StrEnum):
+    STANDARD = "standard"
+    NEGOTIATED = "negotiated"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    code: str  # the customer's key in master data
+    name: str
+    tax_id: str | None = None
+    country: str | None = None  # ISO 3166 alpha-2
+
+
+@dataclass(frozen=True, slots=True)
+class ContractLine:
+    key: str
+    description: str
+    amount: Decimal
+    service_line: str | None = None  # None: the contract's
+
+
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    key: str
+    name: str
+    amount: Decimal
+    due_on: date
+    line: str | None = None  # key of the contract line it bills
+
+
+@dataclass(frozen=True, slots=True)
+class LabourRate:
+    """One row of the rate card: price of an hour of one labour category, from a date on."""
+
+    category: str
+    name: str
+    rate: Decimal  # per hour
+    planned_hours: Decimal = Decimal(0)
+    valid_from: date | None = None  # None: from the start of the contract
+    line: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BillingTerms:
+    kind: BillingKind
+    payment_terms: str  # the ERP's code, for instance NET30
+    invoice_frequency: str = "monthly"
+    not_to_exceed: Decimal | None = None  # T&M cap
+
+
+@dataclass(frozen=True, slots=True)
+class TaxAttributes:
+    tax_code: str | None = None
+    exempt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    renews_on: date | None = None
+    notice_by: date | None = None
+    automatic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    number: int  # from 1, without gaps
+    executed_at: datetime
+    effective_on: date | None
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the parties agreed; an amendment replaces parts of it."""
+
+    title: str
+    customer: Party
+    legal_entity: str
+    service_line: str
+    geography: str
+    currency: str
+    value: Decimal
+    starts_on: date
+    ends_on: date | None
+    billing: BillingTerms
+    lines: tuple[ContractLine, ...] = ()
+    milestones: tuple[Milestone, ...] = ()
+    rates: tuple[LabourRate, ...] = ()
+    po_number: str | None = None
+    tax: TaxAttributes = TaxAttributes()
+    renewal: Renewal = Renewal()
+    test: bool = False  # a trial contract: provisioned, never counted
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    source: str  # CLM source, the CloudEvents `source`
+    external_id: ExternalId
+    stage: Stage
+    terms: Terms | None  # None: nothing but status events so far
+    revision: int = 0
+    signed_at: datetime | None = None  # last signature
+    ended_on: date | None = None  # cancelled or terminated on
+    approval: Approval = Approval.PENDING
+    clauses: tuple[tuple[str, ClauseStatus], ...] = ()
+    amendments: tuple[Amendment, ...] = ()
+    missing_amendment: int | None = None  # the first number that later amendments wait for
+    problems: tuple[str, ...] = field(default=())  # events that contradict each other, in words

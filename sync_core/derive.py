@@ -1,0 +1,146 @@
+"""From the canonical contract to the ERP objects that must exist for it. Pure; `on` is passed in, no clock is read.
+
+The amounts of the parts come from the contract as signed; nothing is rounded, split or invented here.
+"""
+
+from datetime import date
+
+from sync_core.contract import BillingKind, Contract, ContractLine, LabourRate, Stage, Terms
+from sync_core.desired import (
+    BillingMilestone,
+    Customer,
+    Desired,
+    ErpObject,
+    LabourCategory,
+    Line,
+    Project,
+    Rate,
+    Recognition,
+)
+from sync_core.estate import Estate, RevenueRule
+from sync_core.keys import BusinessKey, contract_key, part_key
+
+_NO_RULE = RevenueRule(recognition=Recognition.AS_INVOICED, account="", category="")
+
+
+def derive(contract: Contract, estate: Estate, *, on: date) -> Desired:
+    """What must exist on the day `on`. A draft, a cancelled and a terminated contract want no open project.
+
+    Expects a contract that passed `findings` (sync_core/checks.py): its CLM and legal entity are in the estate.
+    """
+    clm = estate.clms[contract.source]
+    key = contract_key(clm.name, contract.external_id)
+    terms = contract.terms
+    lane = estate.lane_of(terms.legal_entity if terms else None) or ""
+    if terms is None or contract.stage is not Stage.SIGNED:
+        return Desired(key, lane, (), may_create_customer=False)
+    rates, changes_on = _rates_in_force(terms, on)
+    objects: list[ErpObject] = [_customer(terms), *_categories(terms, rates, estate), _project(key, terms)]
+    objects += [_line(key, terms, line, estate) for line in lines_of(terms)]
+    if terms.billing.kind is BillingKind.MILESTONES:
+        objects += _milestones(key, terms, estate)
+    objects += [_rate(key, terms, rate, estate) for rate in rates]
+    creates = estate.entities[terms.legal_entity].create_customers
+    return Desired(key, lane, tuple(objects), may_create_customer=creates, changes_on=changes_on)
+
+
+def lines_of(terms: Terms) -> tuple[ContractLine, ...]:
+    """The contract's lines; a contract without any has one line over its whole value."""
+    return terms.lines or (ContractLine("1", terms.title, terms.value),)
+
+
+def _customer(terms: Terms) -> Customer:
+    party = terms.customer
+    return Customer(BusinessKey(party.code), party.name, party.tax_id, party.country)
+
+
+def _project(key: BusinessKey, terms: Terms) -> Project:
+    return Project(
+        key=key,
+        name=terms.title,
+        customer=BusinessKey(terms.customer.code),
+        legal_entity=terms.legal_entity,
+        billing=terms.billing.kind,
+        currency=terms.currency,
+        value=terms.value,
+        starts_on=terms.starts_on,
+        ends_on=terms.ends_on,
+        payment_terms=terms.billing.payment_terms,
+        tax_code=None if terms.tax.exempt else terms.tax.tax_code,
+        po_number=terms.po_number,
+        not_to_exceed=terms.billing.not_to_exceed,
+        billable=True,
+    )
+
+
+def revenue_rule(terms: Terms, line: ContractLine | None, estate: Estate) -> RevenueRule | None:
+    service_line = line.service_line if line and line.service_line else terms.service_line
+    return estate.revenue_for(terms.billing.kind, service_line, terms.legal_entity)
+
+
+def _treatment(terms: Terms, line_key: str | None, estate: Estate) -> RevenueRule:
+    line = next((line for line in terms.lines if line.key == line_key), None)
+    return revenue_rule(terms, line, estate) or _NO_RULE
+
+
+def _line(key: BusinessKey, terms: Terms, line: ContractLine, estate: Estate) -> Line:
+    rule = revenue_rule(terms, line, estate) or _NO_RULE
+    return Line(
+        key=part_key(key, "L", line.key),
+        project=key,
+        description=line.description,
+        amount=line.amount,
+        currency=terms.currency,
+        recognition=rule.recognition,
+        revenue_account=rule.account,
+        revenue_category=rule.category,
+    )
+
+
+def _milestones(key: BusinessKey, terms: Terms, estate: Estate) -> list[BillingMilestone]:
+    return [
+        BillingMilestone(
+            key=part_key(key, "M", milestone.key),
+            project=key,
+            name=milestone.name,
+            amount=milestone.amount,
+            currency=terms.currency,
+            bill_on=milestone.due_on,
+            revenue_category=_treatment(terms, milestone.line, estate).category,
+        )
+        for milestone in terms.milestones
+    ]
+
+
+def _rates_in_force(terms: Terms, on: date) -> tuple[list[LabourRate], date | None]:
+    """Per category the latest rate not after `on` (or the first one, before the card begins), and the next change."""
+    cards: dict[str, list[LabourRate]] = {}
+    for rate in terms.rates:
+        cards.setdefault(rate.category, []).append(rate)
+    chosen, later = [], []
+    for category in sorted(cards):
+        card = sorted(cards[category], key=lambda r: r.valid_from or date.min)
+        begun = [r for r in card if (r.valid_from or date.min) <= on]
+        chosen.append(begun[-1] if begun else card[0])
+        later += [r.valid_from for r in card if r.valid_from and r.valid_from > on and r is not chosen[-1]]
+    return chosen, min(later, default=None)
+
+
+def _categories(terms: Terms, rates: list[LabourRate], estate: Estate) -> list[LabourCategory]:
+    return [
+        LabourCategory(BusinessKey(rate.category), rate.name, _treatment(terms, rate.line, estate).category)
+        for rate in rates
+    ]
+
+
+def _rate(key: BusinessKey, terms: Terms, rate: LabourRate, estate: Estate) -> Rate:
+    return Rate(
+        key=part_key(key, "R", rate.category),
+        project=key,
+        category=BusinessKey(rate.category),
+        name=rate.name,
+        rate=rate.rate,
+        currency=terms.currency,
+        planned_hours=rate.planned_hours,
+        revenue_category=_treatment(terms, rate.line, estate).category,
+    )

@@ -1,0 +1,163 @@
+"""The ERP objects that must exist for one contract, and what they look like when an ERP is read.
+
+`Found.fields` holds only what that ERP can store; the diff compares no other field. Values are plain JSON
+(see `plain`), so that what we wanted, what an ERP answered and what the journal holds compare as text.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import ClassVar, TypeAlias
+
+from sync_core.contract import BillingKind
+from sync_core.keys import BusinessKey, ErpRef
+
+Scalar: TypeAlias = str | bool | None
+Fields: TypeAlias = Mapping[str, Scalar]
+
+
+class Kind(StrEnum):
+    """Kinds of ERP objects, in the order in which they depend on each other."""
+
+    CUSTOMER = "customer"
+    LABOUR_CATEGORY = "labour_category"
+    PROJECT = "project"
+    CONTRACT_LINE = "contract_line"
+    MILESTONE = "milestone"
+    LABOUR_RATE = "labour_rate"
+
+    @property
+    def shared(self) -> bool:
+        """Shared objects serve many contracts: created only under a crosswalk reservation, never closed."""
+        return self in (Kind.CUSTOMER, Kind.LABOUR_CATEGORY)
+
+
+class Recognition(StrEnum):
+    POINT_IN_TIME = "point_in_time"
+    OVER_TIME = "over_time"
+    AS_INVOICED = "as_invoiced"
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    kind: ClassVar[Kind] = Kind.CUSTOMER
+    key: BusinessKey  # the customer's code
+    name: str
+    tax_id: str | None
+    country: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LabourCategory:
+    kind: ClassVar[Kind] = Kind.LABOUR_CATEGORY
+    key: BusinessKey  # the category's code
+    name: str
+    revenue_category: str  # product category that carries the revenue account
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    kind: ClassVar[Kind] = Kind.PROJECT
+    key: BusinessKey  # the contract key
+    name: str
+    customer: BusinessKey
+    legal_entity: str
+    billing: BillingKind
+    currency: str
+    value: Decimal
+    starts_on: date
+    ends_on: date | None
+    payment_terms: str
+    tax_code: str | None
+    po_number: str | None
+    not_to_exceed: Decimal | None
+    billable: bool  # switched on last, once all the rest is confirmed
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A contract line with its revenue treatment."""
+
+    kind: ClassVar[Kind] = Kind.CONTRACT_LINE
+    key: BusinessKey
+    project: BusinessKey
+    description: str
+    amount: Decimal
+    currency: str
+    recognition: Recognition
+    revenue_account: str
+    revenue_category: str
+
+
+@dataclass(frozen=True, slots=True)
+class BillingMilestone:
+    kind: ClassVar[Kind] = Kind.MILESTONE
+    key: BusinessKey
+    project: BusinessKey
+    name: str
+    amount: Decimal
+    currency: str
+    bill_on: date
+    revenue_category: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    kind: ClassVar[Kind] = Kind.LABOUR_RATE
+    key: BusinessKey
+    project: BusinessKey
+    category: BusinessKey  # the labour category's code
+    name: str
+    rate: Decimal  # per hour
+    currency: str
+    planned_hours: Decimal
+    revenue_category: str
+
+
+ErpObject: TypeAlias = Customer | LabourCategory | Project | Line | BillingMilestone | Rate
+
+
+def plain(value: object) -> Scalar:
+    """One JSON scalar per value, equal for equal values: decimals without trailing zeros, dates in ISO form."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f") if value else "0"
+    if isinstance(value, date):
+        return value.isoformat()
+    return str(value)
+
+
+def fields_of(obj: ErpObject) -> dict[str, Scalar]:
+    """All fields but the key, as plain values, in the order of the class."""
+    return {f.name: plain(getattr(obj, f.name)) for f in fields(obj) if f.name != "key"}
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """Everything that must exist for a contract. `project` None: nothing must exist (not signed, or ended unbilled)."""
+
+    contract: BusinessKey
+    lane: str
+    objects: tuple[ErpObject, ...]
+    may_create_customer: bool
+    changes_on: date | None = None  # the day from which the answer differs (a rate takes effect)
+
+    @property
+    def project(self) -> Project | None:
+        return next((o for o in self.objects if isinstance(o, Project)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One object that an ERP holds under one of our business keys."""
+
+    kind: Kind
+    key: BusinessKey
+    ref: ErpRef
+    fields: Fields
+    parent: ErpRef | None = None  # the project that holds it, for parts
+    billed: bool = False  # invoiced in part or whole: never rewritten
+    active: bool = True

@@ -1,0 +1,179 @@
+"""Taking contracts off the queue, keeping them while work runs, and giving back what a dead worker held.
+
+A contract's row is its place in the queue. Due times come from the Clock; leases alone use the database's
+clock, because every worker must agree on them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from sync_core.events import Event, Payload, SchemaUnknown, understand
+from sync_core.keys import BusinessKey, ContractId, ErpRef
+
+WORKER_LOCK_CLASS = 7715
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A contract that is ours until its lease ends."""
+
+    contract_id: ContractId
+    source: str
+    external_id: str
+    state: str
+    state_since: datetime
+    lane: str
+    due_at: datetime
+    lease_token: int
+    attempt: int
+    unclean_at: datetime | None  # a worker before us may have left a request running
+    done_rev: int
+    first_active_at: datetime | None
+    project_ref: str | None
+
+
+# SKIP LOCKED: rows that another worker is claiming are its own. Only unleased rows are taken; what a lost
+# worker held is given back by RELEASE_LOST, which also makes it wait for the ERP to settle.
+_CLAIM = sa.text("""
+    WITH want AS (
+        SELECT lane, batch FROM jsonb_to_recordset(CAST(:lanes AS jsonb)) AS w(lane text, batch int)
+    ), picked AS (
+        SELECT due.contract_id
+        FROM want CROSS JOIN LATERAL (
+            SELECT contract_id FROM core.contract
+            WHERE lane = want.lane AND due_at <= :now AND lease_owner IS NULL
+            ORDER BY priority DESC, due_at LIMIT want.batch
+            FOR UPDATE SKIP LOCKED
+        ) AS due
+    )
+    UPDATE core.contract AS c
+    SET lease_owner = :worker, lease_until = now() + make_interval(secs => :lease_s),
+        lease_token = lease_token + 1, attempt = attempt + 1
+    FROM picked WHERE c.contract_id = picked.contract_id
+    RETURNING c.contract_id, c.source, c.external_id, c.state, c.state_since, c.lane, c.due_at, c.lease_token,
+              c.attempt, c.unclean_at, c.done_rev, c.first_active_at, c.project_ref, c.priority
+""")
+
+
+async def claim(
+    conn: AsyncConnection, *, lanes: Mapping[str, int], worker: int, lease_s: float, now: datetime
+) -> list[Claimed]:
+    """Up to `lanes[lane]` due contracts per lane, those with most money nearest to its bill date first."""
+    wanted = [{"lane": lane, "batch": batch} for lane, batch in lanes.items() if batch > 0]
+    if not wanted:
+        return []
+    rows = await conn.execute(
+        _CLAIM, {"lanes": orjson.dumps(wanted).decode(), "now": now, "worker": worker, "lease_s": lease_s}
+    )
+    ordered = sorted(rows, key=lambda row: (-row.priority, row.due_at))
+    return [Claimed(*row[:-1]) for row in ordered]
+
+
+# One statement, so that wanted_rev and the events are of one snapshot: an event stored later raises the
+# revision above what we saw, and finishing makes the contract due again.
+_LOAD = sa.text("""
+    SELECT c.contract_id, c.wanted_rev, e.source, e.id, e.type, e.occurred_at, e.recorded_at, e.correlation_id,
+           e.traceparent, CAST(e.data AS text) AS data
+    FROM core.contract AS c JOIN core.event AS e USING (source, external_id)
+    WHERE c.contract_id = ANY(:ids) ORDER BY e.seq
+""")
+_KNOWN = sa.text("""
+    SELECT contract_id, business_key, ref FROM core.crosswalk
+    WHERE contract_id = ANY(:ids) AND state = 'confirmed' AND ref IS NOT NULL
+""")
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What the database knows of a claimed contract."""
+
+    wanted_rev: int
+    events: list[Event]
+    captured_at: datetime  # when the first signature (or first event) was stored
+    correlation_id: str
+    traceparent: str | None
+    gap_since: datetime | None  # since when an amendment waits for one before it
+    known: dict[BusinessKey, ErpRef]
+
+
+async def load(conn: AsyncConnection, ids: Sequence[ContractId]) -> dict[ContractId, Loaded]:
+    """Events and known references of the claimed contracts, in two statements for all of them."""
+    loaded: dict[ContractId, Loaded] = {}
+    for row in await conn.execute(_LOAD, {"ids": list(ids)}):
+        event = Event(row.source, row.id, row.type, row.occurred_at, _payload(row.type, row.data))
+        item = loaded.get(row.contract_id)
+        if item is None:
+            item = Loaded(row.wanted_rev, [], row.recorded_at, row.correlation_id, row.traceparent, None, {})
+            loaded[row.contract_id] = item
+        item.events.append(event)
+        item.correlation_id, item.traceparent = row.correlation_id, row.traceparent
+        if row.type.endswith(".signed.v1") and not any(e.type == row.type for e in item.events[:-1]):
+            item.captured_at = row.recorded_at
+        if row.type.endswith(".amended.v1"):
+            item.gap_since = row.recorded_at
+    for row in await conn.execute(_KNOWN, {"ids": list(ids)}):
+        if row.contract_id in loaded:
+            loaded[row.contract_id].known[BusinessKey(row.business_key)] = ErpRef(row.ref)
+    return loaded
+
+
+def _payload(event_type: str, data: str) -> Payload:
+    try:
+        return understand(event_type, data)
+    except SchemaUnknown as wrong:
+        # Stored events were understood once: this release must still read them.
+        raise SchemaUnknown(f"a stored event no longer fits its schema; restore its reader: {wrong.message}") from wrong
+
+
+_RENEW = sa.text("""
+    UPDATE core.contract SET lease_until = now() + make_interval(secs => :lease_s)
+    WHERE contract_id = ANY(:ids) AND lease_owner = :worker RETURNING contract_id, lease_token
+""")
+
+
+async def renew(
+    conn: AsyncConnection, ids: Sequence[ContractId], *, worker: int, lease_s: float
+) -> dict[ContractId, int]:
+    """Tokens of the leases that are still ours, now for another `lease_s`."""
+    rows = await conn.execute(_RENEW, {"ids": list(ids), "worker": worker, "lease_s": lease_s})
+    return {ContractId(row.contract_id): row.lease_token for row in rows}
+
+
+# A worker lives while its session holds its advisory lock. Taking the lease back raises the token, so whatever
+# a paused worker still wants to write is refused; its request may still run in the ERP, hence the wait.
+_RELEASE_LOST = sa.text("""
+    WITH live AS MATERIALIZED (
+        SELECT objid AS worker_id FROM pg_locks
+        WHERE locktype = 'advisory' AND classid = 7715 AND objsubid = 2 AND granted
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    ), lost AS (
+        SELECT contract_id FROM core.contract
+        WHERE lease_owner IS NOT NULL
+          AND (lease_until < now() OR lease_owner NOT IN (SELECT worker_id FROM live))
+        ORDER BY source, external_id FOR UPDATE SKIP LOCKED
+    ), freed AS (
+        UPDATE core.contract AS c
+        SET lease_owner = NULL, lease_until = NULL, lease_token = c.lease_token + 1, unclean_at = :now,
+            due_at = greatest(c.due_at, CAST(:now AS timestamptz) + make_interval(secs => coalesce(l.settle_s, 0)))
+        FROM lost LEFT JOIN core.contract AS mine USING (contract_id) LEFT JOIN core.lane AS l ON l.lane = mine.lane
+        WHERE c.contract_id = lost.contract_id RETURNING c.contract_id
+    ), reservations AS (
+        UPDATE core.crosswalk SET reserved_until = now() + make_interval(secs => coalesce(
+            (SELECT settle_s FROM core.lane WHERE lane = system), 0)), holder = NULL
+        WHERE state = 'creating' AND holder IS NOT NULL AND holder NOT IN (SELECT worker_id FROM live)
+    ), gone AS (
+        DELETE FROM core.worker WHERE worker_id NOT IN (SELECT worker_id FROM live)
+          AND started_at < CAST(:now AS timestamptz) - interval '10 s'
+    )
+    SELECT count(*) FROM freed
+""")
+
+
+async def release_lost(conn: AsyncConnection, *, now: datetime) -> int:
+    """Give back what dead or stalled workers held; the number of contracts freed."""
+    return int(await conn.scalar(_RELEASE_LOST, {"now": now}) or 0)

@@ -1,0 +1,80 @@
+"""What one reconciliation came to, and what the contract's row says next. Pure.
+
+An Outcome is all that is written of a run: the group commit (sync_core/journal.py) stores many at once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sync_core.checks import Finding
+from sync_core.contract import Contract
+from sync_core.desired import Found, Scalar
+from sync_core.engine.claim import Claimed
+from sync_core.keys import BusinessKey
+from sync_core.ports import ApiCall
+from sync_core.progress import Step
+
+MAX_ATTEMPTS = 8
+RECHECK_FIRST, RECHECK_LAST = timedelta(seconds=30), timedelta(minutes=15)
+GAP_GRACE = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One operation that was sent, or decided against."""
+
+    action: str
+    kind: str
+    key: BusinessKey
+    ref: str | None
+    status: str  # done, no_op, adopted, failed, conflict
+    before: Mapping[str, Scalar] | None
+    after: Mapping[str, Scalar] | None
+    started_at: datetime
+    finished_at: datetime
+    span_id: str | None = None
+    error_class: str | None = None
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """One run of one contract. `state` None: the state does not change."""
+
+    run_id: UUID
+    claimed: Claimed
+    seen_rev: int
+    started_at: datetime
+    correlation_id: str
+    trace_id: str | None = None
+    name: str = "converged"  # converged, blocked, retry, lane_down, lost, failed
+    state: str | None = None
+    next_due: datetime | None = None
+    refund: bool = False  # the attempt does not count
+    settled: bool = False  # nothing of an earlier worker can be running any more
+    contract: Contract | None = None
+    lane: str | None = None
+    digest: str | None = None
+    project_ref: str | None = None
+    error_class: str | None = None
+    error: str | None = None
+    operations: list[Done] = field(default_factory=list)
+    calls: list[ApiCall] = field(default_factory=list)
+    confirmed: list[Found] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    read_back: bool = False  # the ERP was read after the last write and is as wanted
+    steps: list[tuple[Step, datetime]] = field(default_factory=list)
+
+
+def recheck_at(now: datetime, since: datetime) -> datetime:
+    """When a blocked contract looks again whether its owner has mended the cause: ever more rarely."""
+    waited = max(now - since, timedelta())
+    return now + min(max(waited / 4, RECHECK_FIRST), RECHECK_LAST)
+
+
+def retry_at(now: datetime, attempt: int, jitter: float) -> datetime:
+    """Full jitter (`jitter` in [0, 1)) under an exponential cap of five minutes."""
+    cap_s = min(300.0, 2.0 ** min(attempt, 8))
+    return now + timedelta(seconds=0.5 + jitter * cap_s)

@@ -1,0 +1,238 @@
+"""The reconciler's loop: claim, run many contracts at once, commit their outcomes together.
+
+`drain` works until nothing is due (simulation, tests, tools); `run` goes on until it is told to stop. Many
+workers on many hosts run against one database; this file holds what one of them does.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from sync_core import journal
+from sync_core.clock import Clock
+from sync_core.engine import claim as queue
+from sync_core.engine.claim import Claimed, Loaded
+from sync_core.engine.commit import Batcher
+from sync_core.engine.converge import Converger
+from sync_core.engine.failure import judge
+from sync_core.engine.lane_watch import LaneWatch
+from sync_core.engine.outcome import Outcome
+from sync_core.engine.shared import Broker
+from sync_core.errors import TielineError
+from sync_core.estate import Estate
+from sync_core.keys import ContractId
+from sync_core.ports import CallContext, ErpConnector
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How hard a worker works. Times in seconds of the machine's clock."""
+
+    in_flight: int = 48  # contracts at once, per lane twice its slots at most
+    lease_s: float = 60.0
+    call_timeout_s: float = 30.0
+    idle_s: float = 1.0  # slow poll, when no notification comes
+    sweep_s: float = 0.5  # look for lost workers this often
+
+
+@dataclass(slots=True)
+class Running:
+    claimed: Claimed
+    ctx: CallContext
+    task: asyncio.Task[None] | None = None
+
+
+@dataclass
+class Worker:
+    """One worker. `worker_id` names it in leases; the caller holds its advisory lock (see engine/session.py)."""
+
+    engine: AsyncEngine
+    connectors: Mapping[str, ErpConnector]
+    lanes: LaneWatch
+    estate: Estate
+    clock: Clock
+    worker_id: int
+    pace: Pace = field(default_factory=Pace)
+    running: dict[ContractId, Running] = field(default_factory=dict)
+    random: random.Random = field(default_factory=random.SystemRandom)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._outcomes: Batcher[Outcome, bool] = Batcher(self._store)
+        broker = Broker(self.engine, self.worker_id, self.clock, lease_s=self.pace.lease_s)
+        self._converger = Converger(self.connectors, self.estate, self.clock, broker)
+
+    # ---- the loop --------------------------------------------------------------------------------------------
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then finish what is running. Raises when the database is lost."""
+        keepers = [asyncio.create_task(self.lanes.keep(self.wake)), asyncio.create_task(self._keep_leases())]
+        keepers.append(asyncio.create_task(self._sweep()))
+        try:
+            while not stop.is_set():
+                self.wake.clear()
+                if await self.claim_some() == 0:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self.wake.wait(), self.pace.idle_s)
+                for keeper in keepers:
+                    if keeper.done():
+                        keeper.result()
+            await self.finish_running()
+        finally:
+            for keeper in keepers:
+                keeper.cancel()
+            await asyncio.gather(*keepers, return_exceptions=True)
+
+    async def drain(self) -> int:
+        """Work until nothing is due now; the number of runs. Slots are shared once, at the start."""
+        await self.lanes.share_slots(spare=1_000)
+        runs = 0
+        while True:
+            await self.lanes.probe()
+            claimed = await self.claim_some()
+            runs += claimed
+            if claimed == 0 and not self.running:
+                return runs
+            if self.running:
+                tasks = [r.task for r in self.running.values() if r.task]
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+
+    async def finish_running(self) -> None:
+        """Wait for every running contract: nothing is cut off between a call and its journal."""
+        tasks = [r.task for r in self.running.values() if r.task]
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def claim_some(self) -> int:
+        """Claim as many contracts as there is room for and start them; the number claimed."""
+        room = self._room()
+        if not room:
+            return 0
+        sent = time.monotonic()
+        async with self.engine.begin() as conn:
+            claimed = await queue.claim(
+                conn, lanes=room, worker=self.worker_id, lease_s=self.pace.lease_s, now=self.clock.now()
+            )
+            loaded = await queue.load(conn, [c.contract_id for c in claimed]) if claimed else {}
+        for item in claimed:
+            ctx = CallContext(loaded[item.contract_id].correlation_id, self._send_before(sent))
+            running = Running(item, ctx)
+            self.running[item.contract_id] = running
+            running.task = asyncio.create_task(self._reconcile(running, loaded[item.contract_id]))
+        return len(claimed)
+
+    def _room(self) -> dict[str, int]:
+        left = self.pace.in_flight - len(self.running)
+        if left <= 0:
+            return {}
+        room = {}
+        for lane, gate in self.lanes.gates.items():
+            busy = sum(1 for r in self.running.values() if r.claimed.lane == lane)
+            free = min(left, max(gate.size, 1) * 2 - busy)
+            if lane not in self.lanes.closed and free > 0:
+                room[lane] = free
+        return {**room, "": left}
+
+    def _send_before(self, sent: float) -> float:
+        return sent + self.pace.lease_s - self.pace.call_timeout_s
+
+    # ---- one contract ----------------------------------------------------------------------------------------
+
+    async def _reconcile(self, running: Running, loaded: Loaded) -> None:
+        claimed = running.claimed
+        outcome = Outcome(
+            uuid4(), claimed, loaded.wanted_rev, self.clock.now(), loaded.correlation_id, _trace_id(loaded.traceparent)
+        )
+        running.ctx.traceparent = f"00-{outcome.trace_id}-{secrets.token_hex(8)}-01"
+        try:
+            await self._attempt(claimed, loaded, outcome, running.ctx)
+            await self._outcomes.submit(outcome)
+        except sa.exc.SQLAlchemyError:
+            # The lease runs out or the session ends, and the contract is claimed again: nothing is lost.
+            log.exception("contract %s: its outcome could not be stored", claimed.external_id)
+        finally:
+            self.running.pop(claimed.contract_id, None)
+            self.wake.set()
+
+    async def _attempt(self, claimed: Claimed, loaded: Loaded, outcome: Outcome, ctx: CallContext) -> None:
+        try:
+            await self._converger.run(claimed, loaded, outcome, ctx)
+            self._succeeded(outcome)
+        except Exception as wrong:
+            # The boundary of one contract: whatever went wrong with it stops no other.
+            if not isinstance(wrong, TielineError):
+                log.exception("contract %s failed by a fault of ours", claimed.external_id)
+            verdict = judge(wrong, outcome, self._settle_s(claimed), self.clock.now(), self.random)
+            await self.lanes.failed(outcome.lane or claimed.lane, verdict)
+        outcome.calls = ctx.calls
+
+    def _succeeded(self, outcome: Outcome) -> None:
+        lane = outcome.lane
+        if lane is None:
+            return
+        self.lanes.succeeded(lane)
+        connector = self.connectors[lane]
+        if outcome.claimed.unclean_at is None or connector.capabilities.upsert:
+            outcome.settled = True
+            return
+        # A request of the lost worker may have landed after our look: look once more when none can be left.
+        settled_at = outcome.claimed.unclean_at + timedelta(seconds=2 * connector.capabilities.settle_s)
+        if self.clock.now() >= settled_at + timedelta(seconds=connector.capabilities.settle_s):
+            outcome.settled = True
+        else:
+            again = self.clock.now() + timedelta(seconds=connector.capabilities.settle_s)
+            outcome.next_due = min(again, outcome.next_due or again)
+
+    def _settle_s(self, claimed: Claimed) -> float:
+        connector = self.connectors.get(claimed.lane)
+        return connector.capabilities.settle_s if connector else 0.0
+
+    # ---- leases ----------------------------------------------------------------------------------------------
+
+    async def _keep_leases(self) -> None:
+        while True:
+            await asyncio.sleep(self.pace.lease_s / 4)
+            await self.renew_leases()
+
+    async def renew_leases(self) -> None:
+        """Extend the leases of all running contracts; one that is no longer ours may send nothing more."""
+        ids = list(self.running)
+        if not ids:
+            return
+        sent = time.monotonic()
+        async with self.engine.begin() as conn:
+            tokens = await queue.renew(conn, ids, worker=self.worker_id, lease_s=self.pace.lease_s)
+        for contract_id, running in self.running.items():
+            if contract_id in ids:
+                ours = tokens.get(contract_id) == running.claimed.lease_token
+                running.ctx.send_before = self._send_before(sent) if ours else 0.0
+
+    async def _sweep(self) -> None:
+        while True:
+            async with self.engine.begin() as conn:
+                freed = await queue.release_lost(conn, now=self.clock.now())
+            if freed:
+                log.warning("%d contracts of lost workers are free again", freed)
+                self.wake.set()
+            await asyncio.sleep(self.pace.sweep_s)
+
+    async def _store(self, outcomes: Sequence[Outcome]) -> list[bool]:
+        async with self.engine.begin() as conn:
+            kept = await journal.store(conn, outcomes, worker=self.worker_id, estate=self.estate, now=self.clock.now())
+        return [o.claimed.contract_id in kept for o in outcomes]
+
+
+def _trace_id(traceparent: str | None) -> str:
+    return traceparent.split("-")[1] if traceparent else secrets.token_hex(16)

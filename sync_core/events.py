@@ -1,0 +1,192 @@
+"""What a CLM may tell us: one payload model per event type and version, and the registry of them.
+
+The models decide what is understood; their JSON Schemas are generated, never written. Unknown extra fields
+pass and are kept with the stored event; an unknown type, or a payload that does not fit, is quarantined whole.
+Event names: com.tieline.contract.<what happened>.v<version of its payload>.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from sync_core.contract import (
+    Approval,
+    BillingTerms,
+    ClauseStatus,
+    ContractLine,
+    LabourRate,
+    Milestone,
+    Party,
+    Renewal,
+    TaxAttributes,
+    Terms,
+)
+from sync_core.errors import ErrorClass, TielineError
+
+PREFIX = "com.tieline.contract."
+
+
+class SchemaUnknown(TielineError):
+    """The event's type is not registered or its payload does not fit; it is quarantined with this reason."""
+
+    code = "event.schema_unknown"
+    error_class = ErrorClass.SCHEMA_UNKNOWN
+
+
+class Payload(BaseModel):
+    """What all contract events say: which contract, and which revision of it in its CLM."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    contract_id: Annotated[str, Field(min_length=1, max_length=120)]
+    revision: Annotated[int, Field(ge=0, description="Rises with every change of the contract in its CLM")]
+
+
+class Drafted(Payload):
+    """A draft was made or changed; nothing is provisioned from it."""
+
+    terms: Terms
+
+
+class Approved(Payload):
+    """The CLM's own approval of the contract moved."""
+
+    approval: Approval
+
+
+class ClausesReviewed(Payload):
+    """Status of clauses that policy cares about, by clause name."""
+
+    clauses: dict[str, ClauseStatus]
+
+
+class Signed(Payload):
+    """Fully executed: the whole terms, as of the last signature."""
+
+    signed_at: AwareDatetime
+    terms: Terms
+
+
+class Changes(BaseModel):
+    """New absolute values (never deltas) of what changed; what is absent stays. Parts are replaced by key."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    title: str | None = None
+    customer: Party | None = None
+    legal_entity: str | None = None
+    service_line: str | None = None
+    geography: str | None = None
+    value: Decimal | None = None
+    starts_on: date | None = None
+    ends_on: date | None = None
+    billing: BillingTerms | None = None
+    po_number: str | None = None
+    tax: TaxAttributes | None = None
+    lines: tuple[ContractLine, ...] = ()
+    milestones: tuple[Milestone, ...] = ()
+    rates: tuple[LabourRate, ...] = ()
+    remove_lines: tuple[str, ...] = ()
+    remove_milestones: tuple[str, ...] = ()
+    remove_rates: tuple[str, ...] = ()
+
+
+class AmendmentHeader(BaseModel):
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    number: Annotated[int, Field(ge=1)]
+    executed_at: AwareDatetime
+    effective_on: date | None = None
+    summary: str = ""
+
+
+class Amended(Payload):
+    """A numbered amendment, executed."""
+
+    amendment: AmendmentHeader
+    changes: Changes
+
+
+class Corrected(Payload):
+    """Repairs what an earlier revision said; later revisions still stand above it."""
+
+    overrides: Annotated[int, Field(ge=0, description="The revision that this corrects")]
+    changes: Changes
+
+
+class Renewed(Payload):
+    renewal: Renewal
+    ends_on: date | None = None
+
+
+class Ended(Payload):
+    """Cancelled (before work) or terminated (after)."""
+
+    ended_on: date
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    name: str
+    payload: type[Payload]
+    signature: bool  # carries executed terms: an unreadable one is counted as an open case
+
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema 2020-12 of the payload (the CloudEvent's `data`)."""
+        schema = self.payload.model_json_schema()
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$id": f"urn:{self.name}",
+            **schema,
+        }
+
+
+def _registry() -> dict[str, EventType]:
+    known: list[tuple[str, type[Payload], bool]] = [
+        ("drafted.v1", Drafted, False),
+        ("approved.v1", Approved, False),
+        ("clauses.v1", ClausesReviewed, False),
+        ("signed.v1", Signed, True),
+        ("amended.v1", Amended, True),
+        ("corrected.v1", Corrected, False),
+        ("renewed.v1", Renewed, False),
+        ("cancelled.v1", Ended, False),
+        ("terminated.v1", Ended, False),
+    ]
+    return {PREFIX + name: EventType(PREFIX + name, payload, signature) for name, payload, signature in known}
+
+
+REGISTRY: Mapping[str, EventType] = _registry()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One understood event of one contract, ready to fold."""
+
+    source: str
+    id: str
+    type: str
+    occurred_at: datetime
+    payload: Payload
+
+
+def understand(event_type: str, data: bytes | str) -> Payload:
+    """The payload of `data` (JSON). Raises SchemaUnknown that names each field and what is wrong with it."""
+    known = REGISTRY.get(event_type)
+    if known is None:
+        raise SchemaUnknown(f"event type {event_type!r} is not registered; register its schema, then release it")
+    try:
+        return known.payload.model_validate_json(data)
+    except ValidationError as wrong:
+        raise SchemaUnknown(f"{event_type}: {_first_problems(wrong)}") from wrong
+
+
+def _first_problems(wrong: ValidationError, most: int = 5) -> str:
+    listed = [f"{'.'.join(str(step) for step in e['loc']) or 'data'}: {e['msg']}" for e in wrong.errors()[:most]]
+    more = wrong.error_count() - len(listed)
+    return "; ".join(listed) + (f"; and {more} more" if more > 0 else "")

@@ -1,0 +1,185 @@
+"""The fold: all events of one contract, in any order, to the one canonical contract.
+
+The order is made from content alone: (revision, amendment number, occurred_at, source, id), a correction
+standing right behind the revision it overrides. Arrival never matters, so late, repeated and shuffled events
+give the same contract. Amendment k waits for k-1: what stands behind a gap is not applied.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TypeVar
+
+from sync_core.contract import Amendment, Contract, ContractLine, LabourRate, Milestone, Stage, Terms
+from sync_core.events import (
+    PREFIX,
+    Amended,
+    Approved,
+    Changes,
+    ClausesReviewed,
+    Corrected,
+    Drafted,
+    Ended,
+    Event,
+    Renewed,
+    Signed,
+)
+from sync_core.keys import ExternalId
+
+Part = TypeVar("Part", ContractLine, Milestone, LabourRate)
+Order = tuple[int, int, int, datetime, str, str]
+
+
+def fold(events: Iterable[Event], *, as_of: datetime | None = None) -> Contract:
+    """The contract that `events` (one contract's, at least one) describe, as of a moment or as of all of them.
+
+    Raises ValueError for no events or events of several contracts: the caller mixed up its rows.
+    """
+    distinct = {(event.source, event.id): event for event in events if as_of is None or event.occurred_at <= as_of}
+    ordered = sorted(distinct.values(), key=_order)
+    if not ordered:
+        raise ValueError("no events to fold; pass all events of one contract")
+    first = ordered[0]
+    if any(event.payload.contract_id != first.payload.contract_id for event in ordered):
+        raise ValueError("events of several contracts in one fold; group them by contract first")
+    missing = _missing_amendment(ordered)
+    contract = Contract(
+        source=first.source,
+        external_id=ExternalId(first.payload.contract_id),
+        stage=Stage.DRAFT,
+        terms=None,
+        missing_amendment=missing,
+    )
+    for event in ordered:
+        if isinstance(event.payload, Amended) and missing is not None and event.payload.amendment.number > missing:
+            continue
+        contract = _apply(contract, event)
+    return contract
+
+
+def _order(event: Event) -> Order:
+    payload = event.payload
+    revision, behind, number = payload.revision, 0, 0
+    if isinstance(payload, Corrected):
+        revision, behind, number = payload.overrides, 1, payload.revision
+    elif isinstance(payload, Amended):
+        number = payload.amendment.number
+    return revision, behind, number, event.occurred_at, event.source, event.id
+
+
+def _missing_amendment(events: Sequence[Event]) -> int | None:
+    numbers = {e.payload.amendment.number for e in events if isinstance(e.payload, Amended)}
+    if not numbers:
+        return None
+    return next((n for n in range(1, max(numbers)) if n not in numbers), None)
+
+
+def _apply(contract: Contract, event: Event) -> Contract:
+    step = _STEPS[type(event.payload)]
+    applied = step(contract, event)
+    return replace(applied, revision=max(applied.revision, event.payload.revision))
+
+
+def _drafted(contract: Contract, event: Event) -> Contract:
+    assert isinstance(event.payload, Drafted)  # noqa: S101 - narrows the type; _STEPS guarantees it
+    return contract if contract.signed_at else replace(contract, terms=event.payload.terms)
+
+
+def _approved(contract: Contract, event: Event) -> Contract:
+    assert isinstance(event.payload, Approved)  # noqa: S101
+    return replace(contract, approval=event.payload.approval)
+
+
+def _clauses(contract: Contract, event: Event) -> Contract:
+    assert isinstance(event.payload, ClausesReviewed)  # noqa: S101
+    known = dict(contract.clauses) | event.payload.clauses
+    return replace(contract, clauses=tuple(sorted(known.items())))
+
+
+def _signed(contract: Contract, event: Event) -> Contract:
+    payload = event.payload
+    assert isinstance(payload, Signed)  # noqa: S101
+    stage = Stage.SIGNED if contract.stage is Stage.DRAFT else contract.stage
+    return replace(contract, stage=stage, terms=payload.terms, signed_at=payload.signed_at)
+
+
+def _amended(contract: Contract, event: Event) -> Contract:
+    payload = event.payload
+    assert isinstance(payload, Amended)  # noqa: S101
+    header = payload.amendment
+    amendment = Amendment(header.number, header.executed_at, header.effective_on, header.summary)
+    others = tuple(a for a in contract.amendments if a.number != header.number)
+    listed = tuple(sorted((*others, amendment), key=lambda a: a.number))
+    return replace(_changed(contract, payload.changes, event), amendments=listed)
+
+
+def _corrected(contract: Contract, event: Event) -> Contract:
+    assert isinstance(event.payload, Corrected)  # noqa: S101
+    return _changed(contract, event.payload.changes, event)
+
+
+def _renewed(contract: Contract, event: Event) -> Contract:
+    payload = event.payload
+    assert isinstance(payload, Renewed)  # noqa: S101
+    if contract.terms is None:
+        return _puzzled(contract, event)
+    ends_on = payload.ends_on or contract.terms.ends_on
+    return replace(contract, terms=replace(contract.terms, renewal=payload.renewal, ends_on=ends_on))
+
+
+def _ended(contract: Contract, event: Event) -> Contract:
+    assert isinstance(event.payload, Ended)  # noqa: S101
+    stage = Stage.CANCELLED if event.type.startswith(f"{PREFIX}cancelled") else Stage.TERMINATED
+    return replace(contract, stage=stage, ended_on=event.payload.ended_on)
+
+
+_STEPS: dict[type, Callable[[Contract, Event], Contract]] = {
+    Drafted: _drafted,
+    Approved: _approved,
+    ClausesReviewed: _clauses,
+    Signed: _signed,
+    Amended: _amended,
+    Corrected: _corrected,
+    Renewed: _renewed,
+    Ended: _ended,
+}
+
+_PARTS = frozenset({"lines", "milestones", "rates", "remove_lines", "remove_milestones", "remove_rates"})
+
+
+def _changed(contract: Contract, changes: Changes, event: Event) -> Contract:
+    if contract.terms is None:
+        return _puzzled(contract, event)
+    given = {name: getattr(changes, name) for name in changes.model_fields_set & _HEADER}
+    terms: Terms = replace(
+        contract.terms,
+        **given,
+        lines=_merged(contract.terms.lines, changes.lines, changes.remove_lines, lambda part: part.key),
+        milestones=_merged(
+            contract.terms.milestones, changes.milestones, changes.remove_milestones, lambda part: part.key
+        ),
+        rates=_merged(contract.terms.rates, changes.rates, changes.remove_rates, _rate_key),
+    )
+    return replace(contract, terms=terms)
+
+
+_HEADER = frozenset(Changes.model_fields) - _PARTS
+
+
+def _rate_key(rate: LabourRate) -> str:
+    return rate.category if rate.valid_from is None else f"{rate.category}@{rate.valid_from.isoformat()}"
+
+
+def _merged(
+    now: tuple[Part, ...], changed: tuple[Part, ...], removed: tuple[str, ...], key: Callable[[Part], str]
+) -> tuple[Part, ...]:
+    """Replaced by key in place, new ones behind, removed ones gone; the order depends on content alone."""
+    if not changed and not removed:
+        return now
+    parts = {key(part): part for part in now} | {key(part): part for part in changed}
+    return tuple(part for name, part in parts.items() if name not in removed)
+
+
+def _puzzled(contract: Contract, event: Event) -> Contract:
+    words = f"{event.type} revision {event.payload.revision} changes terms that were never sent"
+    return replace(contract, problems=(*contract.problems, words))

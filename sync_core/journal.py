@@ -1,0 +1,218 @@
+"""The group commit: the outcomes of many contracts in one statement and one transaction.
+
+A contract costs a fraction of a commit this way. Rows are locked in (source, external_id) order, as intake
+locks them; each is fenced by its lease token, so a worker that lost its lease changes nothing, while its runs
+and operations are kept, because they did happen.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from sync_core.calendar import add_working_hours
+from sync_core.checks import Finding
+from sync_core.desired import Found, Kind
+from sync_core.engine.outcome import Done, Outcome
+from sync_core.estate import Estate
+from sync_core.journal_sql import STORE
+from sync_core.keys import ContractId
+from sync_core.progress import Step
+from sync_core.summary import Summary, summarise
+
+Row = dict[str, Any]
+
+# Written the first time only; a contract may be active, blocked and unblocked again and again.
+ONCE = frozenset({Step.SIGNED, Step.CAPTURED, Step.VALIDATED, Step.PROJECT_CREATED, Step.BILLING_SET_UP})
+
+
+async def store(
+    conn: AsyncConnection, outcomes: Sequence[Outcome], *, worker: int, estate: Estate, now: datetime
+) -> set[ContractId]:
+    """Write all outcomes; the contracts whose lease still was ours. The caller commits.
+
+    One bad outcome fails the statement: the caller then stores the halves apart (see sync_core/engine/commit.py).
+    """
+    document = {
+        "contracts": [_contract(o, estate, now) for o in outcomes],
+        "runs": [_run(o) for o in outcomes],
+        "operations": [row for o in outcomes for row in _operations(o)],
+        "crosswalk": [row for o in outcomes for row in _crosswalk(o)],
+        "progress": [row for o in outcomes for row in _progress(o, now)],
+        "cases": [row for o in outcomes for row in _cases(o, estate, now)],
+    }
+    text = orjson.dumps(document, default=_decimal).decode()
+    rows = await conn.execute(STORE, {"doc": text, "now": now, "worker": worker})
+    return {ContractId(row.contract_id) for row in rows}
+
+
+def _decimal(value: object) -> str:
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is no value of the journal")
+
+
+def _contract(o: Outcome, estate: Estate, now: datetime) -> Row:
+    summary = summarise(o.contract.terms, estate, on=now.date()) if o.contract and o.contract.terms else None
+    return {
+        "id": o.claimed.contract_id,
+        "token": o.claimed.lease_token,
+        "seen": o.seen_rev,
+        "state": o.state,
+        "next_due": o.next_due,
+        "refund": o.refund,
+        "reset": o.name in ("converged", "blocked"),
+        "settled": o.settled,
+        "project_ref": o.project_ref,
+        "error": o.error or (o.findings[0].message if o.findings else None),
+        "error_class": o.error_class or (o.findings[0].error_class if o.findings else None),
+        "signed_at": o.contract.signed_at if o.contract else None,
+        "revision": o.contract.revision if o.contract else None,
+        "read_back": o.read_back,
+        **(_summary_row(summary) if summary else {}),
+    }
+
+
+def _summary_row(summary: Summary) -> Row:
+    return asdict(summary)
+
+
+def _run(o: Outcome) -> Row:
+    return {
+        "run_id": o.run_id,
+        "id": o.claimed.contract_id,
+        "token": o.claimed.lease_token,
+        "rev": o.seen_rev,
+        "lane": o.lane or o.claimed.lane,
+        "outcome": o.name,
+        "state": o.state or o.claimed.state,
+        "digest": o.digest,
+        "correlation_id": o.correlation_id,
+        "trace_id": o.trace_id,
+        "started_at": o.started_at,
+        "finished_at": max([o.started_at, *(d.finished_at for d in o.operations)]),
+        "error_class": o.error_class,
+        "error": o.error,
+        "calls": [
+            [c.operation, round(c.duration_s * 1000, 3), c.outcome, c.status, c.started_at, c.write] for c in o.calls
+        ],
+    }
+
+
+def _operations(o: Outcome) -> Iterator[Row]:
+    for step, done in enumerate(o.operations):
+        yield {
+            "run_id": o.run_id,
+            "step": step,
+            "id": o.claimed.contract_id,
+            "system": o.lane or o.claimed.lane,
+            **_done(done),
+        }
+
+
+def _done(done: Done) -> Row:
+    return {
+        "action": done.action,
+        "kind": done.kind,
+        "key": done.key,
+        "ref": done.ref,
+        "status": done.status,
+        "before": done.before,
+        "after": done.after,
+        "started_at": done.started_at,
+        "finished_at": done.finished_at,
+        "span_id": done.span_id,
+        "error_class": done.error_class,
+        "error": done.error,
+    }
+
+
+def _crosswalk(o: Outcome) -> Iterator[Row]:
+    for found in o.confirmed:
+        yield {
+            "id": o.claimed.contract_id,
+            "system": o.lane or o.claimed.lane,
+            "kind": found.kind,
+            "key": found.key,
+            "ref": found.ref,
+            "fields": found.fields,
+            "owner": None if found.kind.shared else o.claimed.contract_id,
+            "state": "confirmed" if found.active else "closed",
+        }
+
+
+def _progress(o: Outcome, now: datetime) -> Iterator[Row]:
+    amendment = max((a.number for a in o.contract.amendments), default=None) if o.contract else None
+    for step, at in o.steps:
+        once = step in ONCE
+        yield {
+            "id": o.claimed.contract_id,
+            "step": step,
+            "at": min(at, now),
+            "once": once,
+            "amendment": None if once else amendment,
+        }
+
+
+def _cases(o: Outcome, estate: Estate, now: datetime) -> Iterator[Row]:
+    terms = o.contract.terms if o.contract else None
+    summary = summarise(terms, estate, on=now.date()) if terms else None
+    for finding in {f.cause: f for f in o.findings}.values():
+        amount, reporting = exposure(o, summary)
+        yield {
+            "id": o.claimed.contract_id,
+            "cause": finding.cause,
+            "error_class": finding.error_class,
+            "function": finding.function,
+            "severity": severity(reporting),
+            "message": finding.message,
+            "exposure": amount,
+            "currency": summary.currency if summary else "",
+            "exposure_reporting": reporting,
+            "bill_on": summary.bill_on if summary else None,
+            "due_at": sla_due(finding, summary, estate, now),
+        }
+
+
+def exposure(o: Outcome, summary: Summary | None) -> tuple[Decimal, Decimal | None]:
+    """Money that waits for this contract, in its currency and the reporting currency.
+
+    Before its first activation all of its value; later the distance between the value the ERP confirmed and
+    the value agreed (docs: "Revenue-impacting changes stuck").
+    """
+    if summary is None:
+        return Decimal(0), None
+    value = summary.value
+    if o.claimed.first_active_at is not None:
+        held = project_value(o.confirmed)
+        value = abs(summary.value - held) if held is not None else Decimal(0)
+    if summary.value_reporting is None or not summary.value:
+        return value, summary.value_reporting
+    return value, summary.value_reporting * value / summary.value
+
+
+def project_value(found: Sequence[Found]) -> Decimal | None:
+    for item in found:
+        if item.kind is Kind.PROJECT and item.fields.get("value") is not None:
+            return Decimal(str(item.fields["value"]))
+    return None
+
+
+def severity(reporting: Decimal | None) -> str:
+    """By money in the reporting currency; unknown money is treated as much money."""
+    if reporting is None or reporting >= 500_000:
+        return "high"
+    return "medium" if reporting >= 50_000 else "low"
+
+
+def sla_due(finding: Finding, summary: Summary | None, estate: Estate, now: datetime) -> datetime | None:
+    """When the owner's time is up, in the working time of the contract's legal entity. None without an owner."""
+    owner = estate.owners.get(finding.function)
+    entity = estate.entities.get(summary.legal_entity) if summary else None
+    if owner is None or entity is None:
+        return None
+    return add_working_hours(now, owner.sla_working_hours, entity.working_time, entity.timezone)

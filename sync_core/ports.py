@@ -1,0 +1,191 @@
+"""What the engine asks of an ERP and of a CLM. Connectors implement these; the engine knows nothing else of them.
+
+Errors: a connector maps everything its vendor can answer to the Erp* errors of sync_core/errors.py, once.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+from sync_core.desired import ErpObject, Found, Kind, Project
+from sync_core.keys import BusinessKey, ErpRef, ExternalId
+
+
+@dataclass(frozen=True, slots=True)
+class ApiCall:
+    """One HTTP call as the journal and the latency KPIs want it."""
+
+    system: str
+    operation: str  # low cardinality: "project.create", never an id
+    write: bool
+    started_at: datetime
+    duration_s: float
+    outcome: str  # "ok" or the code of the error
+    status: int | None = None
+
+
+@dataclass(slots=True)
+class CallContext:
+    """On whose behalf a connector calls, and until when it may still send.
+
+    `send_before` is a time.monotonic() value: lease end minus the call's time-out. The HTTP layer refuses to
+    send later (LeaseLost) and appends every call made to `calls`.
+    """
+
+    correlation_id: str
+    send_before: float
+    traceparent: str | None = None
+    calls: list[ApiCall] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What this ERP can do, so that the engine need not ask by name."""
+
+    upsert: bool = False  # a create with a business key that exists answers with the existing object
+    settle_s: float = 0.0  # longest time a request may still run after we lost sight of it
+    kinds: frozenset[Kind] = frozenset(Kind)  # kinds it can hold
+    foreign_currency: bool = True  # a project may be in another currency than its legal entity's ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What to look up before and after a contract is provisioned."""
+
+    contract: BusinessKey
+    legal_entity: str
+    customer: BusinessKey
+    tax_code: str | None
+    payment_terms: str
+    labour_categories: tuple[BusinessKey, ...] = ()
+    revenue_categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """Master data that a project needs and that Tieline does not own. None or False: the ERP does not have it."""
+
+    legal_entity: ErpRef | None
+    entity_currency: str | None
+    tax_profile: bool  # the tax code is set up for this legal entity (True when none is asked for)
+    customer_tax_profile: bool  # the customer, if it exists, carries what taxing it needs
+    payment_terms: bool
+    missing_revenue_categories: tuple[str, ...] = ()
+    open_period: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A fresh read: references, and ALL objects under the scope's keys, doubles included."""
+
+    references: References
+    found: tuple[Found, ...]
+
+
+class FinancialKind(StrEnum):
+    INVOICE = "invoice"
+    PAYMENT = "payment"
+    DISPUTE = "dispute"
+
+
+@dataclass(frozen=True, slots=True)
+class FinancialFact:
+    """One invoice, payment or dispute of a project, as its ERP reports it. Amounts exclude tax."""
+
+    kind: FinancialKind
+    ref: ErpRef
+    project: BusinessKey
+    amount: Decimal
+    currency: str
+    occurred_on: date
+    status: str
+    invoice: ErpRef | None = None  # of a payment or dispute
+
+
+@dataclass(frozen=True, slots=True)
+class FinancialPage:
+    facts: tuple[FinancialFact, ...]
+    cursor: str  # pass it to the next call
+    more: bool
+
+
+Refs = Mapping[tuple[Kind, BusinessKey], ErpRef]
+
+
+class ErpConnector(Protocol):
+    """One ERP. All methods are safe to repeat; every HTTP call goes through sync_core/connectors/http.py."""
+
+    name: str
+    capabilities: Capabilities
+
+    async def observe(self, scope: Scope, ctx: CallContext) -> Observation: ...
+
+    async def create(self, objects: Sequence[ErpObject], refs: Refs, ctx: CallContext) -> Mapping[BusinessKey, ErpRef]:
+        """Create objects of ONE kind (of one project, for parts). A project is created not billable.
+
+        `refs` has what they depend on: customer, labour categories, project.
+        """
+        ...
+
+    async def update(self, wanted: ErpObject, ref: ErpRef, changed: Sequence[str], ctx: CallContext) -> None:
+        """Write only the fields named in `changed`."""
+        ...
+
+    async def activate(self, project: Project, ref: ErpRef, ctx: CallContext) -> None:
+        """Make the project billable: the last write of a provisioning."""
+        ...
+
+    async def close(self, kind: Kind, ref: ErpRef, ctx: CallContext) -> None:
+        """Remove or close what was not billed: a double, a dropped milestone, an ended project with its parts."""
+        ...
+
+    async def financial_status(self, cursor: str | None, ctx: CallContext) -> FinancialPage: ...
+
+    async def ping(self, ctx: CallContext) -> None:
+        """The cheapest authenticated read: the breaker's probe."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class WriteBack:
+    """What the CLM is told of a contract."""
+
+    external_id: ExternalId
+    status: str  # contract state as in core.contract
+    project_ref: str | None
+    erp: str
+    provisioned_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PolledPage:
+    """CloudEvents in structured form (JSON objects as bytes), oldest first."""
+
+    events: tuple[bytes, ...]
+    watermark: str
+    more: bool
+
+
+class ClmConnector(Protocol):
+    """One CLM."""
+
+    name: str
+    source: str
+
+    async def poll(self, watermark: str | None) -> PolledPage: ...
+
+    async def write_back(self, items: Sequence[WriteBack]) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Gate(Protocol):
+    """The lane limit of one ERP over all workers; every ERP call holds one slot."""
+
+    def slot(self) -> AbstractAsyncContextManager[None]: ...

@@ -1,0 +1,51 @@
+"""Fixtures of all tests: one real PostgreSQL per run, a migrated template in it, a clone of that per test."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.embedded_postgres import Endpoint
+from sync_core.store.migrate import migrate
+from tests import databases
+from tests.databases import DatabaseUrls
+
+APP_ROLE = "tieline_app"
+
+
+@pytest.fixture(scope="session")
+def server(testrun_uid: str) -> Iterator[Endpoint]:
+    """The run's PostgreSQL, shared by all xdist workers."""
+    with databases.test_server(testrun_uid) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
+def template(server: Endpoint) -> str:
+    """A database with this release's tables, to clone from."""
+    return databases.template(server, "tieline_template", lambda url: migrate(url, app_role=APP_ROLE))
+
+
+@pytest.fixture
+def database_urls(server: Endpoint, template: str) -> Iterator[DatabaseUrls]:
+    """A fresh migrated database for one test."""
+    urls = databases.clone(server, template)
+    yield urls
+    databases.drop(server, urls)
+
+
+@pytest.fixture
+def database(database_urls: DatabaseUrls) -> Iterator[sa.Engine]:
+    """Sync engine with the application's rights."""
+    engine = sa.create_engine(database_urls.app)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+async def async_database(database_urls: DatabaseUrls) -> AsyncIterator[AsyncEngine]:
+    """Async engine with the application's rights."""
+    engine = create_async_engine(database_urls.app, pool_size=8)
+    yield engine
+    await engine.dispose()
