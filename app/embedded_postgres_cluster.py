@@ -167,7 +167,7 @@ class Cluster:
             command += ["-c", f"{name}={value}"]
         done = self.account.run([*command, "template1"], stdin="".join(f"{s};\n\n" for s in statements))
         if done.returncode != 0:
-            raise failure_in(done.stdout, data_dir=data_dir, port=0)
+            raise failure_in(done.stdout, data_dir=self.data_dir, port=0)
 
     def _write(self, name: str, text: str) -> None:
         new = self.data_dir / f"{name}.new"

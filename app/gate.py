@@ -139,7 +139,11 @@ def watched(receive: Receive, send: Send, still_in: Callable[[], Awaitable[bool]
         while True:
             # One receive stays open across checks: cancelling it could lose a message.
             pending = pending or asyncio.ensure_future(receive())
-            await asyncio.wait({pending}, timeout=RECHECK_S)
+            try:
+                await asyncio.wait({pending}, timeout=RECHECK_S)
+            except asyncio.CancelledError:
+                pending.cancel()
+                raise
             if not await still_in():
                 if not pending.cancel():
                     pending.exception()

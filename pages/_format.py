@@ -4,6 +4,7 @@ Short forms (KPIs, chart labels) carry about three digits: $13.6M, $410K, $1.24B
 A minus is U+2212 so that it is as wide as a plus. Below `SAMPLE_FLOOR` cases a percentile is noise and is not shown.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -15,6 +16,7 @@ MINUS = "\u2212"
 DASH = "–"
 SAMPLE_FLOOR = 20
 _LOCALE = "en_US"
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&])")
 
 # (smallest value that uses the unit, divisor, suffix, decimals). The thresholds sit at the rounding edge, so that
 # 999,950 reads $1.0M and never $1000K.
@@ -107,6 +109,11 @@ def age(value: timedelta) -> str:
 def plural(number: int, noun: str, many: str | None = None) -> str:
     """1 contract, 34 contracts."""
     return f"{number:,} {noun if number == 1 else many or noun + 's'}"
+
+
+def plain(text: str) -> str:
+    """Text of others (names, causes, an ERP's words) for a place that reads Markdown: shown as it is, no links, no HTML."""
+    return _MARKDOWN.sub(r"\\\1", text)
 
 
 def _short_money(amount: Decimal, currency: str, *, unit_of: Decimal) -> str:

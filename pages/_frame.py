@@ -172,7 +172,7 @@ class Card:
         st.plotly_chart(figure, key=f"chart_{self._key}", alt=alt, theme=None, config=_CHART_CONFIG)
         if data is not None:
             with self._corner.popover("Data", icon=":material/table_rows:", type="tertiary", key=f"data_{self._key}"):
-                st.table(data, border="horizontal")
+                st.table(_as_text(data), border="horizontal")
 
 
 @contextmanager
@@ -250,6 +250,16 @@ def page_end() -> None:
         f"<footer class='tl-footer'><span>Tieline</span><span>{escape(who)}</span>"
         "<a href='/logout' target='_self'>Sign out</a></footer><span id='page-done'></span>"
     )
+
+
+def _as_text(data: pd.DataFrame) -> pd.DataFrame:
+    # st.table reads Markdown in every cell and label: "> 7 d" would be a quotation.
+    shown = data.rename(index=_plain_label, columns=_plain_label)
+    return shown.map(_plain_label)
+
+
+def _plain_label(value: object) -> object:
+    return fmt.plain(value) if isinstance(value, str) else value
 
 
 def _shell() -> Shell:

@@ -57,7 +57,7 @@ def kaplan_meier(ended: Sequence[float], still_open: Sequence[float] = ()) -> Cu
     gone = np.searchsorted(ends, times, side="left") + np.searchsorted(opens, times, side="left")
     at_risk = total - gone
     left = at_risk - deaths
-    survival: Floats = np.cumprod(left / at_risk)
+    survival = np.cumprod(left / at_risk, dtype=np.float64)
     terms = np.full(len(times), np.inf)
     np.divide(deaths, at_risk * left, out=terms, where=left > 0)
     longest = max([*ends[-1:], *opens[-1:]], default=None)

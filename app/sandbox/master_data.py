@@ -144,7 +144,7 @@ def required(estate: Estate, customers: Iterable[CustomerRecord]) -> MasterData:
         payment_terms=PAYMENT_TERMS,
         revenue_categories=tuple(
             RevenueCategory(category, account)
-            for category, account in dict((rule.category, rule.account) for rule in estate.revenue).items()
+            for category, account in {rule.category: rule.account for rule in estate.revenue}.items()
         ),
         labour_categories=tuple(
             LabourCategoryRecord(labour_code(line, role), role.name, _time_category(estate, line))

@@ -66,7 +66,7 @@ class Worker:
     worker_id: int
     pace: Pace = field(default_factory=Pace)
     running: dict[ContractId, Running] = field(default_factory=dict)
-    random: random.Random = field(default_factory=random.SystemRandom)
+    chance: random.Random = field(default_factory=random.SystemRandom)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -174,7 +174,7 @@ class Worker:
             # The boundary of one contract: whatever went wrong with it stops no other.
             if not isinstance(wrong, TielineError):
                 log.exception("contract %s failed by a fault of ours", claimed.external_id)
-            verdict = judge(wrong, outcome, self._settle_s(claimed), self.clock.now(), self.random)
+            verdict = judge(wrong, outcome, self._settle_s(claimed), self.clock.now(), self.chance)
             await self.lanes.failed(outcome.lane or claimed.lane, verdict)
         outcome.calls = ctx.calls
 

@@ -50,12 +50,16 @@ class SandboxClm:
         if isinstance(action, DeliveryFault):
             self.outbox.demand(action.contract_id, action.fault)
             return None
-        repeated = isinstance(action, Repeat)
-        done = self.store.repeat(action) if repeated else self.store.record(action, self.clock.now())
+        done = self._recorded(action)
         self.outbox.enqueue(done.position, done.contract_id)
         if self.on_event is not None:
             self.on_event()
         return done
+
+    def _recorded(self, action: Change | Repeat) -> Recorded:
+        if isinstance(action, Repeat):
+            return self.store.repeat(action)
+        return self.store.record(action, self.clock.now())
 
     async def deliver_due(self, send: Send) -> int:
         """Attempt the webhook deliveries that are due; returns how many requests were sent."""

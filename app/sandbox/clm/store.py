@@ -1,4 +1,4 @@
-"""The contracts of the sandbox CLM and its event feed. Every change raises its contract's revision and appends one event.
+"""Contracts of the sandbox CLM and its event feed: each change raises the contract's revision and appends one event.
 
 The store checks what a CLM would check (the payload's shape, an unused revision) and nothing more: contracts
 with wrong contents are what the bridge must cope with. A payload version that nobody knows passes unread.

@@ -32,7 +32,9 @@ def activation(store: Store, project: Doc, today: date) -> None:
         raise invalid("period_closed", f"The accounting period {today:%Y-%m} of {entity} is closed.")
     customer = store.get("customer", str(project["customer_id"]))
     if project["tax_code"] is not None and (customer is None or customer["tax_registration"] is None):
-        words = f"Customer {project['customer_code']} has no tax registration, so tax {project['tax_code']} cannot apply."
+        words = (
+            f"Customer {project['customer_code']} has no tax registration, so tax {project['tax_code']} cannot apply."
+        )
         raise invalid("tax_registration_missing", words)
 
 

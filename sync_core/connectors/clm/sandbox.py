@@ -50,7 +50,7 @@ class SandboxClmConnector:
         return PolledPage(tuple(orjson.dumps(event) for event in feed.events), feed.watermark, feed.more)
 
     async def write_back(self, items: Sequence[WriteBack]) -> None:
-        """All items, in calls of 200. Raises ClmError; contracts the CLM does not know are named, the rest is written."""
+        """In calls of 200. Raises ClmError; contracts the CLM does not know are named, the others were written."""
         unknown: list[str] = []
         for start in range(0, len(items), _ITEMS_PER_CALL):
             chunk = items[start : start + _ITEMS_PER_CALL]

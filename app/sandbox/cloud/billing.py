@@ -1,0 +1,214 @@
+"""Business life of the ERP: bill runs, hours that people book, customers who pay, and some who dispute.
+
+A nightly bill run covers each day that is over. What happens to an invoice is drawn from a dice seeded with the
+seed and the invoice's own source, so it is the same whatever else went on and after every restart.
+"""
+
+import heapq
+import random
+from calendar import monthrange
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+
+from app.sandbox.cloud.masterdata import period_open
+from app.sandbox.cloud.records import Doc
+from app.sandbox.cloud.store import Store
+from sync_core.money import rounded
+
+_DAY = timedelta(days=1)
+_OPEN_ENDED_MONTHS = 12  # over which the hours of a project without an end are spread
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """How customers behave."""
+
+    dispute_share: float = 0.03
+    pays_after_days: tuple[int, int] = (10, 60)
+    hours_of_plan: tuple[float, float] = (0.6, 1.1)
+
+
+class Billing:
+    """Bills what is due. `advance` first, on every request: it does nothing on a day that it has seen."""
+
+    def __init__(self, store: Store, *, seed: int, today: date, habits: Habits | None = None) -> None:
+        self._store, self._seed, self._habits = store, seed, habits or Habits()
+        held = store.get("progress", "billing")
+        self.through = date.fromisoformat(str(held["day"])) if held else today - _DAY
+        self._due: list[tuple[date, str, str]] = []
+        self._known: set[tuple[date, str, str]] = set()
+        for project in store.all("project"):
+            self.watch(project)
+        for invoice in store.all("invoice"):
+            self._follow(invoice)
+
+    def watch(self, project: Doc) -> None:
+        """Queue what an active project has to bill; call it after each change of it or of its parts."""
+        if project["status"] != "active":
+            return
+        if project["billing_method"] == "fixed_fee":
+            for milestone in self._store.parts("milestone", str(project["id"])):
+                if not milestone.get("billed"):
+                    self._queue(date.fromisoformat(str(milestone["bill_date"])), "milestone", str(milestone["id"]))
+        else:
+            begins = max(date.fromisoformat(str(project["start_date"])), self.through + _DAY)
+            self._queue(_month_end(begins), "month", str(project["id"]))
+
+    def advance(self, through: date) -> None:
+        """Run all nights up to and including that of `through`, and keep the result."""
+        if through <= self.through:
+            return
+        while self._due and self._due[0][0] <= through:
+            event = heapq.heappop(self._due)
+            self._known.discard(event)
+            self.through = max(self.through, event[0] - _DAY)
+            self._happen(*event)
+        self.through = through
+        self._store.put("progress", {"id": "billing", "day": through.isoformat()})
+        self._store.commit()
+
+    def _queue(self, day: date, what: str, ident: str) -> None:
+        event = (max(day, self.through + _DAY), what, ident)
+        if event not in self._known:
+            self._known.add(event)
+            heapq.heappush(self._due, event)
+
+    def _happen(self, day: date, what: str, ident: str) -> None:
+        if what == "milestone":
+            self._bill_milestone(day, ident)
+        elif what == "month":
+            self._bill_month(day, ident)
+        else:
+            invoice = self._store.get("invoice", ident)
+            if invoice is not None:
+                _STEPS[what](self, day, invoice)
+
+    def _bill_milestone(self, day: date, ident: str) -> None:
+        milestone = self._store.get("milestone", ident)
+        project = self._store.get("project", str(milestone["project_id"])) if milestone else None
+        if milestone is None or project is None or project["status"] != "active" or milestone.get("billed"):
+            return
+        if date.fromisoformat(str(milestone["bill_date"])) > day:
+            return  # it was moved; its new day is queued
+        if not period_open(self._store, str(project["legal_entity"]), day):
+            self._queue(_month_end(day) + _DAY, "milestone", ident)
+            return
+        self._store.put("milestone", {**milestone, "billed": True})
+        self._invoice(project, day, Decimal(str(milestone["amount"])), str(milestone["external_id"]))
+
+    def _bill_month(self, day: date, ident: str) -> None:
+        project = self._store.get("project", ident)
+        if project is None or project["status"] != "active":
+            return
+        dice = self._dice(f"{project['external_id']}/{day:%Y-%m}")
+        room = _room(project)
+        total, left = Decimal(0), False
+        for rate in self._store.parts("labour_rate", ident):
+            planned, booked = Decimal(str(rate["planned_hours"])), Decimal(str(rate.get("booked_hours", "0")))
+            share = Decimal(f"{dice.uniform(*self._habits.hours_of_plan):.3f}")
+            hours = min(planned - booked, (planned * share / _months(project)).quantize(Decimal("0.25")))
+            amount = rounded(hours * Decimal(str(rate["hourly_rate"])), str(project["currency"]))
+            if hours <= 0 or (room is not None and total + amount > room):
+                continue
+            total += amount
+            left = left or booked + hours < planned
+            self._store.put("labour_rate", {**rate, "booked_hours": str(booked + hours), "billed": True})
+        if total:
+            self._invoice(project, day, total, f"{project['external_id']}/{day:%Y-%m}")
+        if left:
+            self._queue(_month_end(day + _DAY), "month", ident)
+
+    def _invoice(self, project: Doc, day: date, amount: Decimal, source: str) -> None:
+        currency = str(project["currency"])
+        tax = self._store.get("tax_code", f"{project['legal_entity']}/{project['tax_code']}")
+        percent = Decimal(str(tax["rate"])) if tax and tax.get("rate") else Decimal(0)
+        invoice: Doc = {
+            "id": self._store.next_id("INV"),
+            "project_id": project["id"],
+            "source": source,
+            "date": day.isoformat(),
+            "amount": str(amount),
+            "tax_amount": str(rounded(amount * percent / 100, currency)),
+            "currency": currency,
+            "status": "open",
+        }
+        self._store.put("invoice", invoice)
+        # A new dict: the project was read before this bill run changed it.
+        held = self._store.get("project", str(project["id"])) or project
+        billed = Decimal(str(held.get("billed_amount", "0"))) + amount
+        self._store.put("project", {**held, "billed": True, "billed_amount": str(billed)})
+        self._fact("invoice", str(invoice["id"]), invoice, day, "issued")
+        self._follow(invoice)
+
+    def _follow(self, invoice: Doc) -> None:
+        for day, step in self._life(invoice):
+            if day > self.through:
+                self._queue(day, step, str(invoice["id"]))
+
+    def _life(self, invoice: Doc) -> Iterator[tuple[date, str]]:
+        dice = self._dice(f"life of {invoice['source']}")
+        issued = date.fromisoformat(str(invoice["date"]))
+        pays = issued + timedelta(days=dice.randint(*self._habits.pays_after_days))
+        if dice.random() < self._habits.dispute_share:
+            disputed = issued + timedelta(days=dice.randint(3, 9))
+            settled = disputed + timedelta(days=dice.randint(7, 30))
+            pays = max(pays, settled + timedelta(days=dice.randint(2, 12)))
+            yield disputed, "dispute"
+            yield settled, "settle"
+        yield pays, "pay"
+
+    def _dispute(self, day: date, invoice: Doc) -> None:
+        self._store.put("invoice", {**invoice, "status": "disputed", "disputed_on": day.isoformat()})
+        self._fact("dispute", f"DSP-{invoice['id']}", invoice, day, "open")
+
+    def _settle(self, _day: date, invoice: Doc) -> None:
+        self._store.put("invoice", {**invoice, "status": "open"})
+        raised = date.fromisoformat(str(invoice["disputed_on"]))
+        self._fact("dispute", f"DSP-{invoice['id']}", invoice, raised, "resolved")
+
+    def _pay(self, day: date, invoice: Doc) -> None:
+        self._store.put("invoice", {**invoice, "status": "paid"})
+        self._fact("payment", f"PAY-{invoice['id']}", invoice, day, "received")
+        self._fact("invoice", str(invoice["id"]), invoice, date.fromisoformat(str(invoice["date"])), "paid")
+
+    def _fact(self, kind: str, ref: str, invoice: Doc, day: date, status: str) -> None:
+        """The listing is append-only: a later status of the same `ref` is a later entry."""
+        project = self._store.get("project", str(invoice["project_id"]))
+        entry: Doc = {
+            "id": str(self._store.count("fact") + 1),
+            "kind": kind,
+            "ref": ref,
+            "project_external_id": project["external_id"] if project else None,
+            "amount": invoice["amount"],
+            "currency": invoice["currency"],
+            "date": day.isoformat(),
+            "status": status,
+            "invoice_id": None if kind == "invoice" else invoice["id"],
+        }
+        self._store.put("fact", entry)
+
+    def _dice(self, what: str) -> random.Random:
+        return random.Random(f"{self._seed}/{what}")  # noqa: S311 - simulated business, not a secret
+
+
+_STEPS = {"dispute": Billing._dispute, "settle": Billing._settle, "pay": Billing._pay}
+
+
+def _month_end(day: date) -> date:
+    return day.replace(day=monthrange(day.year, day.month)[1])
+
+
+def _months(project: Doc) -> int:
+    if project["end_date"] is None:
+        return _OPEN_ENDED_MONTHS
+    start, end = (date.fromisoformat(str(project[name])) for name in ("start_date", "end_date"))
+    return max(1, (end.year - start.year) * 12 + end.month - start.month + 1)
+
+
+def _room(project: Doc) -> Decimal | None:
+    """What may still be invoiced under the not-to-exceed amount."""
+    if project["not_to_exceed"] is None:
+        return None
+    return Decimal(str(project["not_to_exceed"])) - Decimal(str(project.get("billed_amount", "0")))

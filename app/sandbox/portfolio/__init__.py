@@ -1,0 +1,1 @@
+"""A made-up portfolio of professional-services contracts: seeded, deterministic, with the defects of real data."""

@@ -1,0 +1,49 @@
+"""Sums of money in the reporting currency that never lose an amount for want of an exchange rate."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sync_core.money import Money
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A group of amounts as a statement sums it: `currency` is set where its amounts have no rate."""
+
+    count: int
+    reporting: Decimal | None
+    currency: str | None = None
+    amount: Decimal = Decimal(0)  # in `currency`
+
+
+@dataclass(frozen=True, slots=True)
+class Unconverted:
+    """Amounts in a currency for which the estate has no rate."""
+
+    total: Money
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class MoneyTotal:
+    """What could be converted, summed; and what could not, by currency, to be shown beside it."""
+
+    money: Money  # reporting currency
+    count: int  # all, with or without a rate
+    unconverted: tuple[Unconverted, ...] = ()
+
+
+def add_up(parts: Iterable[Part], reporting: str) -> MoneyTotal:
+    """Unrounded: round where it is shown."""
+    converted, count = Decimal(0), 0
+    without: dict[str, tuple[Decimal, int]] = {}
+    for part in parts:
+        count += part.count
+        if part.currency is None:
+            converted += part.reporting or Decimal(0)
+        else:
+            amount, n = without.get(part.currency, (Decimal(0), 0))
+            without[part.currency] = (amount + part.amount, n + part.count)
+    unconverted = tuple(Unconverted(Money(amount, code), n) for code, (amount, n) in sorted(without.items()))
+    return MoneyTotal(Money(converted, reporting), count, unconverted)

@@ -1,0 +1,120 @@
+"""Signed to active: how long it takes, with the contracts that are still on their way counted.
+
+Start is the last signature, end the first moment at which the ERP confirmed everything; calendar hours. A signature
+that waits in quarantine is open since its receipt. Contracts cancelled before they became active are no longer on
+their way: they are left out and counted, and so are those that were active before they were signed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pandas as pd
+import sqlalchemy as sa
+
+from sync_core.survival import SAMPLE_FLOOR, Curve, Quantile, kaplan_meier, naive_quantile, quantile
+
+# One row per ISO week (its Monday in the zone) with the hours of each case: a row per contract would cost five times
+# as much on the way here. contract_by_signed carries every column that is read.
+CYCLE = sa.text("""
+    SELECT CAST(date_trunc('week', signed_at, :zone) AT TIME ZONE :zone AS date) AS week,
+           array_agg(date_part('epoch', first_active_at - signed_at) / 3600)
+               FILTER (WHERE first_active_at >= signed_at) AS ended,
+           array_agg(date_part('epoch', :now - signed_at) / 3600)
+               FILTER (WHERE first_active_at IS NULL AND state <> 'ended') AS still_open,
+           count(*) FILTER (WHERE first_active_at IS NULL AND state = 'ended') AS cancelled,
+           count(*) FILTER (WHERE first_active_at < signed_at) AS before_signature
+    FROM core.contract
+    WHERE signed_at >= :since AND signed_at <= :now AND NOT test
+    GROUP BY 1 ORDER BY 1
+""")
+# A signature that could not be read has no contract yet, or one without a signature.
+QUARANTINED = sa.text("""
+    SELECT CAST(date_trunc('week', q.recorded_at, :zone) AT TIME ZONE :zone AS date) AS week,
+           array_agg(date_part('epoch', :now - q.recorded_at) / 3600) AS still_open
+    FROM core.quarantine AS q LEFT JOIN core.contract AS c USING (source, external_id)
+    WHERE q.released_at IS NULL AND q.signature AND q.recorded_at <= :now AND c.signed_at IS NULL
+    GROUP BY 1
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class CycleTime:
+    """Of the contracts signed in the window. Percentiles are None below 20 cases."""
+
+    n: int  # ended and open
+    n_open: int
+    n_cancelled: int
+    n_before_signature: int
+    naive_median: timedelta | None  # of the finished ones alone
+    p50: timedelta | None
+    p90: timedelta | None
+    p50_limits: tuple[timedelta | None, timedelta | None]  # 95 %
+    p90_limits: tuple[timedelta | None, timedelta | None]
+    longest: timedelta | None  # a percentile that was never reached is at least this
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    total: CycleTime
+    weekly: pd.DataFrame  # week (UTC, the ISO week's Monday), p50 and p90 (hours, NaN where too few), n, n_open
+    quarantined: int  # signatures not yet understood, whenever they came
+    active: int  # signed in the window and active at least once
+
+
+@dataclass(slots=True)
+class _Week:
+    ended: list[float]
+    still_open: list[float]
+
+
+def cycle(conn: sa.Connection, *, since: datetime, now: datetime, zone: str) -> Cycle:
+    """Contracts signed in [since, now]; weeks are cut in `zone`."""
+    bound = {"since": since, "now": now, "zone": zone}
+    rows = conn.execute(CYCLE, bound).all()
+    weeks = {pd.Timestamp(row.week, tz="UTC"): _Week(row.ended or [], row.still_open or []) for row in rows}
+    quarantined = 0
+    for row in conn.execute(QUARANTINED, {"now": now, "zone": zone}):
+        quarantined += len(row.still_open)
+        weeks.setdefault(pd.Timestamp(row.week, tz="UTC"), _Week([], [])).still_open.extend(row.still_open)
+    curve = kaplan_meier(
+        [hours for week in weeks.values() for hours in week.ended],
+        [hours for week in weeks.values() for hours in week.still_open],
+    )
+    before = sum(row.before_signature for row in rows)
+    naive = naive_quantile([hours for week in weeks.values() for hours in week.ended], 0.5)
+    total = cycle_time(curve, naive, cancelled=sum(row.cancelled for row in rows), before_signature=before)
+    return Cycle(total, _weekly(weeks), quarantined, curve.ended + before)
+
+
+def cycle_time(curve: Curve, naive: float | None, *, cancelled: int = 0, before_signature: int = 0) -> CycleTime:
+    """`curve` and `naive` are in hours."""
+    enough = curve.cases >= SAMPLE_FLOOR
+    p50, p90 = (quantile(curve, p) if enough else Quantile(None, None, None) for p in (0.5, 0.9))
+    return CycleTime(
+        n=curve.cases,
+        n_open=curve.open,
+        n_cancelled=cancelled,
+        n_before_signature=before_signature,
+        naive_median=_hours(naive) if enough else None,
+        p50=_hours(p50.value),
+        p90=_hours(p90.value),
+        p50_limits=(_hours(p50.low), _hours(p50.high)),
+        p90_limits=(_hours(p90.low), _hours(p90.high)),
+        longest=_hours(curve.longest),
+    )
+
+
+def _weekly(weeks: Mapping[pd.Timestamp, _Week]) -> pd.DataFrame:
+    rows = []
+    for at in sorted(weeks):
+        curve = kaplan_meier(weeks[at].ended, weeks[at].still_open)
+        enough = curve.cases >= SAMPLE_FLOOR
+        p50, p90 = (quantile(curve, p).value if enough else None for p in (0.5, 0.9))
+        rows.append((at, p50, p90, curve.cases, curve.open))
+    frame = pd.DataFrame(rows, columns=["week", "p50", "p90", "n", "n_open"])
+    return frame.astype({"week": "datetime64[us, UTC]", "p50": float, "p90": float, "n": int, "n_open": int})
+
+
+def _hours(value: float | None) -> timedelta | None:
+    return None if value is None else timedelta(hours=value)

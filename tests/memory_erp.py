@@ -1,0 +1,152 @@
+"""An ERP in memory that keeps the promises of the port, with what goes wrong in real ones on demand.
+
+Many workers may share one `MemoryErp` ("the ERP"); each has its own `MemoryConnector`. Without upsert a second
+create of a key makes a second object, as Tryton does.
+"""
+
+import asyncio
+import itertools
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+from sync_core.desired import ErpObject, Found, Kind, LabourCategory, Project, fields_of
+from sync_core.errors import LeaseLost, TielineError
+from sync_core.keys import BusinessKey, ErpRef, owning_contract
+from sync_core.lanes import LaneGate
+from sync_core.ports import (
+    CallContext,
+    Capabilities,
+    FinancialPage,
+    Observation,
+    References,
+    Refs,
+    Scope,
+)
+
+Fault = Callable[[str, CallContext], TielineError | None]
+
+
+@dataclass
+class MemoryErp:
+    """What the ERP holds. `before` and `after` may raise for an operation, before or after it took effect."""
+
+    objects: dict[ErpRef, Found] = field(default_factory=dict)
+    customers: set[str] = field(default_factory=lambda: {"CUST-1"})
+    tax_codes: set[str] = field(default_factory=lambda: {"US-CA-STD", "GB-STD"})
+    creates: Counter[tuple[Kind, str]] = field(default_factory=Counter)
+    calls: list[str] = field(default_factory=list)
+    before: Fault = lambda _operation, _ctx: None
+    after: Fault = lambda _operation, _ctx: None
+    latency_s: float = 0.0
+    upsert: bool = False
+    in_flight: int = 0
+    most_in_flight: int = 0
+    _refs: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    def hold(self, found: Found) -> None:
+        self.objects[found.ref] = found
+
+    def of(self, kind: Kind) -> list[Found]:
+        return [f for f in self.objects.values() if f.kind is kind and f.active]
+
+    def next_ref(self) -> ErpRef:
+        return ErpRef(f"E{next(self._refs):05d}")
+
+
+@dataclass
+class MemoryConnector:
+    """One worker's connection to a MemoryErp."""
+
+    erp: MemoryErp
+    gate: LaneGate
+    name: str = "cloud"
+    settle_s: float = 0.05
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(upsert=self.erp.upsert, settle_s=self.settle_s)
+
+    @asynccontextmanager
+    async def _call(self, operation: str, ctx: CallContext) -> AsyncIterator[None]:
+        async with self.gate.slot():
+            if time.monotonic() > ctx.send_before:
+                raise LeaseLost("the lease is nearly over")
+            self.erp.calls.append(operation)
+            self.erp.in_flight += 1
+            self.erp.most_in_flight = max(self.erp.most_in_flight, self.erp.in_flight)
+            try:
+                if wrong := self.erp.before(operation, ctx):
+                    raise wrong
+                await asyncio.sleep(self.erp.latency_s)
+                yield
+                if wrong := self.erp.after(operation, ctx):
+                    raise wrong
+            finally:
+                self.erp.in_flight -= 1
+
+    async def observe(self, scope: Scope, ctx: CallContext) -> Observation:
+        async with self._call("observe", ctx):
+            known = [
+                Found(Kind.CUSTOMER, BusinessKey(c), ErpRef(f"C-{c}"), {}) for c in self.erp.customers if c == scope.customer
+            ]
+            wanted = {scope.customer, *scope.labour_categories}
+            held = [
+                f
+                for f in self.erp.objects.values()
+                if f.active and (f.key in wanted if f.kind.shared else owning_contract(f.key) == scope.contract)
+            ]
+            tax = scope.tax_code is None or scope.tax_code in self.erp.tax_codes
+            references = References(ErpRef("1"), "USD", tax, True, True)
+            return Observation(references, tuple([*known, *held]))
+
+    async def create(self, objects: Sequence[ErpObject], refs: Refs, ctx: CallContext) -> Mapping[BusinessKey, ErpRef]:
+        async with self._call(f"create {objects[0].kind}", ctx):
+            return {obj.key: self._made(obj, refs) for obj in objects}
+
+    def _made(self, obj: ErpObject, refs: Refs) -> ErpRef:
+        self.erp.creates[obj.kind, obj.key] += 1
+        if self.erp.upsert:
+            held = next((f for f in self.erp.objects.values() if (f.kind, f.key) == (obj.kind, obj.key)), None)
+            if held is not None:
+                return held.ref
+        parent = None
+        if not isinstance(obj, Project) and not obj.kind.shared:
+            parent = refs[Kind.PROJECT, BusinessKey(owning_contract(obj.key))]
+        fields = fields_of(obj)
+        if isinstance(obj, Project):
+            fields["billable"] = False
+        if isinstance(obj, LabourCategory):
+            self.erp.calls.append(f"category {obj.key}")
+        ref = self.erp.next_ref()
+        self.erp.hold(Found(obj.kind, obj.key, ref, fields, parent))
+        return ref
+
+    async def update(self, wanted: ErpObject, ref: ErpRef, changed: Sequence[str], ctx: CallContext) -> None:
+        async with self._call(f"update {wanted.kind}", ctx):
+            after = fields_of(wanted)
+            held = self.erp.objects[ref]
+            self.erp.hold(replace(held, fields={**held.fields, **{name: after[name] for name in changed}}))
+
+    async def activate(self, project: Project, ref: ErpRef, ctx: CallContext) -> None:
+        async with self._call("activate", ctx):
+            held = self.erp.objects[ref]
+            self.erp.hold(replace(held, fields={**held.fields, "billable": True}))
+
+    async def close(self, kind: Kind, ref: ErpRef, ctx: CallContext) -> None:
+        async with self._call("close", ctx):
+            for held in list(self.erp.objects.values()):
+                if held.ref == ref or held.parent == ref:
+                    self.erp.hold(replace(held, active=False))
+
+    async def financial_status(self, cursor: str | None, ctx: CallContext) -> FinancialPage:
+        return FinancialPage((), cursor or "", more=False)
+
+    async def ping(self, ctx: CallContext) -> None:
+        async with self._call("ping", ctx):
+            return
+
+    async def aclose(self) -> None:
+        return
