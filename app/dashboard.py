@@ -87,7 +87,9 @@ def draw() -> None:
     sections: dict[str, list[st.Page]] = {}
     for one in seen:
         sections.setdefault(one.page.section or "", []).append(targets[one.page.path])
-    st.navigation(sections, position="top").run()
+    asked_for = st.navigation(sections, position="top")
+    st.set_page_config(page_title=f"{asked_for.title} · Tieline")
+    asked_for.run()
     _frame.page_end()
 
 

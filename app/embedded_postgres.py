@@ -18,7 +18,7 @@ import psycopg
 
 from app import embedded_postgres_postmaster as postmaster
 from app.embedded_postgres_account import account_for
-from app.embedded_postgres_binaries import reachable_binaries
+from app.embedded_postgres_binaries import installed_binaries, reachable_binaries
 from app.embedded_postgres_cluster import Cluster
 from app.embedded_postgres_errors import (
     CredentialsRefused,
@@ -171,9 +171,8 @@ class EmbeddedPostgres:
         place = Path(record.place or self.home).resolve()
         if not account.reaches(place):
             raise PermissionRefused(place, f"PostgreSQL runs as {account.name}, who may not pass through to it")
-        return Cluster(
-            place / "postgres", account, reachable_binaries(account, fallback=self._fallback), self._settings
-        )
+        binaries = reachable_binaries(account, fallback=self._fallback, installed=installed_binaries())
+        return Cluster(place / "postgres", account, binaries, self._settings)
 
     def _create(self, cluster: Cluster, record: Record) -> None:
         record.new_passwords()

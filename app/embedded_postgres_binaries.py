@@ -54,9 +54,9 @@ def installed_binaries() -> Binaries:
     return binaries
 
 
-def reachable_binaries(account: Account, *, fallback: Path) -> Binaries:
+def reachable_binaries(account: Account, *, fallback: Path, installed: Binaries) -> Binaries:
     """The installed programs, or one shared copy below `fallback` when the account cannot execute those."""
-    binaries = installed_binaries()
+    binaries = installed
     if not _usable(binaries, account):
         binaries = _copied(binaries, fallback)
         if not _usable(binaries, account):

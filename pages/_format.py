@@ -112,7 +112,7 @@ def plural(number: int, noun: str, many: str | None = None) -> str:
 
 
 def plain(text: str) -> str:
-    """Text of others (names, causes, an ERP's words) for a place that reads Markdown: shown as it is, no links, no HTML."""
+    """Text of others (names, causes, an ERP's words) for a place that reads Markdown: shown as it is."""
     return _MARKDOWN.sub(r"\\\1", text)
 
 

@@ -34,11 +34,11 @@ LIGHT = Palette(
     card="#FFFFFF",
     blue="#2F66E0",
     amber="#C9770B",
-    teal="#12948A",
+    teal="#0E8279",
     red="#CF3A2E",
     pale="#9CB8F2",
     on_mark="#FFFFFF",
-    area="rgba(18,148,138,0.14)",
+    area="rgba(14,130,121,0.14)",
     heat=("#F1F5FE", "#D3E0FB", "#A9C2F6", "#6F97EE", "#2F66E0", "#1D4BB8"),
     heat_ink=("#0F1B2D", "#FFFFFF"),
 )

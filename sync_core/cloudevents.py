@@ -166,14 +166,14 @@ def _from_object(given: JsonValue, body: bytes, header: str | None) -> CloudEven
 def _attribute(name: str, value: JsonValue) -> Scalar:
     if not _NAME.fullmatch(name):
         raise MalformedEvent(f"attribute {name[:40]!r}: names are made of a-z and 0-9; rename it")
-    if isinstance(value, bool):
-        if name in _STANDARD:
-            raise MalformedEvent(f"{name} must be a text")
-        return value
-    if isinstance(value, int) and name not in _STANDARD and abs(value) < 2**31:
-        return value
-    if not isinstance(value, str):
-        raise MalformedEvent(f"{name} must be a text, or for an extension a truth value or a 32-bit integer")
+    if isinstance(value, str):
+        return _checked_text(name, value)
+    if name in _STANDARD or not isinstance(value, int) or abs(value) >= 2**31:
+        raise MalformedEvent(f"{name} must be a text (an extension may be a truth value or a 32-bit integer)")
+    return value
+
+
+def _checked_text(name: str, value: str) -> str:
     if not value and name in _STANDARD:
         raise MalformedEvent(f"{name} is empty; give it or leave it out")
     if len(value.encode("utf-8", "replace")) > _LONGEST:

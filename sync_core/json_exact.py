@@ -5,7 +5,9 @@ A JSON number with a fraction becomes a binary float in every fast parser: 12345
 """
 
 import json
+import re
 from decimal import Decimal
+from math import isfinite
 
 import orjson
 
@@ -48,9 +50,15 @@ def _exact(text: str) -> float:
     if len(text) > 40:
         raise ValueError(f"number {text[:20]}... has too many digits; send it as a string")
     number = float(text)
-    if Decimal(repr(number)) != Decimal(text):
+    # Zero apart: Decimal has limits of its own for exponents, and 1e-999 becomes a zero that it was not.
+    same = _reads_zero(text) if number == 0 else isfinite(number) and Decimal(repr(number)) == Decimal(text)
+    if not same:
         raise ValueError(f"number {text} has more digits than a JSON number carries; send it as a string")
     return number
+
+
+def _reads_zero(text: str) -> bool:
+    return not re.search(r"[1-9]", text.lower().partition("e")[0])
 
 
 def _whole(text: str) -> int:

@@ -85,13 +85,25 @@ def seed(owner_url: str, contracts: int, *, now: datetime = NOW) -> None:
     values = {"contracts": contracts, "now": now, "source": SOURCE}
     with engine.begin() as conn:
         conn.execute(sa.text("SET LOCAL synchronous_commit = off; SET LOCAL work_mem = '64MB'; SELECT setseed(0.42)"))
+        # Built once at the end, indexes cost half of what they cost row by row.
+        indexes = conn.execute(_PLAIN_INDEXES).all()
+        for index in indexes:
+            conn.execute(sa.text(f"DROP INDEX {index.name}"))
         for statement in _STATEMENTS:
             needed = {name: values[name] for name in statement.compile().params}
             conn.execute(statement, needed)
+        for index in indexes:
+            conn.exec_driver_sql(index.definition)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
         conn.execute(sa.text("VACUUM ANALYZE"))
     engine.dispose()
 
+
+_PLAIN_INDEXES = sa.text("""
+    SELECT CAST(CAST(indexrelid AS regclass) AS text) AS name, pg_get_indexdef(indexrelid) AS definition
+    FROM pg_index JOIN pg_class ON pg_class.oid = indrelid
+    WHERE relnamespace = CAST('core' AS regnamespace) AND NOT indisunique
+""")
 
 # The state by n mod 1000: 40 drafts, 15 waiting, 10 blocked, 1 set aside, 30 ended (6 before activation), else active.
 _CONTRACTS = sa.text("""
@@ -181,12 +193,11 @@ _OPERATIONS = sa.text("""
     INSERT INTO core.operation (run_id, step, contract_id, system, action, kind, business_key, ref, status, before,
                                 after, started_at, finished_at)
     SELECT CAST(md5('r' || contract_id) AS uuid), step, contract_id, lane,
-        CASE step WHEN 3 THEN 'activate' ELSE 'create' END,
-        (ARRAY['project','contract_line','milestone','project'])[step + 1],
-        'crm/' || external_id || (ARRAY['','#L:1','#M:all',''])[step + 1], 'P' || contract_id || '.' || step, 'done',
-        CASE step WHEN 3 THEN jsonb_build_object('billable', false) END, jsonb_build_object('billable', true),
+        CASE step WHEN 1 THEN 'activate' ELSE 'create' END,
+        'project', 'crm/' || external_id, 'P' || contract_id, 'done',
+        CASE step WHEN 1 THEN jsonb_build_object('billable', false) END, jsonb_build_object('billable', true),
         first_active_at - interval '3 s', first_active_at - interval '2 s'
-    FROM core.contract CROSS JOIN generate_series(0, 3) AS step WHERE first_active_at IS NOT NULL
+    FROM core.contract CROSS JOIN generate_series(0, 1) AS step WHERE first_active_at IS NOT NULL
 """)
 
 _PROGRESS = sa.text("""
@@ -222,7 +233,7 @@ _CROSSWALK = sa.text("""
     INSERT INTO core.crosswalk (system, kind, business_key, state, ref, contract_id, fields, confirmed_at)
     SELECT lane, kind, 'crm/' || external_id || suffix, 'confirmed', 'P' || contract_id || suffix, contract_id,
         jsonb_build_object('name', title, 'value', CAST(value AS text)), first_active_at
-    FROM core.contract CROSS JOIN (VALUES ('project', ''), ('contract_line', '#L:1'), ('milestone', '#M:all'))
+    FROM core.contract CROSS JOIN (VALUES ('project', ''), ('milestone', '#M:all'))
         AS part(kind, suffix) WHERE first_active_at IS NOT NULL
     UNION ALL
     SELECT DISTINCT ON (lane, customer_code) lane, 'customer', customer_code, 'confirmed', 'K-' || customer_code,

@@ -10,7 +10,10 @@ import psycopg
 from psycopg import sql
 
 MAINTENANCE = "postgres"
-TABLES = "SELECT to_regclass('ir_module') IS NOT NULL AND to_regclass('res_user') IS NOT NULL"
+TABLES = """
+    SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('ir_module') AND attname = 'state')
+       AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('res_user') AND attname = 'password_hash')
+"""
 # trytond-admin sets the password last, so that a database without one was left half-made.
 READY = """
     SELECT EXISTS (SELECT FROM ir_module WHERE name = 'project_invoice' AND state = 'activated')

@@ -69,8 +69,10 @@ class Passwords:
             stored = json.loads(path.read_text())
             return cls(admin=str(stored["admin"]), service=str(stored["service"]))
         made = cls(admin=secrets.token_urlsafe(24), service=secrets.token_urlsafe(24))
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        unfinished = path.with_suffix(".new")
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             json.dump({"admin": made.admin, "service": made.service}, file)
+        unfinished.replace(path)
         return made
 
 

@@ -191,6 +191,12 @@ class Row:
             raise _incomplete(self.system, f"the list {name!r}", self.write)
         return [Row(self.system, item, self.write) for item in value if isinstance(item, dict)]
 
+    def texts(self, name: str) -> list[str]:
+        value = self.fields.get(name)
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise _incomplete(self.system, f"the list {name!r}", self.write)
+        return [str(item) for item in value]
+
 
 def _incomplete(system: str, what: str, write: bool) -> ErpError:
     kind = ErpAmbiguous if write else ErpAnswerIncomplete

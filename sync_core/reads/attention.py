@@ -102,7 +102,8 @@ def cause_groups(cases: Sequence[OpenCases], reporting: str) -> tuple[CauseGroup
 def ageing(cases: Sequence[OpenCases]) -> pd.DataFrame:
     """Counts: a row per function (Function, all of them), a column per AGE_BUCKETS. Adds up to the open ones."""
     functions = dict.fromkeys([*(function.value for function in Function), *(case.function for case in cases)])
-    table = pd.DataFrame(0, index=pd.Index(list(functions), name="function"), columns=list(AGE_BUCKETS))
+    cells = {function: [0] * len(AGE_BUCKETS) for function in functions}
     for case in cases:
-        table.loc[case.function, AGE_BUCKETS[case.age]] += case.part.count
-    return table
+        cells[case.function][case.age] += case.part.count
+    index = pd.Index(list(cells), name="function")
+    return pd.DataFrame(list(cells.values()), index=index, columns=list(AGE_BUCKETS))

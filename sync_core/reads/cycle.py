@@ -5,14 +5,15 @@ that waits in quarantine is open since its receipt. Contracts cancelled before t
 their way: they are left out and counted, and so are those that were active before they were signed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from sync_core.survival import SAMPLE_FLOOR, Curve, Quantile, kaplan_meier, naive_quantile, quantile
+from sync_core.survival import SAMPLE_FLOOR, Curve, Floats, Quantile, kaplan_meier, naive_quantile, quantile
 
 # One row per ISO week (its Monday in the zone) with the hours of each case: a row per contract would cost five times
 # as much on the way here. contract_by_signed carries every column that is read.
@@ -62,28 +63,28 @@ class Cycle:
     active: int  # signed in the window and active at least once
 
 
-@dataclass(slots=True)
-class _Week:
-    ended: list[float]
-    still_open: list[float]
+@dataclass(frozen=True, slots=True)
+class _Cases:
+    """Hours of the cases of one week, or of all."""
+
+    ended: Floats
+    still_open: Floats
 
 
 def cycle(conn: sa.Connection, *, since: datetime, now: datetime, zone: str) -> Cycle:
     """Contracts signed in [since, now]; weeks are cut in `zone`."""
     bound = {"since": since, "now": now, "zone": zone}
     rows = conn.execute(CYCLE, bound).all()
-    weeks = {pd.Timestamp(row.week, tz="UTC"): _Week(row.ended or [], row.still_open or []) for row in rows}
-    quarantined = 0
-    for row in conn.execute(QUARANTINED, {"now": now, "zone": zone}):
-        quarantined += len(row.still_open)
-        weeks.setdefault(pd.Timestamp(row.week, tz="UTC"), _Week([], [])).still_open.extend(row.still_open)
-    curve = kaplan_meier(
-        [hours for week in weeks.values() for hours in week.ended],
-        [hours for week in weeks.values() for hours in week.still_open],
-    )
+    unread = {row.week: row.still_open for row in conn.execute(QUARANTINED, {"now": now, "zone": zone})}
+    quarantined = sum(map(len, unread.values()))
+    weeks = {row.week: _Cases(_hours(row.ended), _hours(row.still_open, unread.pop(row.week, ()))) for row in rows}
+    weeks |= {week: _Cases(_hours(()), _hours(hours)) for week, hours in unread.items()}
+    ended = _hours(*(week.ended for week in weeks.values()))
+    curve = kaplan_meier(ended, _hours(*(week.still_open for week in weeks.values())))
     before = sum(row.before_signature for row in rows)
-    naive = naive_quantile([hours for week in weeks.values() for hours in week.ended], 0.5)
-    total = cycle_time(curve, naive, cancelled=sum(row.cancelled for row in rows), before_signature=before)
+    total = cycle_time(
+        curve, naive_quantile(ended, 0.5), cancelled=sum(row.cancelled for row in rows), before_signature=before
+    )
     return Cycle(total, _weekly(weeks), quarantined, curve.ended + before)
 
 
@@ -96,25 +97,37 @@ def cycle_time(curve: Curve, naive: float | None, *, cancelled: int = 0, before_
         n_open=curve.open,
         n_cancelled=cancelled,
         n_before_signature=before_signature,
-        naive_median=_hours(naive) if enough else None,
-        p50=_hours(p50.value),
-        p90=_hours(p90.value),
-        p50_limits=(_hours(p50.low), _hours(p50.high)),
-        p90_limits=(_hours(p90.low), _hours(p90.high)),
-        longest=_hours(curve.longest),
+        naive_median=_duration(naive) if enough else None,
+        p50=_duration(p50.value),
+        p90=_duration(p90.value),
+        p50_limits=(_duration(p50.low), _duration(p50.high)),
+        p90_limits=(_duration(p90.low), _duration(p90.high)),
+        longest=_duration(curve.longest),
     )
 
 
-def _weekly(weeks: Mapping[pd.Timestamp, _Week]) -> pd.DataFrame:
-    rows = []
-    for at in sorted(weeks):
-        curve = kaplan_meier(weeks[at].ended, weeks[at].still_open)
-        enough = curve.cases >= SAMPLE_FLOOR
-        p50, p90 = (quantile(curve, p).value if enough else None for p in (0.5, 0.9))
-        rows.append((at, p50, p90, curve.cases, curve.open))
-    frame = pd.DataFrame(rows, columns=["week", "p50", "p90", "n", "n_open"])
-    return frame.astype({"week": "datetime64[us, UTC]", "p50": float, "p90": float, "n": int, "n_open": int})
+def _weekly(weeks: Mapping[date, _Cases]) -> pd.DataFrame:
+    ordered = sorted(weeks)
+    curves = [kaplan_meier(weeks[week].ended, weeks[week].still_open) for week in ordered]
+    return pd.DataFrame(
+        {
+            "week": pd.DatetimeIndex(ordered, tz="UTC", dtype="datetime64[us, UTC]"),
+            "p50": np.array([_percentile(curve, 0.5) for curve in curves]),
+            "p90": np.array([_percentile(curve, 0.9) for curve in curves]),
+            "n": np.array([curve.cases for curve in curves], dtype=np.int64),
+            "n_open": np.array([curve.open for curve in curves], dtype=np.int64),
+        }
+    )
 
 
-def _hours(value: float | None) -> timedelta | None:
-    return None if value is None else timedelta(hours=value)
+def _percentile(curve: Curve, p: float) -> float:
+    value = quantile(curve, p).value if curve.cases >= SAMPLE_FLOOR else None
+    return np.nan if value is None else value
+
+
+def _hours(*parts: Sequence[float] | Floats | None) -> Floats:
+    return np.concatenate([np.zeros(0), *(np.asarray(part, dtype=np.float64) for part in parts if part is not None)])
+
+
+def _duration(hours: float | None) -> timedelta | None:
+    return None if hours is None else timedelta(hours=hours)

@@ -24,7 +24,7 @@ REACHED = sa.text("""
 
 
 def funnel(conn: sa.Connection, *, since: datetime, now: datetime, active: int, quarantined: int) -> pd.DataFrame:
-    """Columns: step (Step, in order), cases. Adds `quarantined` signatures that were never captured to the first step."""
+    """Columns: step (Step, in order), cases. `quarantined` signatures were never captured: the first step has them."""
     steps = [step.value for step in FUNNEL]
     furthest = [0] * len(steps)
     furthest[0], furthest[-1] = quarantined, active

@@ -104,9 +104,7 @@ def waiting(groups: Sequence[OpenGroup], *, now: datetime, reporting: str) -> Wa
 
 
 def _by_step(groups: Sequence[OpenGroup], reporting: str) -> pd.DataFrame:
-    cells: dict[tuple[Step, WaitAge], list[Part]] = {
-        (step, age): [] for step in FUNNEL[1:-1] for age in WaitAge
-    }
+    cells: dict[tuple[Step, WaitAge], list[Part]] = {(step, age): [] for step in FUNNEL[1:-1] for age in WaitAge}
     for group in groups:
         cells.setdefault((group.step, group.age), []).append(group.part)
     rows = []

@@ -1,6 +1,7 @@
 """The sandbox CLM as a process of its own: uvicorn, and one task that pushes webhooks as they come due."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from app.sandbox.clm.server import build
 from app.sandbox.clm.webhooks import Delivery, DeliveryFailed, FaultRates, Send, Target
 from sync_core.clock import Clock, SystemClock
 
+_LOG = logging.getLogger(__name__)
 _RECEIVER_TIMEOUT_S = 15
 _LONGEST_NAP_S = 1.0
 
@@ -45,6 +47,11 @@ async def pump(clm: SandboxClm, send: Send) -> None:
             await asyncio.wait_for(woken.wait(), max(nap, 0.01))
 
 
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (wrong := task.exception()) is not None:
+        _LOG.critical("webhooks are no longer delivered; restart the sandbox CLM", exc_info=wrong)
+
+
 def build_process(
     clock: Clock,
     *,
@@ -60,6 +67,7 @@ def build_process(
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with HttpxAiohttpClient(timeout=_RECEIVER_TIMEOUT_S, trust_env=False) as client:
             task = asyncio.create_task(pump(clm, http_send(client)))
+            task.add_done_callback(_report)
             try:
                 yield
             finally:

@@ -226,7 +226,7 @@ class _Routes:
         try:
             self._clm.outbox.subscribe(Target(asked.url, asked.secret, asked.batched, asked.most))
         except ValueError as wrong:
-            raise BadRequest("the secret must be whsec_ and base64 of 24 to 64 bytes") from wrong
+            raise BadRequest(str(wrong)) from wrong
         return _json({"status": "subscribed"})
 
     @staticmethod

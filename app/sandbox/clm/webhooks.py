@@ -5,6 +5,7 @@ switches the subscription off. `webhook-id` stays the same over retries, the tim
 Sending is passed in, so that the same code runs in a simulation and in a process of its own.
 """
 
+import base64
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -37,6 +38,15 @@ class Target:
     secret: str = field(repr=False)
     batched: bool = False
     most: int = 100  # events in a batch
+
+    def __post_init__(self) -> None:
+        """Raises ValueError now rather than at the first delivery; the package takes any secret."""
+        try:
+            key = base64.b64decode(self.secret.removeprefix("whsec_"), validate=True)
+        except ValueError:
+            key = b""
+        if not 24 <= len(key) <= 64:
+            raise ValueError("a webhook secret is whsec_ and base64 of 24 to 64 bytes; make a new one")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +91,18 @@ class Outbox:
         self.gave_up = 0
         self._store, self._clock, self._seed = store, clock, seed
         self._parcels: list[_Parcel] = []
-        self._held: list[_Parcel] = []  # to arrive behind the next one
+        self._held: dict[str, _Parcel] = {}  # by contract: to arrive behind its next event
         self._demanded: dict[str, Fault] = {}
         self._serial = 0
 
     def subscribe(self, target: Target) -> None:
-        """Raises ValueError for a secret that is none, now rather than at the first delivery."""
-        Webhook(target.secret)
+        """Push to `target` from now on; what an earlier subscription left undelivered goes out first."""
         resumed = self.target is None
         self.target = target
         self._store.subscribe()
         if resumed and self._store.subscribed_from is not None:
             waiting = range(self._store.subscribed_from, len(self._store.feed))
-            queued = {p for parcel in (*self._parcels, *self._held) for p in parcel.positions}
+            queued = {p for parcel in (*self._parcels, *self._held.values()) for p in parcel.positions}
             for position in waiting:
                 if position not in self._store.delivered and position not in queued:
                     self._push(self._event_id(position), (position,), self._clock.now())
@@ -108,22 +117,22 @@ class Outbox:
         now, event_id = self._clock.now(), self._event_id(position)
         rng = chance(self._seed, "delivery", position, event_id)
         fault = self._demanded.pop(contract_id, None) or self._unlucky(rng.random())
-        released, self._held = self._held, []
+        released = self._held.pop(contract_id, None)
         if fault is Fault.DROP:
             self._store.settle([position], "dropped")
         elif fault is Fault.REORDER:
-            self._held.append(self._parcel(event_id, (position,), now + _BEHIND_NEXT_AT_MOST))
+            self._held[contract_id] = self._parcel(event_id, (position,), now + _BEHIND_NEXT_AT_MOST)
         else:
-            late = rng.random() * self.rates.longest_delay if fault is Fault.DELAY else timedelta()
+            late = rng.uniform(0.1, 1) * self.rates.longest_delay if fault is Fault.DELAY else timedelta()
             self._push(event_id, (position,), now + late)
             if fault is Fault.DUPLICATE:
                 self._push(event_id, (position,), now + rng.random() * timedelta(seconds=30))
-        for parcel in released:
-            self._push(parcel.name, parcel.positions, now)
+        if released is not None:
+            self._push(released.name, released.positions, now)
 
     def next_due(self) -> datetime | None:
         """When `deliver_due` has something to do; None: nothing waits."""
-        return min((parcel.due_at for parcel in (*self._parcels[:1], *self._held)), default=None)
+        return min((parcel.due_at for parcel in (*self._parcels[:1], *self._held.values())), default=None)
 
     async def deliver_due(self, send: Send) -> int:
         """Attempt all that is due, oldest first; returns how many requests were sent."""
@@ -146,9 +155,8 @@ class Outbox:
 
     def _due(self) -> list[_Parcel]:
         now = self._clock.now()
-        for parcel in [p for p in self._held if p.due_at <= now]:
-            self._held.remove(parcel)
-            heappush(self._parcels, parcel)
+        for contract_id in [c for c, parcel in self._held.items() if parcel.due_at <= now]:
+            heappush(self._parcels, self._held.pop(contract_id))
         due = []
         while self._parcels and self._parcels[0].due_at <= now:
             due.append(heappop(self._parcels))

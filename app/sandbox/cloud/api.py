@@ -12,7 +12,7 @@ from datetime import date
 from app.sandbox.cloud import rules
 from app.sandbox.cloud.billing import Billing
 from app.sandbox.cloud.problems import Problem, invalid, not_found
-from app.sandbox.cloud.records import BY_KIND, BY_PATH, PARTS, Doc, RecordType, as_object, checked, key_of
+from app.sandbox.cloud.records import BY_PATH, PARTS, Doc, RecordType, as_object, checked, key_of
 from app.sandbox.cloud.store import Store
 
 MOST_ITEMS = 500
@@ -75,7 +75,7 @@ class Api:
         record, doc = self._held(call)
         body = as_object(call.body)
         call.keys.append(str(doc["external_id"]))
-        rules.unbilled(record, doc) if record.part else None
+        rules.unbilled(record, doc)
         fields = checked(record, body, partly=True, held=doc)
         changed = self._with_customer(record, {**doc, **fields}, body)
         rules.check(self.store, record, changed, self._project_of(doc) if record.part else None)
@@ -97,9 +97,9 @@ class Api:
         """POST /v1/projects/ID/activate: from now on it is billed"""
         _, project = self._held(call)
         call.keys.append(str(project["external_id"]))
-        rules.activation(self.store, project, self.today())
         if project["status"] == "active":
             return Answer(200, project)
+        rules.activation(self.store, project, self.today())
         project = self.store.put("project", {**project, "status": "active"})
         self._watch(project)
         return Answer(200, project)
@@ -167,7 +167,7 @@ class Api:
                 raise Problem(409, "duplicate_external_id", f"{record.kind} {key} exists already: {held['id']}")
             if call.one("on_existing") == "keep":
                 return held, False
-            rules.unbilled(record, held) if record.part else None
+            rules.unbilled(record, held)
         fields = checked(record, body, partly=False)
         base = held or {"id": self.store.next_id(record.prefix), "external_id": key, **_born(record, project)}
         doc = self._with_customer(record, {**base, **fields}, body)
@@ -237,6 +237,3 @@ def kind_at(call: Call) -> str:
     """The kind of record that a request is about."""
     record = BY_PATH.get(call.sub) or BY_PATH.get(call.collection)
     return record.kind if record else call.collection
-
-
-__all__ = ["BY_KIND", "Answer", "Api", "Call", "kind_at"]

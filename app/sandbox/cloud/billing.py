@@ -34,7 +34,7 @@ class Billing:
     """Bills what is due. `advance` first, on every request: it does nothing on a day that it has seen."""
 
     def __init__(self, store: Store, *, seed: int, today: date, habits: Habits | None = None) -> None:
-        self._store, self._seed, self._habits = store, seed, habits or Habits()
+        self._store, self.seed, self._habits = store, seed, habits or Habits()
         held = store.get("progress", "billing")
         self.through = date.fromisoformat(str(held["day"])) if held else today - _DAY
         self._due: list[tuple[date, str, str]] = []
@@ -190,7 +190,7 @@ class Billing:
         self._store.put("fact", entry)
 
     def _dice(self, what: str) -> random.Random:
-        return random.Random(f"{self._seed}/{what}")  # noqa: S311 - simulated business, not a secret
+        return random.Random(f"{self.seed}/{what}")  # noqa: S311 - simulated business, not a secret
 
 
 _STEPS = {"dispute": Billing._dispute, "settle": Billing._settle, "pay": Billing._pay}

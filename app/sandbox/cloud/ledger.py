@@ -18,7 +18,7 @@ class WriteRequest:
 
     operation: str
     path: str
-    keys: tuple[str, ...]
+    keys: list[str]
     at: datetime
     status: int | None = None
     committed: bool = False

@@ -19,7 +19,7 @@ def check(store: Store, record: RecordType, doc: Doc, project: Doc | None) -> No
 
 
 def unbilled(record: RecordType, doc: Doc) -> None:
-    if doc.get("billed"):
+    if record.part and doc.get("billed"):
         words = f"{record.kind} {doc['external_id']} is already invoiced and cannot be changed or deleted"
         raise Problem(409, "already_billed", words)
 

@@ -4,23 +4,29 @@ Numbers from 1 to KNOWN are in every ERP from the start; higher ones are new cus
 customer master data has yet to learn of.
 """
 
+from functools import cache
+
 from app.sandbox.chance import chance
 from app.sandbox.master_data import CustomerRecord
 from sync_core.estate import Estate
 
 KNOWN = 120
+# fmt: off
 _STEMS = (
-    "Alderwick Brackenfield Corvane Dunmarrow Eastholm Fenwright Galloway-Reed Harrowgate Ironbridge Juniper-Vale "
-    "Kestrelmoor Larkspire Mossgrave Northfell Oakhaven Pemberlin Quillstone Ravensworth Silverbeck Thornbury-Lane "
-    "Umberfield Velloria Westmarch Yarrowdale Zephyrine Arcadenne Bluecairn Calderis Drayforth Ellingsund "
-    "Farrowmere Grantholm Hollowick Istrava Jorvane Kingsmere Lindqvist-Hale Marrowby Nettlebridge Orrinvale "
-    "Palewater Quenby Rookfield Stanmoor Tarnholt Ulverstone-Gray Vantreau Wexcombe Averlyn Bexforth "
-    "Castrell Delmorra Evenlode Fairhollow Greymantle Highmoor Inverlea Jessamy Korrin Lothmere"
-).split()
+    "Alderwick", "Brackenfield", "Corvane", "Dunmarrow", "Eastholm", "Fenwright", "Galloway-Reed", "Harrowgate",
+    "Ironbridge", "Juniper-Vale", "Kestrelmoor", "Larkspire", "Mossgrave", "Northfell", "Oakhaven", "Pemberlin",
+    "Quillstone", "Ravensworth", "Silverbeck", "Thornbury-Lane", "Umberfield", "Velloria", "Westmarch", "Yarrowdale",
+    "Zephyrine", "Arcadenne", "Bluecairn", "Calderis", "Drayforth", "Ellingsund", "Farrowmere", "Grantholm",
+    "Hollowick", "Istrava", "Jorvane", "Kingsmere", "Lindqvist-Hale", "Marrowby", "Nettlebridge", "Orrinvale",
+    "Palewater", "Quenby", "Rookfield", "Stanmoor", "Tarnholt", "Ulverstone-Gray", "Vantreau", "Wexcombe", "Averlyn",
+    "Bexforth", "Castrell", "Delmorra", "Evenlode", "Fairhollow", "Greymantle", "Highmoor", "Inverlea", "Jessamy",
+    "Korrin", "Lothmere",
+)
 _TRADES = (
-    "Logistics|Foods|Energy|Insurance|Pharma|Airlines|Retail|Bank|Telecom|Chemicals|"
-    "Motors|Media|Water|Steel|Healthcare|Rail|Semiconductors|Packaging|Mining|Textiles"
-).split("|")
+    "Logistics", "Foods", "Energy", "Insurance", "Pharma", "Airlines", "Retail", "Bank", "Telecom", "Chemicals",
+    "Motors", "Media", "Water", "Steel", "Healthcare", "Rail", "Semiconductors", "Packaging", "Mining", "Textiles",
+)
+# fmt: on
 _FORMS = {"US": "Inc.", "GB": "plc", "DE": "AG", "JP": "K.K.", "KW": "W.L.L.", "FR": "S.A.", "CH": "AG", "CA": "Corp."}
 _ABROAD = ("CH", "CA", "SG", "NL", "AE")
 _REGIONS = {
@@ -35,8 +41,12 @@ _REGIONS = {
 
 def firm(number: int, estate: Estate) -> CustomerRecord:
     """The customer with this number, from 1; most sit in the countries of the estate's entities."""
+    return _firm(number, tuple(entity.country for entity in estate.entity))
+
+
+@cache
+def _firm(number: int, home: tuple[str, ...]) -> CustomerRecord:
     rng = chance("firm", number)
-    home = [entity.country for entity in estate.entity]
     country = rng.choice(_ABROAD) if rng.random() < 0.08 else rng.choice(home)
     stem, lap = _STEMS[number % len(_STEMS)], number // len(_STEMS)
     trade = _TRADES[(11 * number + lap) % len(_TRADES)]

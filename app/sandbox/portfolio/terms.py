@@ -1,6 +1,7 @@
 """Terms of a made-up contract: value, lines, milestones or a rate card, dates, tax, purchase order, renewal.
 
-Proportions: values are lognormal; the spread of the logarithm is 1.1 here, against 1.6 (Paraguay, PYG) and 2.0
+Proportions: values are lognormal, and one contract in fifty is a programme of ten times the size; the spread of
+the logarithm is 1.1 here, against 1.6 (Paraguay, PYG) and 2.0
 (Portugal, EUR) in OCDS contract releases of all public buying, which is broader than one firm's offers. Renewal
 terms: 163 of 510 contracts in CUAD v1 have one, mostly successive years; notice 30, 90, 60 days or 6 months in
 26:16:15:13. (OCDS: DNCP Paraguay, IMPIC Portugal; CUAD v1: The Atticus Project; all CC BY 4.0.)
@@ -62,7 +63,8 @@ def make_terms(rng: Random, deal: Deal, estate: Estate) -> Terms:
     ends_on = working_day(starts_on + timedelta(days=days), deal.entity)
     offer = rng.choice(OFFERS[deal.service_index % len(OFFERS)])
     rate = estate.to_reporting(Decimal(1), deal.entity.currency, deal.signed_on) or Decimal(1)
-    usd = min(max(exp(rng.gauss(log(_MEDIAN_USD), _SPREAD)), _LEAST_USD), _MOST_USD)
+    programme = rng.uniform(5, 14) if rng.random() < 0.02 else 1.0
+    usd = min(max(exp(rng.gauss(log(_MEDIAN_USD), _SPREAD)) * programme, _LEAST_USD), _MOST_USD)
     target = Decimal(int(usd)) / rate
     fixed = deal.billing is BillingKind.MILESTONES
     rates = () if fixed else _rate_card(rng, deal, target, rate)

@@ -1,0 +1,5 @@
+"""sandbox-cloud, the cloud ERP that Tieline brings along."""
+
+from sync_core.connectors.erp.sandbox_cloud.connector import connect
+
+__all__ = ["connect"]

@@ -1,0 +1,169 @@
+"""sandbox-cloud, REST v1: the cloud ERP that Tieline brings along for the demo, tests and benchmarks.
+
+Estate options: `upsert` ("true", "false": the ERP's external ids are not unique, every create makes another record)
+and `settle_s` (longest time a request may still run there after its client gave up).
+One composite read serves `observe`; creates are bulk and leave a record that exists as it is.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote
+
+import httpx
+
+from sync_core.clock import Clock
+from sync_core.connectors.answers import Json, Row
+from sync_core.connectors.erp.sandbox_cloud.mapping import (
+    NAMES,
+    PATHS,
+    body_of,
+    fact,
+    project_found,
+    references,
+    shared_found,
+    wire,
+)
+from sync_core.connectors.http import ErpHttp, Params
+from sync_core.connectors.oauth2 import ClientCredentials
+from sync_core.desired import BillingMilestone, ErpObject, Kind, Line, Project, Rate
+from sync_core.errors import ErpAmbiguous, InvalidEstate
+from sync_core.estate import Erp
+from sync_core.keys import BusinessKey, ErpRef
+from sync_core.ports import (
+    CallContext,
+    Capabilities,
+    ErpConnector,
+    FinancialPage,
+    Gate,
+    Observation,
+    Refs,
+    Scope,
+)
+
+_MOST_ITEMS = 500  # of one bulk call
+_ALREADY_GONE = frozenset({200, 204, 404})
+
+
+class SandboxCloud:
+    """ErpConnector for sandbox-cloud."""
+
+    def __init__(self, name: str, http: ErpHttp, *, upsert: bool, settle_s: float) -> None:
+        self.name = name
+        self.capabilities = Capabilities(upsert=upsert, settle_s=settle_s)
+        self._http = http
+        self._create: tuple[str, str, Params | None] = ("create", "POST", None)
+        if upsert:
+            self._create = ("upsert", "PUT", {"on_existing": "keep"})
+
+    async def observe(self, scope: Scope, ctx: CallContext) -> Observation:
+        params: dict[str, str | Sequence[str]] = {
+            "customer": scope.customer,
+            "legal_entity": scope.legal_entity,
+            "payment_terms": scope.payment_terms,
+            "tax_code": scope.tax_code or "",
+            "labour_category": scope.labour_categories,
+            "revenue_category": scope.revenue_categories,
+        }
+        path = f"/v1/provisioning/{quote(scope.contract, safe='')}"
+        answer = await self._http.call("contract.observe", "GET", path, ctx=ctx, write=False, params=params)
+        row = Row.of(self.name, answer.body)
+        found = [shared_found(Kind.CUSTOMER, customer) for customer in row.rows("customers")]
+        found += [shared_found(Kind.LABOUR_CATEGORY, category) for category in row.rows("labour_categories")]
+        for project in row.rows("projects"):
+            found += project_found(project)
+        return Observation(references(row.row("references")), tuple(found))
+
+    async def create(self, objects: Sequence[ErpObject], refs: Refs, ctx: CallContext) -> Mapping[BusinessKey, ErpRef]:
+        if not objects:
+            return {}
+        if objects[0].kind is Kind.PROJECT:
+            made = await asyncio.gather(
+                *(self._create_project(o, refs, ctx) for o in objects if isinstance(o, Project))
+            )
+            return dict(made)
+        path = _collection(objects[0], refs)
+        created: dict[BusinessKey, ErpRef] = {}
+        for begin in range(0, len(objects), _MOST_ITEMS):
+            created |= await self._create_many(path, objects[begin : begin + _MOST_ITEMS], ctx)
+        return created
+
+    async def update(self, wanted: ErpObject, ref: ErpRef, changed: Sequence[str], ctx: CallContext) -> None:
+        kind = wanted.kind
+        body = {theirs: wire(wanted, ours) for ours, theirs in NAMES[kind].items() if ours in changed}
+        if body:
+            path = f"/v1/{PATHS[kind]}/{quote(ref, safe='')}"
+            await self._http.call(f"{kind}.update", "PATCH", path, ctx=ctx, write=True, json=body)
+        if isinstance(wanted, Project) and "billable" in changed:
+            await self._set_status("activate" if wanted.billable else "hold", ref, ctx)
+
+    async def activate(self, project: Project, ref: ErpRef, ctx: CallContext) -> None:
+        await self._set_status("activate", ref, ctx)
+
+    async def close(self, kind: Kind, ref: ErpRef, ctx: CallContext) -> None:
+        path = f"/v1/{PATHS[kind]}/{quote(ref, safe='')}"
+        method, path = ("POST", f"{path}/close") if kind is Kind.PROJECT else ("DELETE", path)
+        await self._http.call(f"{kind}.close", method, path, ctx=ctx, write=True, ok=_ALREADY_GONE)
+
+    async def financial_status(self, cursor: str | None, ctx: CallContext) -> FinancialPage:
+        params: Params | None = {"cursor": cursor} if cursor else None
+        answer = await self._http.call("financials.read", "GET", "/v1/financials", ctx=ctx, write=False, params=params)
+        row = Row.of(self.name, answer.body)
+        facts = tuple(fact(item) for item in row.rows("items"))
+        return FinancialPage(facts, row.text("cursor"), row.flag("more"))
+
+    async def ping(self, ctx: CallContext) -> None:
+        await self._http.call("ping", "GET", "/v1/me", ctx=ctx, write=False)
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def _create_project(self, project: Project, refs: Refs, ctx: CallContext) -> tuple[BusinessKey, ErpRef]:
+        verb, method, params = self._create
+        path = f"/v1/projects/{quote(f'ext:{project.key}', safe=':')}" if method == "PUT" else "/v1/projects"
+        customer = refs.get((Kind.CUSTOMER, project.customer))
+        body: dict[str, Json] = {"external_id": project.key, **body_of(project)}
+        if customer is not None:
+            body["customer_id"] = customer
+        answer = await self._http.call(f"project.{verb}", method, path, ctx=ctx, write=True, json=body, params=params)
+        return project.key, ErpRef(Row.of(self.name, answer.body, write=True).text("id"))
+
+    async def _create_many(
+        self, path: str, objects: Sequence[ErpObject], ctx: CallContext
+    ) -> Mapping[BusinessKey, ErpRef]:
+        verb, method, params = self._create
+        items: list[Json] = [{"external_id": o.key, **body_of(o)} for o in objects]
+        operation = f"{objects[0].kind}.{verb}"
+        answer = await self._http.call(
+            operation, method, path, ctx=ctx, write=True, json={"items": items}, params=params
+        )
+        rows = Row.of(self.name, answer.body, write=True).rows("items")
+        made = {BusinessKey(row.text("external_id")): ErpRef(row.text("id")) for row in rows}
+        lost = [o.key for o in objects if o.key not in made]
+        if lost:
+            raise ErpAmbiguous(self.name, f"{operation} did not say what became of {', '.join(lost)}")
+        return made
+
+    async def _set_status(self, verb: str, ref: ErpRef, ctx: CallContext) -> None:
+        path = f"/v1/projects/{quote(ref, safe='')}/{verb}"
+        await self._http.call(f"project.{verb}", "POST", path, ctx=ctx, write=True)
+
+
+def _collection(first: ErpObject, refs: Refs) -> str:
+    path = f"/v1/{PATHS[first.kind]}"
+    if isinstance(first, Line | BillingMilestone | Rate):
+        project = refs[Kind.PROJECT, first.project]
+        path = f"/v1/projects/{quote(project, safe='')}/{PATHS[first.kind]}"
+    return path
+
+
+def connect(
+    erp: Erp, *, secret: str | None, gate: Gate, clock: Clock, transport: httpx.AsyncBaseTransport | None = None
+) -> ErpConnector:
+    """`erp.user` is the OAuth client id, `secret` its secret. Nothing is sent before the first call."""
+    if not (erp.url and erp.user and secret):
+        raise InvalidEstate(f"erp {erp.name}: sandbox-cloud needs url, user (the client id) and secret_env; add them")
+    http = ErpHttp(erp.name, erp.url, gate=gate, clock=clock, timeout_s=erp.timeout_s, transport=transport)
+    http.credentials = ClientCredentials(http, "/oauth/token", client_id=erp.user, client_secret=secret, clock=clock)
+    upsert = erp.options.get("upsert", "true") == "true"
+    settle_s = float(erp.options.get("settle_s", "0" if upsert else "2"))
+    return SandboxCloud(erp.name, http, upsert=upsert, settle_s=settle_s)

@@ -1,0 +1,144 @@
+"""Field names and values of sandbox-cloud, both ways. Amounts, hours and dates are text on its wire."""
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+
+from sync_core.connectors.answers import Json, Row
+from sync_core.contract import BillingKind
+from sync_core.desired import ErpObject, Found, Kind, Scalar, plain
+from sync_core.errors import ErpAnswerIncomplete
+from sync_core.keys import BusinessKey, ErpRef
+from sync_core.ports import FinancialFact, FinancialKind, References
+
+PATHS = {
+    Kind.CUSTOMER: "customers",
+    Kind.LABOUR_CATEGORY: "labour-categories",
+    Kind.PROJECT: "projects",
+    Kind.CONTRACT_LINE: "lines",
+    Kind.MILESTONE: "milestones",
+    Kind.LABOUR_RATE: "rates",
+}
+PARTS = (Kind.CONTRACT_LINE, Kind.MILESTONE, Kind.LABOUR_RATE)
+
+# Our field: the ERP's. A part's project is where it lives, a project's `billable` is its status.
+NAMES: Mapping[Kind, Mapping[str, str]] = {
+    Kind.CUSTOMER: {"name": "name", "tax_id": "tax_registration", "country": "country"},
+    Kind.LABOUR_CATEGORY: {"name": "name", "revenue_category": "revenue_category"},
+    Kind.PROJECT: {
+        "name": "name",
+        "customer": "customer_code",
+        "legal_entity": "legal_entity",
+        "billing": "billing_method",
+        "currency": "currency",
+        "value": "contract_value",
+        "starts_on": "start_date",
+        "ends_on": "end_date",
+        "payment_terms": "payment_terms",
+        "tax_code": "tax_code",
+        "po_number": "purchase_order",
+        "not_to_exceed": "not_to_exceed",
+    },
+    Kind.CONTRACT_LINE: {
+        "description": "description",
+        "amount": "amount",
+        "currency": "currency",
+        "recognition": "recognition",
+        "revenue_account": "revenue_account",
+        "revenue_category": "revenue_category",
+    },
+    Kind.MILESTONE: {
+        "name": "name",
+        "amount": "amount",
+        "currency": "currency",
+        "bill_on": "bill_date",
+        "revenue_category": "revenue_category",
+    },
+    Kind.LABOUR_RATE: {
+        "category": "labour_category",
+        "name": "name",
+        "rate": "hourly_rate",
+        "currency": "currency",
+        "planned_hours": "planned_hours",
+        "revenue_category": "revenue_category",
+    },
+}
+_AMOUNTS = frozenset({"value", "not_to_exceed", "amount", "rate", "planned_hours"})
+_BILLING = {BillingKind.MILESTONES: "fixed_fee", BillingKind.TIME_AND_MATERIALS: "time_and_materials"}
+_BILLING_BACK = {theirs: ours for ours, theirs in _BILLING.items()}
+
+
+def wire(obj: ErpObject, name: str) -> Json:
+    """Our field `name` of `obj` as the ERP wants it."""
+    value: object = getattr(obj, name)
+    if isinstance(value, BillingKind):
+        return _BILLING[value]
+    # Not `plain`: the ERP counts decimals, and 1E+4 is no amount to it.
+    return format(value, "f") if isinstance(value, Decimal) else plain(value)
+
+
+def body_of(obj: ErpObject) -> dict[str, Json]:
+    return {theirs: wire(obj, ours) for ours, theirs in NAMES[obj.kind].items()}
+
+
+def shared_found(kind: Kind, row: Row) -> Found:
+    """A shared object."""
+    return Found(kind, BusinessKey(row.text("external_id")), ErpRef(row.text("id")), _fields(kind, row))
+
+
+def project_found(row: Row) -> list[Found]:
+    """A project and its parts. Invoiced parts of a closed project still count: they must not be billed again."""
+    key, ref, status = BusinessKey(row.text("external_id")), ErpRef(row.text("id")), row.text("status")
+    is_open = status != "closed"
+    held = {**_fields(Kind.PROJECT, row), "billable": status == "active"}
+    parts = [(kind, part, part.flag("billed")) for kind in PARTS for part in row.rows(PATHS[kind])]
+    held_all = [Found(Kind.PROJECT, key, ref, held, None, any(billed for _, _, billed in parts), is_open)]
+    for kind, part, billed in parts:
+        values = {**_fields(kind, part), "project": key}
+        at = BusinessKey(part.text("external_id")), ErpRef(part.text("id"))
+        held_all.append(Found(kind, *at, values, ref, billed, is_open or billed))
+    return held_all
+
+
+def references(row: Row) -> References:
+    entity = row.row("legal_entity") if row.fields.get("legal_entity") is not None else None
+    return References(
+        legal_entity=ErpRef(entity.text("code")) if entity else None,
+        entity_currency=entity.text("currency") if entity else None,
+        tax_profile=row.flag("tax_profile"),
+        customer_tax_profile=row.flag("customer_tax_profile"),
+        payment_terms=row.flag("payment_terms"),
+        missing_revenue_categories=tuple(row.texts("missing_revenue_categories")),
+        open_period=row.flag("open_period"),
+    )
+
+
+def fact(row: Row) -> FinancialFact:
+    invoice = row.optional("invoice_id")
+    try:
+        kind, occurred_on = FinancialKind(row.text("kind")), date.fromisoformat(row.text("date"))
+    except ValueError as error:
+        raise ErpAnswerIncomplete(
+            row.system, f"its list of financial facts holds something unknown: {error}"
+        ) from error
+    return FinancialFact(
+        kind=kind,
+        ref=ErpRef(row.text("ref")),
+        project=BusinessKey(row.text("project_external_id")),
+        amount=row.decimal("amount"),
+        currency=row.text("currency"),
+        occurred_on=occurred_on,
+        status=row.text("status"),
+        invoice=ErpRef(invoice) if invoice is not None else None,
+    )
+
+
+def _fields(kind: Kind, row: Row) -> dict[str, Scalar]:
+    values: dict[str, Scalar] = {}
+    for ours, theirs in NAMES[kind].items():
+        value = row.optional(theirs)
+        if value is not None and ours in _AMOUNTS:
+            values[ours] = plain(row.decimal(theirs))
+        else:
+            values[ours] = _BILLING_BACK.get(value, value) if ours == "billing" and value is not None else value
+    return values

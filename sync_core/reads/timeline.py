@@ -1,0 +1,150 @@
+"""A contract's events as a history: what each one changed, found by folding the events known so far again and again.
+
+Events stand in the order in which they were recorded, so a late one shows what changed on the day it came, which is
+what people saw then. Pure.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import Enum
+
+from sync_core.contract import Contract, Terms
+from sync_core.desired import plain
+from sync_core.events import PREFIX, Event, SchemaUnknown, understand
+from sync_core.fold import fold
+
+# Beyond so many events each further prefix costs more than anyone reads; older events are listed without their changes.
+EXPLAINED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """A row of core.event."""
+
+    seq: int
+    source: str
+    id: str
+    type: str
+    occurred_at: datetime
+    recorded_at: datetime
+    received_by: str
+    correlation_id: str
+    data: str  # JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field before and after; None where it was not there. `field` is in words: "milestone M1, amount"."""
+
+    field: str
+    before: str | None
+    after: str | None
+
+    def __str__(self) -> str:
+        if self.before is None:
+            return f"{self.field}: {self.after}"
+        return f"{self.field}: {self.before} → {self.after if self.after is not None else 'removed'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One event and what it changed. `problem` says why it could not be read."""
+
+    event: StoredEvent
+    what: str  # "signed", "amended"
+    changes: tuple[Change, ...]
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Oldest first by record. `contract` is folded from all events that can be read; None if none can."""
+
+    moments: tuple[Moment, ...]
+    contract: Contract | None
+
+
+def history(stored: Sequence[StoredEvent]) -> History:
+    """`stored` is one contract's, in the order recorded."""
+    known: list[Event] = []
+    moments: list[Moment] = []
+    before: dict[str, str] = {}
+    silent = len(stored) - EXPLAINED
+    for at, event in enumerate(stored):
+        what, problem, changes = event.type.removeprefix(PREFIX).rpartition(".v")[0] or event.type, None, []
+        try:
+            known.append(
+                Event(event.source, event.id, event.type, event.occurred_at, understand(event.type, event.data))
+            )
+        except SchemaUnknown as wrong:
+            problem = wrong.message
+        if known and problem is None and at >= silent - 1:
+            after = flat(fold(known))
+            changes = changes_between(before, after) if at >= silent else []
+            before = after
+        moments.append(Moment(event, what, tuple(changes), problem))
+    return History(tuple(moments), fold(known) if known else None)
+
+
+def changes_between(before: Mapping[str, str], after: Mapping[str, str]) -> list[Change]:
+    """In the order of the contract's fields; removed ones last."""
+    names = [*after, *(name for name in before if name not in after)]
+    return [Change(n, before.get(n), after.get(n)) for n in names if before.get(n) != after.get(n)]
+
+
+def flat(contract: Contract) -> dict[str, str]:
+    """What a reader calls the contract: a text for each field that has a value."""
+    shown: dict[str, str] = {"stage": contract.stage.value, "approval": contract.approval.value}
+    if contract.signed_at is not None:
+        shown["signed"] = contract.signed_at.isoformat(timespec="seconds")
+    if contract.ended_on is not None:
+        shown["ended on"] = contract.ended_on.isoformat()
+    if contract.terms is not None:
+        shown |= _terms(contract.terms)
+    shown |= {f"clause {name}": status.value for name, status in contract.clauses}
+    for amendment in contract.amendments:
+        shown[f"amendment {amendment.number}"] = amendment.summary or "executed"
+    if contract.missing_amendment is not None:
+        shown["missing amendment"] = str(contract.missing_amendment)
+    return shown
+
+
+def _terms(terms: Terms) -> dict[str, str]:
+    shown: dict[str, str] = {}
+    for field in fields(terms):
+        value = getattr(terms, field.name)
+        if isinstance(value, tuple):
+            for part in value:
+                shown |= _fields(f"{_words(field.name).removesuffix('s')} {_key(part)}, ", part)
+        elif hasattr(value, "__dataclass_fields__"):
+            shown |= _fields(f"{_words(field.name)} ", value)
+        else:
+            shown |= _one(_words(field.name), value)
+    return shown
+
+
+def _key(part: object) -> str:
+    """A rate is known by its category and first day, other parts by their key."""
+    key = getattr(part, "key", None) or getattr(part, "category", "")
+    since = getattr(part, "valid_from", None)
+    return f"{key} from {since}" if since else str(key)
+
+
+def _fields(prefix: str, value: object) -> dict[str, str]:
+    shown: dict[str, str] = {}
+    for field in fields(value):  # type: ignore[arg-type]  # callers pass dataclasses
+        if field.name not in ("key", "category", "valid_from"):
+            shown |= _one(prefix + _words(field.name), getattr(value, field.name))
+    return shown
+
+
+def _one(name: str, value: object) -> dict[str, str]:
+    text = plain(value.value if isinstance(value, Enum) else value)
+    if text is None or text is False:
+        return {}
+    return {name: "yes" if text is True else str(text)}
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

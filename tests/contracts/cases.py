@@ -1,0 +1,138 @@
+"""The connectors that must pass the conformance suite, each with an ERP of its own to talk to.
+
+To add one: write an async context manager that yields a `Case` and put it into CASES. It gets pytest's request, so
+that a server that is dear to start can come from a session fixture (`request.getfixturevalue`).
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+
+import httpx
+import pytest
+
+from app.sandbox.cloud import masterdata
+from app.sandbox.cloud.faults import Effect, Fault
+from app.sandbox.cloud.serve import serving
+from app.sandbox.cloud.server import SandboxCloud, build
+from sync_core.clock import Clock, SystemClock, VirtualClock
+from sync_core.connectors import discovery
+from sync_core.desired import Kind
+from sync_core.estate import Erp
+from sync_core.keys import ErpRef
+from sync_core.ports import CallContext, ErpConnector
+from tests.contracts.samples import Setup
+
+
+class Lane:
+    """A Gate for tests: so many at once, and it remembers how many there were."""
+
+    def __init__(self, slots: int = 8) -> None:
+        self._slots = asyncio.Semaphore(slots)
+        self.held = self.most = 0
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        async with self._slots:
+            self.held += 1
+            self.most = max(self.most, self.held)
+            try:
+                yield
+            finally:
+                self.held -= 1
+
+
+def context(lasts_s: float = 60) -> CallContext:
+    return CallContext("test-correlation", time.monotonic() + lasts_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One connector and what the suite must be able to do to its ERP."""
+
+    connector: ErpConnector
+    setup: Setup
+    lane: Lane
+    count: Callable[[Kind, str], Awaitable[int]]  # records under a key, counted in the ERP itself
+    # The next create of this kind is done, but its answer never comes. None: this ERP cannot be made to.
+    lose_answer_of_create: Callable[[Kind], None] | None = None
+    # The ERP invoices an active project's milestone. None: the ERP has no quick way to.
+    bill_milestone: Callable[[ErpRef], Awaitable[None]] | None = None
+
+
+Opener = Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Case]]
+
+SANDBOX_SETUP = Setup("US01", "USD", "NET30", "US-TX", "SRV", "4000")
+SECRET = "sandbox-secret"
+
+
+def furnish(app: SandboxCloud) -> None:
+    """The master data of SANDBOX_SETUP, and a second legal entity."""
+    masterdata.put(
+        app.store,
+        {
+            "legal_entities": [
+                {"code": "US01", "name": "Example Inc", "currency": "USD"},
+                {"code": "PY01", "name": "Ejemplo SA", "currency": "PYG"},
+            ],
+            "tax_codes": [{"legal_entity": "US01", "code": "US-TX", "rate": "8.25"}],
+            "payment_terms": [{"code": "NET30", "days": "30"}],
+            "revenue_categories": [{"code": "SRV", "account": "4000"}],
+        },
+    )
+    app.store.commit()
+
+
+@asynccontextmanager
+async def _sandbox_cloud(
+    _request: pytest.FixtureRequest, *, upsert: bool, over_http: bool = True
+) -> AsyncIterator[Case]:
+    clock: Clock = SystemClock() if over_http else VirtualClock(datetime(2030, 11, 2, tzinfo=UTC))
+    app = build(clock, client_secret=SECRET, unique_keys=upsert)
+    furnish(app)
+    if over_http:
+        async with serving(app) as url, _cloud_case(app, clock, url, None, upsert) as case:
+            yield case
+    else:
+        transport = httpx.ASGITransport(app)
+        async with _cloud_case(app, clock, "http://sandbox", transport, upsert) as case:
+            yield case
+    app.close()
+
+
+@asynccontextmanager
+async def _cloud_case(
+    app: SandboxCloud, clock: Clock, url: str, transport: httpx.AsyncBaseTransport | None, upsert: bool
+) -> AsyncIterator[Case]:
+    options = {"upsert": str(upsert).lower()}
+    erp = Erp(name="cloud", kind="sandbox-cloud", url=url, user="tieline", timeout_s=10, options=options)
+    lane = Lane()
+    connector = discovery.erp(erp.kind)(erp, secret=SECRET, gate=lane, clock=clock, transport=transport)
+
+    async def count(kind: Kind, key: str) -> int:
+        return sum(doc.get("status") != "closed" for doc in app.store.by_key(kind, key))
+
+    def lose(kind: Kind) -> None:
+        verb = "upsert" if upsert else "create"
+        app.faults.add(Fault(Effect.RESET, f"{kind}.{verb}", count=1, after_commit=True))
+
+    async def bill(ref: ErpRef) -> None:
+        milestone = app.store.get("milestone", ref)
+        assert milestone is not None
+        app.billing.advance(date.fromisoformat(str(milestone["bill_date"])) + timedelta(days=1))
+
+    try:
+        yield Case(connector, SANDBOX_SETUP, lane, count, lose, bill)
+    finally:
+        await connector.aclose()
+
+
+CASES: Mapping[str, Opener] = {
+    "sandbox_cloud": partial(_sandbox_cloud, upsert=True),
+    "sandbox_cloud_without_upsert": partial(_sandbox_cloud, upsert=False),
+    "sandbox_cloud_in_one_process": partial(_sandbox_cloud, upsert=True, over_http=False),
+}

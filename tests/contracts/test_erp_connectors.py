@@ -1,0 +1,274 @@
+"""What every ERP connector promises the engine. The cases are in cases.py."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from sync_core.desired import BillingMilestone, ErpObject, Found, Kind, Project, Scalar, fields_of
+from sync_core.errors import ErpAmbiguous, ErpRejected, LeaseLost
+from sync_core.keys import BusinessKey, ErpRef
+from sync_core.ports import CallContext, FinancialKind
+from tests.contracts.cases import Case, context
+from tests.contracts.samples import Sample, milestones, time_and_materials
+
+Made = dict[tuple[Kind, BusinessKey], ErpRef]
+
+
+def number() -> str:
+    return f"C-{uuid.uuid4().hex[:10]}"
+
+
+async def provision(case: Case, sample: Sample) -> Made:
+    """Everything up to the activation, kind after kind."""
+    made: Made = {}
+    for kind in Kind:
+        objects = sample.of(kind)
+        if objects and kind in case.connector.capabilities.kinds:
+            refs = await case.connector.create(objects, made, context())
+            assert set(refs) == {o.key for o in objects}
+            made |= {(kind, key): ref for key, ref in refs.items()}
+    return made
+
+
+async def look(case: Case, sample: Sample) -> dict[tuple[Kind, BusinessKey], list[Found]]:
+    observation = await case.connector.observe(sample.scope, context())
+    found: dict[tuple[Kind, BusinessKey], list[Found]] = {}
+    for item in observation.found:
+        if item.active:
+            found.setdefault((item.kind, item.key), []).append(item)
+    return found
+
+
+async def only(case: Case, sample: Sample, wanted: ErpObject) -> Found:
+    (found,) = (await look(case, sample))[wanted.kind, wanted.key]
+    return found
+
+
+def held(wanted: ErpObject, found: Found) -> dict[str, Scalar]:
+    """What `found` should say: the fields that its ERP can store."""
+    return {name: value for name, value in fields_of(wanted).items() if name in found.fields}
+
+
+def unbilled(objects: Iterable[ErpObject]) -> list[ErpObject]:
+    return [replace(o, billable=False) if isinstance(o, Project) else o for o in objects]
+
+
+@pytest.fixture(params=[milestones, time_and_materials], ids=["milestones", "time_and_materials"])
+def sample(request: pytest.FixtureRequest, case: Case) -> Sample:
+    name = number()
+    made: Sample = request.param(case.setup, name, f"CUST-{name}")
+    return made
+
+
+@pytest.fixture
+def fixed_fee(case: Case) -> Sample:
+    name = number()
+    return milestones(case.setup, name, f"CUST-{name}")
+
+
+async def test_a_new_contract_is_not_found_but_its_references_are(case: Case, sample: Sample) -> None:
+    observation = await case.connector.observe(sample.scope, context())
+    assert observation.found == ()
+    references = observation.references
+    assert references.legal_entity is not None
+    assert references.entity_currency == case.setup.currency
+    assert references.tax_profile
+    assert references.customer_tax_profile
+    assert references.payment_terms
+    assert references.open_period
+    assert references.missing_revenue_categories == ()
+
+
+async def test_references_that_do_not_exist_are_named(case: Case, sample: Sample) -> None:
+    scope = replace(
+        sample.scope, legal_entity="NOWHERE", payment_terms="NEVER", tax_code="NONE", revenue_categories=("LOST",)
+    )
+    references = (await case.connector.observe(scope, context())).references
+    assert references.legal_entity is None
+    assert references.entity_currency is None
+    assert not references.payment_terms
+    assert not references.tax_profile
+    assert references.missing_revenue_categories == ("LOST",)
+
+
+async def test_what_was_created_is_found_exactly_as_it_was_wanted(case: Case, sample: Sample) -> None:
+    made = await provision(case, sample)
+    found = await look(case, sample)
+    assert set(found) == set(made)
+    for wanted in unbilled(sample.objects):
+        if (wanted.kind, wanted.key) not in made:
+            continue
+        (item,) = found[wanted.kind, wanted.key]
+        assert item.ref == made[wanted.kind, wanted.key]
+        assert item.fields == held(wanted, item)
+        assert item.fields
+        assert not item.billed
+        if not wanted.kind.shared and wanted.kind is not Kind.PROJECT:
+            assert item.parent == made[Kind.PROJECT, sample.project.key]
+
+
+async def test_creating_again_adopts_where_the_erp_can_and_is_found_where_it_cannot(case: Case, sample: Sample) -> None:
+    first, again = await provision(case, sample), await provision(case, sample)
+    found = await look(case, sample)
+    for at, ref in first.items():
+        refs = sorted(item.ref for item in found[at])
+        if case.connector.capabilities.upsert:
+            assert refs == [ref] == [again[at]]
+        else:
+            assert refs == sorted([ref, again[at]])
+        assert await case.count(*at) == len(refs)
+
+
+async def test_an_update_changes_only_the_named_fields(case: Case, fixed_fee: Sample) -> None:
+    made = await provision(case, fixed_fee)
+    before = fixed_fee.of(Kind.MILESTONE)[0]
+    assert isinstance(before, BillingMilestone)
+    wanted = replace(before, amount=Decimal("777.70"), bill_on=date(2031, 5, 5), name="not to be written")
+    await case.connector.update(wanted, made[Kind.MILESTONE, wanted.key], ("amount", "bill_on"), context())
+    found = await only(case, fixed_fee, before)
+    assert found.fields == held(replace(wanted, name=before.name), found)
+
+    project = replace(fixed_fee.project, name="Renamed", value=Decimal("5"), ends_on=None)
+    await case.connector.update(project, made[Kind.PROJECT, project.key], ("name", "ends_on"), context())
+    found = await only(case, fixed_fee, project)
+    assert found.fields == held(replace(project, value=fixed_fee.project.value, billable=False), found)
+
+
+async def test_activation_makes_the_project_billable_and_changes_nothing_else(case: Case, sample: Sample) -> None:
+    made = await provision(case, sample)
+    before = await look(case, sample)
+    for _ in range(2):
+        await case.connector.activate(sample.project, made[Kind.PROJECT, sample.project.key], context())
+    after = await look(case, sample)
+    (project,) = after.pop((Kind.PROJECT, sample.project.key))
+    (setup,) = before.pop((Kind.PROJECT, sample.project.key))
+    assert after == before
+    assert setup.fields["billable"] is False
+    assert project.fields == {**setup.fields, "billable": True}
+
+
+async def test_a_closed_part_is_gone_and_closing_it_again_is_safe(case: Case, fixed_fee: Sample) -> None:
+    made = await provision(case, fixed_fee)
+    gone = fixed_fee.of(Kind.MILESTONE)[1]
+    for _ in range(2):
+        await case.connector.close(Kind.MILESTONE, made[Kind.MILESTONE, gone.key], context())
+    assert set(await look(case, fixed_fee)) == set(made) - {(Kind.MILESTONE, gone.key)}
+
+
+async def test_closing_a_project_takes_its_parts_along(case: Case, sample: Sample) -> None:
+    made = await provision(case, sample)
+    for _ in range(2):
+        await case.connector.close(Kind.PROJECT, made[Kind.PROJECT, sample.project.key], context())
+    left = await look(case, sample)
+    assert {kind for kind, _ in left} <= {Kind.CUSTOMER, Kind.LABOUR_CATEGORY}
+
+
+async def test_a_closed_contract_can_be_provisioned_again(case: Case, fixed_fee: Sample) -> None:
+    made = await provision(case, fixed_fee)
+    await case.connector.close(Kind.PROJECT, made[Kind.PROJECT, fixed_fee.project.key], context())
+    parts = [kind for kind in Kind if not kind.shared and fixed_fee.of(kind)]
+    again: Made = dict(made)
+    for kind in parts:
+        refs = await case.connector.create(fixed_fee.of(kind), again, context())
+        again |= {(kind, key): ref for key, ref in refs.items()}
+    found = await look(case, fixed_fee)
+    assert {at: [item.ref for item in items] for at, items in found.items()} == {at: [ref] for at, ref in again.items()}
+
+
+async def test_a_surplus_double_can_be_closed_alone(case: Case, fixed_fee: Sample) -> None:
+    if case.connector.capabilities.upsert:
+        pytest.skip("this ERP keeps keys unique")
+    first, surplus = await provision(case, fixed_fee), await provision(case, fixed_fee)
+    await case.connector.close(Kind.PROJECT, surplus[Kind.PROJECT, fixed_fee.project.key], context())
+    found = await look(case, fixed_fee)
+    own = {at: [item.ref for item in items] for at, items in found.items() if not at[0].shared}
+    assert own == {at: [ref] for at, ref in first.items() if not at[0].shared}
+
+
+async def test_a_refusal_carries_the_erps_own_words_and_stores_nothing(case: Case, fixed_fee: Sample) -> None:
+    customer = fixed_fee.of(Kind.CUSTOMER)
+    made = {(Kind.CUSTOMER, key): ref for key, ref in (await case.connector.create(customer, {}, context())).items()}
+    wrong = replace(fixed_fee.project, payment_terms="NO-SUCH-TERMS")
+    with pytest.raises(ErpRejected) as refused:
+        await case.connector.create([wrong], made, context())
+    assert "NO-SUCH-TERMS" in refused.value.words
+    assert await case.count(Kind.PROJECT, wrong.key) == 0
+
+
+async def test_nothing_is_sent_once_the_lease_is_over(case: Case, fixed_fee: Sample) -> None:
+    ctx = CallContext("late", time.monotonic() - 1)
+    with pytest.raises(LeaseLost):
+        await case.connector.create(fixed_fee.of(Kind.CUSTOMER), {}, ctx)
+    assert await case.count(Kind.CUSTOMER, fixed_fee.scope.customer) == 0
+    assert ctx.calls == []
+
+
+async def test_a_create_whose_answer_was_lost_is_ambiguous_and_found_by_its_key(case: Case, fixed_fee: Sample) -> None:
+    if case.lose_answer_of_create is None:
+        pytest.skip("this ERP cannot be made to lose an answer")
+    customer = fixed_fee.of(Kind.CUSTOMER)
+    made = {(Kind.CUSTOMER, key): ref for key, ref in (await case.connector.create(customer, {}, context())).items()}
+    case.lose_answer_of_create(Kind.PROJECT)
+    with pytest.raises(ErpAmbiguous):
+        await case.connector.create([fixed_fee.project], made, context())
+    found = await only(case, fixed_fee, fixed_fee.project)
+    assert found.fields == held(replace(fixed_fee.project, billable=False), found)
+
+
+async def test_contracts_side_by_side_do_not_mix(case: Case) -> None:
+    samples = [milestones(case.setup, name, f"CUST-{name}") for name in (number() for _ in range(6))]
+    made = await asyncio.gather(*(provision(case, sample) for sample in samples))
+    found = await asyncio.gather(*(look(case, sample) for sample in samples))
+    for refs, seen in zip(made, found, strict=True):
+        assert {at: [item.ref for item in items] for at, items in seen.items()} == {at: [r] for at, r in refs.items()}
+
+
+async def test_parallel_creates_of_one_key_all_show_in_the_look_up(case: Case, fixed_fee: Sample) -> None:
+    customer = fixed_fee.of(Kind.CUSTOMER)
+    made = {(Kind.CUSTOMER, key): ref for key, ref in (await case.connector.create(customer, {}, context())).items()}
+    answers = await asyncio.gather(*(case.connector.create([fixed_fee.project], made, context()) for _ in range(8)))
+    refs = {answer[fixed_fee.project.key] for answer in answers}
+    found = (await look(case, fixed_fee))[Kind.PROJECT, fixed_fee.project.key]
+    assert {item.ref for item in found} == refs
+    assert len(refs) == (1 if case.connector.capabilities.upsert else 8)
+    assert case.lane.held == 0
+
+
+async def test_every_call_is_journalled_under_a_name_without_ids(case: Case, fixed_fee: Sample) -> None:
+    ctx = context()
+    await case.connector.ping(ctx)
+    await case.connector.observe(fixed_fee.scope, ctx)
+    await case.connector.create(fixed_fee.of(Kind.CUSTOMER), {}, ctx)
+    assert {call.system for call in ctx.calls} == {case.connector.name}
+    assert {call.outcome for call in ctx.calls} == {"ok"}
+    assert [call.write for call in ctx.calls].count(True) == 1
+    assert not any(fixed_fee.scope.customer in call.operation for call in ctx.calls)
+    assert all(call.started_at.tzinfo and call.duration_s >= 0 for call in ctx.calls)
+
+
+async def test_an_invoiced_milestone_says_so_and_its_invoice_is_listed_once(case: Case, fixed_fee: Sample) -> None:
+    if case.bill_milestone is None:
+        pytest.skip("this ERP has no quick way to invoice")
+    made = await provision(case, fixed_fee)
+    await case.connector.activate(fixed_fee.project, made[Kind.PROJECT, fixed_fee.project.key], context())
+    before = await case.connector.financial_status(None, context())
+    first = fixed_fee.of(Kind.MILESTONE)[0]
+    assert isinstance(first, BillingMilestone)
+    await case.bill_milestone(made[Kind.MILESTONE, first.key])
+
+    found = await look(case, fixed_fee)
+    billed = {at for at, items in found.items() if items[0].billed and at[0] is not Kind.PROJECT}
+    assert billed == {(Kind.MILESTONE, first.key)}
+    page = await case.connector.financial_status(before.cursor, context())
+    invoices = [fact for fact in page.facts if fact.kind is FinancialKind.INVOICE]
+    assert [(fact.project, fact.amount, fact.currency) for fact in invoices] == [
+        (fixed_fee.project.key, first.amount, first.currency)
+    ]
+    rest = await case.connector.financial_status(page.cursor, context())
+    assert (rest.facts, rest.more, rest.cursor) == ((), False, page.cursor)
