@@ -18,10 +18,10 @@ _SECRETS = (
     (re.compile(r"(?i)(password=)('[^']*'|\S+)"), r"\1***"),
 )
 _QUIET = {
-    "apscheduler": logging.ERROR,
-    "uvicorn": logging.WARNING,
-    "httpx": logging.WARNING,
     "alembic": logging.WARNING,
+    "apscheduler": logging.ERROR,
+    "httpx": logging.WARNING,
+    "uvicorn": logging.WARNING,
 }
 
 

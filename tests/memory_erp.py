@@ -7,8 +7,8 @@ create of a key makes a second object, as Tryton does.
 import asyncio
 import itertools
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -27,6 +27,7 @@ from sync_core.ports import (
 )
 
 Fault = Callable[[str, CallContext], TielineError | None]
+Pause = Callable[[str, CallContext], Awaitable[None]]
 
 
 @dataclass
@@ -34,12 +35,15 @@ class MemoryErp:
     """What the ERP holds. `before` and `after` may raise for an operation, before or after it took effect."""
 
     objects: dict[ErpRef, Found] = field(default_factory=dict)
+    by_owner: dict[str, set[ErpRef]] = field(default_factory=lambda: defaultdict(set))  # contract or shared key
     customers: set[str] = field(default_factory=lambda: {"CUST-1"})
     tax_codes: set[str] = field(default_factory=lambda: {"US-CA-STD", "GB-STD"})
     creates: Counter[tuple[Kind, str]] = field(default_factory=Counter)
     calls: list[str] = field(default_factory=list)
     before: Fault = lambda _operation, _ctx: None
     after: Fault = lambda _operation, _ctx: None
+    pause_before: Pause | None = None  # holds a request before, or its answer after, it took effect
+    pause_after: Pause | None = None
     latency_s: float = 0.0
     upsert: bool = False
     in_flight: int = 0
@@ -48,6 +52,12 @@ class MemoryErp:
 
     def hold(self, found: Found) -> None:
         self.objects[found.ref] = found
+        self.by_owner[found.key if found.kind.shared else owning_contract(found.key)].add(found.ref)
+
+    def under(self, *owners: str) -> list[Found]:
+        """Active objects of these contracts and shared keys, oldest first."""
+        refs = sorted(ref for owner in owners for ref in self.by_owner.get(owner, ()))
+        return [self.objects[ref] for ref in refs if self.objects[ref].active]
 
     def of(self, kind: Kind) -> list[Found]:
         return [f for f in self.objects.values() if f.kind is kind and f.active]
@@ -81,7 +91,11 @@ class MemoryConnector:
                 if wrong := self.erp.before(operation, ctx):
                     raise wrong
                 await asyncio.sleep(self.erp.latency_s)
+                if self.erp.pause_before:
+                    await self.erp.pause_before(operation, ctx)
                 yield
+                if self.erp.pause_after:
+                    await self.erp.pause_after(operation, ctx)
                 if wrong := self.erp.after(operation, ctx):
                     raise wrong
             finally:
@@ -90,17 +104,14 @@ class MemoryConnector:
     async def observe(self, scope: Scope, ctx: CallContext) -> Observation:
         async with self._call("observe", ctx):
             known = [
-                Found(Kind.CUSTOMER, BusinessKey(c), ErpRef(f"C-{c}"), {}) for c in self.erp.customers if c == scope.customer
+                Found(Kind.CUSTOMER, BusinessKey(c), ErpRef(f"C-{c}"), {})
+                for c in self.erp.customers
+                if c == scope.customer
             ]
-            wanted = {scope.customer, *scope.labour_categories}
-            held = [
-                f
-                for f in self.erp.objects.values()
-                if f.active and (f.key in wanted if f.kind.shared else owning_contract(f.key) == scope.contract)
-            ]
+            held = self.erp.under(scope.customer, *scope.labour_categories, scope.contract)
             tax = scope.tax_code is None or scope.tax_code in self.erp.tax_codes
             references = References(ErpRef("1"), "USD", tax, True, True)
-            return Observation(references, tuple([*known, *held]))
+            return Observation(references, (*known, *held))
 
     async def create(self, objects: Sequence[ErpObject], refs: Refs, ctx: CallContext) -> Mapping[BusinessKey, ErpRef]:
         async with self._call(f"create {objects[0].kind}", ctx):
@@ -108,8 +119,9 @@ class MemoryConnector:
 
     def _made(self, obj: ErpObject, refs: Refs) -> ErpRef:
         self.erp.creates[obj.kind, obj.key] += 1
+        owner = obj.key if obj.kind.shared else owning_contract(obj.key)
         if self.erp.upsert:
-            held = next((f for f in self.erp.objects.values() if (f.kind, f.key) == (obj.kind, obj.key)), None)
+            held = next((f for f in self.erp.under(owner) if (f.kind, f.key) == (obj.kind, obj.key)), None)
             if held is not None:
                 return held.ref
         parent = None

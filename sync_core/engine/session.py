@@ -29,11 +29,11 @@ _REGISTER = """
 @dataclass(slots=True)
 class Session:
     worker_id: int
-    _conn: psycopg.AsyncConnection[tuple[object, ...]]
+    connection: psycopg.AsyncConnection[tuple[object, ...]]
 
     async def listen(self, wake: asyncio.Event) -> None:
         """Set `wake` at each notification, until the connection dies (raises psycopg.OperationalError)."""
-        async for _ in self._conn.notifies():
+        async for _ in self.connection.notifies():
             wake.set()
 
 

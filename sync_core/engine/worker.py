@@ -7,6 +7,7 @@ workers on many hosts run against one database; this file holds what one of them
 import asyncio
 import contextlib
 import logging
+import math
 import random
 import secrets
 import time
@@ -31,6 +32,7 @@ from sync_core.engine.shared import Broker
 from sync_core.errors import TielineError
 from sync_core.estate import Estate
 from sync_core.keys import ContractId
+from sync_core.lanes import SLOT_LEASE_S
 from sync_core.ports import CallContext, ErpConnector
 
 log = logging.getLogger(__name__)
@@ -96,18 +98,20 @@ class Worker:
             await asyncio.gather(*keepers, return_exceptions=True)
 
     async def drain(self) -> int:
-        """Work until nothing is due now; the number of runs. Slots are shared once, at the start."""
-        await self.lanes.share_slots(spare=1_000)
-        runs = 0
+        """Work until nothing is due now; the number of runs."""
+        runs, shared_at = 0, -math.inf
         while True:
+            if time.monotonic() > shared_at + SLOT_LEASE_S / 3:
+                shared_at = time.monotonic()
+                await self.lanes.share_slots(spare=1_000)
             await self.lanes.probe()
             claimed = await self.claim_some()
             runs += claimed
             if claimed == 0 and not self.running:
                 return runs
-            if self.running:
-                tasks = [r.task for r in self.running.values() if r.task]
-                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            tasks = [r.task for r in self.running.values() if r.task]
+            if tasks:
+                await asyncio.wait(tasks, timeout=SLOT_LEASE_S / 3, return_when=asyncio.FIRST_COMPLETED)
 
     async def finish_running(self) -> None:
         """Wait for every running contract: nothing is cut off between a call and its journal."""

@@ -1,23 +1,18 @@
-"""The made-up portfolio: it can be read, it adds up, it looks like a year of signing, its defects are known."""
+"""The made-up portfolio: it can be read, it adds up, it looks like a year of signing."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections import Counter
+from datetime import datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import orjson
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import app
 from app.sandbox.clm.app import SandboxClm
 from app.sandbox.clm.changes import Change, ChangeKind, DeliveryFault, Repeat
 from app.sandbox.clm.server import build
-from app.sandbox.clm.webhooks import Delivery, Target
-from app.sandbox.master_data import PutCustomer, SwitchPeriod, required
+from app.sandbox.master_data import PutCustomer, required
 from app.sandbox.portfolio.defects import TREATMENTS, Defect, Repair
 from app.sandbox.portfolio.firms import KNOWN, known_firms
 from app.sandbox.portfolio.plan import live, plan
@@ -25,71 +20,12 @@ from app.sandbox.portfolio.steps import Step
 from sync_core.calendar import is_working_day
 from sync_core.checks import contract_findings
 from sync_core.clock import VirtualClock
-from sync_core.contract import BillingKind, Contract, Stage, Terms
+from sync_core.contract import BillingKind, Stage, Terms
 from sync_core.errors import Function
-from sync_core.estate import Estate, load
-from sync_core.events import REGISTRY, Event, SchemaUnknown, understand
-from sync_core.fold import fold
+from sync_core.estate import Estate
+from sync_core.events import SchemaUnknown, understand
 from sync_core.money import Money, exponent
-from tests.sandbox.clm_process import SECRET
-
-START, END = datetime(2025, 11, 24, tzinfo=UTC), datetime(2026, 11, 23, tzinfo=UTC)
-CONTRACTS = 700
-
-
-@pytest.fixture(scope="module")
-def estate() -> Estate:
-    assert app.__file__ is not None
-    return load((Path(app.__file__).parent / "sandbox" / "estate_demo.toml").read_text())
-
-
-@pytest.fixture(scope="module")
-def steps(estate: Estate) -> list[Step]:
-    return list(plan(11, start=START, end=END, contracts=CONTRACTS, estate=estate))
-
-
-def play(steps: Iterable[Step]) -> SandboxClm:
-    clock = VirtualClock(START)
-    clm = build(clock, seed=11, token="t")
-    for step in steps:
-        clock.advance_to(step.at)
-        if isinstance(step.action, (Change, Repeat, DeliveryFault)):
-            clm.perform(step.action)
-    return clm
-
-
-@pytest.fixture(scope="module")
-def played(steps: list[Step]) -> SandboxClm:
-    return play(steps)
-
-
-def read(feed: Sequence[bytes]) -> dict[str, list[Event]]:
-    """The events by contract; those of unknown type are left out."""
-    contracts: dict[str, list[Event]] = defaultdict(list)
-    for raw in feed:
-        e = orjson.loads(raw)
-        if e["type"] in REGISTRY:
-            payload = understand(e["type"], orjson.dumps(e["data"]))
-            event = Event(e["source"], e["id"], e["type"], datetime.fromisoformat(e["time"]), payload)
-            contracts[payload.contract_id].append(event)
-    return contracts
-
-
-def contracts_of(played: SandboxClm) -> list[Contract]:
-    return [fold(events) for events in read(played.store.feed).values()]
-
-
-def defect_of(steps: list[Step]) -> dict[str, Defect]:
-    return {step.contract_id: step.defect for step in steps if step.defect}
-
-
-def signings(steps: list[Step]) -> list[Step]:
-    """First signatures, unreadable ones included."""
-    seen: dict[str, Step] = {}
-    for step in steps:
-        if isinstance(step.action, Change) and step.action.kind is ChangeKind.SIGNED:
-            seen.setdefault(step.contract_id, step)
-    return list(seen.values())
+from tests.sandbox.stories import CONTRACTS, END, START, contracts_of, defect_of, play, signings
 
 
 def test_the_demo_estate_has_every_kind_of_money_and_an_owner_for_every_function(estate: Estate) -> None:
@@ -196,63 +132,6 @@ def test_every_amount_is_a_whole_number_of_minor_units(played: SandboxClm) -> No
             Money.of(amount, terms.currency)
 
 
-def test_each_defect_shows_as_the_finding_it_should_before_its_repair(steps: list[Step], estate: Estate) -> None:
-    broken = [step for step in steps if not step.repairs]
-    skipped = {s.contract_id for s in steps if s.repairs}
-    by_id = defect_of(steps)
-    upto_signature: list[Step] = []
-    signed: set[str] = set()
-    for step in broken:
-        if step.contract_id in skipped and step.contract_id not in signed:
-            upto_signature.append(step)
-            if isinstance(step.action, Change) and step.action.kind is ChangeKind.SIGNED:
-                signed.add(step.contract_id)
-    seen: set[tuple[Defect, str]] = set()
-    for contract in contracts_of(play(upto_signature)):
-        if contract.stage is Stage.SIGNED:
-            seen |= {(by_id[contract.external_id], f.cause) for f in contract_findings(contract, estate)}
-    wanted = {(d, t.cause) for d, t in TREATMENTS.items() if t.repair is Repair.CORRECTION and t.cause}
-    assert seen == wanted
-
-
-def test_defects_are_a_controlled_share_and_every_kind_occurs(steps: list[Step]) -> None:
-    defects = defect_of(steps)
-    assert 0.035 <= len(defects) / CONTRACTS <= 0.06
-    assert set(defects.values()) == set(Defect)
-    brought, ended = (Counter(s.defect for s in steps if s.defect and s.repairs is r) for r in (False, True))
-    for defect in Defect:
-        healing = TREATMENTS[defect].repair is not Repair.NONE
-        assert brought[defect] >= 1
-        assert (ended[defect] >= 1) is healing
-        assert ended[defect] <= brought[defect]
-
-
-def test_out_of_sequence_and_shared_ids_are_what_their_names_say(steps: list[Step], played: SandboxClm) -> None:
-    gap = next(s.contract_id for s in steps if s.defect is Defect.AMENDMENT_GAP and s.repairs)
-    published = [orjson.loads(e) for e in played.store.feed if orjson.loads(e)["subject"] == gap]
-    numbers = [e["data"]["amendment"]["number"] for e in published if "amendment" in e["data"]]
-    assert numbers[:2] == [2, 1]
-    shared = [s for s in steps if s.defect is Defect.SHARED_LOCAL_ID and isinstance(s.action, Change)]
-    bodies = [s.action.body for s in shared if isinstance(s.action, Change)]
-    assert {body["local_id"] for body in bodies} == {"1"}
-    assert len({body["process_id"] for body in bodies}) == len(bodies) == len({s.contract_id for s in shared})
-    text = next(s.action for s in steps if s.defect is Defect.AMOUNTS_AS_TEXT)
-    assert isinstance(text, Change)
-    assert b'"value":"' in orjson.dumps(text.body)
-
-
-def test_master_data_defects_are_missing_before_the_signature_and_repaired_after_it(steps: list[Step]) -> None:
-    signed = {s.contract_id: s.at for s in signings(steps)}
-    fixes = [s for s in steps if isinstance(s.action, (PutCustomer, SwitchPeriod))]
-    assert fixes
-    for step in fixes:
-        assert (step.at > signed[step.contract_id]) is step.repairs
-        if isinstance(step.action, PutCustomer):
-            assert step.action.customer.tax_profile is step.repairs
-        elif isinstance(step.action, SwitchPeriod):
-            assert step.action.open is step.repairs
-
-
 def test_contracts_are_signed_on_working_days_and_mostly_at_the_end_of_quarters(
     steps: list[Step], estate: Estate
 ) -> None:
@@ -287,29 +166,6 @@ def test_contracts_live_on_after_their_signature(played: SandboxClm) -> None:
     assert set(kinds) == {kind.value for kind in ChangeKind}
     summaries = Counter(a.summary for c in contracts_of(played) for a in c.amendments)
     assert {"Additional scope", "Reduced scope", "New rates", "Dates moved", "Purchase order added"} <= set(summaries)
-
-
-async def test_deliveries_out_of_order_really_are(steps: list[Step]) -> None:
-    contract = next(s.contract_id for s in steps if s.defect is Defect.OUT_OF_ORDER)
-    clock = VirtualClock(START)
-    clm = build(clock, seed=1, token="t", webhook=Target("http://tieline.example", SECRET))
-    arrived: list[int] = []
-
-    async def send(delivery: Delivery) -> int:
-        arrived.append(orjson.loads(delivery.body)["data"]["revision"])
-        return 202
-
-    for step in (s for s in steps if s.contract_id == contract):
-        while (due := clm.next_due()) is not None and due <= step.at:
-            clock.advance_to(due)
-            await clm.deliver_due(send)
-        clock.advance_to(step.at)
-        if isinstance(step.action, (Change, DeliveryFault)):
-            clm.perform(step.action)
-    clock.advance(timedelta(hours=1))
-    await clm.deliver_due(send)
-    assert sorted(arrived) == list(range(1, len(arrived) + 1))
-    assert arrived != sorted(arrived)
 
 
 @settings(max_examples=8, deadline=None)

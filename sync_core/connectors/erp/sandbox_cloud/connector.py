@@ -5,7 +5,6 @@ and `settle_s` (longest time a request may still run there after its client gave
 One composite read serves `observe`; creates are bulk and leave a record that exists as it is.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
@@ -77,10 +76,7 @@ class SandboxCloud:
         if not objects:
             return {}
         if objects[0].kind is Kind.PROJECT:
-            made = await asyncio.gather(
-                *(self._create_project(o, refs, ctx) for o in objects if isinstance(o, Project))
-            )
-            return dict(made)
+            return {o.key: await self._create_project(o, refs, ctx) for o in objects if isinstance(o, Project)}
         path = _collection(objects[0], refs)
         created: dict[BusinessKey, ErpRef] = {}
         for begin in range(0, len(objects), _MOST_ITEMS):
@@ -117,7 +113,7 @@ class SandboxCloud:
     async def aclose(self) -> None:
         await self._http.aclose()
 
-    async def _create_project(self, project: Project, refs: Refs, ctx: CallContext) -> tuple[BusinessKey, ErpRef]:
+    async def _create_project(self, project: Project, refs: Refs, ctx: CallContext) -> ErpRef:
         verb, method, params = self._create
         path = f"/v1/projects/{quote(f'ext:{project.key}', safe=':')}" if method == "PUT" else "/v1/projects"
         customer = refs.get((Kind.CUSTOMER, project.customer))
@@ -125,7 +121,7 @@ class SandboxCloud:
         if customer is not None:
             body["customer_id"] = customer
         answer = await self._http.call(f"project.{verb}", method, path, ctx=ctx, write=True, json=body, params=params)
-        return project.key, ErpRef(Row.of(self.name, answer.body, write=True).text("id"))
+        return ErpRef(Row.of(self.name, answer.body, write=True).text("id"))
 
     async def _create_many(
         self, path: str, objects: Sequence[ErpObject], ctx: CallContext

@@ -1,0 +1,94 @@
+"""What the ERPs say of invoices, payments and disputes: pages of financial status, each fact kept once.
+
+The cursor of an ERP is the watermark `erp:<lane>`, committed together with the facts behind it, so a crash repeats a
+page and never skips one. A changed status is a new fact. Every call holds one of the lane's slots.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from sync_core.clock import Clock
+from sync_core.errors import ErpAnswerIncomplete
+from sync_core.ports import CallContext, ErpConnector, FinancialFact, FinancialPage
+
+_READ = sa.text("SELECT value FROM core.watermark WHERE name = :name")
+# Only from the value that was read: a slower collector must not take the cursor back behind a faster one.
+_MOVE = sa.text("""
+    INSERT INTO core.watermark AS w (name, value, updated_at) VALUES (:name, :value, :now)
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at
+    WHERE w.value IS NOT DISTINCT FROM CAST(:seen AS text)
+    RETURNING name
+""")
+# A project that Tieline did not make, or of another firm's contracts, has no contract here: its facts are kept too.
+_STORE = sa.text("""
+    INSERT INTO core.financial_fact (system, kind, ref, project_key, contract_id, invoice_ref, amount, currency, status,
+                                     occurred_on, recorded_at)
+    SELECT :system, f.kind, f.ref, f.project, x.contract_id, f.invoice, f.amount, f.currency, f.status, f.occurred_on,
+           :now
+    FROM jsonb_to_recordset(CAST(:facts AS jsonb)) AS f(
+             kind text, ref text, project text, invoice text, amount numeric, currency text, status text, occurred_on date)
+         LEFT JOIN core.crosswalk AS x ON x.system = :system AND x.kind = 'project' AND x.business_key = f.project
+    ORDER BY f.kind, f.ref, f.status
+    ON CONFLICT (system, kind, ref, status) DO NOTHING
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    new: int
+    moved: bool  # False: another collector is ahead of this one
+
+
+async def collect(
+    engine: AsyncEngine, connector: ErpConnector, *, clock: Clock, call_timeout_s: float = 60.0, most_pages: int = 1000
+) -> int:
+    """Read on from the cursor to the end; how many facts were new. Commits per page. Raises the connector's errors."""
+    name, new = f"erp:{connector.name}", 0
+    async with engine.connect() as conn:
+        seen: str | None = await conn.scalar(_READ, {"name": name})
+    for _ in range(most_pages):
+        ctx = CallContext(f"financial-status:{connector.name}", time.monotonic() + call_timeout_s)
+        page = await connector.financial_status(seen, ctx)
+        if page.more and page.cursor == seen:
+            raise ErpAnswerIncomplete(connector.name, f"says there is more but stays at {seen!r}; its paging is broken")
+        stored = await _store(engine, connector.name, page, seen=seen, now=clock.now())
+        new += stored.new
+        if not (page.more and stored.moved):
+            break
+        seen = page.cursor
+    return new
+
+
+async def _store(engine: AsyncEngine, system: str, page: FinancialPage, *, seen: str | None, now: datetime) -> _Stored:
+    async with engine.begin() as conn:
+        new = await _insert(conn, system, page.facts, now=now)
+        if page.cursor == seen:
+            return _Stored(new, moved=True)
+        moved = await conn.execute(_MOVE, {"name": f"erp:{system}", "value": page.cursor, "seen": seen, "now": now})
+        return _Stored(new, moved.first() is not None)
+
+
+async def _insert(conn: AsyncConnection, system: str, facts: Sequence[FinancialFact], *, now: datetime) -> int:
+    if not facts:
+        return 0
+    rows = orjson.dumps([_row(fact) for fact in facts]).decode()
+    return (await conn.execute(_STORE, {"system": system, "facts": rows, "now": now})).rowcount
+
+
+def _row(fact: FinancialFact) -> dict[str, str | None]:
+    return {
+        "kind": fact.kind.value,
+        "ref": fact.ref,
+        "project": fact.project,
+        "invoice": fact.invoice,
+        "amount": str(fact.amount),  # text, so that no float touches it
+        "currency": fact.currency,
+        "status": fact.status,
+        "occurred_on": fact.occurred_on.isoformat(),
+    }

@@ -1,0 +1,70 @@
+"""The registry: schemas are generated, examples are understood, strangers can be quarantined."""
+
+import copy
+
+import orjson
+import pytest
+from jsonschema import Draft202012Validator
+
+from sync_core.events import PREFIX, REGISTRY, SchemaUnknown, understand
+from tests.event_examples import EXAMPLES
+
+
+def test_there_is_an_example_of_every_type() -> None:
+    assert set(EXAMPLES) == set(REGISTRY)
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_the_generated_schema_is_valid_and_fits_its_example(name: str) -> None:
+    schema = REGISTRY[name].schema()
+    Draft202012Validator.check_schema(schema)
+    assert schema["$id"] == f"urn:{name}"
+    Draft202012Validator(schema).validate(EXAMPLES[name])
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_the_example_is_understood(name: str) -> None:
+    payload = understand(name, orjson.dumps(EXAMPLES[name]))
+    assert type(payload) is REGISTRY[name].payload
+    assert (payload.contract_id, payload.revision) == (EXAMPLES[name]["contract_id"], EXAMPLES[name]["revision"])
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_a_field_that_is_not_known_yet_is_kept(name: str) -> None:
+    payload = understand(name, orjson.dumps(EXAMPLES[name] | {"added_later": {"a": 1}}))
+    assert (payload.model_extra or {})["added_later"] == {"a": 1}
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_a_lost_required_field_is_named(name: str) -> None:
+    required = REGISTRY[name].schema()["required"]
+    assert {"contract_id", "revision"} <= set(required)
+    for field in required:
+        broken = copy.deepcopy(EXAMPLES[name])
+        del broken[field]
+        with pytest.raises(SchemaUnknown, match=f"{field}: "):
+            understand(name, orjson.dumps(broken))
+
+
+@pytest.mark.parametrize("name", ["", "signed", f"{PREFIX}signed.v2", f"{PREFIX}SIGNED.v1", "com.other.signed.v1"])
+def test_an_unknown_type_is_told_apart(name: str) -> None:
+    with pytest.raises(SchemaUnknown, match="not registered"):
+        understand(name, b"{}")
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "{", "7", '{"contract_id": "", "revision": 1}'])
+def test_data_that_is_no_payload_is_unknown_never_a_crash(text: str) -> None:
+    for name in REGISTRY:
+        with pytest.raises(SchemaUnknown):
+            understand(name, text)
+
+
+def test_many_problems_are_listed_shortly() -> None:
+    signed = copy.deepcopy(EXAMPLES[f"{PREFIX}signed.v1"])
+    with pytest.raises(SchemaUnknown, match="and [0-9]+ more"):
+        understand(f"{PREFIX}signed.v1", orjson.dumps(signed | {"terms": {}}))
+
+
+def test_an_amount_keeps_its_digits() -> None:
+    signed = orjson.dumps(EXAMPLES[f"{PREFIX}signed.v1"]).replace(b'"250000.00"', b'"12345678901234567.89"')
+    assert str(understand(f"{PREFIX}signed.v1", signed).terms.value) == "12345678901234567.89"  # type: ignore[attr-defined]

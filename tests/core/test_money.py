@@ -1,0 +1,77 @@
+"""Amounts are exact, with the decimals of ISO 4217."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync_core.errors import InvalidMoney
+from sync_core.money import Money, exponent, quantum, rounded
+
+DECIMALS = {
+    "USD": 2, "EUR": 2, "GBP": 2, "CHF": 2, "ALL": 2, "AFN": 2, "HUF": 2, "IDR": 2,
+    "PYG": 0, "JPY": 0, "KRW": 0, "CLP": 0, "VND": 0, "UGX": 0, "XOF": 0, "ISK": 0,
+    "KWD": 3, "BHD": 3, "OMR": 3, "TND": 3, "JOD": 3, "IQD": 3, "LYD": 3, "CLF": 4, "UYW": 4,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("currency", DECIMALS)
+def test_decimals_are_those_of_iso_4217(currency: str) -> None:
+    assert exponent(currency) == DECIMALS[currency]
+    assert quantum(currency) == Decimal(10) ** -DECIMALS[currency]
+
+
+@pytest.mark.parametrize("currency", ["", "usd", "US", "DOLLAR", "ZZZ", "€"])
+def test_what_is_no_currency_is_refused(currency: str) -> None:
+    with pytest.raises(InvalidMoney, match="ISO 4217"):
+        exponent(currency)
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency"), [("0.5", "PYG"), ("100.5", "JPY"), ("0.001", "USD"), ("1.0001", "KWD"), ("1.00001", "CLF")]
+)
+def test_an_amount_finer_than_its_currency_is_refused_not_rounded(amount: str, currency: str) -> None:
+    with pytest.raises(InvalidMoney, match="more than"):
+        Money.of(amount, currency)
+
+
+@pytest.mark.parametrize("amount", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_not_finite_is_refused(amount: str) -> None:
+    with pytest.raises(InvalidMoney, match="plain decimal"):
+        Money.of(amount, "USD")
+
+
+def test_trailing_zeros_and_integers_are_fine() -> None:
+    assert Money.of("1500000.000", "PYG") == Money(Decimal(1500000), "PYG")
+    assert str(Money.of(12, "USD").amount) == "12.00"
+    assert str(Money.of("1.5", "KWD").amount) == "1.500"
+
+
+def test_currencies_do_not_mix() -> None:
+    with pytest.raises(InvalidMoney, match="dated rate"):
+        _ = Money.of(1, "USD") + Money.of(1, "EUR")
+    with pytest.raises(InvalidMoney, match="dated rate"):
+        _ = Money.of(1, "USD") - Money.of(1, "EUR")
+
+
+MINOR = st.integers(-(10**14), 10**14)
+CURRENCIES = st.sampled_from(sorted(DECIMALS))
+
+
+@given(MINOR, MINOR, CURRENCIES)
+def test_sums_are_exact_and_can_be_taken_back(first: int, second: int, currency: str) -> None:
+    one, other = (Money.of(Decimal(n) * quantum(currency), currency) for n in (first, second))
+    assert (one + other).amount == Decimal(first + second) * quantum(currency)
+    assert one + other - other == one
+
+
+@given(st.decimals(-(10**12), 10**12, places=7), CURRENCIES)
+def test_a_rounded_product_is_money_within_half_a_unit(amount: Decimal, currency: str) -> None:
+    result = rounded(amount, currency)
+    assert Money.of(result, currency).amount == result
+    assert abs(result - amount) <= quantum(currency) / 2
+
+
+def test_halves_go_to_the_even_unit() -> None:
+    assert [str(rounded(Decimal(text), "USD")) for text in ("0.125", "0.135")] == ["0.12", "0.14"]

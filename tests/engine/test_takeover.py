@@ -1,0 +1,130 @@
+"""Workers that die or stall between any two operations: another one takes over, and nothing is made twice.
+
+The ERP has neither upsert nor idempotency keys, so a request that lands late would make a second object.
+"""
+
+import asyncio
+from collections import Counter
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from sync_core.clock import SystemClock
+from sync_core.desired import Kind
+from sync_core.engine.worker import Pace
+from sync_core.ports import CallContext
+from tests.databases import DatabaseUrls
+from tests.engine.support import Bench, Living, start, until
+from tests.memory_erp import MemoryErp
+from tests.sows import cloud_event, signed, tm_terms
+
+QUICK = Pace(idle_s=0.05, sweep_s=0.05, lease_s=30, call_timeout_s=5)
+CALLS = 10  # observe, 2 categories with a second look each, project, line, rates, observe, activate, observe
+
+
+@pytest.fixture
+def bench(async_database: AsyncEngine) -> Bench:
+    return Bench(async_database, clock=SystemClock(), settle_s=0.3)
+
+
+def once_each(erp: MemoryErp) -> bool:
+    held = Counter((f.kind, f.key) for kind in Kind for f in erp.of(kind))
+    return set(held.values()) == {1}
+
+
+@pytest.mark.parametrize("landed", [False, True], ids=["before it took effect", "after it took effect"])
+@pytest.mark.parametrize("at_call", range(1, CALLS + 3))
+async def test_killed_at_any_call_another_worker_finishes_and_nothing_is_double(
+    bench: Bench, database_urls: DatabaseUrls, at_call: int, landed: bool
+) -> None:
+    reached, never = asyncio.Event(), asyncio.Event()
+    erp, latch = bench.erp, CallLatch(at_call)
+    hang = latch.hook(reached, never)
+    erp.pause_after, erp.pause_before = (hang, None) if landed else (None, hang)
+    await bench.arrive(cloud_event("e1", "signed.v1", signed("C-1", tm_terms())))
+    first = await start(bench, database_urls.app_libpq, pace=QUICK)
+    waiting = asyncio.create_task(reached.wait())
+    await asyncio.wait({waiting, asyncio.create_task(until(lambda: _active(bench)))}, return_when="FIRST_COMPLETED")
+    await first.kill()
+    erp.pause_after = erp.pause_before = None
+    second = await start(bench, database_urls.app_libpq, pace=QUICK)
+    await until(lambda: _active(bench))
+    await second.finish()
+    assert once_each(erp)
+    assert await bench.states() == {"C-1": "active"}
+
+
+async def _active(bench: Bench) -> bool:
+    return await bench.count("active") == 1
+
+
+class CallLatch:
+    """Lets calls pass until the n-th, which is held until `release`."""
+
+    def __init__(self, at_call: int) -> None:
+        self.at_call, self.seen = at_call, 0
+
+    def hook(self, reached: asyncio.Event, release: asyncio.Event):  # type: ignore[no-untyped-def]
+        async def hold(_operation: str, _ctx: CallContext) -> None:
+            self.seen += 1
+            if self.seen == self.at_call:
+                reached.set()
+                await release.wait()
+
+        return hold
+
+
+@pytest.mark.parametrize("at_call", range(1, CALLS + 3))
+async def test_a_worker_paused_past_its_lease_does_no_harm_when_it_goes_on(
+    bench: Bench, database_urls: DatabaseUrls, at_call: int
+) -> None:
+    """The held request is already in the ERP when the lease is lost, and lands while the other one settles."""
+    reached, release = asyncio.Event(), asyncio.Event()
+    bench.erp.pause_before = CallLatch(at_call).hook(reached, release)
+    await bench.arrive(cloud_event("e1", "signed.v1", signed("C-1", tm_terms())))
+    paused = await start(bench, database_urls.app_libpq, pace=QUICK)
+    waiting = asyncio.create_task(reached.wait())
+    done = asyncio.create_task(until(lambda: _active(bench)))
+    await asyncio.wait({waiting, done}, return_when="FIRST_COMPLETED")
+    await _expire_leases(bench)
+    other = await start(bench, database_urls.app_libpq, pace=QUICK)
+    await until(lambda: _taken_over(bench))
+    release.set()
+    await until(lambda: _active(bench))
+    await asyncio.gather(*(_settled(worker) for worker in (paused, other)))
+    assert once_each(bench.erp)
+
+
+async def _expire_leases(bench: Bench) -> None:
+    """As if the pause had lasted longer than the lease."""
+    import sqlalchemy as sa
+
+    async with bench.engine.begin() as conn:
+        await conn.execute(
+            sa.text("UPDATE core.contract SET lease_until = now() - interval '1 s' WHERE lease_owner > 0")
+        )
+
+
+async def _taken_over(bench: Bench) -> bool:
+    rows = await bench.rows("SELECT count(*) FROM core.contract WHERE unclean_at IS NOT NULL OR state = 'active'")
+    return rows[0][0] == 1
+
+
+async def _settled(living: Living) -> None:
+    await living.finish()
+
+
+async def test_two_contracts_of_one_new_customer_make_one_customer(bench: Bench, database_urls: DatabaseUrls) -> None:
+    bench.erp.customers.clear()
+    bench.erp.latency_s = 0.01
+    await bench.arrive(*(cloud_event(f"e{n}", "signed.v1", signed(f"C-{n}", tm_terms())) for n in range(8)))
+    workers = [await start(bench, database_urls.app_libpq, pace=QUICK) for _ in range(2)]
+
+    async def all_active() -> bool:
+        return await bench.count("active") == 8
+
+    await until(all_active)
+    for living in workers:
+        await living.finish()
+    assert once_each(bench.erp)
+    assert len(bench.erp.of(Kind.CUSTOMER)) == 1

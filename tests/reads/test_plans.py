@@ -1,0 +1,167 @@
+"""How the database answers: by which index, over many rows. Plans are what holds on every machine; times do not."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from app.embedded_postgres import Endpoint
+from sync_core.progress import State
+from sync_core.reads import ContractFilter, Cursor, Reads, Sort, Window
+from sync_core.reads.snapshot import snapshot
+from tests.reads.conftest import reads_over, seeded
+
+Statement = tuple[str, Any]
+
+
+@contextmanager
+def recorded(engine: sa.Engine) -> Iterator[list[Statement]]:
+    """The statements sent within, with what they bind."""
+    sent: list[Statement] = []
+
+    def note(conn: object, cursor: object, statement: str, values: Any, context: object, many: object) -> None:
+        sent.append((statement, values))
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    yield sent
+    sa.event.remove(engine, "before_cursor_execute", note)
+
+
+def plans(engine: sa.Engine, read: Callable[[], object], *, of: str) -> list[str]:
+    """The plans of those statements of `read` whose text contains `of`."""
+    with recorded(engine) as sent:
+        read()
+    with snapshot(engine) as conn:
+        return [
+            "\n".join(conn.exec_driver_sql(f"EXPLAIN (COSTS OFF) {text}", values).scalars())
+            for text, values in sent
+            if of in text
+        ]
+
+
+def last_contract(engine: sa.Engine, column: str) -> Cursor:
+    """The last but one hundredth of those that have a value in the column."""
+    with engine.connect() as conn:
+        row = conn.execute(
+            sa.text(f"""SELECT contract_id, {column} AS value FROM core.contract WHERE {column} IS NOT NULL
+                        ORDER BY {column}, contract_id OFFSET 100 LIMIT 1""")
+        ).one()
+    return Cursor(str(row.value) if isinstance(row.value, Decimal) else row.value.isoformat(), row.contract_id)
+
+
+@pytest.mark.parametrize(
+    ("sort", "column", "index"),
+    [
+        (Sort.VALUE, "value_reporting", "contract_by_value"),
+        (Sort.SIGNED, "signed_at", "contract_by_signed"),
+        (Sort.UPDATED, "updated_at", "contract_by_updated"),
+        (Sort.AGE, "signed_at", "contract_by_signed"),
+    ],
+)
+def test_a_page_of_contracts_is_a_walk_along_an_index_however_deep(
+    many: sa.Engine, sort: Sort, column: str, index: str
+) -> None:
+    reads, edge = reads_over(many), last_contract(many, column)
+    for window in (Window(), Window(after=edge), Window(before=edge)):
+        for plan in plans(many, lambda window=window: reads.contracts(sort=sort, window=window), of="functions"):  # type: ignore[misc]
+            assert f"using {index} on contract" in plan, plan
+            assert "Seq Scan on contract" not in plan, plan
+            assert "Sort" not in plan, plan
+
+
+def test_text_is_found_by_trigrams(many: sa.Engine) -> None:
+    reads = reads_over(many)
+    (plan, *_) = plans(many, lambda: reads.contracts(ContractFilter(text="Contoso 17")), of="found")
+    assert "Bitmap Index Scan on contract_search" in plan
+
+
+def test_what_few_contracts_meet_is_found_by_state(many: sa.Engine) -> None:
+    reads = reads_over(many)
+    (plan,) = plans(many, lambda: reads.contracts(ContractFilter(states=(State.SET_ASIDE,))), of="found")
+    assert "contract_by_state" in plan
+
+
+def test_a_contract_is_told_by_indexes_alone(many: sa.Engine) -> None:
+    reads = reads_over(many)
+    for plan in plans(many, lambda: reads.contract(20_000), of="SELECT"):
+        assert "Seq Scan" not in plan, plan
+
+
+@pytest.mark.parametrize(
+    ("of", "index"),
+    [
+        ("AS before_signature", "contract_by_signed"),
+        ("WITH open AS", "contract_by_state"),
+        ("WITH open AS", "progress_of_contract"),
+        ("WITH stuck AS", "progress_of_contract"),
+        ("width_bucket", "case_open"),
+        ("AS events", "event_recorded"),
+        ("count(signed_at)", "contract_by_signed"),  # only if it carries state and test
+    ],
+)
+def test_the_overview_reads_the_index_made_for_it(many: sa.Engine, of: str, index: str) -> None:
+    (plan,) = plans(many, reads_over(many).overview, of=of)
+    assert index in plan, plan
+
+
+def test_no_read_asks_once_per_row(many: sa.Engine) -> None:
+    reads = reads_over(many)
+    calls: dict[str, tuple[Callable[[], object], int]] = {
+        "overview": (reads.overview, 9),
+        "contracts": (lambda: reads.contracts(window=Window(500)), 3),
+        "contract": (lambda: reads.contract(20_000), 10),
+        "exceptions": (lambda: reads.exceptions(window=Window(500)), 3),
+        "lanes": (reads.lanes, 3),
+        "status": (reads.status, 8),
+    }
+    for name, (call, most) in calls.items():
+        with recorded(many) as sent:
+            call()
+        assert len(sent) <= most, (name, len(sent))
+
+
+@pytest.mark.long
+def test_times_over_a_hundred_thousand_contracts(server: Endpoint) -> None:
+    """Prints milliseconds (median of seven, and the best); run with -s."""
+    for engine in seeded(server, 100_000):
+        reads, edge = reads_over(engine), last_contract(engine, "value_reporting")
+        for name, call in _calls(reads, edge).items():
+            print(f"{name:34s} {_times(call)}")
+
+
+def _calls(reads: Reads, edge: Cursor) -> dict[str, Callable[[], object]]:
+    return {
+        "overview": reads.overview,
+        "contracts, latest change": reads.contracts,
+        "contracts, most money": lambda: reads.contracts(sort=Sort.VALUE),
+        "contracts, deep page by money": lambda: reads.contracts(sort=Sort.VALUE, window=Window(after=edge)),
+        "contracts, text": lambda: reads.contracts(ContractFilter(text="Contoso 17")),
+        "contracts, blocked by money": lambda: reads.contracts(
+            ContractFilter(states=(State.BLOCKED,)), sort=Sort.VALUE
+        ),
+        "contracts, tax's exceptions": lambda: reads.contracts(ContractFilter(function="tax")),
+        "contracts, entity and service line": lambda: reads.contracts(
+            ContractFilter(legal_entity="US01", service_line="consulting"), sort=Sort.VALUE
+        ),
+        "contracts, none meet": lambda: reads.contracts(ContractFilter(service_line="none"), sort=Sort.VALUE),
+        "contract": lambda: reads.contract(60_000),
+        "exceptions": reads.exceptions,
+        "exception groups": reads.exception_groups,
+        "lanes": reads.lanes,
+        "workers": reads.workers,
+        "jobs": reads.jobs,
+        "status": reads.status,
+    }
+
+
+def _times(call: Callable[[], object]) -> str:
+    taken = []
+    for _ in range(7):
+        start = time.perf_counter()
+        call()
+        taken.append((time.perf_counter() - start) * 1000)
+    return f"{sorted(taken)[3]:7.1f} {min(taken):7.1f} ms"
