@@ -78,3 +78,13 @@ def configure(settings: Settings, part: str) -> None:
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     for noisy, level in _QUIET.items():
         logging.getLogger(noisy).setLevel(level)
+
+
+def take_over() -> None:
+    """Streamlit, when imported, gives uvicorn's loggers and its own other handlers: put ours back in their place."""
+    for name in ("streamlit", "uvicorn"):
+        for known in (name, *(one for one in logging.root.manager.loggerDict if one.startswith(f"{name}."))):
+            logger = logging.getLogger(known)
+            logger.handlers.clear()
+            logger.propagate = True
+            logger.setLevel(logging.NOTSET if "." in known else logging.WARNING)

@@ -32,7 +32,8 @@ _STORE = sa.text("""
     SELECT :system, f.kind, f.ref, f.project, x.contract_id, f.invoice, f.amount, f.currency, f.status, f.occurred_on,
            :now
     FROM jsonb_to_recordset(CAST(:facts AS jsonb)) AS f(
-             kind text, ref text, project text, invoice text, amount numeric, currency text, status text, occurred_on date)
+             kind text, ref text, project text, invoice text, amount numeric, currency text, status text,
+             occurred_on date)
          LEFT JOIN core.crosswalk AS x ON x.system = :system AND x.kind = 'project' AND x.business_key = f.project
     ORDER BY f.kind, f.ref, f.status
     ON CONFLICT (system, kind, ref, status) DO NOTHING

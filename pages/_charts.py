@@ -223,6 +223,24 @@ def budget_left(frame: pd.DataFrame, *, start: datetime, end: datetime, palette:
     return figure
 
 
+def daily_bars(frame: pd.DataFrame, *, palette: Palette) -> go.Figure:
+    """How many came each day, oldest first; the last bar is today's, not over yet, and paler.
+
+    Columns: day (UTC), events.
+    """
+    figure = new_figure(palette, left=44, right=8, top=10, bottom=24)
+    figure.add_bar(
+        x=frame["day"],
+        y=frame["events"],
+        marker_color=[palette.blue] * (len(frame) - 1) + [palette.pale],
+        hovertemplate="%{x|%-d %b}: <b>%{y:,}</b><extra></extra>",
+    )
+    figure.update_layout(bargap=0.3, barcornerradius=2)
+    figure.update_xaxes(tickformat="%-d %b", nticks=5)
+    figure.update_yaxes(nticks=5, tickformat=",d", rangemode="tozero")
+    return figure
+
+
 def sparkline(values: Sequence[float | Decimal | None], *, points: int = 26) -> list[float]:
     """The newest `points` known values, oldest first; fewer than two draw nothing."""
     known = [float(value) for value in values if value is not None]

@@ -5,6 +5,7 @@ logged under an incident id, which is all the viewer is shown, and the rest of t
 """
 
 import logging
+import re
 import secrets
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
+from streamlit.elements.lib.grid_container import GridContainer
 
 from pages import _format as fmt
 from pages._figure import HEIGHT
@@ -25,6 +27,7 @@ from pages._palette import Palette, palette_for
 
 _LOG = logging.getLogger("tieline.pages")
 _SHELL = "tieline.shell"
+_BARE_DOLLAR = re.compile(r"(?<!\\)\$")
 _CHART_CONFIG = {"displayModeBar": False, "responsive": True, "doubleClick": False, "showTips": False}
 
 
@@ -155,8 +158,8 @@ def kpi_row(kpis: Sequence[Kpi]) -> None:
             )  # fmt: skip
 
 
-def card_grid() -> DeltaGenerator:
-    """Three columns of cards, one on a phone. Use with `with`."""
+def card_grid() -> GridContainer:
+    """Three columns of cards, one on a phone. Use with `with`; `cell(column_span=2)` makes a wide place."""
     return st.grid(3, min_column_width=330, gap="small")
 
 
@@ -238,6 +241,13 @@ def link(path: str, label: str, *, icon: str = ":material/arrow_forward:", **que
         st.page_link(target, label=_plain_dollars(label), icon=icon, query_params=query or None)
 
 
+def go(path: str, **query: str) -> None:
+    """Leave for another page now. Unknown here: stay."""
+    target = _shell().links.get(path)
+    if target is not None:
+        st.switch_page(target, query_params=query or None)
+
+
 def live(draw: Callable[[], None], *, every: timedelta = timedelta(seconds=60)) -> None:
     """Draw now and again on a timer, alone: the rest of the page is not touched. For KPI rows and job progress."""
     st.fragment(draw, run_every=every)()
@@ -277,5 +287,5 @@ def _delta_color(is_good: bool | None) -> Literal["normal", "inverse", "off"]:
 
 
 def _plain_dollars(text: str) -> str:
-    # Markdown would read "$3.2M and $1M" as a formula.
-    return text.replace("$", r"\$")
+    # Markdown would read "$3.2M and $1M" as a formula. `fmt.plain` has escaped its own.
+    return _BARE_DOLLAR.sub(r"\$", text)

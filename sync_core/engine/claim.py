@@ -38,15 +38,17 @@ class Claimed:
 
 
 # SKIP LOCKED: rows that another worker is claiming are its own. Only unleased rows are taken; what a lost
-# worker held is given back by RELEASE_LOST, which also makes it wait for the ERP to settle.
+# worker held is given back by RELEASE_LOST, and waits until the ERP has settled, whatever new events say.
 _CLAIM = sa.text("""
     WITH want AS (
-        SELECT lane, batch FROM jsonb_to_recordset(CAST(:lanes AS jsonb)) AS w(lane text, batch int)
+        SELECT w.lane, w.batch, make_interval(secs => coalesce(l.settle_s, 0)) AS settle
+        FROM jsonb_to_recordset(CAST(:lanes AS jsonb)) AS w(lane text, batch int) LEFT JOIN core.lane AS l USING (lane)
     ), picked AS (
         SELECT due.contract_id
         FROM want CROSS JOIN LATERAL (
             SELECT contract_id FROM core.contract
             WHERE lane = want.lane AND due_at <= :now AND lease_owner IS NULL
+              AND (unclean_at IS NULL OR unclean_at + want.settle <= :now)
             ORDER BY priority DESC, due_at LIMIT want.batch
             FOR UPDATE SKIP LOCKED
         ) AS due
@@ -130,9 +132,14 @@ def _payload(event_type: str, data: str) -> Payload:
         raise SchemaUnknown(f"a stored event no longer fits its schema; restore its reader: {wrong.message}") from wrong
 
 
+# Locked in the order in which intake and the group commit lock, so that none waits for another in a circle.
 _RENEW = sa.text("""
-    UPDATE core.contract SET lease_until = now() + make_interval(secs => :lease_s)
-    WHERE contract_id = ANY(:ids) AND lease_owner = :worker RETURNING contract_id, lease_token
+    WITH mine AS (
+        SELECT contract_id FROM core.contract WHERE contract_id = ANY(:ids) AND lease_owner = :worker
+        ORDER BY source, external_id FOR UPDATE
+    )
+    UPDATE core.contract AS c SET lease_until = now() + make_interval(secs => :lease_s)
+    FROM mine WHERE c.contract_id = mine.contract_id RETURNING c.contract_id, c.lease_token
 """)
 
 
@@ -158,10 +165,8 @@ _RELEASE_LOST = sa.text("""
         ORDER BY source, external_id FOR UPDATE SKIP LOCKED
     ), freed AS (
         UPDATE core.contract AS c
-        SET lease_owner = NULL, lease_until = NULL, lease_token = c.lease_token + 1, unclean_at = :now,
-            due_at = greatest(c.due_at, CAST(:now AS timestamptz) + make_interval(secs => coalesce(l.settle_s, 0)))
-        FROM lost LEFT JOIN core.contract AS mine USING (contract_id) LEFT JOIN core.lane AS l ON l.lane = mine.lane
-        WHERE c.contract_id = lost.contract_id RETURNING c.contract_id
+        SET lease_owner = NULL, lease_until = NULL, lease_token = c.lease_token + 1, unclean_at = :now
+        FROM lost WHERE c.contract_id = lost.contract_id RETURNING c.contract_id
     ), reservations AS (
         UPDATE core.crosswalk SET reserved_until = now() + make_interval(secs => coalesce(
             (SELECT settle_s FROM core.lane WHERE lane = system), 0)), holder = NULL

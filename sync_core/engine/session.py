@@ -14,9 +14,8 @@ from datetime import datetime
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from sync_core.bell import CHANNEL
 from sync_core.engine.claim import WORKER_LOCK_CLASS
-
-CHANNEL = "tieline_due"
 
 # A host that vanished is noticed in about 15 s instead of two hours.
 KEEPALIVES = "keepalives=1 keepalives_idle=5 keepalives_interval=3 keepalives_count=3"

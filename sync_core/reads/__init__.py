@@ -2,6 +2,7 @@
 
 from sync_core.reads.amounts import MoneyTotal, Unconverted
 from sync_core.reads.attention import AGE_BUCKETS, CauseGroup
+from sync_core.reads.choices import Choices
 from sync_core.reads.contract import ContractDetail
 from sync_core.reads.contracts import ContractFilter, ContractPage, ContractRow, Sort, contracts_frame
 from sync_core.reads.cycle import CycleTime
@@ -21,6 +22,7 @@ from sync_core.reads.waiting import WaitAge
 __all__ = [
     "AGE_BUCKETS",
     "CauseGroup",
+    "Choices",
     "ContractDetail",
     "ContractFilter",
     "ContractPage",

@@ -13,7 +13,7 @@ from sync_core.money import Money
 from sync_core.reads.contracts import COLUMNS, ContractRow, contract_row
 from sync_core.reads.exceptions import COLUMNS as CASE_COLUMNS
 from sync_core.reads.exceptions import ExceptionRow, exception_row
-from sync_core.reads.timeline import Moment, StoredEvent, history
+from sync_core.reads.timeline import Moment, StoredEvent, flat, history
 
 MAX_EVENTS, MAX_RUNS = 1_000, 50
 
@@ -114,6 +114,7 @@ class ContractDetail:
     last_error_class: str | None
     correlation_id: str | None  # of the newest event
     contract: Contract | None
+    terms: Mapping[str, str]  # the contract in words, field by field
     timeline: tuple[Moment, ...]
     more_events: bool  # older ones are not shown, and `contract` is not folded from them
     runs: tuple[Run, ...]
@@ -201,6 +202,7 @@ def _detail(
         last_error_class=row.last_error_class,
         correlation_id=newest[0].correlation_id if newest else None,
         contract=told.contract,
+        terms=flat(told.contract) if told.contract else {},
         timeline=told.moments,
         more_events=len(newest) > MAX_EVENTS,
         runs=_runs(conn, row.contract_id),

@@ -15,13 +15,13 @@ import sqlalchemy as sa
 
 from sync_core.survival import SAMPLE_FLOOR, Curve, Floats, Quantile, kaplan_meier, naive_quantile, quantile
 
-# One row per ISO week (its Monday in the zone) with the hours of each case: a row per contract would cost five times
+# One row per ISO week (its Monday in the zone) with the seconds of each case: a row per contract would cost five times
 # as much on the way here. contract_by_signed carries every column that is read.
 CYCLE = sa.text("""
     SELECT CAST(date_trunc('week', signed_at, :zone) AT TIME ZONE :zone AS date) AS week,
-           array_agg(date_part('epoch', first_active_at - signed_at) / 3600)
+           array_agg(CAST(date_part('epoch', first_active_at - signed_at) AS int8))
                FILTER (WHERE first_active_at >= signed_at) AS ended,
-           array_agg(date_part('epoch', :now - signed_at) / 3600)
+           array_agg(CAST(date_part('epoch', :now - signed_at) AS int8))
                FILTER (WHERE first_active_at IS NULL AND state <> 'ended') AS still_open,
            count(*) FILTER (WHERE first_active_at IS NULL AND state = 'ended') AS cancelled,
            count(*) FILTER (WHERE first_active_at < signed_at) AS before_signature
@@ -32,7 +32,7 @@ CYCLE = sa.text("""
 # A signature that could not be read has no contract yet, or one without a signature.
 QUARANTINED = sa.text("""
     SELECT CAST(date_trunc('week', q.recorded_at, :zone) AT TIME ZONE :zone AS date) AS week,
-           array_agg(date_part('epoch', :now - q.recorded_at) / 3600) AS still_open
+           array_agg(CAST(date_part('epoch', :now - q.recorded_at) AS int8)) AS still_open
     FROM core.quarantine AS q LEFT JOIN core.contract AS c USING (source, external_id)
     WHERE q.released_at IS NULL AND q.signature AND q.recorded_at <= :now AND c.signed_at IS NULL
     GROUP BY 1
@@ -79,8 +79,8 @@ def cycle(conn: sa.Connection, *, since: datetime, now: datetime, zone: str) -> 
     quarantined = sum(map(len, unread.values()))
     weeks = {row.week: _Cases(_hours(row.ended), _hours(row.still_open, unread.pop(row.week, ()))) for row in rows}
     weeks |= {week: _Cases(_hours(()), _hours(hours)) for week, hours in unread.items()}
-    ended = _hours(*(week.ended for week in weeks.values()))
-    curve = kaplan_meier(ended, _hours(*(week.still_open for week in weeks.values())))
+    ended = np.concatenate([np.zeros(0), *(week.ended for week in weeks.values())])
+    curve = kaplan_meier(ended, np.concatenate([np.zeros(0), *(week.still_open for week in weeks.values())]))
     before = sum(row.before_signature for row in rows)
     total = cycle_time(
         curve, naive_quantile(ended, 0.5), cancelled=sum(row.cancelled for row in rows), before_signature=before
@@ -125,8 +125,8 @@ def _percentile(curve: Curve, p: float) -> float:
     return np.nan if value is None else value
 
 
-def _hours(*parts: Sequence[float] | Floats | None) -> Floats:
-    return np.concatenate([np.zeros(0), *(np.asarray(part, dtype=np.float64) for part in parts if part is not None)])
+def _hours(*seconds: Sequence[int] | None) -> Floats:
+    return np.concatenate([np.zeros(0), *(np.asarray(part, dtype=np.float64) / 3600 for part in seconds if part)])
 
 
 def _duration(hours: float | None) -> timedelta | None:

@@ -1,5 +1,6 @@
 """The one object that pages, the API and the command line read through. Each call is one read-only snapshot."""
 
+from datetime import datetime
 from importlib.metadata import version
 
 import sqlalchemy as sa
@@ -9,6 +10,7 @@ from sync_core.estate import Estate
 from sync_core.reads import contract as detail
 from sync_core.reads import running
 from sync_core.reads.attention import CauseGroup, cause_groups, open_cases
+from sync_core.reads.choices import Choices, choices
 from sync_core.reads.contracts import ContractFilter, ContractPage, Sort, contract_listing
 from sync_core.reads.exceptions import ExceptionFilter, ExceptionPage, ExceptionSort, exception_listing
 from sync_core.reads.overview import Overview, overview
@@ -27,6 +29,20 @@ class Reads:
         self._engine, self._clock, self.estate = engine, clock, estate
         self._reporting, self._zone = estate.group.reporting_currency, estate.group.timezone
         self._product = version("tieline")
+
+    @property
+    def now(self) -> datetime:
+        """The clock's, UTC: what ages are measured against."""
+        return self._clock.now()
+
+    @property
+    def reporting_currency(self) -> str:
+        return self._reporting
+
+    def choices(self) -> Choices:
+        """What the lists can be filtered by."""
+        with snapshot(self._engine) as conn:
+            return choices(conn, self.estate)
 
     def overview(self, *, weeks: int = 13, days: int = 28) -> Overview:
         """Now, and the last `weeks` ISO weeks and `days` days (the current ones included) in the group's zone."""

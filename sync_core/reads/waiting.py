@@ -76,12 +76,13 @@ def open_groups(conn: sa.Connection, *, now: datetime) -> list[OpenGroup]:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Money signed and not billable yet. `total` is the sum of the other three."""
+    """Money signed and not billable yet. `total` is the sum of the three states."""
 
     total: MoneyTotal
     waiting: MoneyTotal
     blocked: MoneyTotal
     set_aside: MoneyTotal
+    old: MoneyTotal  # of the total, what was signed more than three days ago
     oldest_age: timedelta | None
     by_step: pd.DataFrame  # step (Step), age (WaitAge), amount (Decimal, reporting currency), contracts; all 12 or more
 
@@ -98,6 +99,7 @@ def waiting(groups: Sequence[OpenGroup], *, now: datetime, reporting: str) -> Wa
         waiting=total(lambda group: group.state is State.WAITING),
         blocked=total(lambda group: group.state is State.BLOCKED),
         set_aside=total(lambda group: group.state is State.SET_ASIDE),
+        old=total(lambda group: group.age is WaitAge.OLD),
         oldest_age=None if oldest is None else now - oldest,
         by_step=_by_step(groups, reporting),
     )

@@ -61,7 +61,7 @@ def test_data_that_is_no_payload_is_unknown_never_a_crash(text: str) -> None:
 
 def test_many_problems_are_listed_shortly() -> None:
     signed = copy.deepcopy(EXAMPLES[f"{PREFIX}signed.v1"])
-    with pytest.raises(SchemaUnknown, match="and [0-9]+ more"):
+    with pytest.raises(SchemaUnknown, match=r"and \d+ more"):
         understand(f"{PREFIX}signed.v1", orjson.dumps(signed | {"terms": {}}))
 
 

@@ -65,8 +65,8 @@ def test_a_contract_is_told_whole_by_either_name(database: sa.Engine, reads: Rea
     with database.begin() as conn:
         conn.execute(
             sa.text("""INSERT INTO core.operation (run_id, step, contract_id, system, action, kind, business_key,
-                status, before, after, started_at, finished_at) VALUES (:run, 0, :contract, 'cloud', 'update', 'project',
-                'crm/C-1', 'done', '{"value": "100.5"}', '{"value": "120"}', :now, :now)"""),
+                status, before, after, started_at, finished_at) VALUES (:run, 0, :contract, 'cloud', 'update',
+                'project', 'crm/C-1', 'done', '{"value": "100.5"}', '{"value": "120"}', :now, :now)"""),
             {"run": run_id, "contract": mine, "now": NOW},
         )
     held: dict[str, Any] = {"system": "cloud", "state": "confirmed", "confirmed_at": NOW}
@@ -91,6 +91,7 @@ def test_a_contract_is_told_whole_by_either_name(database: sa.Engine, reads: Rea
     assert seen.contract is not None
     assert seen.contract.terms is not None
     assert (seen.contract.stage, seen.contract.terms.value) == (Stage.SIGNED, Decimal(120))
+    assert (seen.terms["value"], seen.terms["customer name"]) == ("120", "Northwind")
     assert [moment.what for moment in seen.timeline] == ["signed", "amended"]
     assert [str(change) for change in seen.timeline[1].changes] == ["value: 100.5 → 120", "amendment 1: change 1"]
     assert [(operation.before, operation.after) for run in seen.runs for operation in run.operations] == [

@@ -128,6 +128,14 @@ def test_filters_narrow_the_list_together(database: sa.Engine, reads: Reads) -> 
     assert contracts_frame(page).loc[wanted, "exceptions"] == "delivery"
 
 
+def test_lists_offer_what_the_estate_names_and_contracts_have(database: sa.Engine, reads: Reads) -> None:
+    for service_line in ("tax", "audit", "tax", ""):
+        add_contract(database, service_line=service_line)
+    offered = reads.choices()
+    assert offered.service_lines == ("audit", "tax")
+    assert (offered.entities["DE01"], offered.lanes) == ("Meridian GmbH", ("cloud", "legacy"))
+
+
 def test_trial_contracts_are_listed_only_when_asked_for(database: sa.Engine, reads: Reads) -> None:
     add_contract(database, test=True)
     assert reads.contracts().total == 0

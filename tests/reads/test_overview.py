@@ -48,6 +48,7 @@ def test_money_without_a_rate_is_listed_and_never_dropped(database: sa.Engine, r
     assert seen.waiting.unconverted == (Unconverted(Money(Decimal(700), "BRL"), 1),)
     assert (seen.waiting.count, seen.blocked.count, seen.set_aside.count) == (2, 1, 0)
     assert seen.total.money == Money(Decimal("290.50"), "USD")
+    assert (seen.old.count, seen.old.unconverted) == (1, seen.waiting.unconverted)
     assert seen.oldest_age == timedelta(hours=90)
 
 

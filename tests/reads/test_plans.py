@@ -1,5 +1,6 @@
 """How the database answers: by which index, over many rows. Plans are what holds on every machine; times do not."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -43,8 +44,8 @@ def plans(engine: sa.Engine, read: Callable[[], object], *, of: str) -> list[str
         ]
 
 
-def last_contract(engine: sa.Engine, column: str) -> Cursor:
-    """The last but one hundredth of those that have a value in the column."""
+def far_end(engine: sa.Engine, column: str) -> Cursor:
+    """The hundredth lowest of those that have a value in the column: the far end of a list that begins at the top."""
     with engine.connect() as conn:
         row = conn.execute(
             sa.text(f"""SELECT contract_id, {column} AS value FROM core.contract WHERE {column} IS NOT NULL
@@ -65,12 +66,10 @@ def last_contract(engine: sa.Engine, column: str) -> Cursor:
 def test_a_page_of_contracts_is_a_walk_along_an_index_however_deep(
     many: sa.Engine, sort: Sort, column: str, index: str
 ) -> None:
-    reads, edge = reads_over(many), last_contract(many, column)
+    reads, edge = reads_over(many), far_end(many, column)
     for window in (Window(), Window(after=edge), Window(before=edge)):
         for plan in plans(many, lambda window=window: reads.contracts(sort=sort, window=window), of="functions"):  # type: ignore[misc]
-            assert f"using {index} on contract" in plan, plan
-            assert "Seq Scan on contract" not in plan, plan
-            assert "Sort" not in plan, plan
+            assert re.match(rf"Limit\n  ->  Index Scan (Backward )?using {index} on contract\n", plan), plan
 
 
 def test_text_is_found_by_trigrams(many: sa.Engine) -> None:
@@ -128,7 +127,7 @@ def test_no_read_asks_once_per_row(many: sa.Engine) -> None:
 def test_times_over_a_hundred_thousand_contracts(server: Endpoint) -> None:
     """Prints milliseconds (median of seven, and the best); run with -s."""
     for engine in seeded(server, 100_000):
-        reads, edge = reads_over(engine), last_contract(engine, "value_reporting")
+        reads, edge = reads_over(engine), far_end(engine, "value_reporting")
         for name, call in _calls(reads, edge).items():
             print(f"{name:34s} {_times(call)}")
 

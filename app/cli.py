@@ -1,0 +1,227 @@
+"""The command line: `tieline up` starts everything; each part can also be run alone, as production does.
+
+Commands import what they need when they run, so that `tieline --help` and `tieline link` need not load a web server.
+"""
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version as installed_version
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from app import logs
+from app.processes import end_with_supervisor
+from app.refusals import MEANINGS, Exit, Refusal, explain
+from app.settings import Settings, load
+
+Port = Annotated[
+    int | None, typer.Option(help="Listen here; TIELINE_PORT otherwise, 8080 without it. 0: any free one.")
+]
+
+_CODES = " ".join(f"{code.value}: {meaning}." for code, meaning in MEANINGS.items())
+
+cli = typer.Typer(
+    name="tieline",
+    help="Keeps ERPs equal to signed contracts, and shows how well that goes.",
+    epilog=f"Settings come from the environment (docs/estate.md lists them). Exit codes: {_CODES}",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@cli.command()
+def up(
+    port: Port = None,
+    no_demo: Annotated[bool, typer.Option("--no-demo", help="No made-up contracts: systems start empty.")] = False,
+) -> None:
+    """Start everything on this machine and print a link to the dashboard. Ctrl-C stops it; all data is kept."""
+    from app.progress import Progress
+    from app.up import Up
+
+    settings = _begin("up", port=port)
+    one = Up(settings, Progress(Console()), demo=settings.estate is None and not no_demo)
+
+    async def run(stop: asyncio.Event) -> None:
+        one.stop = stop
+        await one.run()
+
+    def hurry() -> None:
+        if one.supervisor is not None:
+            one.supervisor.hurry()
+
+    _run(run, again=hurry)
+
+
+@cli.command()
+def web(port: Port = None) -> None:
+    """Run the dashboard and the intake of events, on one port."""
+    _serve("web", port, with_dashboard=True, with_intake=True)
+
+
+@cli.command()
+def api(port: Port = None) -> None:
+    """Run the intake of events alone, so that no page that is drawn keeps a CLM waiting."""
+    _serve("api", port, with_dashboard=False, with_intake=True)
+
+
+@cli.command()
+def dashboard(port: Port = None) -> None:
+    """Run the dashboard alone; TIELINE_READ_DATABASE_URL lets it read a replica."""
+    _serve("dashboard", port, with_dashboard=True, with_intake=False)
+
+
+@cli.command()
+def worker() -> None:
+    """Run one worker: it provisions contracts, reports to the CLM, polls, and collects financial status."""
+    from app.wiring import Wiring
+    from app.worker import WorkerProcess
+
+    wiring = Wiring(_begin("worker"), "worker")
+    _run(lambda stop: WorkerProcess(wiring).run(stop))
+
+
+@cli.command()
+def sandbox(
+    webhook_url: Annotated[str | None, typer.Option(help="Where the sandbox CLM sends its events.")] = None,
+    lively: Annotated[
+        bool, typer.Option("--lively/--empty", help="With a made-up history and new contracts, or with nothing.")
+    ] = True,
+) -> None:
+    """Run the sandbox CLM and ERP of the estate; sandbox.json in the home says where they answer."""
+    from app import demo
+    from app.wiring import Wiring
+
+    settings = _begin("sandbox")
+    wiring = Wiring(settings, "sandbox")
+    wiring.home.prepare()
+    wiring.home.make_secrets()
+    target = webhook_url or f"http://{settings.host}:{settings.port}/v1/events"
+    _run(lambda stop: demo.run(wiring, stop, webhook_url=target, lively=lively))
+
+
+@cli.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+) -> None:
+    """Show how many contracts are in which state, what waits, and what runs."""
+    from app import cli_status
+    from app.wiring import Wiring
+
+    shown = cli_status.read(Wiring(_begin("status"), "status"))
+    if as_json:
+        print(json.dumps(shown, indent=2))
+    else:
+        cli_status.draw(shown, Console())
+
+
+@cli.command(name="database-url")
+def database_url(
+    owner: Annotated[bool, typer.Option("--owner", help="With the owner's rights; embedded PostgreSQL only.")] = False,
+) -> None:
+    """Print the URL of the database in use, password included, for psql and pg_dump."""
+    from app.database_urls import in_use
+
+    urls = in_use(_begin("database-url"))
+    if owner and not urls.embedded:
+        raise Refusal("The owner of an external database is not Tieline's to tell; ask whoever runs it.", Exit.NOT_OURS)
+    print(urls.owner if owner else urls.app)
+
+
+@cli.command()
+def link() -> None:
+    """Print a link that opens the dashboard once, within an hour."""
+    from app.up import link as new_link
+    from app.wiring import Wiring
+
+    settings = _begin("link")
+    wiring = Wiring(settings, "link")
+    running = wiring.home.running().get("url")
+    print(new_link(wiring, settings.public_url or running or f"http://{settings.host}:{settings.port}"))
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to the tables of this release; safe to repeat, and from several hosts at once."""
+    from app.cli_status import migrate_now
+
+    print(migrate_now(_begin("migrate")))
+
+
+@cli.command()
+def version() -> None:
+    """Print the release."""
+    print(installed_version("tieline"))
+
+
+def _begin(part: str, **given: object) -> Settings:
+    settings = load(**given)
+    logs.configure(settings, part)
+    end_with_supervisor(settings.lifeline_fd)
+    return settings
+
+
+def _serve(part: str, port: int | None, *, with_dashboard: bool, with_intake: bool) -> None:
+    from app.serving import listen_or_adopt, serve
+    from app.wiring import Wiring
+
+    settings = _begin(part, port=port)
+    door = listen_or_adopt("web", settings.host, settings.port, listen_fds=settings.listen_fds)
+    wiring = Wiring(settings, part)
+
+    async def run(stop: asyncio.Event) -> None:
+        app = wiring.web(with_intake=with_intake) if with_dashboard else wiring.api()
+        logs.take_over()
+        await serve(app, door, stop)
+
+    _run(run)
+
+
+def _run(work: Callable[[asyncio.Event], Awaitable[None]], *, again: Callable[[], None] | None = None) -> None:
+    """Run until done or until a signal has made it stop. `again` is for the second signal."""
+    import uvloop
+
+    async def until_signal() -> None:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def on_signal() -> None:
+            if stop.is_set() and again is not None:
+                again()
+            stop.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, on_signal)
+        await work(stop)
+
+    uvloop.run(until_signal())
+
+
+def main() -> None:
+    """Entry point: what an operator can mend is one sentence on stderr and an exit code, never a traceback."""
+    try:
+        cli()
+    except BaseException as wrong:
+        if isinstance(wrong, SystemExit | KeyboardInterrupt):
+            raise
+        sys.exit(_report(wrong))
+
+
+def _report(wrong: BaseException) -> Exit:
+    if isinstance(wrong, BaseExceptionGroup) and len(wrong.exceptions) == 1:
+        return _report(wrong.exceptions[0])
+    refusal = explain(wrong)
+    if refusal is not None:
+        print(f"tieline: {logs.without_secrets(refusal.message)}", file=sys.stderr)
+        return refusal.exit_code
+    logging.getLogger(__name__).critical("a fault of Tieline's own: %s", wrong, exc_info=wrong)
+    return Exit.FAULT
+
+
+if __name__ == "__main__":
+    main()

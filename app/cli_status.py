@@ -1,0 +1,68 @@
+"""`tieline status` and `tieline migrate`: what they find out and what they print."""
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from app.database_urls import external, of_embedded, sqlalchemy_url
+from app.embedded_postgres import EmbeddedPostgres
+from app.home import Home
+from app.settings import Settings, masked
+from app.wiring import Wiring
+from sync_core.progress import State
+from sync_core.store import migrate
+
+
+def read(wiring: Wiring) -> dict[str, object]:
+    """Plain values. Each state's count stands under `states` and at the top, where a script finds it fastest."""
+    now = wiring.reads().status()
+    known = now.as_json()
+    states = {state.value: now.by_state[state] for state in State}
+    return {
+        "states": states,
+        **states,
+        "oldest_waiting_s": now.oldest_waiting_age_s,
+        "lanes": known["lanes"],
+        "workers": now.workers_alive,
+        "quarantine": now.quarantine_open,
+        "versions": dict(now.versions),
+        "database": masked(wiring.urls.app),
+        "now": now.now.isoformat(),
+    }
+
+
+def draw(shown: dict[str, object], console: Console) -> None:
+    """For a person."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    states, lanes, versions = shown["states"], shown["lanes"], shown["versions"]
+    if isinstance(states, dict):
+        for state, count in states.items():
+            table.add_row(str(state).replace("_", " "), f"{count}")
+    oldest = shown["oldest_waiting_s"]
+    table.add_row("oldest waiting", "none" if oldest is None else f"{float(str(oldest)) / 60:.1f} min")
+    table.add_row("in quarantine", str(shown["quarantine"]))
+    table.add_row("workers", str(shown["workers"]))
+    if isinstance(lanes, list):
+        for lane in lanes:
+            why = escape(f" ({lane['reason']})") if lane["reason"] else ""
+            slots = f"{lane['slots_used']} of {lane['slots_total']} slots, {lane['waiting']} waiting"
+            table.add_row(f"lane {lane['lane']}", f"{lane['breaker']}{why}, {slots}")
+    table.add_row("database", str(shown["database"]))
+    if isinstance(versions, dict):
+        table.add_row("release", f"{versions['tieline']}, PostgreSQL {versions['postgresql']}")
+    console.print(table)
+
+
+def migrate_now(settings: Settings) -> str:
+    """Embedded: starts the server for as long as it takes, unless it runs already."""
+    if found := external(settings):
+        migrate.migrate(sqlalchemy_url(found.owner), app_role=found.app_role)
+        return f"{masked(found.app)} has the tables of this release"
+    Home(settings.home).prepare()
+    server = EmbeddedPostgres(settings.home)
+    urls = of_embedded(server.start())
+    try:
+        migrate.migrate(sqlalchemy_url(urls.owner), app_role=urls.app_role)
+    finally:
+        server.stop()
+    return f"{masked(urls.app)} has the tables of this release"

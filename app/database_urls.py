@@ -1,0 +1,80 @@
+"""Which PostgreSQL is used: that of DATABASE_URL, or the embedded one in the home. URLs as libpq reads them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from psycopg.conninfo import conninfo_to_dict
+
+from app.embedded_postgres import EmbeddedPostgres, Endpoint, Role
+from app.refusals import Exit, Refusal
+from app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseUrls:
+    """`direct` passes no pooler (locks, LISTEN); `read` may be a replica; `owner` makes the tables."""
+
+    app: str = field(repr=False)
+    owner: str = field(repr=False)
+    direct: str = field(repr=False)
+    read: str = field(repr=False)
+    embedded: bool
+
+    @property
+    def pooled(self) -> bool:
+        return self.direct != self.app
+
+    @property
+    def app_role(self) -> str:
+        """The role that the migrations give the application's rights to."""
+        return str(conninfo_to_dict(self.app).get("user") or Role.APP)
+
+    def environment(self) -> Mapping[str, str]:
+        """What a part of ours must be told to use the same."""
+        return {
+            "DATABASE_URL": self.app,
+            "TIELINE_DATABASE_DIRECT_URL": self.direct,
+            "TIELINE_READ_DATABASE_URL": self.read,
+        }
+
+
+def external(settings: Settings) -> DatabaseUrls | None:
+    """None when no DATABASE_URL is set."""
+    if settings.database_url is None:
+        return None
+    app = settings.database_url.get_secret_value()
+
+    def other(name: str) -> str:
+        given = getattr(settings, name)
+        return str(given.get_secret_value()) if given is not None else app
+
+    return DatabaseUrls(
+        app=app,
+        owner=other("database_owner_url"),
+        direct=other("database_direct_url"),
+        read=other("read_database_url"),
+        embedded=False,
+    )
+
+
+def of_embedded(endpoint: Endpoint) -> DatabaseUrls:
+    app = endpoint.libpq_url(Role.APP)
+    return DatabaseUrls(app=app, owner=endpoint.libpq_url(Role.OWNER), direct=app, read=app, embedded=True)
+
+
+def in_use(settings: Settings) -> DatabaseUrls:
+    """Raises Refusal when there is neither a DATABASE_URL nor a running embedded server in the home."""
+    if found := external(settings):
+        return found
+    server = EmbeddedPostgres(settings.home)
+    if not settings.home.exists() or not server.running():
+        raise Refusal(
+            f"No database runs in {settings.home.absolute()}: start Tieline with `tieline up`, or set DATABASE_URL.",
+            Exit.DATABASE_DOWN,
+        )
+    return of_embedded(server.start())
+
+
+def sqlalchemy_url(libpq_url: str) -> str:
+    """The same place, as SQLAlchemy names it."""
+    return f"postgresql+psycopg://{libpq_url.partition('://')[2]}"

@@ -1,0 +1,186 @@
+"""The demo: the sandbox systems that the estate leaves to us, their history, and traffic that goes on.
+
+A CLM of kind `sandbox` or an ERP of kind `sandbox_cloud` without a URL is run here, in one process, and keeps its
+records in the home. With the estate that Tieline brings along, a made-up history is played before they serve, once,
+and new contracts are signed for as long as they run.
+"""
+
+import asyncio
+import importlib.util
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, cast
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app import demo_books
+from app.sandbox.clm.app import SandboxClm
+from app.sandbox.clm.changes import Change, DeliveryFault, Repeat
+from app.sandbox.clm.process import build_process
+from app.sandbox.clm.webhooks import Target
+from app.sandbox.cloud.serve import ResettableProtocol
+from app.sandbox.cloud.server import SandboxCloud, build
+from app.sandbox.master_data import required
+from app.sandbox.portfolio.firms import known_firms
+from app.sandbox.portfolio.plan import live
+from app.sandbox.portfolio.steps import Step
+from app.serving import address, listen_or_adopt, serve
+from app.settings import InvalidSettings
+from app.wiring import Wiring
+from sync_core.estate import Clm, Erp, Estate
+
+log = logging.getLogger(__name__)
+
+SEED = 7
+HOST = "127.0.0.1"
+_MARK = "demo:history"
+
+_EVENTS = sa.text("SELECT EXISTS (SELECT 1 FROM core.event)")
+_READ_MARK = sa.text("SELECT value FROM core.watermark WHERE name = :name")
+_SET_MARK = sa.text("""
+    INSERT INTO core.watermark (name, value, updated_at) VALUES (:name, :value, :now)
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSystems:
+    """What the sandbox systems are made of, so that a history can make the same ones on its own clock."""
+
+    seed: int
+    clm: Clm
+    clm_journal: Path
+    clm_token: str = field(repr=False)
+    erp: Erp
+    erp_state: Path
+    erp_secret: str = field(repr=False)
+    admin_token: str = field(repr=False)
+
+
+class History(Protocol):
+    """`play` of app/sandbox/history.py: plays the past up to `until` through the real core, and closes its files."""
+
+    def __call__(
+        self,
+        engine: AsyncEngine,
+        *,
+        estate: Estate,
+        systems: DemoSystems,
+        until: datetime,
+        contracts: int,
+        say: Callable[[str], None],
+    ) -> Awaitable[None]: ...
+
+
+def sandboxed(wiring: Wiring) -> tuple[tuple[Clm, ...], tuple[Erp, ...]]:
+    """The CLMs and ERPs of the estate that we run ourselves: sandboxes that have no URL."""
+    known = wiring.settings.address
+    clms = tuple(c for c in wiring.estate.clm if c.kind == "sandbox" and not c.url and not known(c.name))
+    erps = tuple(e for e in wiring.estate.erp if e.kind == "sandbox_cloud" and not e.url and not known(e.name))
+    return clms, erps
+
+
+def systems_of(wiring: Wiring, clm: Clm, erp: Erp) -> DemoSystems:
+    """Raises InvalidSettings when a secret is missing; `Home.make_secrets` makes those of the demo estate."""
+    folder = wiring.home.path / "sandbox"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return DemoSystems(
+        seed=SEED,
+        clm=clm,
+        clm_journal=folder / f"{clm.name}.clm.jsonl",
+        clm_token=_secret(wiring, clm.options.get("token_env")),
+        erp=erp,
+        erp_state=folder / f"{erp.name}.erp.jsonl",
+        erp_secret=_secret(wiring, erp.secret_env),
+        admin_token=_secret(wiring, "TIELINE_SANDBOX_ADMIN_TOKEN"),
+    )
+
+
+async def play_history(wiring: Wiring, systems: DemoSystems) -> None:
+    """Once, in a database without events. Of a history that was cut short a warning tells how to begin anew."""
+    play = _history()
+    if play is None:
+        return
+    engine = wiring.async_engine()
+    try:
+        async with engine.begin() as conn:
+            mark = await conn.scalar(_READ_MARK, {"name": _MARK})
+            if mark == "begun":
+                log.warning("the demo's history was cut short; delete %s to begin anew", wiring.home.path)
+            if mark or await conn.scalar(_EVENTS):
+                return
+            await conn.execute(_SET_MARK, {"name": _MARK, "value": "begun", "now": wiring.clock.now()})
+        for stale in (systems.clm_journal, systems.erp_state):
+            stale.unlink(missing_ok=True)  # of a database that is no more
+        count, until = wiring.settings.demo_contracts, wiring.clock.now()
+        await play(engine, estate=wiring.estate, systems=systems, until=until, contracts=count, say=log.info)
+        async with engine.begin() as conn:
+            await conn.execute(_SET_MARK, {"name": _MARK, "value": "played", "now": wiring.clock.now()})
+    finally:
+        await engine.dispose()
+
+
+async def run(wiring: Wiring, stop: asyncio.Event, *, webhook_url: str, lively: bool) -> None:
+    """Serve until `stop` is set; `lively`: with a history before, and new contracts all the time."""
+    clms, erps = sandboxed(wiring)
+    if not clms or not erps:
+        raise InvalidSettings("the estate has no sandbox CLM and ERP without a url; there is nothing to run")
+    systems = systems_of(wiring, clms[0], erps[0])
+    fds = wiring.settings.listen_fds
+    doors = [listen_or_adopt(system.name, HOST, 0, listen_fds=fds) for system in (systems.clm, systems.erp)]
+    if lively:
+        await play_history(wiring, systems)
+    target = Target(webhook_url, _secret(wiring, next(iter(systems.clm.secret_env), None)))
+    clm = build_process(wiring.clock, seed=SEED, token=systems.clm_token, webhook=target, journal=systems.clm_journal)
+    erp = build(
+        wiring.clock,
+        seed=SEED,
+        client_id=systems.erp.user or "tieline",
+        client_secret=systems.erp_secret,
+        admin_token=systems.admin_token,
+        state=systems.erp_state,
+    )
+    demo_books.fill(erp.store, required(wiring.estate, known_firms(wiring.estate)))
+    names = (systems.clm.name, systems.erp.name)
+    wiring.home.note_sandbox({name: address(door) for name, door in zip(names, doors, strict=True)})
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(serve(clm, doors[0], stop))
+            group.create_task(serve(erp, doors[1], stop, http=ResettableProtocol, lifespan=False))
+            if lively and wiring.settings.demo_per_minute:
+                traffic = group.create_task(_traffic(wiring, clm, erp))
+                await stop.wait()
+                traffic.cancel()
+    finally:
+        erp.close()
+
+
+async def _traffic(wiring: Wiring, clm: SandboxClm, erp: SandboxCloud) -> None:
+    rate = wiring.settings.demo_per_minute
+    async for step in live(SEED, wiring.clock, rate_per_minute=rate, estate=wiring.estate):
+        perform(step, clm, erp)
+
+
+def perform(step: Step, clm: SandboxClm, erp: SandboxCloud) -> None:
+    """One step of a portfolio's story, in the system that it happens in."""
+    if isinstance(step.action, Change | Repeat | DeliveryFault):
+        clm.perform(step.action)
+    else:
+        demo_books.mend(erp.store, step.action)
+
+
+def _history() -> History | None:
+    if importlib.util.find_spec("app.sandbox.history") is None:
+        return None
+    return cast("History", importlib.import_module("app.sandbox.history").play)
+
+
+def _secret(wiring: Wiring, variable: str | None) -> str:
+    secret = wiring.secret(variable) if variable else None
+    if not secret:
+        raise InvalidSettings(f"{variable or 'a secret of a sandbox system'}: is not set; set it, or use `tieline up`")
+    return secret

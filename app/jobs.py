@@ -1,0 +1,89 @@
+"""The scheduled jobs of a worker: what runs how often, and in which words it reports."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app import scheduler, sessions
+from app.scheduler import Job
+from app.wiring import Wiring
+from collectors import financial_status
+from sync_core.intake import release
+from sync_core.polling import poll
+from sync_core.ports import ClmConnector, ErpConnector
+from sync_core.writeback import write_back
+
+FINANCIAL_STATUS_EVERY = timedelta(minutes=1)
+WRITE_BACK_EVERY = timedelta(minutes=1)
+RELEASE_EVERY = timedelta(minutes=5)
+HOUSEKEEPING_EVERY = timedelta(days=1)
+_KEEP_SIGN_INS = timedelta(days=90)
+_KEEP_RUNS = timedelta(days=30)
+
+
+def jobs_of(
+    wiring: Wiring,
+    engine: AsyncEngine,
+    erps: Mapping[str, ErpConnector],
+    clms: Mapping[str, ClmConnector],
+    wake: asyncio.Event,
+) -> list[Job]:
+    """`wake` is set when a job made contracts due."""
+    work = _Work(wiring, engine, wake)
+    jobs = [
+        Job("write-back", WRITE_BACK_EVERY, partial(work.write_back, clms)),
+        Job("release-quarantine", RELEASE_EVERY, work.release),
+        Job("housekeeping", HOUSEKEEPING_EVERY, work.housekeeping),
+    ]
+    for source, clm in clms.items():
+        every = timedelta(seconds=wiring.estate.clms[source].poll_every_s)
+        jobs.append(Job(f"poll:{clm.name}", every, partial(work.poll, clm)))
+    for lane, erp in erps.items():
+        name = f"financial-status:{lane}"
+        jobs.append(Job(name, FINANCIAL_STATUS_EVERY, partial(work.financial_status, erp)))
+    return jobs
+
+
+class _Work:
+    """Each method is one job."""
+
+    def __init__(self, wiring: Wiring, engine: AsyncEngine, wake: asyncio.Event) -> None:
+        self._wiring, self._engine, self._wake = wiring, engine, wake
+        self._clock, self._estate = wiring.clock, wiring.estate
+
+    async def poll(self, clm: ClmConnector) -> str:
+        new = await poll(self._engine, clm, estate=self._estate, clock=self._clock)
+        if new:
+            self._wake.set()
+        return f"{new} new events"
+
+    async def financial_status(self, erp: ErpConnector) -> str:
+        new = await financial_status.collect(self._engine, erp, clock=self._clock)
+        return f"{new} new facts"
+
+    async def write_back(self, clms: Mapping[str, ClmConnector]) -> str:
+        told = await write_back(self._engine, clms, clock=self._clock)
+        return f"{told} contracts reported"
+
+    async def release(self) -> str:
+        released, after = 0, 0
+        while True:
+            async with self._engine.begin() as conn:
+                some = await release(conn, estate=self._estate, now=self._clock.now(), after=after)
+            released += len(some.receipts)
+            if some.last is None:
+                break
+            after = some.last
+        if released:
+            self._wake.set()
+        return f"{released} events released"
+
+    async def housekeeping(self) -> str:
+        now = self._clock.now()
+        runs = await scheduler.forget(self._engine, before=now - _KEEP_RUNS)
+        async with self._engine.begin() as conn:
+            gone = await conn.run_sync(lambda sync: sessions.forget(sync, before=now - _KEEP_SIGN_INS))
+        return f"{gone} old sign-ins and {runs} old runs forgotten"

@@ -1,0 +1,189 @@
+"""`tieline up`: everything on one machine, in the order that each part needs, and back.
+
+Order up: home, port, database, tables, sandbox systems (their history first), worker, web. Down: web, worker,
+sandbox systems, database.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from socket import socket
+from typing import Any
+
+import httpx
+
+from app import sessions
+from app.database_urls import DatabaseUrls, external, of_embedded, sqlalchemy_url
+from app.demo import HOST, sandboxed
+from app.embedded_postgres import EmbeddedPostgres
+from app.home import Home
+from app.processes import Part, Restarts, Supervisor, tieline
+from app.progress import Progress
+from app.serving import address, listen
+from app.settings import Settings
+from app.wiring import Wiring
+from sync_core.store.migrate import migrate
+
+OPERATOR = sessions.Identity("operator@localhost", ("admin",))
+_WATCH_S = 1.0
+_ASK_AGAIN_S = 0.1
+
+
+@dataclass
+class Up:
+    """One run of `tieline up`. `demo`: with a made-up history and traffic."""
+
+    settings: Settings
+    progress: Progress
+    demo: bool
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    restarts: Restarts = field(default_factory=Restarts)
+    supervisor: Supervisor | None = None
+
+    async def run(self) -> None:
+        """Until a signal. Raises Refusal for whatever an operator can mend."""
+        home = Home(self.settings.home)
+        home.prepare()
+        with home.held(), contextlib.closing(listen(self.settings.host, self.settings.port)) as door:
+            made_up = home.make_secrets()
+            home.note_running(pid=os.getpid(), url=self._url(door))
+            async with self._database() as (urls, server):
+                self.progress.done(f"database ready ({'embedded PostgreSQL' if urls.embedded else 'DATABASE_URL'})")
+                await asyncio.to_thread(migrate, sqlalchemy_url(urls.owner), app_role=urls.app_role)
+                self.progress.done("tables are those of this release")
+                # The environment goes before what was made up.
+                given = {name: self.settings.secret(name) or value for name, value in made_up.items()}
+                await self._run_parts(door, urls, server, given)
+
+    def _url(self, door: socket) -> str:
+        return self.settings.public_url or address(door)
+
+    @asynccontextmanager
+    async def _database(self) -> AsyncIterator[tuple[DatabaseUrls, EmbeddedPostgres | None]]:
+        if found := external(self.settings):
+            yield found, None
+            return
+        server = EmbeddedPostgres(self.settings.home)
+        self.progress.begin("starting the embedded PostgreSQL")
+        try:
+            yield of_embedded(await asyncio.to_thread(server.start)), server
+        finally:
+            self.progress.begin("stopping the embedded PostgreSQL")
+            await asyncio.to_thread(server.stop, attached_too=True)
+
+    async def _run_parts(
+        self, door: socket, urls: DatabaseUrls, server: EmbeddedPostgres | None, made_up: dict[str, str]
+    ) -> None:
+        if self.stop.is_set():
+            return
+        environment = {**made_up, **urls.environment(), "TIELINE_HOME": str(self.settings.home.absolute())}
+        supervisor = self.supervisor = Supervisor(self.settings.child_environment(environment), restarts=self.restarts)
+        watch = asyncio.create_task(self._watch(server, urls, supervisor, environment))
+        doors: list[socket] = []
+        try:
+            doors = await self._start_sandbox(supervisor, environment, door)
+            if not self.stop.is_set():
+                await self._start_rest(supervisor, door)
+            if not self.stop.is_set():
+                wiring = Wiring(self.settings, "up", urls)
+                self.progress.finish(await asyncio.to_thread(link, wiring, self._url(door)))
+            await self._until_stopped(supervisor, watch)
+        finally:
+            self.progress.begin("stopping")
+            watch.cancel()
+            await supervisor.stop()
+            for held in doors:
+                held.close()
+
+    async def _start_sandbox(self, supervisor: Supervisor, environment: dict[str, str], door: socket) -> list[socket]:
+        clms, erps = sandboxed(Wiring(self.settings, "up"))
+        if not clms or not erps:
+            return []
+        doors = {system.name: listen(HOST, 0) for system in (clms[0], erps[0])}
+        for name, held in doors.items():
+            environment[self.settings.address_env(name)] = address(held)
+        # The sandbox itself runs those systems that have no address, so it must not see them.
+        arguments = ["sandbox", "--webhook-url", f"{address(door)}/v1/events", "--lively" if self.demo else "--empty"]
+        fds = {name: held.fileno() for name, held in doors.items()}
+        unset = {self.settings.address_env(name): "" for name in doors}
+        part = Part("sandbox", tieline(*arguments), fds=tuple(fds.values()), environment={**unset, **_fds(fds)})
+        self.progress.begin("starting the sandbox systems" + (" and playing their history" if self.demo else ""))
+        await supervisor.start(part)
+        await self._answers(f"{address(doors[clms[0].name])}/healthz", supervisor)
+        supervisor.environment.update(environment)
+        if not self.stop.is_set():
+            self.progress.done("sandbox CLM and ERP answer")
+        return list(doors.values())
+
+    async def _start_rest(self, supervisor: Supervisor, door: socket) -> None:
+        self.progress.begin("starting worker and web")
+        for number in range(1, self.settings.workers + 1):
+            name = "worker" if self.settings.workers == 1 else f"worker-{number}"
+            await supervisor.start(Part(name, tieline("worker"), stage=1, stop_s=10))
+        fds = {"web": door.fileno()}
+        part = Part("web", tieline("web"), stage=2, fds=tuple(fds.values()), environment=_fds(fds))
+        await supervisor.start(part)
+        await self._answers(f"{address(door)}/healthz", supervisor)
+        if not self.stop.is_set():
+            self.progress.done("worker and web run")
+
+    async def _answers(self, url: str, supervisor: Supervisor) -> None:
+        """Wait until the part answers, the user stops us, or the part is given up (raises its Refusal)."""
+        async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
+            while not self.stop.is_set() and not supervisor.failed.done():
+                with contextlib.suppress(httpx.TransportError):
+                    if (await client.get(url)).status_code == 200:
+                        return
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.stop.wait(), _ASK_AGAIN_S)
+        if supervisor.failed.done():
+            raise supervisor.failed.result()
+
+    async def _until_stopped(self, supervisor: Supervisor, watch: asyncio.Task[None]) -> None:
+        stopped = asyncio.create_task(self.stop.wait())
+        ends: set[asyncio.Future[Any]] = {stopped, supervisor.failed, watch}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if supervisor.failed.done():
+            raise supervisor.failed.result()
+        if watch.done():
+            watch.result()
+
+    async def _watch(
+        self,
+        server: EmbeddedPostgres | None,
+        urls: DatabaseUrls,
+        supervisor: Supervisor,
+        environment: dict[str, str],
+    ) -> None:
+        """Restart the embedded server when it dies; parts begin anew when it had to take another port."""
+        while server is not None:
+            await asyncio.sleep(_WATCH_S)
+            if not await asyncio.to_thread(server.ensure):
+                continue
+            self.progress.note("the embedded PostgreSQL had died and runs again")
+            now = of_embedded(await asyncio.to_thread(server.start))
+            if now.app != urls.app:
+                urls = now
+                await supervisor.restart_all(self.settings.child_environment({**environment, **urls.environment()}))
+        await asyncio.Event().wait()
+
+
+def _fds(handles: Mapping[str, int]) -> dict[str, str]:
+    """How a part learns which sockets it was handed."""
+    return {"TIELINE_LISTEN_FDS": json.dumps(handles)}
+
+
+def link(wiring: Wiring, base_url: str) -> str:
+    """A new one-time link for the operator of this machine."""
+    engine = wiring.engine(pool_size=1)
+    try:
+        with engine.begin() as conn:
+            token = sessions.create_link(conn, OPERATOR, now=wiring.clock.now())
+    finally:
+        engine.dispose()
+    return f"{base_url}/enter?t={token}"

@@ -1,0 +1,178 @@
+"""The composition root: builds engines, connectors and applications from the settings and the estate file.
+
+Everything else takes them as arguments. Engines are made by the process that uses them and connect when first used.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import sqlalchemy as sa
+from fastapi import APIRouter, FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app import webhooks
+from app.dashboard_context import DashboardContext
+from app.database_urls import DatabaseUrls, in_use, sqlalchemy_url
+from app.home import Home
+from app.settings import InvalidSettings, Settings, load
+from app.web import WebContext, build
+from pages._frame import Viewer
+from sync_core import estate as estates
+from sync_core.bell import Bell
+from sync_core.clock import Clock, SystemClock
+from sync_core.connectors import discovery
+from sync_core.estate import Clm, Erp, Estate
+from sync_core.ports import ClmConnector, ErpConnector, Gate
+from sync_core.reads.reads import Reads
+from sync_core.signatures import SigningKey, signing_key
+
+log = logging.getLogger(__name__)
+
+DEMO_ESTATE = Path(__file__).parent / "sandbox" / "estate_demo.toml"
+_LOCAL = Viewer("operator@localhost", ("admin",))
+# A host that vanished is noticed in about 15 s instead of two hours.
+_LIVELY = {"connect_timeout": 10, "keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3}
+
+
+@dataclass
+class Wiring:
+    """What one process is built from. `part` names it to the database's administrator."""
+
+    settings: Settings
+    part: str
+    known_urls: DatabaseUrls | None = None  # when the caller knows the database; else the settings say
+
+    @cached_property
+    def clock(self) -> Clock:
+        return SystemClock()
+
+    @cached_property
+    def home(self) -> Home:
+        return Home(self.settings.home)
+
+    @cached_property
+    def urls(self) -> DatabaseUrls:
+        return self.known_urls or in_use(self.settings)
+
+    @cached_property
+    def estate_text(self) -> str:
+        path = self.settings.estate or DEMO_ESTATE
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as wrong:
+            words = getattr(wrong, "strerror", None) or "it is not UTF-8 text"
+            raise InvalidSettings(f"TIELINE_ESTATE: {path} cannot be read ({words}); name a TOML file") from wrong
+
+    @cached_property
+    def estate(self) -> Estate:
+        return estates.load(self.estate_text)
+
+    def secret(self, variable: str) -> str | None:
+        """From the environment, else from what Tieline made up for its sandbox systems."""
+        return self.settings.secret(variable) or self.home.secrets().get(variable)
+
+    # ---- database --------------------------------------------------------------------------------------------
+
+    def engine(self, *, read_only: bool = False, pool_size: int = 10) -> sa.Engine:
+        url = self.urls.read if read_only else self.urls.app
+        return sa.create_engine(
+            sqlalchemy_url(url), pool_size=pool_size, pool_pre_ping=True, connect_args=self._connect_args()
+        )
+
+    def async_engine(self, *, pool_size: int = 10) -> AsyncEngine:
+        return create_async_engine(
+            sqlalchemy_url(self.urls.app), pool_size=pool_size, pool_pre_ping=True, connect_args=self._connect_args()
+        )
+
+    def direct_engine(self) -> AsyncEngine:
+        """For session locks: a connection of its own each time, past any pooler."""
+        return create_async_engine(
+            sqlalchemy_url(self.urls.direct),
+            poolclass=sa.NullPool,
+            connect_args={**_LIVELY, "application_name": self._name},
+        )
+
+    @property
+    def _name(self) -> str:
+        return f"tieline {self.part}"
+
+    def _connect_args(self) -> dict[str, object]:
+        # A transaction pooler hands each transaction to another connection, where a prepared statement is not.
+        prepared: dict[str, object] = {"prepare_threshold": None} if self.urls.pooled else {}
+        return {**_LIVELY, "application_name": self._name, **prepared}
+
+    # ---- the systems of the estate ---------------------------------------------------------------------------
+
+    def erps(self, gates: Mapping[str, Gate]) -> dict[str, ErpConnector]:
+        """One connector per ERP; all its calls pass the lane's gate. Raises InvalidEstate."""
+        return {erp.name: self._erp(erp, gates[erp.name]) for erp in self.estate.erp}
+
+    def clms(self) -> dict[str, ClmConnector]:
+        """By CloudEvents source. A CLM without a URL has no connector: it only sends."""
+        reachable = [self._addressed_clm(clm) for clm in self.estate.clm]
+        return {clm.source: self._clm(clm) for clm in reachable if clm.url}
+
+    def signing_keys(self) -> dict[str, Sequence[SigningKey]]:
+        """By CloudEvents source; a CLM without a secret is refused at the door."""
+        return {clm.source: [signing_key(secret) for secret in self._secrets(clm)] for clm in self.estate.clm}
+
+    def _erp(self, erp: Erp, gate: Gate) -> ErpConnector:
+        addressed = replace(erp, url=self._address(erp.name, erp.url))
+        secret = self.secret(erp.secret_env) if erp.secret_env else None
+        return discovery.erp(erp.kind)(addressed, secret=secret, gate=gate, clock=self.clock)
+
+    def _addressed_clm(self, clm: Clm) -> Clm:
+        return replace(clm, url=self._address(clm.name, clm.url))
+
+    def _clm(self, clm: Clm) -> ClmConnector:
+        token = clm.options.get("token_env")
+        secrets = [self.secret(token)] if token else self._secrets(clm)
+        return discovery.clm(clm.kind)(clm, secrets=[s for s in secrets if s], clock=self.clock)
+
+    def _secrets(self, clm: Clm) -> list[str]:
+        return [secret for name in clm.secret_env if (secret := self.secret(name))]
+
+    def _address(self, name: str, given: str | None) -> str | None:
+        return self.settings.address(name) or given or self.home.sandbox_addresses().get(name)
+
+    # ---- the web process -------------------------------------------------------------------------------------
+
+    def reads(self) -> Reads:
+        return Reads(self.engine(read_only=True), clock=self.clock, estate=self.estate)
+
+    def intake_router(self) -> APIRouter:
+        engine = self.async_engine()
+        intake = webhooks.Intake(engine, self.estate, self.signing_keys(), self.clock, Bell(engine))
+        return webhooks.router(intake)
+
+    def web(self, *, with_intake: bool) -> FastAPI:
+        """The dashboard behind its gate, and the intake in front of it."""
+        routers = (self.intake_router(),) if with_intake else ()
+        context = WebContext(
+            engine=self.engine(),
+            clock=self.clock,
+            dashboard=DashboardContext(self.reads(), None),
+            routers=routers,
+            behind_tls=self.settings.behind_tls,
+            allowed_hosts=self.settings.hosts,
+        )
+        return build(context)
+
+    def api(self) -> FastAPI:
+        """The intake alone."""
+        app = FastAPI(title="Tieline", docs_url=None, redoc_url=None)
+
+        @app.get("/healthz", include_in_schema=False)
+        def healthz() -> dict[str, str]:
+            return {"status": "ok"}
+
+        app.include_router(self.intake_router())
+        return app
+
+
+def dashboard_context() -> DashboardContext:
+    """For a bare `streamlit run app/dashboard.py`: everyone who reaches it is the operator of this machine."""
+    return DashboardContext(Wiring(load(), "dashboard").reads(), None, local_viewer=_LOCAL)

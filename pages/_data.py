@@ -1,0 +1,42 @@
+"""What pages read more than once, kept for seconds, so that many open dashboards cost the database what one costs.
+
+The only place of the pages that caches. A value is shared by all viewers and never changed by a page.
+"""
+
+from typing import Final
+
+import streamlit as st
+
+from sync_core.reads import CauseGroup, LaneState, Overview, Reads
+
+KEPT_S: Final = 4  # below every refresh period of a page
+
+# Reads cannot be hashed, so its id stands for it. The entry holds the object too: an id in use is never given again.
+
+
+def overview(reads: Reads) -> Overview:
+    return _overview(reads, id(reads))[1]
+
+
+def causes(reads: Reads) -> tuple[CauseGroup, ...]:
+    """Open exceptions by cause, most money first."""
+    return _causes(reads, id(reads))[1]
+
+
+def lanes(reads: Reads) -> list[LaneState]:
+    return _lanes(reads, id(reads))[1]
+
+
+@st.cache_resource(ttl=KEPT_S, max_entries=4, show_spinner=False)
+def _overview(_reads: Reads, identity: int) -> tuple[Reads, Overview]:
+    return _reads, _reads.overview()
+
+
+@st.cache_resource(ttl=KEPT_S, max_entries=4, show_spinner=False)
+def _causes(_reads: Reads, identity: int) -> tuple[Reads, tuple[CauseGroup, ...]]:
+    return _reads, _reads.exception_groups()
+
+
+@st.cache_resource(ttl=KEPT_S, max_entries=4, show_spinner=False)
+def _lanes(_reads: Reads, identity: int) -> tuple[Reads, list[LaneState]]:
+    return _reads, _reads.lanes()

@@ -1,0 +1,44 @@
+"""The card of the ERP lanes: whether each ERP takes work, what waits for it, and how many of its slots are in use."""
+
+import pandas as pd
+import streamlit as st
+
+from pages import _data as data
+from pages import _format as fmt
+from pages import _frame as frame
+from pages import _sentences as sentences
+from sync_core.reads import LaneState, Reads
+
+_STATES = {
+    "closed": ":green-badge[:material/check_circle: Running]",
+    "open": ":orange-badge[:material/cloud_off: Unreachable]",
+    "paused": ":red-badge[:material/pause_circle: Paused]",
+}
+_COLUMNS = ["ERP", "State", "Waiting", "Money waiting", "Slots in use", "Why"]
+
+
+def card(reads: Reads) -> None:
+    """Reads its own data, so that a failure here stays here."""
+    with frame.card(
+        "lanes", "ERP lanes", "Contracts that wait for each ERP and their value in the reporting currency",
+        definition="Each ERP has a lane. Unreachable: calls fail, one probe at a time goes out, and contracts keep "
+        "their place. Paused: its credentials or its answers are wrong and a person has to act. A slot is one call.",
+    ):  # fmt: skip
+        lanes = data.lanes(reads)
+        if not lanes:
+            frame.empty("No ERP is connected yet.", "A lane appears when a worker starts.", icon=":material/lan:")
+            return
+        st.table(pd.DataFrame([_row(lane) for lane in lanes], columns=_COLUMNS), border="horizontal", hide_index=True)
+
+
+def _row(lane: LaneState) -> list[str]:
+    money = fmt.money(lane.waiting.money)
+    unconverted = sentences.without_rate(lane.waiting)
+    return [
+        fmt.plain(lane.lane),
+        _STATES.get(lane.breaker, fmt.plain(lane.breaker)),
+        fmt.count(lane.waiting.count),
+        fmt.plain(f"{money} and {unconverted}" if unconverted else money),
+        f"{lane.slots_used} of {lane.slots_total}",
+        fmt.plain(lane.reason or "") if lane.breaker != "closed" else "",
+    ]

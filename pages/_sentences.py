@@ -1,0 +1,138 @@
+"""The overview in words: the headline, the KPI row, and what needs a person. Numbers in, Markdown out."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from pages import _format as fmt
+from pages._frame import Kpi
+from pages._words import inside, words
+from sync_core.money import Money
+from sync_core.progress import State
+from sync_core.reads import CauseGroup, CycleTime, MoneyTotal, Overview
+
+
+def headline(seen: Overview) -> str:
+    """What waits, how much of it is blocked, and the largest cause."""
+    waiting = seen.waiting
+    if not waiting.total.count:
+        return f"**Everything signed is billable.** {fmt.plural(seen.counts.provisioned, 'contract')} are provisioned."
+    parts = [f"**{_amount(waiting.total)} of signed value is not yet billable.**"]
+    if waiting.blocked.count:
+        parts.append(f"{_amount(waiting.blocked)} of it is blocked{_largest(seen.attention)}.")
+    else:
+        parts.append("Nothing is blocked; it moves without anybody.")
+    if waiting.set_aside.count:
+        parts.append(f"{fmt.plural(waiting.set_aside.count, 'contract')} set aside after repeated failures.")
+    return " ".join(parts)
+
+
+def kpis(seen: Overview) -> list[Kpi]:
+    """Six numbers that add up: what was signed is provisioned, waits, is blocked, set aside or ended."""
+    counts, waiting = seen.counts, seen.waiting
+    reporting = waiting.total.money.currency
+    return [
+        Kpi(
+            "Signed", fmt.count(counts.signed),
+            "Contracts ever signed. Trial contracts are left out of every number on this page.",
+            delta=fmt.count(_this_week(seen)), comparison="this week",
+        ),
+        Kpi(
+            "Provisioned", fmt.count(counts.provisioned),
+            "Contracts that are billable now: their ERP confirmed every object by read-back.",
+            delta=fmt.count(counts.by_state[State.ENDED]), comparison="more have ended",
+        ),
+        Kpi(
+            "Waiting", fmt.count(counts.by_state[State.WAITING]),
+            "Contracts in the queue of an ERP. They move on without anybody; an outage only delays them.",
+            delta=_amount(waiting.waiting), comparison="never billable yet",
+        ),
+        Kpi(
+            "Blocked", fmt.count(counts.by_state[State.BLOCKED]),
+            "Contracts that a person has to help: each has at least one open exception.",
+            delta=_amount(waiting.blocked), comparison="never billable yet",
+        ),
+        Kpi(
+            "Money waiting", fmt.money(waiting.total.money),
+            f"Value of signed contracts that were never billable yet, in {reporting}, the reporting currency, at the "
+            "rate of the signature. Currencies without a rate are named, not converted.",
+            delta=None if waiting.oldest_age is None else fmt.duration(waiting.oldest_age),
+            comparison=_and_without_rate("oldest", waiting.total),
+        ),
+        _cycle_kpi(seen.cycle),
+    ]  # fmt: skip
+
+
+def attention(group: CauseGroup) -> str:
+    """One cause as the label of a link."""
+    late = f", {group.overdue:,} overdue" if group.overdue else ""
+    cause, function = fmt.plain(words(group.cause)), fmt.plain(inside(group.function))
+    return f"**{_amount(group.exposure)}** {cause}, {fmt.plural(group.count, 'contract')} with {function}{late}"
+
+
+def without_rate(total: MoneyTotal) -> str:
+    """The amounts that could not be converted, by currency; empty if all could."""
+    return ", ".join(fmt.money(part.total) for part in total.unconverted)
+
+
+def cycle_headline(cycle: CycleTime) -> str:
+    """The open-case-aware median beside the one of finished contracts alone."""
+    if cycle.p50 is None or cycle.naive_median is None:
+        reason = "too few for a percentile" if cycle.n < fmt.SAMPLE_FLOOR else "half of them are not active yet"
+        return f"{fmt.plural(cycle.n, 'contract')} signed in this window: {reason}."
+    return (
+        f"Half are billable within **{fmt.duration(cycle.p50)}** with the {cycle.n_open:,} open ones counted; "
+        f"finished ones alone would say {fmt.duration(cycle.naive_median)}."
+    )
+
+
+def covers(total: MoneyTotal) -> str:
+    """A note below a chart of converted money: what it leaves out."""
+    left_out = without_rate(total)
+    return f"Not in the bars for want of an exchange rate: {left_out}." if left_out else ""
+
+
+def _cycle_kpi(cycle: CycleTime) -> Kpi:
+    label = "Cycle time p50"
+    definition = (
+        "Half of the contracts signed in the last 13 weeks were billable within this time of the last signature. "
+        "Calendar hours; contracts that are still open count for as long as they have been open (Kaplan-Meier)."
+    )
+    if cycle.n < fmt.SAMPLE_FLOOR:
+        return Kpi(label, fmt.percentile(None, cases=cycle.n), definition, comparison="too few for a percentile")
+    if cycle.p50 is None:
+        longest = "" if cycle.longest is None else f"> {fmt.duration(cycle.longest)}"
+        return Kpi(label, longest or fmt.DASH, definition, delta=fmt.count(cycle.n_open), comparison="still open")
+    slow = "not reached" if cycle.p90 is None else fmt.duration(cycle.p90)
+    return Kpi(label, fmt.duration(cycle.p50), definition, delta=slow, comparison=f"p90, n = {cycle.n:,}")
+
+
+def _largest(groups: Sequence[CauseGroup]) -> str:
+    if not groups:
+        return ""
+    top = groups[0]
+    contracts = fmt.plural(top.count, "contract")
+    return f"; the largest cause is **{fmt.plain(inside(top.cause))}** ({_amount(top.exposure)}, {contracts})"
+
+
+def _amount(total: MoneyTotal) -> str:
+    """The converted sum; if nothing could be converted, what is there in its own currencies."""
+    left_out = without_rate(total)
+    if left_out and not total.money.amount:
+        return left_out
+    return fmt.money(total.money)
+
+
+def _and_without_rate(text: str, total: MoneyTotal) -> str:
+    left_out = without_rate(total)
+    return f"{text}; plus {left_out} without a rate" if left_out else text
+
+
+def _this_week(seen: Overview) -> int:
+    newest = seen.weekly.tail(1)
+    recent = newest[newest["week"] > seen.now - timedelta(days=7)]
+    return int(recent["n"].sum())
+
+
+def value_text(money: Money | None) -> str:
+    """Exact, or in words when the contract has not said."""
+    return "not known yet" if money is None else fmt.money_exact(money)
