@@ -1,4 +1,4 @@
-"""How often a live page redraws: often while much is arriving, as in the first minutes of an installation, else calmly."""
+"""How often a live page redraws: often while much is arriving, as in an installation's first minutes, else calmly."""
 
 from datetime import timedelta
 from typing import Final

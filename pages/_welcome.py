@@ -27,7 +27,7 @@ def is_new(seen: Overview) -> bool:
 def first_event() -> None:
     """The three steps to a first contract."""
     frame.headline(
-        "**No contract has arrived yet.** The numbers appear with the first event; this page looks by itself."
+        "**No contract has arrived yet.** The numbers appear with the first event."
     )
     with frame.card_grid():
         with frame.card("connect", "1. Name your systems", "In the estate file"):

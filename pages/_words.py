@@ -1,4 +1,4 @@
-"""Codes of the core in the words of the pages: "po_missing" is "PO missing". Any code can be written out, known or not."""
+"""Codes of the core in the words of the pages: "po_missing" is "PO missing". Unknown codes are written out too."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final

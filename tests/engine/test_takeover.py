@@ -15,7 +15,7 @@ from sync_core.desired import Kind
 from sync_core.engine.worker import Pace
 from sync_core.ports import CallContext
 from tests.databases import DatabaseUrls
-from tests.engine.support import Bench, start, until
+from tests.engine.support import Bench, Living, start, until
 from tests.memory_erp import MemoryErp
 from tests.sows import cloud_event, signed, tm_terms
 
@@ -96,7 +96,7 @@ async def test_a_worker_paused_past_its_lease_does_no_harm_when_it_goes_on(
     waiting = asyncio.create_task(reached.wait())
     done = asyncio.create_task(until(lambda: _active(bench)))
     await asyncio.wait({waiting, done}, return_when="FIRST_COMPLETED")
-    await _expire_leases(bench)
+    await _expire_leases(bench, paused)
     calls = len(bench.erp.calls)
     other = await start(bench, database_urls.app_libpq, pace=QUICK)
     await until(lambda: _taken_over(bench))
@@ -129,8 +129,10 @@ async def _more_calls(bench: Bench, than: int) -> None:
     await until(more)
 
 
-async def _expire_leases(bench: Bench) -> None:
-    """As if the pause had lasted longer than the lease."""
+async def _expire_leases(bench: Bench, paused: Living) -> None:
+    """As if the pause had lasted longer than the lease, by the database's clock and by the paused one's own."""
+    for running in paused.worker.running.values():
+        running.ctx.send_before = 0.0
     past = "now() - interval '1 s'"
     async with bench.engine.begin() as conn:
         await conn.execute(sa.text(f"UPDATE core.contract SET lease_until = {past} WHERE lease_owner > 0"))
