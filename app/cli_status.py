@@ -4,13 +4,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from app.database_urls import external, of_embedded, sqlalchemy_url
+from app.database_urls import external, migrate, of_embedded
 from app.embedded_postgres import EmbeddedPostgres
 from app.home import Home
 from app.settings import Settings, masked
 from app.wiring import Wiring
 from sync_core.progress import State
-from sync_core.store import migrate
 
 
 def read(wiring: Wiring) -> dict[str, object]:
@@ -56,13 +55,13 @@ def draw(shown: dict[str, object], console: Console) -> None:
 def migrate_now(settings: Settings) -> str:
     """Embedded: starts the server for as long as it takes, unless it runs already."""
     if found := external(settings):
-        migrate.migrate(sqlalchemy_url(found.owner), app_role=found.app_role)
+        migrate(found)
         return f"{masked(found.app)} has the tables of this release"
     Home(settings.home).prepare()
     server = EmbeddedPostgres(settings.home)
     urls = of_embedded(server.start())
     try:
-        migrate.migrate(sqlalchemy_url(urls.owner), app_role=urls.app_role)
+        migrate(urls)
     finally:
         server.stop()
     return f"{masked(urls.app)} has the tables of this release"

@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import psycopg
+from alembic.util import CommandError
 from psycopg.conninfo import conninfo_to_dict
 
 from app.embedded_postgres import EmbeddedPostgres, Endpoint, Role
 from app.refusals import Exit, Refusal
 from app.settings import Settings
+from sync_core.store import migrate as migrations
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +81,18 @@ def in_use(settings: Settings) -> DatabaseUrls:
 def sqlalchemy_url(libpq_url: str) -> str:
     """The same place, as SQLAlchemy names it."""
     return f"postgresql+psycopg://{libpq_url.partition('://')[2]}"
+
+
+def migrate(urls: DatabaseUrls) -> None:
+    """Bring the database to this release's tables. Raises Refusal when a newer release was here before."""
+    try:
+        migrations.migrate(sqlalchemy_url(urls.owner), app_role=urls.app_role)
+    except CommandError as wrong:
+        words = f"The database's tables are not of this release or an older one, install the newest Tieline: {wrong}"
+        raise Refusal(words, Exit.DATABASE_REFUSED) from wrong
+
+
+def check(urls: DatabaseUrls) -> None:
+    """Connect once to each, so that a wrong URL is known now. Raises psycopg.Error."""
+    for url in dict.fromkeys((urls.app, urls.owner, urls.direct, urls.read)):
+        psycopg.connect(url, connect_timeout=10).close()

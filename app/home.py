@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app.embedded_postgres_home import make_passable
-from app.refusals import Exit, Refusal
+from app.refusals import Exit, Refusal, unusable
 
 
 def _webhook_secret() -> str:
@@ -41,10 +41,13 @@ class Home:
 
     def prepare(self) -> None:
         """Make it, and try it: a home that cannot be written is better known now than in the middle of something."""
-        make_passable(self.path)
         probe = self.path / ".probe"
-        probe.write_bytes(b"x" * 4096)
-        probe.unlink()
+        try:
+            make_passable(self.path)
+            probe.write_bytes(b"x" * 4096)
+            probe.unlink()
+        except OSError as wrong:
+            raise unusable(self.path, wrong) from wrong
 
     @contextmanager
     def held(self) -> Iterator[None]:

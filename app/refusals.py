@@ -17,6 +17,8 @@ from app.logs import without_secrets
 from app.settings import InvalidSettings
 from sync_core.errors import InvalidEstate, TielineError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 class Exit(IntEnum):
     """Documented in `tieline --help`; scripts rely on them, so a number is never given another meaning."""
@@ -102,11 +104,14 @@ def _of_database(wrong: psycopg.Error) -> Refusal:
 
 def _of_system(wrong: OSError) -> Refusal | None:
     where = wrong.filename or "a file"
-    if wrong.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Refusal(f"The disk that holds {where} is full: free some space and start again.", Exit.DISK_FULL)
-    if wrong.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-        return Refusal(
-            f"{where} cannot be used ({wrong.strerror}): correct its owner or mode, or set TIELINE_HOME elsewhere.",
-            Exit.HOME,
-        )
+    if wrong.errno in (*_FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        return unusable(where, wrong)
     return None
+
+
+def unusable(where: object, wrong: OSError) -> Refusal:
+    """What is wrong with the home or something in it."""
+    if wrong.errno in _FULL:
+        return Refusal(f"The disk that holds {where} is full: free some space and start again.", Exit.DISK_FULL)
+    words = f"{where} cannot be used ({wrong.strerror}): correct its owner or mode, or set TIELINE_HOME elsewhere."
+    return Refusal(words, Exit.HOME)

@@ -66,11 +66,13 @@ class Scheduler:
                 coalesce=True,
                 misfire_grace_time=None,
                 max_instances=1,
-                next_run_time=self._clock.now(),
             )
         scheduler.start()
         try:
-            await asyncio.Event().wait()
+            async with asyncio.TaskGroup() as catching_up:
+                for job in self._jobs:
+                    catching_up.create_task(self._fire(job))
+                await asyncio.Event().wait()
         finally:
             scheduler.shutdown(wait=False)
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 
@@ -84,4 +85,6 @@ def _refusal(host: str, port: int, wrong: OSError) -> Refusal:
         return Refusal(f"Port {port} of {host} {words}.", Exit.PORT_TAKEN)
     if wrong.errno in (errno.EACCES, errno.EPERM):
         return Refusal(f"Port {port} of {host} is not allowed to this account: choose one above 1023.", Exit.PORT_TAKEN)
-    return Refusal(f"TIELINE_HOST: nothing can listen on {host} port {port} ({wrong.strerror}).", Exit.SETTINGS)
+    return Refusal(
+        f"TIELINE_HOST: nothing can listen on {host} port {port} ({os.strerror(wrong.errno or 0)}).", Exit.SETTINGS
+    )

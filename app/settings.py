@@ -29,7 +29,9 @@ def _database_url(given: SecretStr) -> SecretStr:
     """As libpq reads it: `postgresql://...`, whatever PostgreSQL scheme was given."""
     scheme, found, rest = given.get_secret_value().partition("://")
     if not found or scheme not in _SCHEMES:
-        raise ValueError("must look like postgresql://user:password@host:5432/database")
+        raise ValueError(
+            "must look like postgresql://user@host:5432/database, with a password after the user if it needs one"
+        )
     url = f"postgresql://{rest}"
     try:
         conninfo_to_dict(url)

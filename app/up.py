@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from app import sessions
-from app.database_urls import DatabaseUrls, external, of_embedded, sqlalchemy_url
+from app.database_urls import DatabaseUrls, check, external, migrate, of_embedded
 from app.demo import HOST, sandboxed
 from app.embedded_postgres import EmbeddedPostgres
 from app.home import Home
@@ -26,7 +26,6 @@ from app.progress import Progress
 from app.serving import address, listen
 from app.settings import Settings
 from app.wiring import Wiring
-from sync_core.store.migrate import migrate
 
 OPERATOR = sessions.Identity("operator@localhost", ("admin",))
 _WATCH_S = 1.0
@@ -53,7 +52,7 @@ class Up:
             home.note_running(pid=os.getpid(), url=self._url(door))
             async with self._database() as (urls, server):
                 self.progress.done(f"database ready ({'embedded PostgreSQL' if urls.embedded else 'DATABASE_URL'})")
-                await asyncio.to_thread(migrate, sqlalchemy_url(urls.owner), app_role=urls.app_role)
+                await asyncio.to_thread(migrate, urls)
                 self.progress.done("tables are those of this release")
                 # The environment goes before what was made up.
                 given = {name: self.settings.secret(name) or value for name, value in made_up.items()}
@@ -65,6 +64,7 @@ class Up:
     @asynccontextmanager
     async def _database(self) -> AsyncIterator[tuple[DatabaseUrls, EmbeddedPostgres | None]]:
         if found := external(self.settings):
+            await asyncio.to_thread(check, found)
             yield found, None
             return
         server = EmbeddedPostgres(self.settings.home)
@@ -111,7 +111,7 @@ class Up:
         fds = {name: held.fileno() for name, held in doors.items()}
         unset = {self.settings.address_env(name): "" for name in doors}
         part = Part("sandbox", tieline(*arguments), fds=tuple(fds.values()), environment={**unset, **_fds(fds)})
-        self.progress.begin("starting the sandbox systems" + (" and playing their history" if self.demo else ""))
+        self.progress.begin("starting the sandbox systems")
         await supervisor.start(part)
         await self._answers(f"{address(doors[clms[0].name])}/healthz", supervisor)
         supervisor.environment.update(environment)

@@ -126,7 +126,7 @@ def heatmap(table: pd.DataFrame, *, palette: Palette) -> go.Figure:
     """Counts by row and column label, each printed in its cell; zero is a dot so that work stands out."""
     peak = max(1, int(table.to_numpy().max(initial=0)))
     scale = [[step / (len(palette.heat) - 1), colour] for step, colour in enumerate(palette.heat)]
-    figure = new_figure(palette, left=112, right=2, top=24, bottom=2)
+    figure = new_figure(palette, left=88, right=2, top=24, bottom=2)
     figure.add_heatmap(
         z=table.to_numpy(),
         x=[str(name) for name in table.columns],
@@ -150,7 +150,7 @@ def heatmap(table: pd.DataFrame, *, palette: Palette) -> go.Figure:
                 showarrow=False,
                 font={"color": ink, "size": 12},
             )
-    figure.update_xaxes(side="top")
+    figure.update_xaxes(side="top", tickangle=0)
     name_rows(figure, palette)
     return figure
 

@@ -3,13 +3,15 @@
 The only place of the pages that caches. A value is shared by all viewers and never changed by a page.
 """
 
+from datetime import timedelta
 from typing import Final
 
 import streamlit as st
 
-from sync_core.reads import CauseGroup, LaneState, Overview, Reads
+from sync_core.reads import CauseGroup, Choices, LaneState, Overview, Reads
 
-KEPT_S: Final = 4  # below every refresh period of a page
+KEPT: Final = timedelta(seconds=4)  # below every refresh period of a page
+_CHOICES_KEPT: Final = timedelta(minutes=5)
 
 # Reads cannot be hashed, so its id stands for it. The entry holds the object too: an id in use is never given again.
 
@@ -27,16 +29,26 @@ def lanes(reads: Reads) -> list[LaneState]:
     return _lanes(reads, id(reads))[1]
 
 
-@st.cache_resource(ttl=KEPT_S, max_entries=4, show_spinner=False)
+def choices(reads: Reads) -> Choices:
+    """What lists can be filtered by."""
+    return _choices(reads, id(reads))[1]
+
+
+@st.cache_resource(ttl=KEPT, max_entries=4, show_spinner=False)
 def _overview(_reads: Reads, identity: int) -> tuple[Reads, Overview]:
     return _reads, _reads.overview()
 
 
-@st.cache_resource(ttl=KEPT_S, max_entries=4, show_spinner=False)
+@st.cache_resource(ttl=KEPT, max_entries=4, show_spinner=False)
 def _causes(_reads: Reads, identity: int) -> tuple[Reads, tuple[CauseGroup, ...]]:
     return _reads, _reads.exception_groups()
 
 
-@st.cache_resource(ttl=KEPT_S, max_entries=4, show_spinner=False)
+@st.cache_resource(ttl=KEPT, max_entries=4, show_spinner=False)
 def _lanes(_reads: Reads, identity: int) -> tuple[Reads, list[LaneState]]:
     return _reads, _reads.lanes()
+
+
+@st.cache_resource(ttl=_CHOICES_KEPT, max_entries=4, show_spinner=False)
+def _choices(_reads: Reads, identity: int) -> tuple[Reads, Choices]:
+    return _reads, _reads.choices()

@@ -69,6 +69,13 @@ def clear(names: Sequence[str]) -> Callable[[], None]:
     return forget
 
 
+def show(query: Mapping[str, str]) -> None:
+    """For a button: filter by these, and start at the first page."""
+    clear(())()
+    for name, value in query.items():
+        st.query_params[name] = value
+
+
 def _store(name: str, default: str = "") -> None:
     chosen = st.session_state[_key(name)]
     clear([name])()

@@ -7,6 +7,7 @@ A minus is U+2212 so that it is as wide as a plus. Below `SAMPLE_FLOOR` cases a 
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from zoneinfo import ZoneInfo
 
 from babel.numbers import format_currency, get_currency_symbol
 
@@ -99,6 +100,12 @@ def moment(at: datetime) -> str:
 def day(at: datetime) -> str:
     """23 Nov 2026."""
     return f"{_utc(at).day} {_utc(at):%b %Y}"
+
+
+def local_day(at: datetime, zone: str) -> str:
+    """The day it is at `at` in an IANA zone: a week of London's summer begins on Sunday evening, UTC."""
+    there = at.astimezone(ZoneInfo(zone))
+    return f"{there.day} {there:%b %Y}"
 
 
 def age(value: timedelta) -> str:

@@ -134,7 +134,7 @@ def header(title: str, scope: str, freshness: Freshness) -> DeltaGenerator:
 def headline(sentence: str) -> None:
     """The one sentence a reader takes away. Markdown; dollar signs are safe."""
     with st.container(key="headline"):
-        st.markdown(_plain_dollars(sentence))
+        st.markdown(plain_dollars(sentence))
 
 
 def stale_badge(freshness: Freshness) -> None:
@@ -152,7 +152,7 @@ def kpi_row(kpis: Sequence[Kpi]) -> None:
     with st.grid(min(6, len(kpis)), min_column_width=165, gap="small", key="kpis"):
         for kpi in kpis:
             st.metric(
-                kpi.label, kpi.value, kpi.delta, _delta_color(kpi.is_good), help=_plain_dollars(kpi.definition),
+                kpi.label, kpi.value, kpi.delta, _delta_color(kpi.is_good), help=plain_dollars(kpi.definition),
                 delta_arrow=kpi.trend.value, delta_description=kpi.comparison, border=True, height="stretch",
                 chart_data=list(kpi.spark) or None, chart_type=ground,
             )  # fmt: skip
@@ -191,9 +191,9 @@ def card(
             gap="small",
             key=f"top_{key}",
         ):
-            st.markdown(f"### {title}", help=_plain_dollars(definition or "") or None, anchors=False, width="content")
+            st.markdown(f"### {title}", help=plain_dollars(definition or "") or None, anchors=False, width="content")
             corner = st.container(width="content", gap=None)
-        st.caption(_plain_dollars(sub))
+        st.caption(plain_dollars(sub))
         if stale is not None and stale.is_stale:
             with corner:
                 stale_badge(stale)
@@ -223,8 +223,8 @@ def empty(reason: str, next_step: str, *, icon: str = ":material/check_circle:")
     with st.container(
         height=HEIGHT, border=False, horizontal_alignment="center", vertical_alignment="center", gap=None
     ):
-        st.markdown(f"{icon} **{_plain_dollars(reason)}**", text_alignment="center")
-        st.caption(_plain_dollars(next_step), text_alignment="center")
+        st.markdown(f"{icon} **{plain_dollars(reason)}**", text_alignment="center")
+        st.caption(plain_dollars(next_step), text_alignment="center")
 
 
 def forbidden(role: str, ask: str) -> None:
@@ -236,9 +236,9 @@ def link(path: str, label: str, *, icon: str = ":material/arrow_forward:", **que
     """A link to another page that keeps the session. Unknown here (role, single-page test): the label as text."""
     target = _shell().links.get(path)
     if target is None:
-        st.markdown(f"{icon} {_plain_dollars(label)}")
+        st.markdown(f"{icon} {plain_dollars(label)}")
     else:
-        st.page_link(target, label=_plain_dollars(label), icon=icon, query_params=query or None)
+        st.page_link(target, label=plain_dollars(label), icon=icon, query_params=query or None)
 
 
 def open_page(path: str, **query: str) -> None:
@@ -286,6 +286,7 @@ def _delta_color(is_good: bool | None) -> Literal["normal", "inverse", "off"]:
     return "normal" if is_good else "inverse"
 
 
-def _plain_dollars(text: str) -> str:
+def plain_dollars(text: str) -> str:
+    """Text for a place that reads Markdown, with its dollar signs as signs."""
     # Markdown would read "$3.2M and $1M" as a formula. `fmt.plain` has escaped its own.
     return _BARE_DOLLAR.sub(r"\$", text)

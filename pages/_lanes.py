@@ -14,15 +14,16 @@ _STATES = {
     "open": ":orange-badge[:material/cloud_off: Unreachable]",
     "paused": ":red-badge[:material/pause_circle: Paused]",
 }
-_COLUMNS = ["ERP", "State", "Waiting", "Money waiting", "Slots in use", "Why"]
+_COLUMNS = ["ERP", "State", "Waiting", "Slots"]
 
 
 def card(reads: Reads) -> None:
     """Reads its own data, so that a failure here stays here."""
     with frame.card(
-        "lanes", "ERP lanes", "Contracts that wait for each ERP and their value in the reporting currency",
+        "lanes", "ERP lanes", "Contracts that wait for each ERP, and their value",
         definition="Each ERP has a lane. Unreachable: calls fail, one probe at a time goes out, and contracts keep "
-        "their place. Paused: its credentials or its answers are wrong and a person has to act. A slot is one call.",
+        "their place. Paused: its credentials or its answers are wrong and a person has to act. A slot is one call. "
+        "Money is in the reporting currency.",
     ):  # fmt: skip
         lanes = data.lanes(reads)
         if not lanes:
@@ -34,11 +35,7 @@ def card(reads: Reads) -> None:
 def _row(lane: LaneState) -> list[str]:
     money = fmt.money(lane.waiting.money)
     unconverted = sentences.without_rate(lane.waiting)
-    return [
-        fmt.plain(lane.lane),
-        _STATES.get(lane.breaker, fmt.plain(lane.breaker)),
-        fmt.count(lane.waiting.count),
-        fmt.plain(f"{money} and {unconverted}" if unconverted else money),
-        f"{lane.slots_used} of {lane.slots_total}",
-        fmt.plain(lane.reason or "") if lane.breaker != "closed" else "",
-    ]
+    waiting = f"{fmt.count(lane.waiting.count)} ({money}{' and ' + unconverted if unconverted else ''})"
+    state = _STATES.get(lane.breaker, fmt.plain(lane.breaker))
+    why = f" {fmt.plain(lane.reason)}" if lane.reason and lane.breaker != "closed" else ""
+    return [fmt.plain(lane.lane), state + why, fmt.plain(waiting), f"{lane.slots_used}/{lane.slots_total}"]

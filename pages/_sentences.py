@@ -1,14 +1,13 @@
 """The overview in words: the headline, the KPI row, and what needs a person. Numbers in, Markdown out."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pages import _format as fmt
 from pages._frame import Kpi
-from pages._words import inside, words
-from sync_core.money import Money
+from pages._words import STATE_MEANINGS, inside, words
 from sync_core.progress import State
-from sync_core.reads import CauseGroup, CycleTime, MoneyTotal, Overview
+from sync_core.reads import CauseGroup, ContractDetail, CycleTime, MoneyTotal, Overview
 
 
 def headline(seen: Overview) -> str:
@@ -44,12 +43,12 @@ def kpis(seen: Overview) -> list[Kpi]:
         Kpi(
             "Waiting", fmt.count(counts.by_state[State.WAITING]),
             "Contracts in the queue of an ERP. They move on without anybody; an outage only delays them.",
-            delta=_amount(waiting.waiting), comparison="never billable yet",
+            delta=_amount(waiting.waiting), comparison="not billable yet",
         ),
         Kpi(
             "Blocked", fmt.count(counts.by_state[State.BLOCKED]),
             "Contracts that a person has to help: each has at least one open exception.",
-            delta=_amount(waiting.blocked), comparison="never billable yet",
+            delta=_amount(waiting.blocked), comparison="not billable yet",
         ),
         Kpi(
             "Money waiting", fmt.money(waiting.total.money),
@@ -62,11 +61,36 @@ def kpis(seen: Overview) -> list[Kpi]:
     ]  # fmt: skip
 
 
-def attention(group: CauseGroup) -> str:
-    """One cause as the label of a link."""
+def cause(group: CauseGroup) -> str:
+    """One cause as the label of a link: amount, cause, count."""
+    return f"**{_amount(group.exposure)}** {fmt.plain(words(group.cause))}, {fmt.plural(group.count, 'contract')}"
+
+
+def cause_details(group: CauseGroup, now: datetime) -> str:
+    """Whom it waits for, and how late it is."""
     late = f", {group.overdue:,} overdue" if group.overdue else ""
-    cause, function = fmt.plain(words(group.cause)), fmt.plain(inside(group.function))
-    return f"**{_amount(group.exposure)}** {cause}, {fmt.plural(group.count, 'contract')} with {function}{late}"
+    return f"With {fmt.plain(inside(group.function))}{late}, oldest {fmt.age(now - group.oldest)}"
+
+
+def exceptions_headline(groups: Sequence[CauseGroup]) -> str:
+    """How many are open, how many of them are late, and the largest cause."""
+    if not groups:
+        return "**No open exceptions.** Nothing waits for a person."
+    cases, late = sum(group.count for group in groups), sum(group.overdue for group in groups)
+    overdue = f", {late:,} of them overdue" if late else ", none overdue"
+    return f"**{fmt.plural(cases, 'exception')} open**{overdue}{_largest(groups)}."
+
+
+def contract_headline(found: ContractDetail) -> str:
+    """Where one contract stands and why, in one sentence."""
+    row, open_cases = found.summary, [one.case for one in found.cases if one.case.state == "open"]
+    if open_cases:
+        causes = ", ".join(fmt.plain(inside(case.cause)) for case in open_cases)
+        functions = ", ".join(dict.fromkeys(fmt.plain(inside(case.function)) for case in open_cases))
+        return f"**Waits for {functions}**: {causes}."
+    if row.state in (State.WAITING, State.SET_ASIDE) and row.last_error:
+        return f"**{words(row.state)}** since {fmt.moment(row.state_since)}. Last error: {fmt.plain(row.last_error)}"
+    return f"**{words(row.state)}** since {fmt.moment(row.state_since)}. {STATE_MEANINGS[row.state]}"
 
 
 def without_rate(total: MoneyTotal) -> str:
@@ -103,7 +127,7 @@ def _cycle_kpi(cycle: CycleTime) -> Kpi:
         longest = "" if cycle.longest is None else f"> {fmt.duration(cycle.longest)}"
         return Kpi(label, longest or fmt.DASH, definition, delta=fmt.count(cycle.n_open), comparison="still open")
     slow = "not reached" if cycle.p90 is None else fmt.duration(cycle.p90)
-    return Kpi(label, fmt.duration(cycle.p50), definition, delta=slow, comparison=f"p90, n = {cycle.n:,}")
+    return Kpi(label, fmt.duration(cycle.p50), definition, delta=f"p90 {slow}", comparison=f"n = {cycle.n:,}")
 
 
 def _largest(groups: Sequence[CauseGroup]) -> str:
@@ -131,8 +155,3 @@ def _this_week(seen: Overview) -> int:
     newest = seen.weekly.tail(1)
     recent = newest[newest["week"] > seen.now - timedelta(days=7)]
     return int(recent["n"].sum())
-
-
-def value_text(money: Money | None) -> str:
-    """Exact, or in words when the contract has not said."""
-    return "not known yet" if money is None else fmt.money_exact(money)

@@ -26,9 +26,7 @@ def is_new(seen: Overview) -> bool:
 
 def first_event() -> None:
     """The three steps to a first contract."""
-    frame.headline(
-        "**No contract has arrived yet.** The numbers appear with the first event."
-    )
+    frame.headline("**No contract has arrived yet.** The numbers appear with the first event.")
     with frame.card_grid():
         with frame.card("connect", "1. Name your systems", "In the estate file"):
             st.markdown(

@@ -1,15 +1,18 @@
 """Codes of the core in the words of the pages: "po_missing" is "PO missing". Unknown codes are written out too."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, Literal
 
 from sync_core.errors import Function
 from sync_core.progress import State, Step
 
 _ACRONYMS: Final = frozenset({"ap", "api", "ar", "clm", "erp", "id", "po", "sla", "url"})
 _STEPS: Final = {Step.ACTIVE.value: "Billable"}
+_SHORT: Final = {Function.FINANCE_OPERATIONS.value: "Finance ops"}
+Colour = Literal["gray", "blue", "orange", "green", "red"]
+
 # Badge and pill colours of Streamlit's theme. Red stays for what is broken; a blocked contract is work, not a breakage.
-STATE_COLOURS: Final[Mapping[State, str]] = {
+STATE_COLOURS: Final[Mapping[State, Colour]] = {
     State.DRAFT: "gray",
     State.WAITING: "blue",
     State.BLOCKED: "orange",
@@ -37,6 +40,8 @@ STATE_MEANINGS: Final[Mapping[State, str]] = {
 
 def words(code: str) -> str:
     """po_missing: "PO missing". A blank code stays blank."""
+    if code in _SHORT:
+        return _SHORT[code]
     parts = code.replace("_", " ").split()
     written = " ".join(part.upper() if part.lower() in _ACRONYMS else part for part in parts)
     return written[:1].upper() + written[1:]
@@ -46,6 +51,11 @@ def inside(code: str) -> str:
     """As `words`, for the middle of a sentence: "tax profile missing"; an acronym keeps its capitals."""
     written = words(code)
     return written if written[:2].isupper() else written[:1].lower() + written[1:]
+
+
+def days(bucket: str) -> str:
+    """A bucket of ages without its unit, for a head row that has little room: "14-30 d" is "14-30"."""
+    return bucket.removesuffix(" d")
 
 
 def step(name: str) -> str:
@@ -60,3 +70,4 @@ def labels(codes: Iterable[str]) -> dict[str, str]:
 
 STATES: Final = labels(state.value for state in State)
 FUNCTIONS: Final = labels(function.value for function in Function)
+SEVERITIES: Final = labels(("high", "medium", "low"))

@@ -20,7 +20,7 @@ from pages import _sentences as sentences
 from pages import _welcome as welcome
 from pages._frame import Freshness, Page
 from pages._palette import Palette
-from pages._words import step, words
+from pages._words import days, step, words
 from sync_core.money import Money
 from sync_core.reads import Overview, Reads
 
@@ -28,6 +28,7 @@ PAGE = Page(title="Overview", icon=":material/monitoring:", path="overview", ord
 
 TARGET: Final = timedelta(days=2)  # the suggested p90 of docs/kpis: a default, not a promise made to anybody
 _CAUSES_SHOWN: Final = 6
+_TITLE: Final = "Contract to cash"
 
 
 def render(reads: Reads, commands: object) -> None:
@@ -36,9 +37,11 @@ def render(reads: Reads, commands: object) -> None:
 
 
 def _page(reads: Reads, every: timedelta) -> None:
+    head = st.container()
     with frame.contained("The overview"):
         seen = data.overview(reads)
-        frame.header("Contract to cash", _scope(seen), Freshness(seen.now, reads.now, every))
+        with head:
+            frame.header(_TITLE, _scope(seen), Freshness(seen.now, reads.now, every))
         if welcome.is_new(seen):
             welcome.first_event()
             return
@@ -46,6 +49,10 @@ def _page(reads: Reads, every: timedelta) -> None:
         frame.kpi_row(sentences.kpis(seen))
         _cards(reads, seen, frame.palette())
         pace.follow(seen.counts.signed, every)
+        return
+    with head:
+        frame.header(_TITLE, "The numbers could not be read.", Freshness(reads.now, reads.now, every))
+    lanes.card(reads)
 
 
 def _scope(seen: Overview) -> str:
@@ -60,13 +67,13 @@ def _cards(reads: Reads, seen: Overview, palette: Palette) -> None:
     with grid:
         _money(seen, palette)
         _ageing(seen, palette)
-        _funnel(seen, palette)
+        _funnel(seen, palette, fmt.local_day(seen.since, reads.estate.group.timezone))
         with grid.cell(column_span=2):
             _cycle(seen, palette)
         _attention(seen)
+        lanes.card(reads)
         with grid.cell(column_span=2):
-            lanes.card(reads)
-        _intake(seen, palette)
+            _intake(seen, palette)
 
 
 def _money(seen: Overview, palette: Palette) -> None:
@@ -102,13 +109,13 @@ def _ageing(seen: Overview, palette: Palette) -> None:
         if not seen.attention:
             frame.empty("No open exceptions.", "Nothing waits for a person.")
             return
-        table = seen.ageing.rename(index=words)
+        table = seen.ageing.rename(index=words, columns=days)
         card.chart(charts.heatmap(table, palette=palette), alt="Open exceptions by function and age", data=table)
 
 
-def _funnel(seen: Overview, palette: Palette) -> None:
+def _funnel(seen: Overview, palette: Palette, since: str) -> None:
     with frame.card(
-        "funnel", "Contract funnel", f"Contracts signed since {fmt.day(seen.since)}, by the furthest step reached",
+        "funnel", "Contract funnel", f"Contracts signed since {since}, by the furthest step reached",
         definition="Each bar counts the contracts that reached the step; beside it, how many have not come so far yet "
         "or were cancelled on the way. A signature in quarantine counts as signed, not as captured.",
     ) as card:  # fmt: skip
@@ -170,7 +177,8 @@ def _attention(seen: Overview) -> None:
             frame.empty("Nothing needs a person.", "New exceptions appear here with their money.")
             return
         for group in seen.attention[:_CAUSES_SHOWN]:
-            frame.link("exceptions", sentences.attention(group), **group.query)
+            frame.link("exceptions", sentences.cause(group), **group.query)
+            st.caption(sentences.cause_details(group, seen.now))
         more = len(seen.attention) - _CAUSES_SHOWN
         if more > 0:
             frame.link("exceptions", f"{fmt.plural(more, 'further cause')}", icon=":material/more_horiz:")

@@ -39,8 +39,8 @@ async def store(
     """
     document = {
         "contracts": [_contract(o, estate, now) for o in outcomes],
-        "runs": [_run(o) for o in outcomes],
-        "operations": [row for o in outcomes for row in _operations(o)],
+        "runs": [_run(o) for o in outcomes if not o.mere_recheck],
+        "operations": [row for o in outcomes if not o.mere_recheck for row in _operations(o)],
         "crosswalk": [row for o in outcomes for row in _crosswalk(o)],
         "progress": [row for o in outcomes for row in _progress(o, now)],
         "cases": [row for o in outcomes for row in _cases(o, estate, now)],
@@ -68,7 +68,7 @@ def _contract(o: Outcome, estate: Estate, now: datetime) -> Row:
         "reset": o.name in ("converged", "blocked"),
         "settled": o.settled,
         "project_ref": o.project_ref,
-        "error": o.error or (o.findings[0].message if o.findings else None),
+        "error": o.reason,
         "error_class": o.error_class or (o.findings[0].error_class if o.findings else None),
         "signed_at": o.contract.signed_at if o.contract else None,
         "revision": o.contract.revision if o.contract else None,
@@ -175,6 +175,7 @@ def _cases(o: Outcome, estate: Estate, now: datetime) -> Iterator[Row]:
             "exposure_reporting": reporting,
             "bill_on": summary.bill_on if summary else None,
             "due_at": sla_due(finding, summary, estate, now),
+            "again": 0 if o.mere_recheck else 1,
         }
 
 

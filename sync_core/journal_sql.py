@@ -95,7 +95,7 @@ progress AS (
 raised AS MATERIALIZED (
     SELECT r.*, p.state AS was FROM doc, jsonb_to_recordset(d -> 'cases') AS r(
         id bigint, cause text, error_class text, function text, severity text, message text, exposure numeric,
-        currency text, exposure_reporting numeric, bill_on date, due_at timestamptz)
+        currency text, exposure_reporting numeric, bill_on date, due_at timestamptz, again int)
     JOIN fenced AS f ON f.id = r.id
     LEFT JOIN core.case AS p ON p.contract_id = r.id AND p.cause = r.cause
 ),
@@ -105,7 +105,8 @@ cases AS (
     SELECT id, cause, error_class, function, severity, message, exposure, currency, exposure_reporting, bill_on,
            'open', :now, :now, due_at FROM raised ORDER BY id, cause
     ON CONFLICT (contract_id, cause) DO UPDATE
-    SET state = 'open', occurrences = k.occurrences + 1, seen_at = :now, message = excluded.message,
+    SET state = 'open', occurrences = k.occurrences + (
+            SELECT again FROM raised WHERE raised.id = k.contract_id AND raised.cause = k.cause), seen_at = :now, message = excluded.message,
         severity = excluded.severity, exposure = excluded.exposure, currency = excluded.currency,
         exposure_reporting = excluded.exposure_reporting, bill_on = excluded.bill_on, function = excluded.function,
         resolved_at = NULL, due_at = CASE WHEN k.state = 'open' THEN k.due_at ELSE excluded.due_at END

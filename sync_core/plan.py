@@ -128,7 +128,8 @@ def _update(wanted: ErpObject, held: Found, after: Fields, changed: set[str]) ->
         return Operation(Action.NO_OP, wanted.kind, wanted.key, ref=held.ref, wanted=wanted)
     names = [name for name in after if name in changed]
     before, new = {n: held.fields[n] for n in names}, {n: after[n] for n in names}
-    if held.billed and wanted.kind in (Kind.MILESTONE, Kind.LABOUR_RATE):
+    # A new rate prices the hours that are not billed yet; a billed milestone has nothing left to bill.
+    if held.billed and wanted.kind is Kind.MILESTONE:
         words = f"{wanted.kind} {wanted.key} is already invoiced; {', '.join(names)} differs from the contract"
         return Operation(
             Action.CONFLICT,

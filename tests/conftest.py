@@ -8,8 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.embedded_postgres import Endpoint
 from sync_core.store.migrate import migrate
-from tests import databases
+from tests import databases, tryton_server
 from tests.databases import DatabaseUrls
+from tests.tryton_server import RunningTryton
 
 APP_ROLE = "tieline_app"
 
@@ -49,3 +50,10 @@ async def async_database(database_urls: DatabaseUrls) -> AsyncIterator[AsyncEngi
     engine = create_async_engine(database_urls.app, pool_size=8)
     yield engine
     await engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def tryton(server: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningTryton]:
+    """A real Tryton on a database of its own, for all tests of this process that ask for it."""
+    with tryton_server.running(server, tmp_path_factory.mktemp("tryton")) as running:
+        yield running

@@ -35,6 +35,7 @@ class Claimed:
     done_rev: int
     first_active_at: datetime | None
     project_ref: str | None
+    last_error: str | None
 
 
 # SKIP LOCKED: rows that another worker is claiming are its own. Only unleased rows are taken; what a lost
@@ -58,7 +59,8 @@ _CLAIM = sa.text("""
         lease_token = lease_token + 1, attempt = attempt + 1
     FROM picked WHERE c.contract_id = picked.contract_id
     RETURNING c.contract_id, c.source, c.external_id, c.state, c.state_since, c.lane, c.due_at, c.lease_token,
-              c.attempt, c.unclean_at, c.done_rev, c.first_active_at, c.project_ref, c.priority
+              c.attempt, c.unclean_at, c.done_rev, c.first_active_at, c.project_ref, c.last_error,
+              c.priority
 """)
 
 

@@ -16,7 +16,7 @@ from sync_core.derive import derive
 from sync_core.desired import Desired, Found, Kind, LabourCategory
 from sync_core.engine.apply import Applier, SharedObjects, noted
 from sync_core.engine.claim import Claimed, Loaded
-from sync_core.engine.outcome import GAP_GRACE, Done, Outcome, recheck_at
+from sync_core.engine.outcome import GAP_GRACE, RECHECK_CONTRACT, Done, Outcome, recheck_at
 from sync_core.errors import ErrorClass, Function
 from sync_core.estate import Estate
 from sync_core.fold import fold
@@ -47,6 +47,7 @@ class Converger:
             outcome.findings += contract_findings(contract, self.estate)
         if outcome.findings:
             self._block(claimed, outcome, now)
+            outcome.next_due = now + RECHECK_CONTRACT
             return
         desired = derive(contract, self.estate, on=now.date())
         connector = self.connectors.get(desired.lane)
@@ -160,9 +161,14 @@ def _representable(desired: Desired, connector: ErpConnector) -> Desired:
 
 
 def _conflicts(plan: Plan) -> list[Finding]:
+    """One finding per class of conflict, however many objects it concerns."""
+    causes = {ErrorClass.DUPLICATE_FOUND: "double_in_erp"}
+    found: dict[ErrorClass, list[str]] = {}
+    for operation in plan.conflicts:
+        found.setdefault(operation.why or ErrorClass.ERP_REJECTED, []).append(operation.words)
     return [
-        Finding(o.why or ErrorClass.ERP_REJECTED, f"conflict:{o.key}", Function.FINANCE_OPERATIONS, o.words)
-        for o in plan.conflicts
+        Finding(why, causes.get(why, "billed_differs"), Function.FINANCE_OPERATIONS, "; ".join(sorted(words)))
+        for why, words in found.items()
     ]
 
 

@@ -17,7 +17,8 @@ from sync_core.ports import ApiCall
 from sync_core.progress import Step
 
 MAX_ATTEMPTS = 8
-RECHECK_FIRST, RECHECK_LAST = timedelta(seconds=30), timedelta(minutes=15)
+RECHECK_FIRST, RECHECK_LAST = timedelta(seconds=30), timedelta(minutes=30)
+RECHECK_CONTRACT = timedelta(hours=24)  # only a new event can mend the contract itself; an estate change is rare
 GAP_GRACE = timedelta(hours=24)
 
 
@@ -66,6 +67,17 @@ class Outcome:
     findings: list[Finding] = field(default_factory=list)
     read_back: bool = False  # the ERP was read after the last write and is as wanted
     steps: list[tuple[Step, datetime]] = field(default_factory=list)
+
+    @property
+    def reason(self) -> str | None:
+        """Why the contract is not where it should be, in the words that its row shows."""
+        return self.error or (self.findings[0].message if self.findings else None)
+
+    @property
+    def mere_recheck(self) -> bool:
+        """A blocked contract looked whether its cause is gone, and it is not: no news, so no run and no occurrence."""
+        again = self.name == "blocked" and self.claimed.state == "blocked" and self.seen_rev == self.claimed.done_rev
+        return again and self.reason == self.claimed.last_error
 
 
 def recheck_at(now: datetime, since: datetime) -> datetime:

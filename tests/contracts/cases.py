@@ -26,6 +26,8 @@ from sync_core.estate import Erp
 from sync_core.keys import ErpRef
 from sync_core.ports import CallContext, ErpConnector
 from tests.contracts.samples import Setup
+from tests.tryton_bookkeeper import Bookkeeper, ForgetfulTransport, tryton_erp
+from tests.tryton_server import RunningTryton
 
 
 class Lane:
@@ -131,8 +133,33 @@ async def _cloud_case(
         await connector.aclose()
 
 
+TRYTON_SETUP = Setup("LE-US-01", "USD", "NET30", "US-CA-STD", "MILESTONE-POINT-IN-TIME", "4.1.2")
+
+
+@asynccontextmanager
+async def _tryton(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
+    running: RunningTryton = request.getfixturevalue("tryton")
+    erp = tryton_erp(running.endpoint, customers_without_tax_rule="category-tax")
+    lane, transport = Lane(), ForgetfulTransport()
+    secret = running.endpoint.password
+    connector = discovery.erp(erp.kind)(erp, secret=secret, gate=lane, clock=SystemClock(), transport=transport)
+    with Bookkeeper(running.endpoint) as books:
+
+        async def count(kind: Kind, key: str) -> int:
+            return await asyncio.to_thread(books.count, kind, key)
+
+        async def bill(ref: ErpRef) -> None:
+            await asyncio.to_thread(books.bill_milestone, int(ref))
+
+        try:
+            yield Case(connector, TRYTON_SETUP, lane, count, transport.lose_answer_of_create, bill)
+        finally:
+            await connector.aclose()
+
+
 CASES: Mapping[str, Opener] = {
     "sandbox_cloud": partial(_sandbox_cloud, upsert=True),
     "sandbox_cloud_without_upsert": partial(_sandbox_cloud, upsert=False),
     "sandbox_cloud_in_one_process": partial(_sandbox_cloud, upsert=True, over_http=False),
+    "tryton": _tryton,
 }

@@ -23,6 +23,7 @@ CREATE TABLE core.event (
     UNIQUE (source, id)
 );
 CREATE INDEX event_of_contract ON core.event (source, external_id);
+CREATE INDEX event_recorded ON core.event (recorded_at);
 
 -- What could not be understood, whole: released when its schema exists.
 CREATE TABLE core.quarantine (
@@ -88,7 +89,8 @@ CREATE INDEX contract_due ON core.contract (lane, priority DESC, due_at) WHERE d
 CREATE INDEX contract_leased ON core.contract (lease_owner) WHERE lease_owner IS NOT NULL;
 CREATE INDEX contract_writeback ON core.contract (source, writeback_at) WHERE writeback_at IS NOT NULL;
 CREATE INDEX contract_by_state ON core.contract (state, state_since);
-CREATE INDEX contract_by_signed ON core.contract (signed_at DESC NULLS LAST, contract_id DESC);
+CREATE INDEX contract_by_signed ON core.contract (signed_at DESC NULLS LAST, contract_id DESC)
+    INCLUDE (state, first_active_at, test);
 CREATE INDEX contract_by_value ON core.contract (value_reporting DESC NULLS LAST, contract_id DESC);
 CREATE INDEX contract_by_updated ON core.contract (updated_at DESC, contract_id DESC);
 CREATE INDEX contract_by_external ON core.contract (external_id text_pattern_ops);

@@ -1,0 +1,206 @@
+"""Twenty-six weeks of the demo's past, made by the real core: CLM, ERP and worker in one process on one virtual clock.
+
+Nothing is inserted: contracts are drafted, signed and amended in the sandbox CLM, polled through its API, taken in,
+reconciled with the sandbox ERP over its API, blocked, mended at their source and resumed, invoiced, paid and disputed.
+Time moves in ticks; within a tick everything happens in its order, and ERP calls take virtual time.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+import httpx
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app import demo_books
+from app.sandbox.clm import server as clm_server
+from app.sandbox.clm.app import SandboxClm
+from app.sandbox.clm.changes import Change, DeliveryFault, Repeat
+from app.sandbox.cloud import server as erp_server
+from app.sandbox.cloud.faults import Effect, Fault
+from app.sandbox.master_data import required
+from app.sandbox.portfolio.firms import known_firms
+from app.sandbox.portfolio.plan import plan
+from app.sandbox.portfolio.steps import Step
+from collectors.financial_status import collect
+from sync_core import lanes
+from sync_core.clock import VirtualClock
+from sync_core.connectors.clm import sandbox as clm_connector
+from sync_core.connectors.erp import sandbox_cloud
+from sync_core.engine.lane_watch import LaneWatch
+from sync_core.engine.session import open_session
+from sync_core.engine.worker import Worker
+from sync_core.estate import Estate
+from sync_core.keys import Lane
+from sync_core.lanes import LaneGate
+from sync_core.polling import poll
+from sync_core.ports import ClmConnector, ErpConnector
+from sync_core.writeback import write_back
+
+if TYPE_CHECKING:
+    from app.demo import DemoSystems
+
+WEEKS = 26
+TICK = timedelta(minutes=15)
+OUTAGE_WEEK, OUTAGE_LASTS = 20, timedelta(hours=7)
+_CALL_S = 0.18  # virtual; a cloud ERP's ordinary answer
+
+_NEXT_DUE = sa.text("""
+    SELECT least((SELECT min(due_at) FROM core.contract WHERE due_at > :now AND lease_owner IS NULL),
+                 (SELECT min(probe_at) FROM core.lane WHERE breaker <> 'closed' AND probe_at > :now))
+""")
+
+
+@dataclass
+class History:
+    """The systems of one history, and the clock they share."""
+
+    engine: AsyncEngine
+    clock: VirtualClock
+    estate: Estate
+    clm: SandboxClm
+    erp: erp_server.SandboxCloud
+    clms: dict[str, ClmConnector]
+    erps: dict[str, ErpConnector]
+    worker: Worker
+    until: datetime
+
+    async def play(self, steps: Iterator[Step], say: Callable[[str], None]) -> None:
+        """Tick by tick to `until`; ticks in which nothing is due are skipped."""
+        outage = _outage(self.until)
+        step = next(steps, None)
+        collected, told = self.clock.now().date(), self.clock.now()
+        wake: datetime | None = None
+        while self.clock.now() < self.until:
+            coming = [moment for moment in (step.at if step else None, wake, *outage) if moment is not None]
+            if not coming:
+                break
+            tick = min(_tick(min(coming)), self.until)
+            while step is not None and step.at <= tick:
+                self.clock.advance_to(step.at)
+                self._perform(step)
+                step = next(steps, None)
+            self.clock.advance_to(tick)
+            outage = self._outage(outage, tick)
+            await self._work()
+            if self.clock.now().date() > collected:
+                collected = self.clock.now().date()
+                await self._collect()
+            wake = await self._next_due()
+            if tick - told > timedelta(weeks=2):
+                told = tick
+                say(f"history has reached {tick:%d %b %Y}")
+
+    def _perform(self, step: Step) -> None:
+        if isinstance(step.action, Change | Repeat | DeliveryFault):
+            self.clm.perform(step.action)
+        else:
+            demo_books.mend(self.erp.store, step.action)
+
+    def _outage(self, left: list[datetime], now: datetime) -> list[datetime]:
+        """At the first moment the ERP goes down, at the second it comes back."""
+        if not left or now < left[0]:
+            return left
+        self.erp.faults.clear()
+        down = len(left) == 2
+        self.erp.faults.add(Fault(Effect.STATUS, status=503) if down else Fault(Effect.LATENCY, seconds=_CALL_S))
+        return left[1:]
+
+    async def _work(self) -> None:
+        for clm in self.clms.values():
+            await poll(self.engine, clm, estate=self.estate, clock=self.clock)
+        await self.worker.drain()
+        await write_back(self.engine, self.clms, clock=self.clock)
+
+    async def _collect(self) -> None:
+        if self.worker.lanes.closed:
+            return
+        for erp in self.erps.values():
+            await collect(self.engine, erp, clock=self.clock)
+
+    async def _next_due(self) -> datetime | None:
+        async with self.engine.connect() as conn:
+            moment: datetime | None = await conn.scalar(_NEXT_DUE, {"now": self.clock.now()})
+        return moment
+
+
+def _tick(moment: datetime) -> datetime:
+    """The end of the tick that `moment` falls into."""
+    midnight = datetime.combine(moment.date(), time(), moment.tzinfo)
+    return midnight + -((midnight - moment) // TICK) * TICK
+
+
+def _outage(until: datetime) -> list[datetime]:
+    """A Wednesday morning in business hours: from and to."""
+    day = until - timedelta(weeks=WEEKS - OUTAGE_WEEK)
+    wednesday = day + timedelta(days=(2 - day.weekday()) % 7)
+    begins = wednesday.replace(hour=8, minute=45, second=0, microsecond=0)
+    return [begins, begins + OUTAGE_LASTS]
+
+
+async def play(
+    engine: AsyncEngine,
+    *,
+    estate: Estate,
+    systems: "DemoSystems",
+    until: datetime,
+    contracts: int,
+    say: Callable[[str], None],
+) -> None:
+    """Make the past up to `until` with about `contracts` signed contracts. Closes the files of the sandboxes."""
+    clock = VirtualClock(until - timedelta(weeks=WEEKS))
+    start = clock.now()
+    async with AsyncExitStack() as stack:
+        history = await _assemble(engine, clock, estate, systems, until, stack)
+        steps = plan(systems.seed, start=start, end=until, contracts=contracts, estate=estate)
+        await history.play(steps, say)
+        await history.worker.lanes.give_back()
+
+
+async def _assemble(
+    engine: AsyncEngine,
+    clock: VirtualClock,
+    estate: Estate,
+    systems: "DemoSystems",
+    until: datetime,
+    stack: AsyncExitStack,
+) -> History:
+    clm = clm_server.build(clock, seed=systems.seed, token=systems.clm_token, journal=systems.clm_journal)
+    stack.callback(clm.close)
+    erp = erp_server.build(
+        clock,
+        seed=systems.seed,
+        client_id=systems.erp.user or "tieline",
+        client_secret=systems.erp_secret,
+        state=systems.erp_state,
+    )
+    stack.callback(erp.close)
+    erp.faults.add(Fault(Effect.LATENCY, seconds=_CALL_S))
+    demo_books.fill(erp.store, required(estate, known_firms(estate)))
+    gate = LaneGate(Lane(systems.erp.name))
+    connector = sandbox_cloud.connect(
+        replace(systems.erp, url="http://erp.sandbox"),
+        secret=systems.erp_secret,
+        gate=gate,
+        clock=clock,
+        transport=httpx.ASGITransport(erp),
+    )
+    stack.push_async_callback(connector.aclose)
+    source = clm_connector.connect(
+        replace(systems.clm, url="http://clm.sandbox", options={**systems.clm.options, "page_size": "1000"}),
+        token=systems.clm_token,
+        clock=clock,
+        transport=httpx.ASGITransport(clm),
+    )
+    stack.push_async_callback(source.aclose)
+    url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    session = await stack.enter_async_context(open_session(url, name="history", version="demo", now=clock.now()))
+    async with engine.begin() as conn:
+        await lanes.declare(conn, [(systems.erp, connector.capabilities.settle_s)])
+    erps: dict[str, ErpConnector] = {systems.erp.name: connector}
+    watch = LaneWatch(engine, erps, {systems.erp.name: gate}, clock, session.worker_id)
+    worker = Worker(engine, erps, watch, estate, clock, session.worker_id)
+    return History(engine, clock, estate, clm, erp, {systems.clm.source: source}, erps, worker, until)

@@ -1,0 +1,125 @@
+"""One contract told whole: what was agreed, what happened, what was done in the ERP, what it holds, what hinders it.
+
+`/contract?id=…` is our id; `/contract?clm=…&contract=…` is the CLM's short name of the estate file with its own id, for
+links that other systems make.
+"""
+
+import re
+from typing import Final
+
+import streamlit as st
+
+from pages import _contract_cards as cards
+from pages import _contract_history as history
+from pages import _data as data
+from pages import _format as fmt
+from pages import _frame as frame
+from pages import _sentences as sentences
+from pages import _words as words
+from pages._frame import Freshness, Kpi, Page
+from sync_core.reads import ContractDetail, ContractRow, Reads
+
+PAGE = Page(title="Contract", icon=":material/contract:", path="contract", order=40, section="More")
+
+_ID: Final = re.compile(r"[0-9]{1,18}")
+_LONGEST: Final = 200
+
+
+def render(reads: Reads, commands: object) -> None:
+    wanted = _asked_for(reads)
+    with frame.contained("The contract"):
+        found = None if wanted is None else reads.contract(wanted)
+        if found is None:
+            _unknown(reads, asked=bool(st.query_params))
+            return
+        _header(found, reads)
+        frame.kpi_row(_facts(found))
+        _sections(found)
+
+
+def _asked_for(reads: Reads) -> int | tuple[str, str] | None:
+    """What the URL names, if it is well formed; nothing else of the URL is used."""
+    if _ID.fullmatch(asked := st.query_params.get("id", "")):
+        return int(asked)
+    clm, external_id = st.query_params.get("clm", ""), st.query_params.get("contract", "")
+    sources = [entry.source for entry in reads.estate.clm if entry.name == clm]
+    if sources and 0 < len(external_id) <= _LONGEST and external_id.isprintable():
+        return sources[0], external_id
+    return None
+
+
+def _unknown(reads: Reads, *, asked: bool) -> None:
+    frame.header("Contract", "Open one from the list, or by a link.", Freshness(reads.now, reads.now, data.KEPT))
+    with frame.card("unknown", "No such contract" if asked else "No contract chosen", "Contracts are found by id"):
+        if asked:
+            frame.empty("Tieline knows no contract by this link.", "It may be mistyped, or belong to another "
+                        "installation.", icon=":material/search_off:")  # fmt: skip
+        else:
+            frame.empty("Choose a contract.", "Search by id, title, customer or project.", icon=":material/search:")
+        frame.link("contracts", "All contracts")
+
+
+def _header(found: ContractDetail, reads: Reads) -> None:
+    row = found.summary
+    entity = reads.estate.entities.get(row.legal_entity)
+    where = f"{row.legal_entity} {entity.name}" if entity else row.legal_entity
+    parts = [row.customer_name, where, words.words(row.service_line), words.words(row.billing), row.geography]
+    scope = ", ".join(fmt.plain(part) for part in parts if part)
+    corner = frame.header(
+        fmt.plain(f"{row.external_id} {row.title}"), f"{scope}.", Freshness(reads.now, reads.now, data.KEPT)
+    )
+    with corner:
+        st.badge(
+            words.words(row.state), icon=words.STATE_ICONS[row.state], color=words.STATE_COLOURS[row.state],
+            help=words.STATE_MEANINGS[row.state],
+        )  # fmt: skip
+    frame.headline(sentences.contract_headline(found))
+
+
+def _facts(found: ContractDetail) -> list[Kpi]:
+    row = found.summary
+    return [
+        _value(row),
+        Kpi("Signed", fmt.day(row.signed_at) if row.signed_at else fmt.DASH, "Day of the last signature, UTC.",
+            comparison=fmt.moment(row.signed_at) if row.signed_at else "not signed yet"),
+        Kpi("Billable since", fmt.day(row.first_active_at) if row.first_active_at else fmt.DASH,
+            "When the ERP first confirmed every object by read-back, UTC.",
+            comparison=fmt.moment(row.first_active_at) if row.first_active_at else "not yet"),
+        Kpi("Signed to billable", fmt.duration(row.age) if row.age is not None else fmt.DASH,
+            "Calendar time from the last signature to billable; until now if it is not.",
+            comparison="and counting" if row.first_active_at is None and row.signed_at else None),
+        Kpi("First bill", f"{row.bill_on.day} {row.bill_on:%b %Y}" if row.bill_on else fmt.DASH,
+            "The earliest date on which something is to be billed."),
+        Kpi("ERP project", row.project_ref or fmt.DASH, f"The ERP's own number, in {row.lane or 'no ERP yet'}.",
+            comparison=f"in {row.lane}" if row.lane else None),
+    ]  # fmt: skip
+
+
+def _value(row: ContractRow) -> Kpi:
+    definition = "What the parties agreed, in the contract's currency; below it in the reporting currency."
+    if row.value is None:
+        return Kpi("Value", fmt.DASH, definition, comparison="not known yet")
+    other = row.value_reporting
+    if other is None:
+        return Kpi("Value", fmt.money(row.value), definition, comparison=f"no rate for {row.value.currency}")
+    beside = None if other.currency == row.value.currency else fmt.money(other)
+    return Kpi("Value", fmt.money(row.value), definition, delta=beside,
+               comparison="reporting currency" if beside else fmt.money_exact(row.value))  # fmt: skip
+
+
+def _sections(found: ContractDetail) -> None:
+    grid = frame.card_grid()
+    with grid:
+        with grid.cell(column_span=2):
+            history.timeline(found)
+        with grid.cell():
+            cards.identity(found)
+            cards.exceptions(found)
+        with grid.cell(column_span="all"):
+            cards.billing(found)
+        with grid.cell(column_span="all"):
+            history.operations(found)
+        with grid.cell(column_span="all"):
+            cards.financials(found)
+        with grid.cell(column_span="all"):
+            cards.crosswalk(found)

@@ -1,0 +1,120 @@
+"""All contracts: found, filtered, sorted and paged on the server. Every view is a link."""
+
+from typing import Final
+
+import pandas as pd
+import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
+
+from pages import _data as data
+from pages import _filters as filters
+from pages import _format as fmt
+from pages import _frame as frame
+from pages import _grid as grid
+from pages._frame import Freshness, Page
+from pages._words import STATES, labels, words
+from sync_core.progress import State
+from sync_core.reads import ContractFilter, ContractPage, Reads, Sort
+
+PAGE = Page(title="Contracts", icon=":material/description:", path="contracts", order=20)
+
+_SORTS: Final = {
+    Sort.VALUE.value: "Most value",
+    Sort.UPDATED.value: "Latest change",
+    Sort.SIGNED.value: "Newest signature",
+    Sort.AGE.value: "Oldest signature",
+}
+_MOMENT: Final = "D MMM YYYY HH:mm"
+_FILTERS: Final = ("q", "state", "entity", "service", "billing", "function")
+
+
+def render(reads: Reads, commands: object) -> None:
+    now = reads.now
+    frame.header("Contracts", f"Values in the contract's own currency and in {reads.reporting_currency}.",
+                 Freshness(now, now, data.KEPT))  # fmt: skip
+    with frame.contained("The filters"), st.container(border=True, key="card_filters"):
+        wanted, sort = _filters(reads)
+    with frame.contained("The list of contracts"), st.skeleton(height=400):
+        page = grid.read_page(lambda window: reads.contracts(wanted, sort=sort, window=window))
+        if page.rows:
+            grid.pager(page, "contract")
+            _list(page, reads.reporting_currency)
+        else:
+            _nothing(wanted)
+
+
+def _filters(reads: Reads) -> tuple[ContractFilter, Sort]:
+    choices = data.choices(reads)
+    with st.grid(4, min_column_width=180, gap="small"):
+        text = filters.text("q", "Search", placeholder="Id, title, customer or project")
+        states = filters.several("state", "State", STATES, every="All states")
+        entity = filters.one("entity", "Legal entity", choices.entities, every="All entities")
+        line = filters.one("service", "Service line", labels(choices.service_lines), every="All service lines")
+        billing = filters.one("billing", "Billing", labels(choices.billing), every="Any billing")
+        function = filters.one("function", "Waits for", labels(choices.functions), every="Anybody or nobody")
+        sort = filters.always("sort", "Sort by", _SORTS)
+    wanted = ContractFilter(
+        text=text, states=tuple(State(state) for state in states), legal_entity=entity, service_line=line,
+        billing=billing, function=function,
+    )  # fmt: skip
+    return wanted, Sort(sort)
+
+
+def _list(page: ContractPage, reporting: str) -> None:
+    table = pd.DataFrame(
+        {
+            "contract": [f"/contract?id={row.contract_id}#{row.external_id}" for row in page.rows],
+            "title": [row.title for row in page.rows],
+            "customer": [row.customer_name for row in page.rows],
+            "entity": [row.legal_entity for row in page.rows],
+            "service": [words(row.service_line) for row in page.rows],
+            "billing": [words(row.billing) for row in page.rows],
+            "state": [[row.state.value] for row in page.rows],
+            "value": [grid.money_text(row.value) for row in page.rows],
+            "reporting": [None if row.value_reporting is None else float(row.value_reporting.amount)
+                          for row in page.rows],
+            "signed": [row.signed_at for row in page.rows],
+            "age": ["" if row.age is None else fmt.duration(row.age) for row in page.rows],
+            "bill_on": [row.bill_on for row in page.rows],
+            "project": [row.project_ref or "" for row in page.rows],
+            "changed": [row.updated_at for row in page.rows],
+            "waits_for": [", ".join(words(name) for name in row.functions) for row in page.rows],
+        },
+        index=[row.contract_id for row in page.rows],
+    )  # fmt: skip
+    ids = {row.contract_id: row.contract_id for row in page.rows}
+    grid.rows("contracts", table, _columns(reporting), contracts=ids, alt="Contracts; tick a row to open its contract")
+    st.caption("Tick a row to open its contract here; its id opens it in a new tab.")
+
+
+def _columns(reporting: str) -> dict[str, ColumnConfig]:
+    column = st.column_config
+    return {
+        "contract": column.LinkColumn("Contract", display_text=r"#(.+)$", width="small", pinned=True),
+        "title": column.TextColumn("Title", width="medium"),
+        "customer": column.TextColumn("Customer"),
+        "entity": column.TextColumn("Entity", width="small"),
+        "state": grid.state_column(),
+        "value": column.TextColumn("Value", alignment="right", help="In the contract's currency"),
+        "reporting": column.NumberColumn(f"In {reporting}", format=fmt.money_column(reporting),
+                                         help="At the rate of the signature; empty where there is no rate"),
+        "signed": column.DatetimeColumn("Signed, UTC", format=_MOMENT, timezone="UTC"),
+        "age": column.TextColumn("Age", alignment="right", help="Signature to billable; until now if it is not"),
+        "bill_on": column.DateColumn("First bill", format="D MMM YYYY"),
+        "project": column.TextColumn("ERP project", width="small"),
+        "waits_for": column.TextColumn("Waits for", help="Functions with an open exception"),
+        "service": column.TextColumn("Service line"),
+        "billing": column.TextColumn("Billing"),
+        "changed": column.DatetimeColumn("Changed, UTC", format=_MOMENT, timezone="UTC"),
+    }  # fmt: skip
+
+
+def _nothing(wanted: ContractFilter) -> None:
+    if wanted == ContractFilter():
+        frame.empty("No contract has arrived yet.", "The overview says how to send a first event.",
+                    icon=":material/inbox:")  # fmt: skip
+        return
+    frame.empty(
+        "No contract meets these filters.", "Clear a filter, or look for less.", icon=":material/filter_alt_off:"
+    )
+    st.button("Clear all filters", icon=":material/filter_alt_off:", on_click=filters.clear(_FILTERS))

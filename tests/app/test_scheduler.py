@@ -1,0 +1,120 @@
+"""A job runs once for its time, over all hosts, whatever happens to one of them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.scheduler import Job, Scheduler, due, forget
+from sync_core.clock import VirtualClock
+from sync_core.errors import ClmError
+from tests.databases import DatabaseUrls
+from tests.engine.support import until
+
+NOON = datetime(2026, 11, 23, 12, 0, 20, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+async def direct(database_urls: DatabaseUrls) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(database_urls.app, poolclass=sa.NullPool)
+    yield engine
+    await engine.dispose()
+
+
+class Counted:
+    def __init__(self) -> None:
+        self.runs = 0
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+
+    async def work(self) -> str:
+        self.runs += 1
+        await self.go_on.wait()
+        return f"run {self.runs}"
+
+
+async def runs(engine: AsyncEngine) -> list[tuple[object, ...]]:
+    async with engine.connect() as conn:
+        rows = await conn.execute(sa.text("SELECT scheduled_for, outcome, detail FROM core.job_run ORDER BY 1"))
+        return [tuple(row) for row in rows]
+
+
+def test_the_time_of_a_run_is_the_same_on_every_host() -> None:
+    assert due(MINUTE, NOON) == NOON.replace(second=0)
+    assert due(MINUTE, NOON + timedelta(seconds=39)) == NOON.replace(second=0)
+    assert due(timedelta(days=1), NOON) == NOON.replace(hour=0, second=0)
+
+
+async def test_two_hosts_run_a_job_once_for_its_time(async_database: AsyncEngine, direct: AsyncEngine) -> None:
+    clock, counted = VirtualClock(NOON), Counted()
+    job = Job("poll", MINUTE, counted.work)
+    hosts = [Scheduler(async_database, direct, clock, [job]) for _ in range(2)]
+    assert sorted(await asyncio.gather(*(host.run_once(job) for host in hosts))) == [False, True]
+    clock.advance(MINUTE)
+    assert sorted(await asyncio.gather(*(host.run_once(job) for host in hosts))) == [False, True]
+    assert await runs(async_database) == [
+        (NOON.replace(second=0), "ok", "run 1"),
+        (NOON.replace(second=0) + MINUTE, "ok", "run 2"),
+    ]
+
+
+async def test_a_run_that_outlasts_its_period_does_not_meet_the_next(
+    async_database: AsyncEngine, direct: AsyncEngine
+) -> None:
+    clock, counted = VirtualClock(NOON), Counted()
+    job = Job("poll", MINUTE, counted.work)
+    counted.go_on.clear()
+    first = asyncio.create_task(Scheduler(async_database, direct, clock, [job]).run_once(job))
+
+    async def begun() -> bool:
+        return counted.runs == 1
+
+    await until(begun)
+    clock.advance(MINUTE)
+    assert await Scheduler(async_database, direct, clock, [job]).run_once(job) is False
+    counted.go_on.set()
+    assert await first is True
+    assert [outcome for _, outcome, _ in await runs(async_database)] == ["ok", "skipped"]
+
+
+async def test_a_failure_is_kept_with_its_words_and_the_next_run_comes(
+    async_database: AsyncEngine, direct: AsyncEngine
+) -> None:
+    clock = VirtualClock(NOON)
+
+    async def fail() -> str:
+        raise ClmError("urn:clm", "is down")
+
+    job = Job("poll", MINUTE, fail)
+    scheduler = Scheduler(async_database, direct, clock, [job])
+    await scheduler.run_once(job)
+    clock.advance(MINUTE)
+    await scheduler.run_once(job)
+    assert [(outcome, detail) for _, outcome, detail in await runs(async_database)] == [
+        ("failed", "urn:clm: is down")
+    ] * 2
+
+
+async def test_after_downtime_a_job_catches_up_once_and_at_once(
+    async_database: AsyncEngine, direct: AsyncEngine
+) -> None:
+    clock, counted = VirtualClock(NOON), Counted()
+    weekly = Job("snapshot", timedelta(days=7), counted.work)
+    before = Scheduler(async_database, direct, clock, [weekly])
+    await before.run_once(weekly)
+    clock.advance(timedelta(days=30))
+    running = asyncio.create_task(Scheduler(async_database, direct, clock, [weekly]).run())
+
+    async def caught_up() -> bool:
+        return len([one for one in await runs(async_database) if one[1] == "ok"]) == 2
+
+    await until(caught_up)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert counted.runs == 2
+    assert await forget(async_database, before=NOON + MINUTE) == 1
