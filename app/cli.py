@@ -24,6 +24,7 @@ Port = Annotated[
     int | None, typer.Option(help="Listen here; TIELINE_PORT otherwise, 8080 without it. 0: any free one.")
 ]
 
+_SAME_SIGNAL_S = 1.0
 _CODES = " ".join(f"{code.value}: {meaning}." for code, meaning in MEANINGS.items())
 
 cli = typer.Typer(
@@ -149,7 +150,7 @@ def link() -> None:
 @cli.command()
 def migrate() -> None:
     """Bring the database to the tables of this release; safe to repeat, and from several hosts at once."""
-    from app.cli_status import migrate_now
+    from app.database_urls import migrate_now
 
     print(migrate_now(_begin("migrate")))
 
@@ -169,14 +170,17 @@ def _begin(part: str, **given: object) -> Settings:
 
 def _serve(part: str, port: int | None, *, with_dashboard: bool, with_intake: bool) -> None:
     from app.serving import listen_or_adopt, serve
-    from app.wiring import Wiring
 
     settings = _begin(part, port=port)
     door = listen_or_adopt("web", settings.host, settings.port, listen_fds=settings.listen_fds)
+
+    from app import wiring_web
+    from app.wiring import Wiring
+
     wiring = Wiring(settings, part)
 
     async def run(stop: asyncio.Event) -> None:
-        app = wiring.web(with_intake=with_intake) if with_dashboard else wiring.api()
+        app = wiring_web.web(wiring, with_intake=with_intake) if with_dashboard else wiring_web.api(wiring)
         logs.take_over()
         await serve(app, door, stop)
 
@@ -189,10 +193,13 @@ def _run(work: Callable[[asyncio.Event], Awaitable[None]], *, again: Callable[[]
 
     async def until_signal() -> None:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        first: list[float] = []
 
         def on_signal() -> None:
-            if stop.is_set() and again is not None:
+            # One Ctrl-C may come twice, from the terminal and from a program around us.
+            if first and loop.time() > first[0] + _SAME_SIGNAL_S and again is not None:
                 again()
+            first.append(loop.time())
             stop.set()
 
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -1,20 +1,18 @@
-"""`tieline status` and `tieline migrate`: what they find out and what they print."""
+"""`tieline status`: what it finds out and how it is shown."""
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from app.database_urls import external, migrate, of_embedded
-from app.embedded_postgres import EmbeddedPostgres
-from app.home import Home
-from app.settings import Settings, masked
+from app.settings import masked
 from app.wiring import Wiring
 from sync_core.progress import State
+from sync_core.reads.reads import Reads
 
 
 def read(wiring: Wiring) -> dict[str, object]:
     """Plain values. Each state's count stands under `states` and at the top, where a script finds it fastest."""
-    now = wiring.reads().status()
+    now = Reads(wiring.engine(read_only=True), clock=wiring.clock, estate=wiring.estate).status()
     known = now.as_json()
     states = {state.value: now.by_state[state] for state in State}
     return {
@@ -50,18 +48,3 @@ def draw(shown: dict[str, object], console: Console) -> None:
     if isinstance(versions, dict):
         table.add_row("release", f"{versions['tieline']}, PostgreSQL {versions['postgresql']}")
     console.print(table)
-
-
-def migrate_now(settings: Settings) -> str:
-    """Embedded: starts the server for as long as it takes, unless it runs already."""
-    if found := external(settings):
-        migrate(found)
-        return f"{masked(found.app)} has the tables of this release"
-    Home(settings.home).prepare()
-    server = EmbeddedPostgres(settings.home)
-    urls = of_embedded(server.start())
-    try:
-        migrate(urls)
-    finally:
-        server.stop()
-    return f"{masked(urls.app)} has the tables of this release"

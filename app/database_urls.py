@@ -8,8 +8,9 @@ from alembic.util import CommandError
 from psycopg.conninfo import conninfo_to_dict
 
 from app.embedded_postgres import EmbeddedPostgres, Endpoint, Role
+from app.home import Home
 from app.refusals import Exit, Refusal
-from app.settings import Settings
+from app.settings import Settings, masked
 from sync_core.store import migrate as migrations
 
 
@@ -96,3 +97,18 @@ def check(urls: DatabaseUrls) -> None:
     """Connect once to each, so that a wrong URL is known now. Raises psycopg.Error."""
     for url in dict.fromkeys((urls.app, urls.owner, urls.direct, urls.read)):
         psycopg.connect(url, connect_timeout=10).close()
+
+
+def migrate_now(settings: Settings) -> str:
+    """Embedded: starts the server for as long as it takes, unless it runs already."""
+    if found := external(settings):
+        migrate(found)
+        return f"{masked(found.app)} has the tables of this release"
+    Home(settings.home).prepare()
+    server = EmbeddedPostgres(settings.home)
+    urls = of_embedded(server.start())
+    try:
+        migrate(urls)
+    finally:
+        server.stop()
+    return f"{masked(urls.app)} has the tables of this release"

@@ -6,18 +6,15 @@ and new contracts are signed for as long as they run.
 """
 
 import asyncio
-import importlib.util
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
-from typing import Protocol, cast
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import demo_books
+from app.sandbox import history
 from app.sandbox.clm.app import SandboxClm
 from app.sandbox.clm.changes import Change, DeliveryFault, Repeat
 from app.sandbox.clm.process import build_process
@@ -28,16 +25,15 @@ from app.sandbox.master_data import required
 from app.sandbox.portfolio.firms import known_firms
 from app.sandbox.portfolio.plan import live
 from app.sandbox.portfolio.steps import Step
-from app.serving import address, listen_or_adopt, serve
+from app.serving import LOOPBACK, address, listen_or_adopt, serve
 from app.settings import InvalidSettings
 from app.wiring import Wiring
-from sync_core.estate import Clm, Erp, Estate
+from sync_core.estate import Clm, Erp
 
 log = logging.getLogger(__name__)
 
 SEED = 7
-HOST = "127.0.0.1"
-_MARK = "demo:history"
+MARK, BEGUN = "demo:history", "begun"
 
 _EVENTS = sa.text("SELECT EXISTS (SELECT 1 FROM core.event)")
 _READ_MARK = sa.text("SELECT value FROM core.watermark WHERE name = :name")
@@ -61,29 +57,6 @@ class DemoSystems:
     admin_token: str = field(repr=False)
 
 
-class History(Protocol):
-    """`play` of app/sandbox/history.py: plays the past up to `until` through the real core, and closes its files."""
-
-    def __call__(
-        self,
-        engine: AsyncEngine,
-        *,
-        estate: Estate,
-        systems: DemoSystems,
-        until: datetime,
-        contracts: int,
-        say: Callable[[str], None],
-    ) -> Awaitable[None]: ...
-
-
-def sandboxed(wiring: Wiring) -> tuple[tuple[Clm, ...], tuple[Erp, ...]]:
-    """The CLMs and ERPs of the estate that we run ourselves: sandboxes that have no URL."""
-    known = wiring.settings.address
-    clms = tuple(c for c in wiring.estate.clm if c.kind == "sandbox" and not c.url and not known(c.name))
-    erps = tuple(e for e in wiring.estate.erp if e.kind == "sandbox_cloud" and not e.url and not known(e.name))
-    return clms, erps
-
-
 def systems_of(wiring: Wiring, clm: Clm, erp: Erp) -> DemoSystems:
     """Raises InvalidSettings when a secret is missing; `Home.make_secrets` makes those of the demo estate."""
     folder = wiring.home.path / "sandbox"
@@ -101,39 +74,38 @@ def systems_of(wiring: Wiring, clm: Clm, erp: Erp) -> DemoSystems:
 
 
 async def play_history(wiring: Wiring, systems: DemoSystems) -> None:
-    """Once, in a database without events. Of a history that was cut short a warning tells how to begin anew."""
-    play = _history()
-    if play is None:
-        return
+    """Once, in a database without events. `tieline up` begins anew where one was cut short, if it may."""
     engine = wiring.async_engine()
     try:
         async with engine.begin() as conn:
-            mark = await conn.scalar(_READ_MARK, {"name": _MARK})
-            if mark == "begun":
-                log.warning("the demo's history was cut short; delete %s to begin anew", wiring.home.path)
+            mark = await conn.scalar(_READ_MARK, {"name": MARK})
+            if mark == BEGUN:
+                # From here on the database holds more than a history, and nothing may be thrown away.
+                await conn.execute(_SET_MARK, {"name": MARK, "value": "cut short", "now": wiring.clock.now()})
+                log.warning("the demo's history was cut short; what there is of it stays")
             if mark or await conn.scalar(_EVENTS):
                 return
-            await conn.execute(_SET_MARK, {"name": _MARK, "value": "begun", "now": wiring.clock.now()})
+            await conn.execute(_SET_MARK, {"name": MARK, "value": BEGUN, "now": wiring.clock.now()})
         for stale in (systems.clm_journal, systems.erp_state):
             stale.unlink(missing_ok=True)  # of a database that is no more
         count, until = wiring.settings.demo_contracts, wiring.clock.now()
-        await play(engine, estate=wiring.estate, systems=systems, until=until, contracts=count, say=log.info)
+        await history.play(engine, estate=wiring.estate, systems=systems, until=until, contracts=count, say=log.info)
         async with engine.begin() as conn:
-            await conn.execute(_SET_MARK, {"name": _MARK, "value": "played", "now": wiring.clock.now()})
+            await conn.execute(_SET_MARK, {"name": MARK, "value": "played", "now": wiring.clock.now()})
     finally:
         await engine.dispose()
 
 
 async def run(wiring: Wiring, stop: asyncio.Event, *, webhook_url: str, lively: bool) -> None:
     """Serve until `stop` is set; `lively`: with a history before, and new contracts all the time."""
-    clms, erps = sandboxed(wiring)
+    clms, erps = wiring.sandboxed()
     if not clms or not erps:
         raise InvalidSettings("the estate has no sandbox CLM and ERP without a url; there is nothing to run")
     systems = systems_of(wiring, clms[0], erps[0])
     fds = wiring.settings.listen_fds
-    doors = [listen_or_adopt(system.name, HOST, 0, listen_fds=fds) for system in (systems.clm, systems.erp)]
-    if lively:
-        await play_history(wiring, systems)
+    doors = [listen_or_adopt(system.name, LOOPBACK, 0, listen_fds=fds) for system in (systems.clm, systems.erp)]
+    if lively and not await _unless_stopped(play_history(wiring, systems), stop):
+        return
     target = Target(webhook_url, _secret(wiring, next(iter(systems.clm.secret_env), None)))
     clm = build_process(wiring.clock, seed=SEED, token=systems.clm_token, webhook=target, journal=systems.clm_journal)
     erp = build(
@@ -159,6 +131,19 @@ async def run(wiring: Wiring, stop: asyncio.Event, *, webhook_url: str, lively: 
         erp.close()
 
 
+async def _unless_stopped(work: Coroutine[None, None, None], stop: asyncio.Event) -> bool:
+    """Whether the work came to its end before `stop` was set."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not working.done():
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        return False
+    working.result()
+    return True
+
+
 async def _traffic(wiring: Wiring, clm: SandboxClm, erp: SandboxCloud) -> None:
     rate = wiring.settings.demo_per_minute
     async for step in live(SEED, wiring.clock, rate_per_minute=rate, estate=wiring.estate):
@@ -171,12 +156,6 @@ def perform(step: Step, clm: SandboxClm, erp: SandboxCloud) -> None:
         clm.perform(step.action)
     else:
         demo_books.mend(erp.store, step.action)
-
-
-def _history() -> History | None:
-    if importlib.util.find_spec("app.sandbox.history") is None:
-        return None
-    return cast("History", importlib.import_module("app.sandbox.history").play)
 
 
 def _secret(wiring: Wiring, variable: str | None) -> str:

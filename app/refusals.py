@@ -93,9 +93,14 @@ def _of_embedded(wrong: EmbeddedPostgresError) -> Exit:
 
 
 def _of_database(wrong: psycopg.Error) -> Refusal:
-    words = " ".join(without_secrets(str(wrong)).split()).removeprefix("connection failed: ")
+    said = wrong.diag.message_primary or str(wrong)
+    words = " ".join(without_secrets(said).split()).removeprefix("connection failed: ")
     if isinstance(wrong, psycopg.errors.DiskFull) or "No space left on device" in words:
         return Refusal(f"The database's disk is full, free some space and start again: {words}", Exit.DISK_FULL)
+    if isinstance(wrong, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
+        return Refusal(
+            f"The database lacks tables of this release, run `tieline migrate`: {words}", Exit.DATABASE_REFUSED
+        )
     refused = ("password authentication failed", "does not exist", "no pg_hba.conf entry", "permission denied")
     if isinstance(wrong, psycopg.ProgrammingError) or any(mark in words for mark in refused):
         return Refusal(f"The database refuses us, correct DATABASE_URL or its rights: {words}", Exit.DATABASE_REFUSED)

@@ -12,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.refusals import Exit, Refusal
 
+LOOPBACK = "127.0.0.1"
 _BACKLOG = 1024
 _GRACE_S = 3
 

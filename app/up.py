@@ -15,15 +15,15 @@ from socket import socket
 from typing import Any
 
 import httpx
+import psycopg
 
 from app import sessions
 from app.database_urls import DatabaseUrls, check, external, migrate, of_embedded
-from app.demo import HOST, sandboxed
 from app.embedded_postgres import EmbeddedPostgres
 from app.home import Home
 from app.processes import Part, Restarts, Supervisor, tieline
 from app.progress import Progress
-from app.serving import address, listen
+from app.serving import LOOPBACK, address, listen
 from app.settings import Settings
 from app.wiring import Wiring
 
@@ -70,7 +70,12 @@ class Up:
         server = EmbeddedPostgres(self.settings.home)
         self.progress.begin("starting the embedded PostgreSQL")
         try:
-            yield of_embedded(await asyncio.to_thread(server.start)), server
+            urls = of_embedded(await asyncio.to_thread(server.start))
+            if self.demo and await asyncio.to_thread(_history_was_cut_short, urls):
+                self.progress.note("the demo's history was cut short and begins anew")
+                await asyncio.to_thread(server.destroy)
+                urls = of_embedded(await asyncio.to_thread(server.start))
+            yield urls, server
         finally:
             self.progress.begin("stopping the embedded PostgreSQL")
             await asyncio.to_thread(server.stop, attached_too=True)
@@ -100,10 +105,10 @@ class Up:
                 held.close()
 
     async def _start_sandbox(self, supervisor: Supervisor, environment: dict[str, str], door: socket) -> list[socket]:
-        clms, erps = sandboxed(Wiring(self.settings, "up"))
+        clms, erps = Wiring(self.settings, "up").sandboxed()
         if not clms or not erps:
             return []
-        doors = {system.name: listen(HOST, 0) for system in (clms[0], erps[0])}
+        doors = {system.name: listen(LOOPBACK, 0) for system in (clms[0], erps[0])}
         for name, held in doors.items():
             environment[self.settings.address_env(name)] = address(held)
         # The sandbox itself runs those systems that have no address, so it must not see them.
@@ -171,6 +176,15 @@ class Up:
                 urls = now
                 await supervisor.restart_all(self.settings.child_environment({**environment, **urls.environment()}))
         await asyncio.Event().wait()
+
+
+def _history_was_cut_short(urls: DatabaseUrls) -> bool:
+    """The last start was stopped before anything but made-up contracts could come into the database."""
+    with psycopg.connect(urls.owner) as connection:
+        if connection.execute("SELECT to_regclass('core.watermark')").fetchone() == (None,):
+            return False
+        mark = connection.execute("SELECT value FROM core.watermark WHERE name = %s", ["demo:history"]).fetchone()
+    return mark == ("begun",)
 
 
 def _fds(handles: Mapping[str, int]) -> dict[str, str]:

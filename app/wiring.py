@@ -1,38 +1,32 @@
 """The composition root: builds engines, connectors and applications from the settings and the estate file.
 
 Everything else takes them as arguments. Engines are made by the process that uses them and connect when first used.
+What only the web process needs is in app/wiring_web.py, so that no other process loads a web server and pandas.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from fastapi import APIRouter, FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from app import webhooks
-from app.dashboard_context import DashboardContext
 from app.database_urls import DatabaseUrls, in_use, sqlalchemy_url
 from app.home import Home
-from app.settings import InvalidSettings, Settings, load
-from app.web import WebContext, build
-from pages._frame import Viewer
+from app.settings import InvalidSettings, Settings
 from sync_core import estate as estates
-from sync_core.bell import Bell
 from sync_core.clock import Clock, SystemClock
 from sync_core.connectors import discovery
 from sync_core.estate import Clm, Erp, Estate
 from sync_core.ports import ClmConnector, ErpConnector, Gate
-from sync_core.reads.reads import Reads
 from sync_core.signatures import SigningKey, signing_key
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from app.dashboard_context import DashboardContext
 
 DEMO_ESTATE = Path(__file__).parent / "sandbox" / "estate_demo.toml"
-_LOCAL = Viewer("operator@localhost", ("admin",))
 # A host that vanished is noticed in about 15 s instead of two hours.
 _LIVELY = {"connect_timeout": 10, "keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3}
 
@@ -138,41 +132,16 @@ class Wiring:
     def _address(self, name: str, given: str | None) -> str | None:
         return self.settings.address(name) or given or self.home.sandbox_addresses().get(name)
 
-    # ---- the web process -------------------------------------------------------------------------------------
-
-    def reads(self) -> Reads:
-        return Reads(self.engine(read_only=True), clock=self.clock, estate=self.estate)
-
-    def intake_router(self) -> APIRouter:
-        engine = self.async_engine()
-        intake = webhooks.Intake(engine, self.estate, self.signing_keys(), self.clock, Bell(engine))
-        return webhooks.router(intake)
-
-    def web(self, *, with_intake: bool) -> FastAPI:
-        """The dashboard behind its gate, and the intake in front of it."""
-        routers = (self.intake_router(),) if with_intake else ()
-        context = WebContext(
-            engine=self.engine(),
-            clock=self.clock,
-            dashboard=DashboardContext(self.reads(), None),
-            routers=routers,
-            behind_tls=self.settings.behind_tls,
-            allowed_hosts=self.settings.hosts,
-        )
-        return build(context)
-
-    def api(self) -> FastAPI:
-        """The intake alone."""
-        app = FastAPI(title="Tieline", docs_url=None, redoc_url=None)
-
-        @app.get("/healthz", include_in_schema=False)
-        def healthz() -> dict[str, str]:
-            return {"status": "ok"}
-
-        app.include_router(self.intake_router())
-        return app
+    def sandboxed(self) -> tuple[tuple[Clm, ...], tuple[Erp, ...]]:
+        """The CLMs and ERPs of the estate that we run ourselves: sandboxes without a URL."""
+        known = self.settings.address
+        clms = tuple(c for c in self.estate.clm if c.kind == "sandbox" and not c.url and not known(c.name))
+        erps = tuple(e for e in self.estate.erp if e.kind == "sandbox_cloud" and not e.url and not known(e.name))
+        return clms, erps
 
 
-def dashboard_context() -> DashboardContext:
-    """For a bare `streamlit run app/dashboard.py`: everyone who reaches it is the operator of this machine."""
-    return DashboardContext(Wiring(load(), "dashboard").reads(), None, local_viewer=_LOCAL)
+def dashboard_context() -> "DashboardContext":
+    """For a bare `streamlit run app/dashboard.py`, see app/wiring_web.py."""
+    from app import wiring_web
+
+    return wiring_web.local_dashboard()

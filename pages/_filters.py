@@ -9,7 +9,8 @@ from typing import Final
 
 import streamlit as st
 
-CURSORS: Final = ("after", "before")  # a page link belongs to the filters it was made with
+# A page link belongs to the filters it was made with; `id` is what the list was left for.
+_OF_ONE_VIEW: Final = frozenset({"after", "before", "id"})
 _LONGEST: Final = 200
 
 
@@ -61,26 +62,26 @@ def always(name: str, label: str, choices: Mapping[str, str]) -> str:
 
 def clear(names: Sequence[str]) -> Callable[[], None]:
     """For a button: forget these filters and the page link."""
-
-    def forget() -> None:
-        for name in (*names, *CURSORS):
-            st.query_params.pop(name, None)
-
-    return forget
+    return lambda: put(dict.fromkeys(names, ""))
 
 
-def show(query: Mapping[str, str]) -> None:
-    """For a button: filter by these, and start at the first page."""
-    clear(())()
-    for name, value in query.items():
-        st.query_params[name] = value
+def put(values: Mapping[str, str | list[str]]) -> None:
+    """For a button: set these parameters, remove those that are empty, and start at the first page.
+
+    In one step: each change of the URL is an entry in the browser's history.
+    """
+    kept = {name: many for name, many in current().items() if name not in _OF_ONE_VIEW}
+    st.query_params.from_dict({name: value for name, value in {**kept, **values}.items() if value})
+
+
+def current() -> dict[str, str | list[str]]:
+    """All parameters of the URL."""
+    return {name: st.query_params.get_all(name) for name in st.query_params}
 
 
 def _store(name: str, default: str = "") -> None:
     chosen = st.session_state[_key(name)]
-    clear([name])()
-    if chosen and chosen != default:
-        st.query_params[name] = chosen
+    put({name: "" if chosen == default else chosen})
 
 
 def _key(name: str) -> str:

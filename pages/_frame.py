@@ -241,7 +241,7 @@ def link(path: str, label: str, *, icon: str = ":material/arrow_forward:", **que
         st.page_link(target, label=plain_dollars(label), icon=icon, query_params=query or None)
 
 
-def open_page(path: str, **query: str) -> None:
+def open_page(path: str, query: Mapping[str, str | list[str]]) -> None:
     """Leave for another page now. Unknown here: stay."""
     target = _shell().links.get(path)
     if target is not None:

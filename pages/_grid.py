@@ -55,7 +55,8 @@ def rows(
     ).selection.rows  # fmt: skip
     if chosen and chosen[0] < len(table):
         st.session_state[seed_key] = secrets.token_hex(3)
-        frame.open_page("contract", id=str(contracts[int(table.index[chosen[0]])]))
+        # With the list's filters: the browser's way back passes through this URL on the list's own page.
+        frame.open_page("contract", {**filters.current(), "id": str(contracts[int(table.index[chosen[0]])])})
 
 
 def pager(page: Listed[T], noun: str) -> None:
@@ -86,7 +87,13 @@ def money_text(money: Money | None) -> str:
     return "" if money is None else fmt.money_exact(money)
 
 
+def how_to_open() -> None:
+    """Under the grid."""
+    st.caption(
+        "Tick a row to open its contract, with the keyboard by Shift and Space; its id opens it in a new tab. "
+        "A column's head sorts only the rows that are shown."
+    )
+
+
 def _turn(name: str, cursor: Cursor | None) -> None:
-    filters.clear(())()
-    if cursor is not None:
-        st.query_params[name] = str(cursor)
+    filters.put({name: str(cursor or "")})

@@ -26,15 +26,20 @@ _LONGEST: Final = 200
 
 
 def render(reads: Reads, commands: object) -> None:
-    wanted = _asked_for(reads)
+    wanted, head = _asked_for(reads), st.container()
     with frame.contained("The contract"):
         found = None if wanted is None else reads.contract(wanted)
+        with head:
+            _header(found, reads)
         if found is None:
-            _unknown(reads, asked=bool(st.query_params))
+            _unknown(asked=bool(st.query_params))
             return
-        _header(found, reads)
+        frame.headline(sentences.contract_headline(found))
         frame.kpi_row(_facts(found))
         _sections(found)
+        return
+    with head:
+        _header(None, reads)
 
 
 def _asked_for(reads: Reads) -> int | tuple[str, str] | None:
@@ -48,8 +53,7 @@ def _asked_for(reads: Reads) -> int | tuple[str, str] | None:
     return None
 
 
-def _unknown(reads: Reads, *, asked: bool) -> None:
-    frame.header("Contract", "Open one from the list, or by a link.", Freshness(reads.now, reads.now, data.KEPT))
+def _unknown(*, asked: bool) -> None:
     with frame.card("unknown", "No such contract" if asked else "No contract chosen", "Contracts are found by id"):
         if asked:
             frame.empty("Tieline knows no contract by this link.", "It may be mistyped, or belong to another "
@@ -59,21 +63,21 @@ def _unknown(reads: Reads, *, asked: bool) -> None:
         frame.link("contracts", "All contracts")
 
 
-def _header(found: ContractDetail, reads: Reads) -> None:
+def _header(found: ContractDetail | None, reads: Reads) -> None:
+    freshness = Freshness(reads.now, reads.now, data.KEPT)
+    if found is None:
+        frame.header("Contract", "Open one from the list, or by a link.", freshness)
+        return
     row = found.summary
     entity = reads.estate.entities.get(row.legal_entity)
     where = f"{row.legal_entity} {entity.name}" if entity else row.legal_entity
     parts = [row.customer_name, where, words.words(row.service_line), words.words(row.billing), row.geography]
     scope = ", ".join(fmt.plain(part) for part in parts if part)
-    corner = frame.header(
-        fmt.plain(f"{row.external_id} {row.title}"), f"{scope}.", Freshness(reads.now, reads.now, data.KEPT)
-    )
-    with corner:
+    with frame.header(fmt.plain(f"{row.external_id} {row.title}"), f"{scope}.", freshness):
         st.badge(
             words.words(row.state), icon=words.STATE_ICONS[row.state], color=words.STATE_COLOURS[row.state],
             help=words.STATE_MEANINGS[row.state],
         )  # fmt: skip
-    frame.headline(sentences.contract_headline(found))
 
 
 def _facts(found: ContractDetail) -> list[Kpi]:

@@ -84,7 +84,7 @@ def _list(page: ContractPage, reporting: str) -> None:
     )  # fmt: skip
     ids = {row.contract_id: row.contract_id for row in page.rows}
     grid.rows("contracts", table, _columns(reporting), contracts=ids, alt="Contracts; tick a row to open its contract")
-    st.caption("Tick a row to open its contract here; its id opens it in a new tab.")
+    grid.how_to_open()
 
 
 def _columns(reporting: str) -> dict[str, ColumnConfig]:

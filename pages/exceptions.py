@@ -69,7 +69,7 @@ def _cause(group: CauseGroup, now: datetime) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.button(
             frame.plain_dollars(sentences.cause(group)), icon=":material/filter_alt:", type="tertiary",
-            key=f"{group.cause}_{group.function}_{group.error_class}", on_click=filters.show, args=(group.query,),
+            key=f"{group.cause}_{group.function}_{group.error_class}", on_click=filters.put, args=(group.query,),
         )  # fmt: skip
         st.caption(sentences.cause_details(group, now), width="content")
 
@@ -121,7 +121,7 @@ def _list(page: ExceptionPage, now: datetime, reporting: str) -> None:
     grid.rows(
         "exceptions", table, _columns(reporting), contracts=ids, alt="Exceptions; tick a row to open its contract"
     )
-    st.caption("Tick a row to open its contract here; its id opens it in a new tab.")
+    grid.how_to_open()
 
 
 def _columns(reporting: str) -> dict[str, ColumnConfig]:

@@ -15,7 +15,6 @@ from pages import _data as data
 from pages import _format as fmt
 from pages import _frame as frame
 from pages import _lanes as lanes
-from pages import _pace as pace
 from pages import _sentences as sentences
 from pages import _welcome as welcome
 from pages._frame import Freshness, Page
@@ -26,32 +25,31 @@ from sync_core.reads import Overview, Reads
 
 PAGE = Page(title="Overview", icon=":material/monitoring:", path="overview", order=10, default=True)
 
+REFRESH: Final = timedelta(seconds=15)
 TARGET: Final = timedelta(days=2)  # the suggested p90 of docs/kpis: a default, not a promise made to anybody
 _CAUSES_SHOWN: Final = 6
 _TITLE: Final = "Contract to cash"
 
 
 def render(reads: Reads, commands: object) -> None:
-    every = pace.period()
-    frame.live(lambda: _page(reads, every), every=every)
+    frame.live(lambda: _page(reads), every=REFRESH)
 
 
-def _page(reads: Reads, every: timedelta) -> None:
+def _page(reads: Reads) -> None:
     head = st.container()
     with frame.contained("The overview"):
         seen = data.overview(reads)
         with head:
-            frame.header(_TITLE, _scope(seen), Freshness(seen.now, reads.now, every))
+            frame.header(_TITLE, _scope(seen), Freshness(seen.now, reads.now, REFRESH))
         if welcome.is_new(seen):
             welcome.first_event()
             return
         frame.headline(sentences.headline(seen))
         frame.kpi_row(sentences.kpis(seen))
         _cards(reads, seen, frame.palette())
-        pace.follow(seen.counts.signed, every)
         return
     with head:
-        frame.header(_TITLE, "The numbers could not be read.", Freshness(reads.now, reads.now, every))
+        frame.header(_TITLE, "The numbers could not be read.", Freshness(reads.now, reads.now, REFRESH))
     lanes.card(reads)
 
 

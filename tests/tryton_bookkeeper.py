@@ -129,3 +129,13 @@ class Bookkeeper(AbstractContextManager["Bookkeeper"]):
     def note(self, work: int) -> str:
         found: Value = self.rpc.rows("project.work", [["id", "=", work]], ["comment"])[0]["comment"]
         return cast("str", found)
+
+    def credit(self, invoice: int) -> None:
+        """A credit note over the whole invoice, which cancels it."""
+        kept = dict(self.rpc.context)
+        self.rpc.context |= {"active_model": "account.invoice", "active_ids": [invoice], "active_id": invoice}
+        wizard = self.rpc.wizard("account.invoice.credit")
+        wizard.step(
+            "credit", {"start": {"with_refund": True, "with_refund_allowed": True, "invoice_date": INVOICED_ON}}
+        )
+        self.rpc.context = kept

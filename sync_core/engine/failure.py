@@ -11,6 +11,7 @@ from sync_core.engine.outcome import MAX_ATTEMPTS, Outcome, recheck_at, retry_at
 from sync_core.errors import ErpRateLimited, ErpUnavailable, ErrorClass, Function, LeaseLost, TielineError
 from sync_core.progress import Step
 
+REFUSED_LAST = timedelta(hours=8)
 SHARED_WAIT = timedelta(milliseconds=300)
 
 
@@ -71,7 +72,8 @@ def _refused(outcome: Outcome, words: str, now: datetime) -> Verdict:
     outcome.findings.append(finding)
     outcome.name, outcome.state = "blocked", "blocked"
     was_blocked = outcome.claimed.state == "blocked"
-    outcome.next_due = recheck_at(now, outcome.claimed.state_since if was_blocked else now)
+    # Asking again is a write: ever more rarely, and a person or a new event may ask sooner.
+    outcome.next_due = recheck_at(now, outcome.claimed.state_since if was_blocked else now, last=REFUSED_LAST)
     outcome.steps += [] if was_blocked else [(Step.BLOCKED, now)]
     return Verdict(words)
 

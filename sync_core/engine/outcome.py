@@ -80,10 +80,10 @@ class Outcome:
         return again and self.reason == self.claimed.last_error
 
 
-def recheck_at(now: datetime, since: datetime) -> datetime:
+def recheck_at(now: datetime, since: datetime, *, last: timedelta = RECHECK_LAST) -> datetime:
     """When a blocked contract looks again whether its owner has mended the cause: ever more rarely."""
     waited = max(now - since, timedelta())
-    return now + min(max(waited / 4, RECHECK_FIRST), RECHECK_LAST)
+    return now + min(max(waited / 4, RECHECK_FIRST), last)
 
 
 def retry_at(now: datetime, attempt: int, jitter: float) -> datetime:

@@ -73,6 +73,7 @@ class Worker:
 
     def __post_init__(self) -> None:
         self._outcomes: Batcher[Outcome, bool] = Batcher(self._store)
+        self._shared_at = -math.inf
         broker = Broker(self.engine, self.worker_id, self.clock, lease_s=self.pace.lease_s)
         self._converger = Converger(self.connectors, self.estate, self.clock, broker)
 
@@ -99,10 +100,10 @@ class Worker:
 
     async def drain(self) -> int:
         """Work until nothing is due now; the number of runs."""
-        runs, shared_at = 0, -math.inf
+        runs = 0
         while True:
-            if time.monotonic() > shared_at + SLOT_LEASE_S / 3:
-                shared_at = time.monotonic()
+            if time.monotonic() > self._shared_at + SLOT_LEASE_S / 3:
+                self._shared_at = time.monotonic()
                 await self.lanes.share_slots(spare=1_000)
             await self.lanes.probe()
             claimed = await self.claim_some()

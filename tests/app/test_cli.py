@@ -121,7 +121,7 @@ def test_the_owner_of_an_external_database_is_not_told(tmp_path: Path, database_
 
 def test_a_database_without_tables_is_refused_until_it_is_migrated(tmp_path: Path, server: Endpoint) -> None:
     with empty_database(server, "cli_migrate") as urls:
-        refused(tieline(tmp_path, "worker", **urls), Exit.DATABASE_REFUSED, "tieline migrate")
+        refused(tieline(tmp_path, "link", **urls), Exit.DATABASE_REFUSED, "tieline migrate")
         for _ in range(2):
             assert tieline(tmp_path, "migrate", **urls).returncode == 0
         told = json.loads(tieline(tmp_path, "status", "--json", **urls).stdout)

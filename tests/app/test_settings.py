@@ -1,10 +1,13 @@
 """What the environment may say, and the one sentence for what it may not."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from app.settings import InvalidSettings, load, masked
+from app.refusals import MEANINGS
+from app.settings import InvalidSettings, Settings, load, masked
+from sync_core import estate
 
 
 @pytest.fixture(autouse=True)
@@ -35,11 +38,11 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
 def test_every_usual_form_of_a_database_url_is_taken(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
-    monkeypatch.setenv("DATABASE_URL", f"{scheme}://me:s%40cret@db.example:5433/tieline?sslmode=require")
+    monkeypatch.setenv("DATABASE_URL", f"{scheme}://me:hid%40den@db.example:5433/tieline?sslmode=require")
     url = load().database_url
     assert url is not None
-    assert url.get_secret_value() == "postgresql://me:s%40cret@db.example:5433/tieline?sslmode=require"
-    assert "cret" not in repr(load())
+    assert url.get_secret_value() == "postgresql://me:hid%40den@db.example:5433/tieline?sslmode=require"
+    assert "hid" not in repr(load())
 
 
 @pytest.mark.parametrize(
@@ -74,3 +77,17 @@ def test_the_public_host_is_allowed_to_browsers(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_url_for_people_has_no_password() -> None:
     assert masked("postgresql://me:hidden@db:5433/x") == "postgresql://me@db:5433/x"
+
+
+def test_the_document_names_every_setting_and_its_example_is_an_estate() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "estate.md").read_text(encoding="utf-8")
+    names = {"DATABASE_URL" if name == "database_url" else f"TIELINE_{name.upper()}" for name in Settings.model_fields}
+    assert {name for name in names if f"`{name}`" not in document} == set()
+    example = re.search(r"^```toml\n(.*?)^```$", document, re.MULTILINE | re.DOTALL)
+    assert example is not None
+    assert estate.load(example[1]).lane_of("NF-US") == "cloud"
+
+
+def test_the_document_has_every_exit_code() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "estate.md").read_text(encoding="utf-8")
+    assert {code for code, meaning in MEANINGS.items() if f"| {code.value} | {meaning} |" not in document} == set()

@@ -75,7 +75,7 @@ class Api:
         record, doc = self._held(call)
         body = as_object(call.body)
         call.keys.append(str(doc["external_id"]))
-        rules.unbilled(record, doc)
+        rules.changeable(record, doc)
         fields = checked(record, body, partly=True, held=doc)
         changed = self._with_customer(record, {**doc, **fields}, body)
         rules.check(self.store, record, changed, self._project_of(doc) if record.part else None)
@@ -167,7 +167,7 @@ class Api:
                 raise Problem(409, "duplicate_external_id", f"{record.kind} {key} exists already: {held['id']}")
             if call.one("on_existing") == "keep":
                 return held, False
-            rules.unbilled(record, held)
+            rules.changeable(record, held)
         fields = checked(record, body, partly=False)
         base = held or {"id": self.store.next_id(record.prefix), "external_id": key, **_born(record, project)}
         doc = self._with_customer(record, {**base, **fields}, body)

@@ -18,6 +18,12 @@ def check(store: Store, record: RecordType, doc: Doc, project: Doc | None) -> No
         _part(store, record, doc, project)
 
 
+def changeable(record: RecordType, doc: Doc) -> None:
+    """A rate and a line price what is billed from now on; an invoiced milestone has nothing left to bill."""
+    if record.kind == "milestone":
+        unbilled(record, doc)
+
+
 def unbilled(record: RecordType, doc: Doc) -> None:
     if record.part and doc.get("billed"):
         words = f"{record.kind} {doc['external_id']} is already invoiced and cannot be changed or deleted"

@@ -1,6 +1,7 @@
 """Answers kept for a short while, so that a thousand contracts do not ask a thousand times for the same currency."""
 
 import asyncio
+import weakref
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
@@ -8,6 +9,7 @@ from typing import Generic, TypeVar
 from sync_core.clock import Clock
 
 T = TypeVar("T")
+_MANY = 1000
 
 
 class Kept(Generic[T]):
@@ -16,7 +18,8 @@ class Kept(Generic[T]):
     def __init__(self, clock: Clock, *, lasts: timedelta) -> None:
         self._clock, self._lasts = clock, lasts
         self._held: dict[str, tuple[T, datetime]] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        # A lock is gone once nobody waits for it.
+        self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def get(self, key: str, fetch: Callable[[], Awaitable[T | None]]) -> T | None:
         if (held := self._fresh(key)) is not None:
@@ -26,8 +29,13 @@ class Kept(Generic[T]):
                 return held
             found = await fetch()
             if found is not None:
-                self._held[key] = found, self._clock.now() + self._lasts
+                self._keep(key, found, self._clock.now())
             return found
+
+    def _keep(self, key: str, found: T, now: datetime) -> None:
+        if len(self._held) >= _MANY:
+            self._held = {name: held for name, held in self._held.items() if held[1] > now}
+        self._held[key] = found, now + self._lasts
 
     def _fresh(self, key: str) -> T | None:
         value, until = self._held.get(key, (None, None))

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sync_core.clock import Clock
 from sync_core.connectors.answers import Row
+from sync_core.connectors.erp.tryton.kept import Kept
 from sync_core.connectors.erp.tryton.master_data import Category, Company, MasterData, Tax
 from sync_core.connectors.erp.tryton.note import of_contract
 from sync_core.connectors.erp.tryton.rpc import Domain, Rpc, side_by_side
@@ -16,6 +18,7 @@ from sync_core.ports import CallContext, Observation, References, Scope
 
 _CUSTOMER = ("name", "identifiers.code", "customer_tax_rule.name")
 _ROLE = ("code", "name", "account_category.code")
+_RUN_LASTS = timedelta(seconds=5)
 UNDECIDED = "undecided"  # no tax rule: nobody has said yet what this customer pays
 
 
@@ -47,18 +50,19 @@ class Charging:
 
 
 class Lookout:
-    """Observes contracts."""
+    """Observes contracts. A run looks three times: what its shared objects are it reads once, its own works always."""
 
     def __init__(self, rpc: Rpc, master_data: MasterData, clock: Clock, *, category_tax_counts: bool) -> None:
         self._rpc, self._master_data, self._clock = rpc, master_data, clock
         self._category_tax_counts = category_tax_counts
+        self._recent = Kept[list[Row]](clock, lasts=_RUN_LASTS)
 
     async def observe(self, scope: Scope, ctx: CallContext) -> Observation:
         company = await self._master_data.company(scope.legal_entity, ctx)
         at = company.id if company else None
         async with side_by_side() as reads:
-            customers = reads.create_task(self._customers(scope.customer, at, ctx))
-            roles = reads.create_task(self._roles(scope.labour_categories, at, ctx))
+            customers = reads.create_task(self._customers(scope, at, ctx))
+            roles = reads.create_task(self._roles(scope, at, ctx))
             works = reads.create_task(self._works(scope.contract, at, ctx))
             terms = reads.create_task(self._master_data.payment_terms(scope.payment_terms, ctx))
             if company is not None:
@@ -88,15 +92,31 @@ class Lookout:
             "contract.observe", "project.work", of_contract(contract), FIELDS, ctx, company=company
         )
 
-    async def _customers(self, code: BusinessKey, company: int | None, ctx: CallContext) -> list[Row]:
-        domain = [["identifiers.code", "=", code]]
-        return await self._rpc.rows("customer.find", "party.party", domain, _CUSTOMER, ctx, company=company)
+    async def _customers(self, scope: Scope, company: int | None, ctx: CallContext) -> list[Row]:
+        found: list[Row] = []
 
-    async def _roles(self, wanted: Sequence[BusinessKey], company: int | None, ctx: CallContext) -> list[Row]:
-        if not wanted:
-            return []
-        domain: Domain = [["code", "in", list(wanted)], ["default_uom.symbol", "=", "h"]]
-        return await self._rpc.rows("labour_category.find", "product.product", domain, _ROLE, ctx, company=company)
+        async def fetch() -> list[Row] | None:
+            domain: Domain = [["identifiers.code", "=", scope.customer]]
+            rows = await self._rpc.rows("customer.find", "party.party", domain, _CUSTOMER, ctx, company=company)
+            found.extend(rows)
+            return rows if len(rows) == 1 and self._is_decided(rows[0]) else None
+
+        return await self._recent.get(f"{scope.contract} {scope.customer}", fetch) or found
+
+    def _is_decided(self, party: Row) -> bool:
+        return self._category_tax_counts or linked_text(party, "customer_tax_rule", "name") is not None
+
+    async def _roles(self, scope: Scope, company: int | None, ctx: CallContext) -> list[Row]:
+        wanted = sorted(set(scope.labour_categories))
+        found: list[Row] = []
+
+        async def fetch() -> list[Row] | None:
+            domain: Domain = [["code", "in", wanted], ["default_uom.symbol", "=", "h"]]
+            rows = await self._rpc.rows("labour_category.find", "product.product", domain, _ROLE, ctx, company=company)
+            found.extend(rows)
+            return rows if len(rows) == len(wanted) else None
+
+        return (await self._recent.get(f"{scope.contract} {wanted}", fetch) or found) if wanted else []
 
 
 def _references(

@@ -91,9 +91,7 @@ class Maker:
         products = {row.text("code"): number(row) for row in made}
         lost = [role.key for role in wanted if role.key not in products]
         if lost:
-            raise ErpRejected(
-                self._rpc.system, f"sells {', '.join(lost)} by another unit than the hour; change the code"
-            )
+            raise ErpRejected(self._rpc.system, f"sells {', '.join(lost)} not by the hour; change its code")
         return [products[role.key] for role in wanted]
 
     async def projects(self, wanted: Sequence[Project], refs: Refs, ctx: CallContext) -> list[int]:

@@ -1,0 +1,47 @@
+"""Test only: a dashboard of the product's pages whose default is the page under test, drawn by AppTest."""
+
+from collections.abc import Mapping
+
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from app.dashboard import Found, discover
+from pages import _frame as frame
+from pages._frame import Shell, Viewer
+from sync_core.reads import Reads
+
+_played: dict[str, object] = {}
+
+
+def play(path: str, reads: Reads, query: Mapping[str, str | list[str]] | None = None) -> AppTest:
+    """The page at `path`, drawn once, with these parameters in its URL."""
+    _played.update(path=path, reads=reads)
+    shown = AppTest.from_function(_script, default_timeout=30)
+    for name, value in (query or {}).items():
+        shown.query_params[name] = value
+    return shown.run()
+
+
+def texts(shown: AppTest) -> str:
+    """All running text on the page."""
+    return "\n".join(element.value for element in (*shown.markdown, *shown.caption, *shown.info))
+
+
+def _script() -> None:
+    from tests.pages import stage  # AppTest runs the body of this function alone
+
+    stage.draw()
+
+
+def draw() -> None:
+    """One run of the script."""
+    targets = {one.page.path: _target(one) for one in discover("pages")}
+    frame.enter(Shell(Viewer("cfo@example.com"), targets))
+    st.navigation(list(targets.values()), position="top").run()
+
+
+def _target(one: Found) -> st.Page:
+    page, render, reads = one.page, one.render, _played["reads"]
+    return st.Page(
+        lambda: render(reads, None), title=page.title, url_path=page.path, default=page.path == _played["path"]
+    )

@@ -1,0 +1,239 @@
+"""Each page without data, with data and with a read that fails; filters, paging and the ways between pages."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import NoReturn
+
+import pytest
+import sqlalchemy as sa
+from streamlit.testing.v1 import AppTest
+
+from sync_core.clock import VirtualClock
+from sync_core.progress import State
+from sync_core.reads import (
+    CauseGroup,
+    ContractDetail,
+    ContractFilter,
+    ContractPage,
+    ExceptionPage,
+    LaneState,
+    Overview,
+    Reads,
+    Window,
+)
+from tests import rows
+from tests.pages.stage import play, texts
+from tests.reads.handmade import add_case, add_contract
+
+SECRET = "the password is in this message"
+
+
+class BrokenReads(Reads):
+    """Every read that a page makes fails, except what is named in `whole`."""
+
+    whole: Sequence[str] = ()
+
+    def overview(self, **_: int) -> Overview:
+        return super().overview() if "overview" in self.whole else self._fail()
+
+    def contracts(self, *_: object, **__: object) -> ContractPage:
+        self._fail()
+
+    def contract(self, contract: int | tuple[str, str]) -> ContractDetail | None:
+        self._fail()
+
+    def exceptions(self, *_: object, **__: object) -> ExceptionPage:
+        self._fail()
+
+    def exception_groups(self) -> tuple[CauseGroup, ...]:
+        return super().exception_groups() if "exception_groups" in self.whole else self._fail()
+
+    def lanes(self) -> list[LaneState]:
+        self._fail()
+
+    def _fail(self) -> NoReturn:
+        raise RuntimeError(SECRET)
+
+
+def broken(engine: sa.Engine, *whole: str) -> BrokenReads:
+    reads = BrokenReads(engine, clock=VirtualClock(rows.NOW), estate=rows.estate())
+    reads.whole = whole
+    return reads
+
+
+def errors(shown: AppTest) -> list[str]:
+    return [element.value for element in shown.error]
+
+
+def metrics(shown: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in shown.metric}
+
+
+@pytest.mark.parametrize("path", ["overview", "contracts", "contract", "exceptions"])
+def test_a_page_without_data_says_what_to_do(path: str, nothing: Reads) -> None:
+    shown = play(path, nothing)
+    assert not shown.exception
+    assert errors(shown) == []
+    words = {
+        "overview": "Send a first event",
+        "contracts": "No contract has arrived yet",
+        "contract": "Choose a contract",
+        "exceptions": "No open exceptions",
+    }
+    assert words[path] in texts(shown)
+
+
+@pytest.mark.parametrize("path", ["overview", "contracts", "exceptions"])
+def test_a_page_with_rows_draws_every_block(path: str, some: Reads) -> None:
+    shown = play(path, some)
+    assert not shown.exception
+    assert errors(shown) == []
+
+
+@pytest.mark.parametrize("path", ["overview", "contracts", "contract", "exceptions"])
+def test_a_read_that_fails_shows_an_incident_and_no_detail(path: str, seeded: sa.Engine) -> None:
+    shown = play(path, broken(seeded), {"id": "1"})
+    assert not shown.exception
+    assert errors(shown)
+    assert all("could not be drawn. Incident " in message for message in errors(shown))
+    assert SECRET not in texts(shown) + "".join(errors(shown))
+    assert "Data as of 23 Nov 2026 06:00 UTC." in texts(shown)
+
+
+def test_one_failing_read_leaves_the_rest_of_the_overview(seeded: sa.Engine) -> None:
+    shown = play("overview", broken(seeded, "overview"))
+    assert [message.split(" could")[0] for message in errors(shown)] == ["ERP lanes"]
+    assert metrics(shown)["Blocked"] == "10"
+
+
+def test_one_failing_read_leaves_the_rest_of_the_exceptions(seeded: sa.Engine) -> None:
+    shown = play("exceptions", broken(seeded, "overview", "exception_groups"))
+    assert [message.split(" could")[0] for message in errors(shown)] == ["The list of exceptions"]
+    assert "10 exceptions open" in texts(shown)
+
+
+def test_the_overview_counts_and_names_what_has_no_rate(some: Reads) -> None:
+    shown = play("overview", some)
+    assert {name: metrics(shown)[name] for name in ("Signed", "Provisioned", "Waiting", "Blocked")} == {
+        "Signed": "661",
+        "Provisioned": "605",
+        "Waiting": "15",
+        "Blocked": "10",
+    }
+    assert "of signed value is not yet billable" in texts(shown)
+    assert "connection refused" in shown.table[-1].value.to_string()
+
+
+def test_a_currency_without_a_rate_is_named_beside_the_money_that_waits(database: sa.Engine, nothing: Reads) -> None:
+    add_contract(database)
+    add_contract(database, currency="BRL", value=5000, value_reporting=None)
+    shown = play("overview", nothing)
+    waiting = next(metric for metric in shown.metric if metric.label == "Money waiting")
+    assert waiting.value == "$100"
+    assert "Not in the bars for want of an exchange rate: R$5.0K." in texts(shown).replace("\\", "")
+
+
+def test_too_few_cases_show_their_number_and_no_percentile(database: sa.Engine, nothing: Reads) -> None:
+    for _ in range(12):
+        add_contract(database, took=2)
+    assert metrics(play("overview", nothing))["Cycle time p50"] == "n = 12"
+
+
+def test_contracts_are_filtered_by_the_url_and_the_url_by_the_filters(some: Reads) -> None:
+    shown = play("contracts", some, {"state": "blocked", "entity": "GB01"})
+    table = shown.dataframe[0].value
+    assert {state for states in table["state"] for state in states} == {"blocked"}
+    assert set(table["entity"]) == {"GB01"}
+    shown.selectbox(key="filter_entity").select("DE01").run()
+    assert shown.query_params["entity"] == "DE01"
+    assert shown.query_params["state"] == "blocked"
+    assert set(shown.dataframe[0].value["entity"]) == {"DE01"}
+
+
+def test_what_the_url_makes_up_is_ignored(some: Reads) -> None:
+    shown = play("contracts", some, {"state": "'; drop", "entity": "XX99", "sort": "password", "after": "nonsense"})
+    assert not shown.exception
+    assert errors(shown) == []
+    assert len(shown.dataframe[0].value) == 50
+    assert "This is the first page" in texts(shown)
+
+
+def test_search_finds_one_contract_and_says_when_there_is_none(some: Reads) -> None:
+    shown = play("contracts", some)
+    shown.text_input(key="filter_q").set_value("C-123").run()
+    assert shown.dataframe[0].value["contract"].str.endswith("#C-123").any()
+    shown.text_input(key="filter_q").set_value("no such customer").run()
+    assert "No contract meets these filters" in texts(shown)
+    next(button for button in shown.button if button.label == "Clear all filters").click().run()
+    assert len(shown.dataframe[0].value) == 50
+
+
+def test_the_next_page_begins_where_this_one_ends_and_a_filter_starts_again(some: Reads) -> None:
+    shown = play("contracts", some)
+    first = list(shown.dataframe[0].value.index)
+    shown.button(key="page_after").click().run()
+    second = list(shown.dataframe[0].value.index)
+    assert len(second) == 50
+    assert not set(first) & set(second)
+    shown.button(key="page_before").click().run()
+    assert list(shown.dataframe[0].value.index) == first
+    shown.button(key="page_after").click().run()
+    shown.multiselect(key="filter_state").select("blocked").run()
+    assert "after" not in shown.query_params
+
+
+@pytest.mark.parametrize(("path", "name"), [("contracts", "contracts"), ("exceptions", "exceptions")])
+def test_a_ticked_row_opens_its_contract(path: str, name: str, some: Reads) -> None:
+    shown = play(path, some)
+    external_id = shown.dataframe[0].value["contract"].iloc[1].rpartition("#")[2]
+    key = f"grid_{name}_{shown.session_state[f'tieline.grid.{name}']}"
+    shown.session_state[key] = {"selection": {"rows": [1], "columns": [], "cells": []}}
+    shown.run()
+    assert external_id in shown.markdown[0].value.replace("\\", "")
+
+
+def test_a_contract_is_told_whole(some: Reads) -> None:
+    active = some.contracts(ContractFilter(states=(State.ACTIVE,), billing="milestones"), window=Window(500)).rows
+    amended = next(row for row in active if row.contract_id % 5 == 0)
+    shown = play("contract", some, {"clm": "crm", "contract": amended.external_id})
+    assert errors(shown) == []
+    told = texts(shown).replace("\\", "")
+    assert f"# {amended.external_id} {amended.title}" in told
+    for part in ("What happened", "The milestones add up to the contract value", "In the ERP", "Amended"):
+        assert part in told
+    tables = "\n".join(table.value.to_string() for table in shown.table).replace("\\", "")
+    assert "billable: no → yes" in tables
+    assert "PO-1" in tables
+    assert "PO-2" in tables
+
+
+def test_a_blocked_contract_says_whom_it_waits_for(database: sa.Engine, nothing: Reads) -> None:
+    contract = add_contract(database, state="blocked", title="*Rollout* $5 <b>")
+    add_case(database, contract, "po_missing", function="finance_operations", message="ask *them*")
+    shown = play("contract", nothing, {"id": str(contract)})
+    assert "**Waits for finance ops**: PO missing." in texts(shown)
+    assert r"\*Rollout\* \$5 \<b\>" in shown.markdown[0].value
+    assert r"ask \*them\*" in texts(shown)
+
+
+@pytest.mark.parametrize("wanted", ["0", "-1", "1e3", "９", "9" * 19, "1;2", "../1", "99999999"])
+def test_a_link_to_no_contract_gets_a_friendly_answer(wanted: str, nothing: Reads) -> None:
+    shown = play("contract", nothing, {"id": wanted})
+    assert errors(shown) == []
+    assert "Tieline knows no contract by this link" in texts(shown)
+
+
+def test_exceptions_are_filtered_by_cause_from_the_groups(some: Reads) -> None:
+    shown = play("exceptions", some)
+    next(button for button in shown.button if "PO missing" in button.label).click().run()
+    assert shown.query_params["cause"] == "po_missing"
+    assert set(shown.dataframe[0].value["cause"]) == {"PO missing"}
+
+
+def test_an_exception_says_how_late_it_is(database: sa.Engine, nothing: Reads) -> None:
+    contract = add_contract(database, state="blocked")
+    add_case(database, contract, "po_missing", hours=50, due_at=rows.NOW - timedelta(hours=2))
+    add_case(database, contract, "rate_missing", hours=1, due_at=rows.NOW + timedelta(hours=3))
+    shown = play("exceptions", nothing)
+    assert set(shown.dataframe[0].value["due"]) == {"2.0 h overdue", "in 3.0 h"}
+    assert "**2 exceptions open**, 1 of them overdue" in texts(shown)
