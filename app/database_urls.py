@@ -8,6 +8,7 @@ from alembic.util import CommandError
 from psycopg.conninfo import conninfo_to_dict
 
 from app.embedded_postgres import EmbeddedPostgres, Endpoint, Role
+from app.embedded_postgres_home import read_record
 from app.home import Home
 from app.refusals import Exit, Refusal
 from app.settings import Settings, masked
@@ -76,7 +77,9 @@ def in_use(settings: Settings) -> DatabaseUrls:
             f"No database runs in {settings.home.absolute()}: start Tieline with `tieline up`, or set DATABASE_URL.",
             Exit.DATABASE_DOWN,
         )
-    return of_embedded(server.start())
+    # Not server.start(): asking must write nothing, so that root may ask about another account's home.
+    record = read_record(settings.home)
+    return of_embedded(Endpoint(record.port or 0, record.passwords))
 
 
 def sqlalchemy_url(libpq_url: str) -> str:

@@ -132,10 +132,35 @@ class Bookkeeper(AbstractContextManager["Bookkeeper"]):
 
     def credit(self, invoice: int) -> None:
         """A credit note over the whole invoice, which cancels it."""
+        form: Row = {"with_refund": True, "with_refund_allowed": True, "invoice_date": INVOICED_ON}
+        self._on_invoice(invoice, "account.invoice.credit", "credit", form)
+
+    def pay(self, invoice: int) -> None:
+        """The customer pays all of it."""
+        company = ["company", "=", self.company]
+        cash = self.rpc.find("account.account", [company, ["code", "=", "1.1.1"]])
+        accounts: Row = {"credit_account": cash, "debit_account": cash}
+        journal = self.rpc.find("account.journal", [["type", "=", "cash"]])
+        method: Row = {"name": "Cash", "company": self.company, "journal": journal, **accounts}
+        known = self.rpc.ensure("account.invoice.payment.method", [company], method)
+        (due,) = self.rpc.rows(
+            "account.invoice", [["id", "=", invoice]], ["amount_to_pay", "currency", "account", "party"]
+        )
+        form: Row = {
+            "payment_method": known,
+            "amount": due["amount_to_pay"],
+            "currency": due["currency"],
+            "date": INVOICED_ON,
+            "company": self.company,
+            "payee": due["party"],
+            "payees": [due["party"]],
+            "invoice_account": due["account"],
+            "description": "",
+        }
+        self._on_invoice(invoice, "account.invoice.pay", "choice", form)
+
+    def _on_invoice(self, invoice: int, wizard: str, state: str, form: Row) -> None:
         kept = dict(self.rpc.context)
         self.rpc.context |= {"active_model": "account.invoice", "active_ids": [invoice], "active_id": invoice}
-        wizard = self.rpc.wizard("account.invoice.credit")
-        wizard.step(
-            "credit", {"start": {"with_refund": True, "with_refund_allowed": True, "invoice_date": INVOICED_ON}}
-        )
+        self.rpc.wizard(wizard).step(state, {"start": form})
         self.rpc.context = kept

@@ -169,3 +169,51 @@ async def test_a_create_that_was_obeyed_but_not_answered_leaves_one_object(
     assert finance.count(Kind.CUSTOMER, f"CUST-{number}") == 1
     assert finance.count(Kind.PROJECT, key) == 1
     assert [finance.count(Kind.MILESTONE, f"{key}#M:{name}") for name in ("design", "golive")] == [1, 1]
+
+
+async def test_an_amendment_and_a_termination_leave_what_was_invoiced_alone(
+    firm: Firm, finance: Bookkeeper, number: str
+) -> None:
+    await firm.arrive(sow(number, fixed_fee()))
+    worker = await firm.worker()
+    await worker.drain()
+    key = f"clm/{number}"
+    (project,) = finance.works(key)
+    design, _ = finance.tasks(key, "M")
+    finance.bill_milestone(cast("int", design["id"]))
+
+    golive = {"key": "golive", "name": "Go-live", "amount": "17000.00", "due_on": "2026-10-30", "line": "1"}
+    changes = {
+        "value": "27000.00",
+        "lines": [{"key": "1", "description": "Rollout", "amount": "27000.00"}],
+        "milestones": [golive],
+    }
+    header = {"number": 1, "executed_at": "2026-05-10T09:00:00Z"}
+    amended = {"contract_id": number, "revision": 2, "amendment": header, "changes": changes}
+    await firm.arrive(cloud_event(f"amended-{number}", "amended.v1", amended))
+    await worker.drain()
+    assert await firm.states() == {number: "active"}
+    tasks = finance.tasks(key, "M", "list_price", "comment")
+    assert [(t["list_price"], str(t["comment"]).splitlines()[1]) for t in tasks] == [
+        (Decimal("10000.00"), "Bill on: 2026-05-29"),
+        (Decimal("17000.00"), "Bill on: 2026-10-30"),
+    ]
+
+    ended = {"contract_id": number, "revision": 3, "ended_on": "2026-06-30"}
+    await firm.arrive(cloud_event(f"ended-{number}", "terminated.v1", ended))
+    await worker.drain()
+    assert await firm.states() == {number: "ended"}
+    (after,) = finance.works(key, "invoiced_amount", "amount_to_invoice", "status.progress")
+    assert after["id"] == project["id"]
+    assert (after["invoiced_amount"], after["amount_to_invoice"]) == (Decimal("10000.00"), 0)
+    assert cast("dict[str, object]", after["status."])["progress"] == 1.0
+
+
+async def test_a_customer_taxed_otherwise_than_agreed_holds_the_contract_before_the_first_write(
+    firm: Firm, finance: Bookkeeper, number: str
+) -> None:
+    city = {"code": "CUST-CITY", "name": "City of Oakland", "tax_id": None, "country": "US"}
+    await firm.arrive(sow(number, fixed_fee(customer=city)))  # its rule is US-EXEMPT, the contract says US-CA-STD
+    await (await firm.worker()).drain()
+    assert await firm.states() == {number: "blocked"}
+    assert finance.works(f"clm/{number}") == []

@@ -207,19 +207,36 @@ async def test_a_customer_without_a_tax_rule_is_refused_unless_the_estate_says_o
     await strict.aclose()
 
 
-async def test_a_credit_note_and_a_paid_invoice_belong_to_their_contract(
+async def test_invoices_payments_and_credit_notes_belong_to_their_contract_and_come_once(
     erp: ErpConnector, finance: Bookkeeper, by_the_hour: Sample
 ) -> None:
     made = await provision(erp, by_the_hour)
-    before = await erp.financial_status(None, context())
+    project, key = int(made[Kind.PROJECT, by_the_hour.project.key]), by_the_hour.project.key
+    cursor = (await erp.financial_status(None, context())).cursor
     first = cast("Rate", by_the_hour.of(Kind.LABOUR_RATE)[0])
-    finance.book(int(made[Kind.LABOUR_RATE, first.key]), "4")
-    (invoice,) = finance.invoice(int(made[Kind.PROJECT, by_the_hour.project.key]))
-    finance.credit(cast("int", invoice["id"]))
-    page = await erp.financial_status(before.cursor, context())
-    told = sorted((fact.kind, fact.status, fact.amount, fact.project) for fact in page.facts)
-    amount, key = 4 * first.rate, by_the_hour.project.key
-    assert told == [
-        (FinancialKind.INVOICE, "cancelled", amount, key),
-        (FinancialKind.INVOICE, "paid", -amount, key),
+
+    async def told() -> list[tuple[FinancialKind, str, Decimal, BusinessKey]]:
+        nonlocal cursor
+        page = await erp.financial_status(cursor, context())
+        cursor = page.cursor
+        return sorted((fact.kind, fact.status, fact.amount, fact.project) for fact in page.facts)
+
+    invoices = []
+    for hours in ("4", "6"):
+        finance.book(int(made[Kind.LABOUR_RATE, first.key]), hours)
+        invoices += [cast("int", row["id"]) for row in finance.invoice(project)]
+    assert await told() == [
+        (FinancialKind.INVOICE, "posted", 4 * first.rate, key),
+        (FinancialKind.INVOICE, "posted", 6 * first.rate, key),
     ]
+    finance.credit(invoices[0])
+    assert await told() == [
+        (FinancialKind.INVOICE, "cancelled", 4 * first.rate, key),
+        (FinancialKind.INVOICE, "paid", -4 * first.rate, key),
+    ]
+    finance.pay(invoices[1])
+    assert await told() == [
+        (FinancialKind.INVOICE, "paid", 6 * first.rate, key),
+        (FinancialKind.PAYMENT, "received", 6 * first.rate, key),
+    ]
+    assert await told() == []

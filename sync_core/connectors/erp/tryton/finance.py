@@ -3,7 +3,7 @@
 Only what was posted counts: a draft has no number, and its amounts may still change. An invoice belongs to the
 contract whose tasks or booked hours its lines bill; a credit note follows its lines' origin. Amounts are of
 those lines, without tax. Payments in part cannot be seen by a user without accounting rights, so a payment is
-reported when the invoice is settled. Tryton knows no disputes.
+reported when the invoice is settled, on the day of that. Tryton knows no disputes.
 
 An invoice bears the time at which its transaction began, so it can appear behind the newest one seen: each
 read goes back a little, and the cursor says what was there already.
