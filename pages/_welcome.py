@@ -34,7 +34,7 @@ def first_event() -> None:
                 "`source` and the *name* of the environment variable with its webhook secret; never the secret."
             )
         with frame.card("send", "2. Send a first event", "From the CLM, or by hand"):
-            st.code(_EVENT, language="http", wrap_lines=True)
+            st.code(_EVENT, language=None, wrap_lines=True)
             st.caption('The signed command, ready to copy, is in `docs/events.md`, "Send a first event".')
         with frame.card("watch", "3. Watch it arrive", "Here, within seconds"):
             st.markdown(

@@ -32,7 +32,7 @@ def render(reads: Reads, commands: object) -> None:
     now = reads.now
     frame.header("Contracts", f"Values in the contract's own currency and in {reads.reporting_currency}.",
                  Freshness(now, now, data.KEPT))  # fmt: skip
-    with frame.contained("The filters"), st.container(border=True, key="card_filters"):
+    with st.container(border=True, key="card_filters"), frame.contained("The filters"):
         wanted, sort = _filters(reads)
     with frame.contained("The list of contracts"), st.skeleton(height=400):
         page = grid.read_page(lambda window: reads.contracts(wanted, sort=sort, window=window))
@@ -45,7 +45,7 @@ def render(reads: Reads, commands: object) -> None:
 
 def _filters(reads: Reads) -> tuple[ContractFilter, Sort]:
     choices = data.choices(reads)
-    with st.grid(4, min_column_width=180, gap="small"):
+    with st.grid(4, min_column_width=145, gap="small"):
         text = filters.text("q", "Search", placeholder="Id, title, customer or project")
         states = filters.several("state", "State", STATES, every="All states")
         entity = filters.one("entity", "Legal entity", choices.entities, every="All entities")
@@ -91,7 +91,7 @@ def _columns(reporting: str) -> dict[str, ColumnConfig]:
     column = st.column_config
     return {
         "contract": column.LinkColumn("Contract", display_text=r"#(.+)$", width="small", pinned=True),
-        "title": column.TextColumn("Title", width="medium"),
+        "title": column.TextColumn("Title"),
         "customer": column.TextColumn("Customer"),
         "entity": column.TextColumn("Entity", width="small"),
         "state": grid.state_column(),

@@ -39,7 +39,7 @@ def render(reads: Reads, commands: object) -> None:
         with cards.cell(column_span=2):
             _causes(reads, now)
         _ageing(reads)
-    with frame.contained("The filters"), st.container(border=True, key="card_filters"):
+    with st.container(border=True, key="card_filters"), frame.contained("The filters"):
         wanted, sort = _filters(reads)
     with frame.contained("The list of exceptions"), st.skeleton(height=400):
         page = grid.read_page(lambda window: reads.exceptions(wanted, sort=sort, window=window))
@@ -66,7 +66,7 @@ def _causes(reads: Reads, now: datetime) -> None:
 
 
 def _cause(group: CauseGroup, now: datetime) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.button(
             frame.plain_dollars(sentences.cause(group)), icon=":material/filter_alt:", type="tertiary",
             key=f"{group.cause}_{group.function}_{group.error_class}", on_click=filters.put, args=(group.query,),
@@ -88,7 +88,7 @@ def _ageing(reads: Reads) -> None:
 
 def _filters(reads: Reads) -> tuple[ExceptionFilter, ExceptionSort]:
     causes = {group.cause: words(group.cause) for group in data.causes(reads)}
-    with st.grid(5, min_column_width=170, gap="small"):
+    with st.grid(5, min_column_width=145, gap="small"):
         cause = filters.one("cause", "Cause", causes, every="All causes")
         function = filters.one("function", "Function", FUNCTIONS, every="All functions")
         severity = filters.one("severity", "Severity", SEVERITIES, every="Any severity")

@@ -137,7 +137,7 @@ class Bookkeeper(AbstractContextManager["Bookkeeper"]):
 
     def pay(self, invoice: int) -> None:
         """The customer pays all of it."""
-        company = ["company", "=", self.company]
+        company: Value = ["company", "=", self.company]
         cash = self.rpc.find("account.account", [company, ["code", "=", "1.1.1"]])
         accounts: Row = {"credit_account": cash, "debit_account": cash}
         journal = self.rpc.find("account.journal", [["type", "=", "cash"]])

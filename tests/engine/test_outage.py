@@ -1,0 +1,143 @@
+"""An ERP that is down, one bad contract among many, and who comes first when it is back."""
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from sync_core.desired import Kind
+from sync_core.engine.worker import Pace
+from sync_core.errors import ErpCredentials, ErpRateLimited, ErpRejected, ErpUnavailable, TielineError
+from sync_core.ports import CallContext
+from sync_core.summary import summarise
+from tests.engine.support import Bench
+from tests.sows import SIGNED_AT, cloud_event, estate, milestone_terms, signed
+
+
+@pytest.fixture
+def bench(async_database: AsyncEngine) -> Bench:
+    return Bench(async_database)
+
+
+def worth(contract: int, thousands: int) -> dict[str, object]:
+    """A contract of this value that bills in one milestone, on a date that differs from contract to contract."""
+    amount = f"{thousands}000.00"
+    due = f"2026-{4 + contract % 8:02d}-15"
+    terms = milestone_terms(
+        value=amount,
+        lines=[],
+        milestones=[{"key": "all", "name": "All", "amount": amount, "due_on": due}],
+        customer={"code": "CUST-1", "name": "Harbour Mutual"},
+    )
+    return cloud_event(f"e{contract}", "signed.v1", signed(f"C-{contract:04d}", terms))
+
+
+async def _prioritise(bench: Bench) -> None:
+    """What intake computes from the terms, for contracts that the test put in directly."""
+    from sync_core.events import Signed, understand
+
+    rows = await bench.rows("SELECT external_id, CAST(data AS text), type FROM core.event")
+    priorities = {}
+    for external_id, data, kind in rows:
+        payload = understand(str(kind), str(data))
+        assert isinstance(payload, Signed)
+        priorities[external_id] = summarise(payload.terms, estate(), on=SIGNED_AT.date()).priority
+    async with bench.engine.begin() as conn:
+        for external_id, priority in priorities.items():
+            await conn.execute(
+                sa.text("UPDATE core.contract SET priority = :p WHERE external_id = :e"),
+                {"p": priority, "e": external_id},
+            )
+
+
+async def test_500_events_wait_out_an_outage_and_go_on_by_money_and_bill_date(bench: Bench) -> None:
+    def down(_operation: str, _ctx: CallContext) -> TielineError | None:
+        return ErpUnavailable("cloud", "connection refused")
+
+    bench.erp.before = down
+    await bench.arrive(*(worth(n, 10 + (n * 37) % 400) for n in range(500)))
+    await _prioritise(bench)
+    worker = await bench.worker(pace=Pace(in_flight=8))
+    await worker.drain()
+    assert await bench.count("waiting") == 500
+    assert not await bench.rows("SELECT 1 FROM core.case")
+    (breaker, calls) = (await bench.rows("SELECT breaker, failures FROM core.lane"))[0], len(bench.erp.calls)
+    assert breaker[0] == "open"
+    assert calls < 40, "an open breaker keeps the contracts away from the ERP"
+    attempts = await bench.rows("SELECT max(attempt) FROM core.contract")
+    assert attempts[0][0] == 0, "an outage spends no attempt"
+
+    bench.erp.before = lambda _operation, _ctx: None
+    bench.virtual.advance(timedelta(minutes=2))
+    await worker.drain()
+    assert await bench.count("active") == 500
+    held = Counter((f.kind, f.key) for kind in (Kind.PROJECT, Kind.MILESTONE) for f in bench.erp.of(kind))
+    assert set(held.values()) == {1}
+    assert sum(bench.erp.creates.values()) == len(held) + 500  # and one contract line each
+    order = await bench.rows(
+        "SELECT c.priority FROM core.run AS r JOIN core.contract AS c USING (contract_id)"
+        " WHERE r.outcome = 'converged' ORDER BY (SELECT min(started_at) FROM core.operation o"
+        " WHERE o.run_id = r.run_id), r.recorded_xid"
+    )
+    made = [f.key for f in bench.erp.objects.values() if f.kind is Kind.PROJECT]
+    wanted = [
+        str(r[0])
+        for r in await bench.rows("SELECT 'clm/' || external_id FROM core.contract ORDER BY priority DESC, due_at")
+    ]
+    late = [abs(made.index(key) - wanted.index(key)) for key in made]
+    assert len(order) == 500
+    assert max(late) <= 16, "claimed in order; those in flight together may overtake each other"
+
+
+async def test_one_bad_contract_in_a_thousand_stops_no_other(bench: Bench) -> None:
+    def refuses(operation: str, ctx: CallContext) -> TielineError | None:
+        if operation == "create project" and ctx.correlation_id == "corr-e77":
+            return ErpRejected("cloud", "the accounting period 2026-05 is closed")
+        return None
+
+    def breaks(operation: str, ctx: CallContext) -> TielineError | None:
+        if ctx.correlation_id == "corr-e78":
+            raise ZeroDivisionError("a fault of ours")
+        return refuses(operation, ctx)
+
+    bench.erp.before = breaks
+    await bench.arrive(*(worth(n, 50) for n in range(1000)))
+    worker = await bench.worker()
+    await worker.drain()
+    for _ in range(12):
+        bench.virtual.advance(timedelta(minutes=10))
+        await worker.drain()
+    states = Counter((await bench.states()).values())
+    assert states == {"active": 998, "blocked": 1, "set_aside": 1}
+    cases = {str(r[0]): str(r[1]) for r in await bench.rows("SELECT cause, message FROM core.case")}
+    assert "period 2026-05 is closed" in cases["erp_rejected"]
+    assert "ZeroDivisionError: a fault of ours" in cases["internal"]
+
+
+async def test_refused_credentials_pause_the_lane_once_and_not_per_contract(bench: Bench) -> None:
+    bench.erp.before = lambda _operation, _ctx: ErpCredentials("cloud", "401 invalid_token")
+    await bench.arrive(*(worth(n, 50) for n in range(30)))
+    worker = await bench.worker(pace=Pace(in_flight=4))
+    await worker.drain()
+    assert (await bench.rows("SELECT breaker FROM core.lane"))[0][0] == "paused"
+    assert len(await bench.rows("SELECT 1 FROM core.lane_history")) == 1
+    assert not await bench.rows("SELECT 1 FROM core.case")
+    bench.erp.before = lambda _operation, _ctx: None
+    bench.virtual.advance(timedelta(minutes=2))
+    await worker.drain()
+    assert await bench.count("active") == 30
+
+
+async def test_too_many_requests_waits_as_long_as_it_was_told(bench: Bench) -> None:
+    told = iter([ErpRateLimited("cloud", 90.0)])
+    bench.erp.before = lambda _operation, _ctx: next(told, None)
+    await bench.arrive(worth(1, 50))
+    worker = await bench.worker()
+    await worker.drain()
+    due = await bench.rows("SELECT due_at, attempt FROM core.contract")
+    assert (due[0][0], due[0][1]) == (SIGNED_AT + timedelta(seconds=90), 0)
+    bench.virtual.advance(timedelta(seconds=90))
+    await worker.drain()
+    assert await bench.count("active") == 1
