@@ -106,6 +106,9 @@ def _milestones(terms: Terms) -> Iterator[Finding]:
 
 
 def _rates(terms: Terms) -> Iterator[Finding]:
+    if terms.milestones:
+        words = "milestones in a contract that bills by time; split it, or correct how it bills"
+        yield Finding(ErrorClass.MISSING_DATA, "billing_mixed", Function.LEGAL, words)
     if not terms.rates:
         words = "a time-and-materials contract without a rate card; add a rate per labour category"
         yield Finding(ErrorClass.MISSING_DATA, "rate_card_missing", Function.DELIVERY, words)

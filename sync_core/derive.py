@@ -34,14 +34,19 @@ def derive(contract: Contract, estate: Estate, *, on: date) -> Desired:
     lane = estate.lane_of(terms.legal_entity if terms else None) or ""
     if terms is None or contract.stage is not Stage.SIGNED:
         return Desired(key, lane, (), may_create_customer=False)
-    rates, changes_on = _rates_in_force(terms, on)
+    rates, changes_on = _rates_in_force(terms, on) if _by_time(terms) else ([], None)
     objects: list[ErpObject] = [_customer(terms), *_categories(terms, rates, estate), _project(key, terms)]
     objects += [_line(key, terms, line, estate) for line in lines_of(terms)]
-    if terms.billing.kind is BillingKind.MILESTONES:
+    if not _by_time(terms):
         objects += _milestones(key, terms, estate)
     objects += [_rate(key, terms, rate, estate) for rate in rates]
     creates = estate.entities[terms.legal_entity].create_customers
     return Desired(key, lane, tuple(objects), may_create_customer=creates, changes_on=changes_on)
+
+
+def _by_time(terms: Terms) -> bool:
+    """The rate card of a contract that bills by milestones only prices change requests: it must bill nothing."""
+    return terms.billing.kind is BillingKind.TIME_AND_MATERIALS
 
 
 def lines_of(terms: Terms) -> tuple[ContractLine, ...]:
