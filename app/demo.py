@@ -9,9 +9,11 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import demo_books
 from app.sandbox import history
@@ -33,7 +35,7 @@ from sync_core.estate import Clm, Erp
 log = logging.getLogger(__name__)
 
 SEED = 7
-MARK, BEGUN = "demo:history", "begun"
+_MARK, _BEGUN = "demo:history", "begun "
 
 _EVENTS = sa.text("SELECT EXISTS (SELECT 1 FROM core.event)")
 _READ_MARK = sa.text("SELECT value FROM core.watermark WHERE name = :name")
@@ -74,26 +76,36 @@ def systems_of(wiring: Wiring, clm: Clm, erp: Erp) -> DemoSystems:
 
 
 async def play_history(wiring: Wiring, systems: DemoSystems) -> None:
-    """Once, in a database without events. `tieline up` begins anew where one was cut short, if it may."""
+    """Once, in a database without events; one that was cut short goes on where it was."""
     engine = wiring.async_engine()
     try:
-        async with engine.begin() as conn:
-            mark = await conn.scalar(_READ_MARK, {"name": MARK})
-            if mark == BEGUN:
-                # From here on the database holds more than a history, and nothing may be thrown away.
-                await conn.execute(_SET_MARK, {"name": MARK, "value": "cut short", "now": wiring.clock.now()})
-                log.warning("the demo's history was cut short; what there is of it stays")
-            if mark or await conn.scalar(_EVENTS):
-                return
-            await conn.execute(_SET_MARK, {"name": MARK, "value": BEGUN, "now": wiring.clock.now()})
-        for stale in (systems.clm_journal, systems.erp_state):
-            stale.unlink(missing_ok=True)  # of a database that is no more
-        count, until = wiring.settings.demo_contracts, wiring.clock.now()
+        until = await _due_until(engine, systems, wiring.clock.now())
+        if until is None:
+            return
+        count = wiring.settings.demo_contracts
         await history.play(engine, estate=wiring.estate, systems=systems, until=until, contracts=count, say=log.info)
-        async with engine.begin() as conn:
-            await conn.execute(_SET_MARK, {"name": MARK, "value": "played", "now": wiring.clock.now()})
+        await _mark(engine, "played", wiring.clock.now())
     finally:
         await engine.dispose()
+
+
+async def _due_until(engine: AsyncEngine, systems: DemoSystems, now: datetime) -> datetime | None:
+    """Until when a history is to be played; None when there was one, or there are contracts that nobody made up."""
+    async with engine.connect() as conn:
+        mark = str(await conn.scalar(_READ_MARK, {"name": _MARK}) or "")
+        if mark.startswith(_BEGUN):
+            return datetime.fromisoformat(mark.removeprefix(_BEGUN))
+        if mark or await conn.scalar(_EVENTS):
+            return None
+    for stale in (systems.clm_journal, systems.erp_state):
+        stale.unlink(missing_ok=True)  # of a database that is no more
+    await _mark(engine, f"{_BEGUN}{now.isoformat()}", now)
+    return now
+
+
+async def _mark(engine: AsyncEngine, value: str, now: datetime) -> None:
+    async with engine.begin() as conn:
+        await conn.execute(_SET_MARK, {"name": _MARK, "value": value, "now": now})
 
 
 async def run(wiring: Wiring, stop: asyncio.Event, *, webhook_url: str, lively: bool) -> None:

@@ -1,7 +1,7 @@
 """`tieline up`: everything on one machine, in the order that each part needs, and back.
 
-Order up: home, port, database, tables, sandbox systems (their history first), worker, web. Down: web, worker,
-sandbox systems, database.
+Order up: home, port, database, tables, web and its link, sandbox systems (their history first), workers. Down: web,
+workers, sandbox systems, database.
 """
 
 import asyncio
@@ -15,7 +15,6 @@ from socket import socket
 from typing import Any
 
 import httpx
-import psycopg
 
 from app import sessions
 from app.database_urls import DatabaseUrls, check, external, migrate, of_embedded
@@ -71,10 +70,6 @@ class Up:
         self.progress.begin("starting the embedded PostgreSQL")
         try:
             urls = of_embedded(await asyncio.to_thread(server.start))
-            if self.demo and await asyncio.to_thread(_history_was_cut_short, urls):
-                self.progress.note("the demo's history was cut short and begins anew")
-                await asyncio.to_thread(server.destroy)
-                urls = of_embedded(await asyncio.to_thread(server.start))
             yield urls, server
         finally:
             self.progress.begin("stopping the embedded PostgreSQL")
@@ -90,12 +85,13 @@ class Up:
         watch = asyncio.create_task(self._watch(server, urls, supervisor, environment))
         doors: list[socket] = []
         try:
-            doors = await self._start_sandbox(supervisor, environment, door)
-            if not self.stop.is_set():
-                await self._start_rest(supervisor, door)
+            await self._start_web(supervisor, door)
             if not self.stop.is_set():
                 wiring = Wiring(self.settings, "up", urls)
                 self.progress.finish(await asyncio.to_thread(link, wiring, self._url(door)))
+            doors = await self._start_sandbox(supervisor, environment, door)
+            if not self.stop.is_set():
+                await self._start_workers(supervisor)
             await self._until_stopped(supervisor, watch)
         finally:
             self.progress.begin("stopping")
@@ -116,7 +112,8 @@ class Up:
         fds = {name: held.fileno() for name, held in doors.items()}
         unset = {self.settings.address_env(name): "" for name in doors}
         part = Part("sandbox", tieline(*arguments), fds=tuple(fds.values()), environment={**unset, **_fds(fds)})
-        self.progress.begin("starting the sandbox systems")
+        made = " and makes its past, which the dashboard shows growing" if self.demo else ""
+        self.progress.begin(f"the sandbox CLM and ERP start{made}")
         await supervisor.start(part)
         await self._answers(f"{address(doors[clms[0].name])}/healthz", supervisor)
         supervisor.environment.update(environment)
@@ -124,17 +121,19 @@ class Up:
             self.progress.done("sandbox CLM and ERP answer")
         return list(doors.values())
 
-    async def _start_rest(self, supervisor: Supervisor, door: socket) -> None:
-        self.progress.begin("starting worker and web")
-        for number in range(1, self.settings.workers + 1):
-            name = "worker" if self.settings.workers == 1 else f"worker-{number}"
-            await supervisor.start(Part(name, tieline("worker"), stage=1, stop_s=10))
+    async def _start_web(self, supervisor: Supervisor, door: socket) -> None:
+        self.progress.begin("starting the dashboard and the intake of events")
         fds = {"web": door.fileno()}
         part = Part("web", tieline("web"), stage=2, fds=tuple(fds.values()), environment=_fds(fds))
         await supervisor.start(part)
         await self._answers(f"{address(door)}/healthz", supervisor)
-        if not self.stop.is_set():
-            self.progress.done("worker and web run")
+
+    async def _start_workers(self, supervisor: Supervisor) -> None:
+        """Last: until the sandbox systems answer, the history's own worker does the work."""
+        for number in range(1, self.settings.workers + 1):
+            name = "worker" if self.settings.workers == 1 else f"worker-{number}"
+            await supervisor.start(Part(name, tieline("worker"), stage=1, stop_s=10))
+        self.progress.done("contracts signed from now on are provisioned as they come")
 
     async def _answers(self, url: str, supervisor: Supervisor) -> None:
         """Wait until the part answers, the user stops us, or the part is given up (raises its Refusal)."""
@@ -176,15 +175,6 @@ class Up:
                 urls = now
                 await supervisor.restart_all(self.settings.child_environment({**environment, **urls.environment()}))
         await asyncio.Event().wait()
-
-
-def _history_was_cut_short(urls: DatabaseUrls) -> bool:
-    """The last start was stopped before anything but made-up contracts could come into the database."""
-    with psycopg.connect(urls.owner) as connection:
-        if connection.execute("SELECT to_regclass('core.watermark')").fetchone() == (None,):
-            return False
-        mark = connection.execute("SELECT value FROM core.watermark WHERE name = %s", ["demo:history"]).fetchone()
-    return mark == ("begun",)
 
 
 def _fds(handles: Mapping[str, int]) -> dict[str, str]:

@@ -43,21 +43,21 @@ class BareLoop:
     worker_id: int
     room: int
     lease_s: float
+    calls: int = 0
     running: dict[str, int] = field(default_factory=dict)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._finished: Batcher[Finished, None] = Batcher(self._store)
 
     async def run(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            self.wake.clear()
-            if await self._claim_some() == 0:
-                await self.wake.wait()
-        await asyncio.gather(*self.tasks)
+        async with asyncio.TaskGroup() as group:
+            while not stop.is_set():
+                self.wake.clear()
+                if await self._claim_some(group) == 0:
+                    await self.wake.wait()
 
-    async def _claim_some(self) -> int:
+    async def _claim_some(self, group: asyncio.TaskGroup) -> int:
         room = {lane: self.room - self.running.get(lane, 0) for lane in self.https}
         sent = time.monotonic()
         async with self.engine.begin() as conn:
@@ -66,15 +66,14 @@ class BareLoop:
             )
         for item in claimed:
             self.running[item.lane] = self.running.get(item.lane, 0) + 1
-            task = asyncio.create_task(self._one(item, sent + self.lease_s))
-            self.tasks.add(task)
-            task.add_done_callback(self.tasks.discard)
+            group.create_task(self._one(item, sent + self.lease_s))
         return len(claimed)
 
     async def _one(self, claimed: Claimed, send_before: float) -> None:
         number = int(claimed.external_id.rpartition("-")[2])
         ctx = CallContext(claimed.external_id, send_before)
         project = await replay(self.recorded[number], self.https[claimed.lane], ctx)
+        self.calls += len(ctx.calls)
         await self._finished.submit((claimed.contract_id, claimed.lease_token, project))
         self.running[claimed.lane] -= 1
         self.wake.set()

@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import cast
 
 import orjson
 
@@ -119,6 +118,5 @@ async def _send(call: Call, project: str, http: ErpHttp, ctx: CallContext) -> Re
 
 
 def _number(answer: Response) -> str | None:
-    body = cast("dict[str, Json]", answer.body) if isinstance(answer.body, dict) else {}
-    number = body.get("id")
+    number = answer.body.get("id") if isinstance(answer.body, dict) else None
     return number if isinstance(number, str) else None

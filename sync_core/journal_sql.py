@@ -105,8 +105,8 @@ cases AS (
     SELECT id, cause, error_class, function, severity, message, exposure, currency, exposure_reporting, bill_on,
            'open', :now, :now, due_at FROM raised ORDER BY id, cause
     ON CONFLICT (contract_id, cause) DO UPDATE
-    SET state = 'open', occurrences = k.occurrences + (
-            SELECT again FROM raised WHERE raised.id = k.contract_id AND raised.cause = k.cause), seen_at = :now, message = excluded.message,
+    SET state = 'open', seen_at = :now, message = excluded.message, occurrences = k.occurrences + (
+            SELECT again FROM raised WHERE raised.id = k.contract_id AND raised.cause = k.cause),
         severity = excluded.severity, exposure = excluded.exposure, currency = excluded.currency,
         exposure_reporting = excluded.exposure_reporting, bill_on = excluded.bill_on, function = excluded.function,
         resolved_at = NULL, due_at = CASE WHEN k.state = 'open' THEN k.due_at ELSE excluded.due_at END

@@ -120,7 +120,9 @@ class ErpConnector(Protocol):
     """One ERP. All methods are safe to repeat; every HTTP call goes through sync_core/connectors/http.py."""
 
     name: str
-    capabilities: Capabilities
+
+    @property
+    def capabilities(self) -> Capabilities: ...
 
     async def observe(self, scope: Scope, ctx: CallContext) -> Observation: ...
 

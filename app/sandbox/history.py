@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-import httpx
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -22,6 +21,7 @@ from app.sandbox.clm.app import SandboxClm
 from app.sandbox.clm.changes import Change, DeliveryFault, Repeat
 from app.sandbox.cloud import server as erp_server
 from app.sandbox.cloud.faults import Effect, Fault
+from app.sandbox.in_process import InProcess
 from app.sandbox.master_data import required
 from app.sandbox.portfolio.firms import known_firms
 from app.sandbox.portfolio.plan import plan
@@ -99,6 +99,17 @@ class History:
                 told = tick
                 say(f"history has reached {tick:%d %b %Y}")
 
+    def left_of(self, steps: Iterator[Step]) -> Iterator[Step]:
+        """Without what the CLM's journal already holds. Master data is put again, which changes nothing."""
+        told = len(self.clm.store.feed)
+        while told and (step := next(steps, None)) is not None:
+            self.clock.advance_to(step.at)
+            if isinstance(step.action, Change | Repeat):
+                told -= 1
+            else:
+                self._perform(step)
+        return steps
+
     def _perform(self, step: Step) -> bool:
         """Whether the CLM has news to poll."""
         if isinstance(step.action, Change | Repeat | DeliveryFault):
@@ -160,13 +171,16 @@ async def play(
     contracts: int,
     say: Callable[[str], None],
 ) -> None:
-    """Make the past up to `until` with about `contracts` signed contracts. Closes the files of the sandboxes."""
+    """Make the past up to `until` with about `contracts` signed contracts. Closes the files of the sandboxes.
+
+    A history that was cut short goes on where it was, when it is asked for with the same `until` and `contracts`.
+    """
     clock = VirtualClock(until - timedelta(weeks=WEEKS))
     start = clock.now()
     async with AsyncExitStack() as stack:
         history = await _assemble(engine, clock, estate, systems, until, stack)
         steps = plan(systems.seed, start=start, end=until, contracts=contracts, estate=estate)
-        await history.play(steps, say)
+        await history.play(history.left_of(steps), say)
         await history.worker.lanes.give_back()
 
 
@@ -196,14 +210,14 @@ async def _assemble(
         secret=systems.erp_secret,
         gate=gate,
         clock=clock,
-        transport=httpx.ASGITransport(erp),
+        transport=InProcess(erp),
     )
     stack.push_async_callback(connector.aclose)
     source = clm_connector.connect(
         replace(systems.clm, url="http://clm.sandbox", options={**systems.clm.options, "page_size": "1000"}),
-        token=systems.clm_token,
+        secrets=(systems.clm_token,),
         clock=clock,
-        transport=httpx.ASGITransport(clm),
+        transport=InProcess(clm),
     )
     stack.push_async_callback(source.aclose)
     url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)

@@ -51,7 +51,7 @@ def sandbox() -> SandboxClm:
 
 @pytest.fixture
 async def connector(sandbox: SandboxClm) -> AsyncIterator[SandboxClmConnector]:
-    made = connect(CLM, token=TOKEN, clock=VirtualClock(NOW), transport=httpx.ASGITransport(sandbox))
+    made = connect(CLM, secrets=(TOKEN,), clock=VirtualClock(NOW), transport=httpx.ASGITransport(sandbox))
     yield made
     await made.aclose()
 
@@ -99,7 +99,7 @@ async def test_contracts_the_clm_does_not_know_are_named_and_the_others_written(
 
 
 async def test_a_wrong_token_is_a_clm_error_that_says_so(sandbox: SandboxClm) -> None:
-    made = connect(CLM, token="guess", clock=VirtualClock(NOW), transport=httpx.ASGITransport(sandbox))
+    made = connect(CLM, secrets=("guess",), clock=VirtualClock(NOW), transport=httpx.ASGITransport(sandbox))
     with pytest.raises(ClmError, match="refused our token"):
         await made.poll(None)
     await made.aclose()
@@ -114,7 +114,7 @@ async def test_an_answer_that_is_no_feed_is_a_clm_error(status: int, body: bytes
         return Response(body, status)
 
     broken = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])
-    made = connect(CLM, token=TOKEN, clock=VirtualClock(NOW), transport=httpx.ASGITransport(broken))
+    made = connect(CLM, secrets=(TOKEN,), clock=VirtualClock(NOW), transport=httpx.ASGITransport(broken))
     with pytest.raises(ClmError, match=words):
         await made.poll("3")
     with pytest.raises(ClmError):
@@ -124,14 +124,14 @@ async def test_an_answer_that_is_no_feed_is_a_clm_error(status: int, body: bytes
 
 def test_a_clm_without_url_or_token_is_refused_before_any_call() -> None:
     with pytest.raises(InvalidEstate, match="needs a url and a token"):
-        connect(CLM, token=None, clock=VirtualClock(NOW))
+        connect(CLM, secrets=(), clock=VirtualClock(NOW))
     with pytest.raises(InvalidEstate, match="page_size"):
-        connect(replace(CLM, options={"page_size": "many"}), token=TOKEN, clock=VirtualClock(NOW))
+        connect(replace(CLM, options={"page_size": "many"}), secrets=(TOKEN,), clock=VirtualClock(NOW))
 
 
 async def test_over_a_real_socket_it_reads_writes_and_notices_that_the_clm_is_gone(tmp_path: Path) -> None:
     with running_clm(tmp_path / "clm.jsonl") as process:
-        made = connect(replace(CLM, url=process.url), token=TOKEN, clock=SystemClock())
+        made = connect(replace(CLM, url=process.url), secrets=(TOKEN,), clock=SystemClock())
         async with httpx.AsyncClient(base_url=process.url, headers={"authorization": f"Bearer {TOKEN}"}) as user:
             answer = await user.post("/api/contracts", json={"contract_id": "C-1", "terms": TERMS})
         assert answer.status_code == 201

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -49,9 +50,9 @@ class Bench:
         async with self.engine.begin() as conn:
             await arrive(conn, *events, now=self.clock.now())
 
-    async def rows(self, sql: str, **values: object) -> list[sa.Row[tuple[object, ...]]]:
+    async def rows(self, sql: str, **values: object) -> list[tuple[Any, ...]]:
         async with self.engine.connect() as conn:
-            return list(await conn.execute(sa.text(sql), values))
+            return [tuple(row) for row in await conn.execute(sa.text(sql), values)]
 
     async def states(self) -> dict[str, str]:
         return {

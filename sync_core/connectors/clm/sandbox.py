@@ -97,10 +97,10 @@ _PAGE_SIZE = TypeAdapter(Annotated[int, Field(ge=1, le=1000)])
 
 
 def connect(
-    clm: Clm, *, token: str | None, clock: Clock, transport: httpx.AsyncBaseTransport | None = None
+    clm: Clm, *, secrets: Sequence[str], clock: Clock, transport: httpx.AsyncBaseTransport | None = None
 ) -> SandboxClmConnector:
-    """Raises InvalidEstate when the estate lacks the CLM's URL or its token. The clock is not needed here."""
-    if clm.url is None or token is None:
+    """The first secret is the bearer token. Raises InvalidEstate when it or the CLM's URL is missing."""
+    if clm.url is None or not secrets:
         raise InvalidEstate(f"clm {clm.name}: the sandbox CLM needs a url and a token; set both for it")
     try:
         page_size = _PAGE_SIZE.validate_python(clm.options.get("page_size", 200))
@@ -109,7 +109,7 @@ def connect(
     # A transport of the caller's must not be bypassed by a proxy from the environment.
     client = HttpxAiohttpClient(
         base_url=clm.url,
-        headers={"authorization": f"Bearer {token}"},
+        headers={"authorization": f"Bearer {secrets[0]}"},
         timeout=_TIMEOUT_S,
         trust_env=False,
         transport=transport,
