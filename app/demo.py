@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import demo_books
+from app.demo_clock import BEGUN, MARK
 from app.sandbox import history
 from app.sandbox.clm.app import SandboxClm
 from app.sandbox.clm.changes import Change, DeliveryFault, Repeat
@@ -35,7 +36,6 @@ from sync_core.estate import Clm, Erp
 log = logging.getLogger(__name__)
 
 SEED = 7
-_MARK, _BEGUN = "demo:history", "begun "
 
 _EVENTS = sa.text("SELECT EXISTS (SELECT 1 FROM core.event)")
 _READ_MARK = sa.text("SELECT value FROM core.watermark WHERE name = :name")
@@ -83,7 +83,13 @@ async def play_history(wiring: Wiring, systems: DemoSystems) -> None:
         if until is None:
             return
         count = wiring.settings.demo_contracts
-        await history.play(engine, estate=wiring.estate, systems=systems, until=until, contracts=count, say=log.info)
+
+        async def reached(moment: datetime) -> None:
+            await _mark(engine, f"{BEGUN}{until.isoformat()}", moment)
+
+        await history.play(
+            engine, estate=wiring.estate, systems=systems, until=until, contracts=count, say=log.info, reached=reached
+        )
         await _mark(engine, "played", wiring.clock.now())
     finally:
         await engine.dispose()
@@ -92,20 +98,20 @@ async def play_history(wiring: Wiring, systems: DemoSystems) -> None:
 async def _due_until(engine: AsyncEngine, systems: DemoSystems, now: datetime) -> datetime | None:
     """Until when a history is to be played; None when there was one, or there are contracts that nobody made up."""
     async with engine.connect() as conn:
-        mark = str(await conn.scalar(_READ_MARK, {"name": _MARK}) or "")
-        if mark.startswith(_BEGUN):
-            return datetime.fromisoformat(mark.removeprefix(_BEGUN))
+        mark = str(await conn.scalar(_READ_MARK, {"name": MARK}) or "")
+        if mark.startswith(BEGUN):
+            return datetime.fromisoformat(mark.removeprefix(BEGUN))
         if mark or await conn.scalar(_EVENTS):
             return None
     for stale in (systems.clm_journal, systems.erp_state):
         stale.unlink(missing_ok=True)  # of a database that is no more
-    await _mark(engine, f"{_BEGUN}{now.isoformat()}", now)
+    await _mark(engine, f"{BEGUN}{now.isoformat()}", now)
     return now
 
 
 async def _mark(engine: AsyncEngine, value: str, now: datetime) -> None:
     async with engine.begin() as conn:
-        await conn.execute(_SET_MARK, {"name": _MARK, "value": value, "now": now})
+        await conn.execute(_SET_MARK, {"name": MARK, "value": value, "now": now})
 
 
 async def run(wiring: Wiring, stop: asyncio.Event, *, webhook_url: str, lively: bool) -> None:

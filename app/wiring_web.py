@@ -4,6 +4,7 @@ from fastapi import APIRouter, FastAPI
 
 from app import webhooks
 from app.dashboard_context import DashboardContext
+from app.demo_clock import DemoClock
 from app.settings import load
 from app.web import WebContext, build
 from app.wiring import Wiring
@@ -15,7 +16,9 @@ _LOCAL = Viewer("operator@localhost", ("admin",))
 
 
 def reads(wiring: Wiring) -> Reads:
-    return Reads(wiring.engine(read_only=True), clock=wiring.clock, estate=wiring.estate)
+    engine = wiring.engine(read_only=True)
+    clock = DemoClock(engine) if wiring.settings.estate is None else wiring.clock
+    return Reads(engine, clock=clock, estate=wiring.estate)
 
 
 def web(wiring: Wiring, *, with_intake: bool) -> FastAPI:

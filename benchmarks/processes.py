@@ -57,7 +57,7 @@ class WorkerProcess:
         said = self._hear()
         self._process.communicate(timeout=30)
         if not isinstance(said, dict):
-            raise RuntimeError("a worker ended without a word; what it wrote to stderr says why")  # noqa: TRY004
+            raise RuntimeError("a worker ended without a word; what it wrote to stderr says why")
         return Used(**said)
 
     def kill(self) -> None:

@@ -70,6 +70,9 @@ def billing(found: ContractDetail) -> None:
             _milestones(terms, terms.milestones)
         else:
             _rates(terms, terms.rates)
+        if found.terms:
+            with st.expander("All terms as they are now"):
+                table(["Term", "Value"], [[words(name), value] for name, value in found.terms.items()])
 
 
 def _milestones(terms: Terms, milestones: Sequence[Milestone]) -> None:

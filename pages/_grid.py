@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
+from urllib.parse import quote
 
 import pandas as pd
 import streamlit as st
@@ -80,6 +81,16 @@ def state_column(label: str = "State") -> ColumnConfig:
         label, options=[state.value for state in State], color=[words.STATE_COLOURS[state] for state in State],
         format_func=words.words,
     )  # fmt: skip
+
+
+def link(contract_id: int, external_id: str) -> str:
+    """The cell of a link column; what stands behind the # is shown, decoded."""
+    return f"/contract?id={contract_id}#{quote(external_id, safe='')}"
+
+
+def link_column() -> ColumnConfig:
+    """Contracts by the CLM's id; a click opens one in a new tab."""
+    return st.column_config.LinkColumn("Contract", display_text=r"#(.+)$", pinned=True)
 
 
 def money_text(money: Money | None) -> str:

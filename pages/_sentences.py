@@ -14,7 +14,7 @@ def headline(seen: Overview) -> str:
     """What waits, how much of it is blocked, and the largest cause."""
     waiting = seen.waiting
     if not waiting.total.count:
-        return f"**Everything signed is billable.** {fmt.plural(seen.counts.provisioned, 'contract')} are provisioned."
+        return f"**Everything signed is billable.** {fmt.plural(seen.counts.provisioned, 'contract')} provisioned."
     parts = [f"**{_amount(waiting.total)} of signed value is not yet billable.**"]
     if waiting.blocked.count:
         parts.append(f"{_amount(waiting.blocked)} of it is blocked{_largest(seen.attention)}.")
@@ -26,7 +26,7 @@ def headline(seen: Overview) -> str:
 
 
 def kpis(seen: Overview) -> list[Kpi]:
-    """Six numbers that add up: what was signed is provisioned, waits, is blocked, set aside or ended."""
+    """Six numbers: what was signed and where it stands, the money that waits, and how long it takes."""
     counts, waiting = seen.counts, seen.waiting
     reporting = waiting.total.money.currency
     return [

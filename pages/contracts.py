@@ -63,7 +63,7 @@ def _filters(reads: Reads) -> tuple[ContractFilter, Sort]:
 def _list(page: ContractPage, reporting: str) -> None:
     table = pd.DataFrame(
         {
-            "contract": [f"/contract?id={row.contract_id}#{row.external_id}" for row in page.rows],
+            "contract": [grid.link(row.contract_id, row.external_id) for row in page.rows],
             "title": [row.title for row in page.rows],
             "customer": [row.customer_name for row in page.rows],
             "entity": [row.legal_entity for row in page.rows],
@@ -90,7 +90,7 @@ def _list(page: ContractPage, reporting: str) -> None:
 def _columns(reporting: str) -> dict[str, ColumnConfig]:
     column = st.column_config
     return {
-        "contract": column.LinkColumn("Contract", display_text=r"#(.+)$", width="small", pinned=True),
+        "contract": grid.link_column(),
         "title": column.TextColumn("Title"),
         "customer": column.TextColumn("Customer"),
         "entity": column.TextColumn("Entity", width="small"),

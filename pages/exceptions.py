@@ -100,7 +100,7 @@ def _filters(reads: Reads) -> tuple[ExceptionFilter, ExceptionSort]:
 def _list(page: ExceptionPage, now: datetime, reporting: str) -> None:
     table = pd.DataFrame(
         {
-            "contract": [f"/contract?id={row.contract_id}#{row.external_id}" for row in page.rows],
+            "contract": [grid.link(row.contract_id, row.external_id) for row in page.rows],
             "customer": [row.customer_name for row in page.rows],
             "entity": [row.legal_entity for row in page.rows],
             "cause": [words(row.cause) for row in page.rows],
@@ -127,7 +127,7 @@ def _list(page: ExceptionPage, now: datetime, reporting: str) -> None:
 def _columns(reporting: str) -> dict[str, ColumnConfig]:
     column = st.column_config
     return {
-        "contract": column.LinkColumn("Contract", display_text=r"#(.+)$", width="small", pinned=True),
+        "contract": grid.link_column(),
         "customer": column.TextColumn("Customer"),
         "entity": column.TextColumn("Entity", width="small"),
         "cause": column.TextColumn("Cause", width="medium"),

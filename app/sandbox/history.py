@@ -6,7 +6,7 @@ Time moves in ticks; within a tick everything happens in its order, and ERP call
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
@@ -72,8 +72,11 @@ class History:
     worker: Worker
     until: datetime
 
-    async def play(self, steps: Iterator[Step], say: Callable[[str], None]) -> None:
-        """Tick by tick to `until`; ticks in which nothing is due are skipped."""
+    async def play(
+        self, steps: Iterator[Step], say: Callable[[str], None], reached: Callable[[datetime], Awaitable[None]]
+    ) -> None:
+        """Tick by tick to `until`; ticks in which nothing is due are skipped. `reached` is told once a virtual day."""
+        await reached(self.clock.now())
         outage = _outage(self.until)
         step = next(steps, None)
         collected, told = self.clock.now().date(), self.clock.now()
@@ -94,6 +97,7 @@ class History:
             if self.clock.now().date() > collected:
                 collected = self.clock.now().date()
                 await self._collect()
+                await reached(self.clock.now())
             wake = await self._next_due()
             if tick - told > timedelta(weeks=2):
                 told = tick
@@ -170,6 +174,7 @@ async def play(
     until: datetime,
     contracts: int,
     say: Callable[[str], None],
+    reached: Callable[[datetime], Awaitable[None]],
 ) -> None:
     """Make the past up to `until` with about `contracts` signed contracts. Closes the files of the sandboxes.
 
@@ -180,7 +185,7 @@ async def play(
     async with AsyncExitStack() as stack:
         history = await _assemble(engine, clock, estate, systems, until, stack)
         steps = plan(systems.seed, start=start, end=until, contracts=contracts, estate=estate)
-        await history.play(history.left_of(steps), say)
+        await history.play(history.left_of(steps), say, reached)
         await history.worker.lanes.give_back()
 
 

@@ -6,6 +6,7 @@ only its caller sees the error.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -17,10 +18,22 @@ Store = Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]
 
 
 class Batcher(Generic[Item, Result]):
-    """Groups items for `store`, which writes a sequence in one transaction and returns one result per item."""
+    """Groups items for `store`, which writes a sequence in one transaction and returns one result per item.
 
-    def __init__(self, store: Store[Item, Result], *, most: int = 200, gather_s: float = 0.004) -> None:
+    A batch is written `gather_s` after its first item, or as soon as it holds `enough()`, asked at each item.
+    """
+
+    def __init__(
+        self,
+        store: Store[Item, Result],
+        *,
+        most: int = 200,
+        gather_s: float = 0.004,
+        enough: Callable[[], int] | None = None,
+    ) -> None:
         self._store, self._most, self._gather_s = store, most, gather_s
+        self._enough = enough or (lambda: most)
+        self._full = asyncio.Event()
         self._queue: list[tuple[Item, asyncio.Future[Result]]] = []
         self._running: asyncio.Task[None] | None = None
 
@@ -28,13 +41,17 @@ class Batcher(Generic[Item, Result]):
         """Raises what `store` raised for this very item."""
         done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._queue.append((item, done))
+        if len(self._queue) >= self._enough():
+            self._full.set()
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._drain())
         return await done
 
     async def _drain(self) -> None:
         while self._queue:
-            await asyncio.sleep(self._gather_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._full.wait(), self._gather_s)
+            self._full.clear()
             batch, self._queue = self._queue[: self._most], self._queue[self._most :]
             await self._write(batch)
 

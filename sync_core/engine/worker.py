@@ -38,6 +38,10 @@ from sync_core.ports import CallContext, ErpConnector
 log = logging.getLogger(__name__)
 
 
+# The longest that a finished contract waits for others to be committed with it.
+GATHER_S = 0.05
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How hard a worker works. Times in seconds of the machine's clock."""
@@ -72,7 +76,7 @@ class Worker:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self._outcomes: Batcher[Outcome, bool] = Batcher(self._store)
+        self._outcomes: Batcher[Outcome, bool] = Batcher(self._store, gather_s=GATHER_S, enough=self._enough)
         self._shared_at = -math.inf
         broker = Broker(self.engine, self.worker_id, self.clock, lease_s=self.pace.lease_s)
         self._converger = Converger(self.connectors, self.estate, self.clock, broker)
@@ -145,10 +149,16 @@ class Worker:
         room = {}
         for lane, gate in self.lanes.gates.items():
             busy = sum(1 for r in self.running.values() if r.claimed.lane == lane)
-            free = min(left, max(gate.size, 1) * 2 - busy)
-            if lane not in self.lanes.closed and free > 0:
+            most = max(gate.size, 1) * 2
+            free = min(left, most - busy)
+            # Half of `most` waits for a slot, so a quarter can be missing: a claim is a commit, one by one costs most.
+            if lane not in self.lanes.closed and free * 4 >= most:
                 room[lane] = free
-        return {**room, "": left}
+        return {**room, "": left} if room or not self.running else {}
+
+    def _enough(self) -> int:
+        """Outcomes worth a commit: a quarter of what runs, and the only one at once."""
+        return len(self.running) // 4
 
     def _send_before(self, sent: float) -> float:
         return sent + self.pace.lease_s - self.pace.call_timeout_s

@@ -141,7 +141,7 @@ async def _expire_leases(bench: Bench, paused: Living) -> None:
 
 async def _taken_over(bench: Bench) -> bool:
     rows = await bench.rows("SELECT count(*) FROM core.contract WHERE unclean_at IS NOT NULL OR state = 'active'")
-    return rows[0][0] == 1
+    return bool(rows[0][0] == 1)
 
 
 async def _settled(bench: Bench) -> bool:
@@ -150,7 +150,7 @@ async def _settled(bench: Bench) -> bool:
         "SELECT count(*) FROM core.contract"
         " WHERE state = 'active' AND unclean_at IS NULL AND due_at IS NULL OR state = 'blocked'"
     )
-    return rows[0][0] == 1
+    return bool(rows[0][0] == 1)
 
 
 async def test_two_contracts_of_one_new_customer_make_one_customer(bench: Bench, database_urls: DatabaseUrls) -> None:

@@ -138,6 +138,13 @@ def test_a_spent_budget_turns_red_and_says_so() -> None:
     assert labels(figure) == ["<b>−12.0%</b> overspent"]
 
 
+def test_the_bar_of_today_is_paler_than_those_that_are_over() -> None:
+    days = pd.DataFrame({"day": pd.date_range("2026-11-21", periods=3, freq="D", tz="UTC"), "events": [7, 9, 2]})
+    bars = charts.daily_bars(days, palette=LIGHT).data[0]
+    assert list(bars.y) == [7, 9, 2]
+    assert list(bars.marker.color) == [LIGHT.blue, LIGHT.blue, LIGHT.pale]
+
+
 def test_a_sparkline_keeps_the_newest_known_values() -> None:
     assert charts.sparkline([Decimal(1), None, 2.0, float("nan"), 3.0], points=2) == [2.0, 3.0]
     assert charts.sparkline([5.0]) == []
