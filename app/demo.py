@@ -77,7 +77,7 @@ def systems_of(wiring: Wiring, clm: Clm, erp: Erp) -> DemoSystems:
 
 async def play_history(wiring: Wiring, systems: DemoSystems) -> None:
     """Once, in a database without events; one that was cut short goes on where it was."""
-    engine = wiring.async_engine()
+    engine = wiring.async_engine(patient=True)
     try:
         until = await _due_until(engine, systems, wiring.clock.now())
         if until is None:

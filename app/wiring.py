@@ -76,9 +76,14 @@ class Wiring:
             sqlalchemy_url(url), pool_size=pool_size, pool_pre_ping=True, connect_args=self._connect_args()
         )
 
-    def async_engine(self, *, pool_size: int = 10) -> AsyncEngine:
+    def async_engine(self, *, pool_size: int = 10, patient: bool = False) -> AsyncEngine:
+        """`patient`: its user begins anew when a connection turns out dead, so none is asked before it is used."""
         return create_async_engine(
-            sqlalchemy_url(self.urls.app), pool_size=pool_size, pool_pre_ping=True, connect_args=self._connect_args()
+            sqlalchemy_url(self.urls.app),
+            pool_size=pool_size,
+            pool_pre_ping=not patient,
+            pool_use_lifo=True,  # few connections stay warm, with their statements prepared
+            connect_args=self._connect_args(),
         )
 
     def direct_engine(self) -> AsyncEngine:

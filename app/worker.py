@@ -65,7 +65,7 @@ class WorkerProcess:
     async def run(self, stop: asyncio.Event) -> None:
         """Raises InvalidEstate for an estate that cannot be connected to, Refusal for a database without tables."""
         connectors, clms = self._wiring.erps(self._gates), self._wiring.clms()
-        engine = self._wiring.async_engine(pool_size=16)
+        engine = self._wiring.async_engine(pool_size=16, patient=True)
         wait_s = _FIRST_WAIT_S
         try:
             while not stop.is_set():

@@ -19,6 +19,7 @@ from sync_core.connectors.http import ErpHttp
 from sync_core.engine import claim as queue
 from sync_core.engine.claim import Claimed
 from sync_core.engine.commit import Batcher
+from sync_core.engine.worker import GATHER_S
 from sync_core.ports import CallContext
 
 Finished = tuple[int, int, str]  # contract, lease token, project
@@ -48,7 +49,9 @@ class BareLoop:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self._finished: Batcher[Finished, None] = Batcher(self._store)
+        self._finished: Batcher[Finished, None] = Batcher(
+            self._store, gather_s=GATHER_S, enough=lambda: sum(self.running.values()) // 4
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
@@ -58,7 +61,10 @@ class BareLoop:
                     await self.wake.wait()
 
     async def _claim_some(self, group: asyncio.TaskGroup) -> int:
-        room = {lane: self.room - self.running.get(lane, 0) for lane in self.https}
+        free = {lane: self.room - self.running.get(lane, 0) for lane in self.https}
+        room = {lane: places for lane, places in free.items() if places * 4 >= self.room}
+        if not room:
+            return 0
         sent = time.monotonic()
         async with self.engine.begin() as conn:
             claimed = await queue.claim(

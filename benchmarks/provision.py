@@ -134,7 +134,7 @@ class Bench:
         while self._ask(_DUE, self._lanes):
             if not all(worker.alive() for worker in workers) or time.monotonic() > deadline:
                 raise RuntimeError("the workers did not finish; what they wrote to stderr says why")
-            time.sleep(0.01)
+            time.sleep(0.02)
         self._watch.rollback()
 
     def _checked(self, name: str) -> int:

@@ -6,6 +6,7 @@ Says "ready" when it has its session, begins on the line "go" and ends on the li
 import asyncio
 import resource
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -124,7 +125,7 @@ async def _profiled(path: str | None, run: Callable[[], Awaitable[None]]) -> Non
         return
     import cProfile  # slows a worker down by half; only for looking where the time goes
 
-    profile = cProfile.Profile()
+    profile = cProfile.Profile(time.process_time)  # CPU, whatever else the machine does
     profile.enable()
     try:
         await run()

@@ -33,6 +33,7 @@ class DatabaseUse:
 
 def database_use(conn: psycopg.Connection[tuple[object, ...]]) -> DatabaseUse:
     """So far. `conn` is in autocommit, so that it sees new counts each time."""
+    conn.execute("SELECT pg_stat_force_next_flush()")  # what `conn` itself did before is not of this stretch
     row = conn.execute(_COUNTERS).fetchone()
     commits, fsyncs, wal, pid = cast("tuple[int, int, int, int]", row)
     return DatabaseUse(float(commits), float(fsyncs), float(wal), _family_cpu_s(_parent(pid)))

@@ -48,8 +48,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WEEKS = 26
-TICK = timedelta(minutes=15)
+TICK = timedelta(minutes=20)
 OUTAGE_WEEK, OUTAGE_LASTS = 20, timedelta(hours=7)
+DEFECT_SHARE = 0.25  # a firm's first half-year with a bridge; a quarter of them need nobody's help
 _CALL_S = 0.18  # virtual; a cloud ERP's ordinary answer
 
 _NEXT_DUE = sa.text("""
@@ -93,12 +94,12 @@ class History:
                 step = next(steps, None)
             self.clock.advance_to(tick)
             outage = self._outage(outage, tick)
-            await self._work(news, due=wake is not None and wake <= tick)
+            worked = await self._work(news, due=wake is not None and wake <= tick)
             if self.clock.now().date() > collected:
                 collected = self.clock.now().date()
                 await self._collect()
                 await reached(self.clock.now())
-            wake = await self._next_due()
+            wake = await self._next_due() if worked else wake
             if tick - told > timedelta(weeks=2):
                 told = tick
                 say(f"history has reached {tick:%d %b %Y}")
@@ -130,13 +131,14 @@ class History:
         self.erp.faults.add(Fault(Effect.STATUS, status=503) if down else Fault(Effect.LATENCY, seconds=_CALL_S))
         return left[1:]
 
-    async def _work(self, news: bool, *, due: bool) -> None:
+    async def _work(self, news: bool, *, due: bool) -> bool:
         """What the scheduler and the worker would do by now; polls that would find nothing are left out."""
         if news:
             for clm in self.clms.values():
                 await poll(self.engine, clm, estate=self.estate, clock=self.clock)
         if (news or due) and await self.worker.drain():
             await write_back(self.engine, self.clms, clock=self.clock)
+        return news or due
 
     async def _collect(self) -> None:
         for erp in self.erps.values():
@@ -184,7 +186,9 @@ async def play(
     start = clock.now()
     async with AsyncExitStack() as stack:
         history = await _assemble(engine, clock, estate, systems, until, stack)
-        steps = plan(systems.seed, start=start, end=until, contracts=contracts, estate=estate)
+        steps = plan(
+            systems.seed, start=start, end=until, contracts=contracts, estate=estate, defect_share=DEFECT_SHARE
+        )
         await history.play(history.left_of(steps), say, reached)
         await history.worker.lanes.give_back()
 

@@ -50,7 +50,8 @@ class Batcher(Generic[Item, Result]):
     async def _drain(self) -> None:
         while self._queue:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._full.wait(), self._gather_s)
+                async with asyncio.timeout(self._gather_s):
+                    await self._full.wait()
             self._full.clear()
             batch, self._queue = self._queue[: self._most], self._queue[self._most :]
             await self._write(batch)

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 # The longest that a finished contract waits for others to be committed with it.
-GATHER_S = 0.05
+GATHER_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)

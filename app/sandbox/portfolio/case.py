@@ -87,9 +87,9 @@ class Case:
         return max(self.office_moment(local.date()), at)
 
     def repaired_at(self, at: datetime, defect: Defect) -> datetime:
-        """When the responsible function has repaired a defect that showed at `at`; one in eight takes far longer."""
+        """When the responsible function has repaired a defect that showed at `at`; one in six takes weeks."""
         hours = TREATMENTS[defect].working_hours * exp(self.rng.gauss(0, 0.7))
-        hours *= 5 if self.rng.random() < 0.125 else 1
+        hours *= 12 if self.rng.random() < 1 / 6 else 1
         if not self.tempo.office:
             return at + timedelta(hours=hours * self.tempo.repairs)
         return add_working_hours(at, hours, self.entity.working_time, self.entity.timezone)
