@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
     workers: Annotated[int, Field(ge=1, le=64)] = 1
+    worker_lease_s: Annotated[float, Field(ge=1, le=3600)] | None = None
     allowed_hosts: str = "localhost,127.0.0.1"
     public_url: str | None = None
     behind_tls: bool = False

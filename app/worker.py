@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import socket
+from dataclasses import replace
 from importlib.metadata import version
 
 import psycopg
@@ -19,11 +20,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.jobs import jobs_of
 from app.refusals import Exit, Refusal
 from app.scheduler import Scheduler
+from app.settings import InvalidSettings
 from app.wiring import Wiring
 from sync_core import lanes
 from sync_core.engine.lane_watch import LaneWatch
 from sync_core.engine.session import Session, open_session
-from sync_core.engine.worker import Worker
+from sync_core.engine.worker import Pace, Worker
+from sync_core.estate import Estate
 from sync_core.keys import Lane
 from sync_core.lanes import LaneGate
 from sync_core.ports import ClmConnector, ErpConnector
@@ -55,12 +58,26 @@ class SharedWake(asyncio.Event):
         self.too.set()
 
 
+def pace_of(estate: Estate, lease_s: float | None) -> Pace:
+    """A call that was sent ends before the lease does, so the longest time-out decides; and half a lease is left to send.
+
+    Raises InvalidSettings for a lease that is too short for the ERPs of the estate.
+    """
+    usual = Pace()
+    call_s = max((erp.timeout_s for erp in estate.erp), default=usual.call_timeout_s)
+    if lease_s is not None and lease_s < 2 * call_s:
+        words = f"must be at least {2 * call_s:g}, twice the longest timeout_s of the estate's ERPs; raise it"
+        raise InvalidSettings(f"TIELINE_WORKER_LEASE_S: {words}")
+    return replace(usual, lease_s=lease_s or max(usual.lease_s, 2 * call_s), call_timeout_s=call_s)
+
+
 class WorkerProcess:
     """One worker; `run` until `stop` is set."""
 
     def __init__(self, wiring: Wiring) -> None:
         self._wiring, self._clock, self._estate = wiring, wiring.clock, wiring.estate
         self._gates = {erp.name: LaneGate(Lane(erp.name)) for erp in self._estate.erp}
+        self._pace = pace_of(self._estate, wiring.settings.worker_lease_s)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Raises InvalidEstate for an estate that cannot be connected to, Refusal for a database without tables."""
@@ -123,7 +140,7 @@ class WorkerProcess:
     ) -> None:
         wake = SharedWake()
         watch = LaneWatch(engine, connectors, self._gates, self._clock, session.worker_id)
-        worker = Worker(engine, connectors, watch, self._estate, self._clock, session.worker_id, wake=wake)
+        worker = Worker(engine, connectors, watch, self._estate, self._clock, session.worker_id, self._pace, wake=wake)
         direct = self._wiring.direct_engine()
         scheduler = Scheduler(engine, direct, self._clock, jobs_of(self._wiring, engine, connectors, clms, wake))
         stopping = asyncio.create_task(_wake_at(stop, wake))

@@ -62,13 +62,12 @@ class BareLoop:
 
     async def _claim_some(self, group: asyncio.TaskGroup) -> int:
         free = {lane: self.room - self.running.get(lane, 0) for lane in self.https}
-        room = {lane: places for lane, places in free.items() if places * 4 >= self.room}
-        if not room:
+        if not any(places * 4 >= self.room for places in free.values()):
             return 0
         sent = time.monotonic()
         async with self.engine.begin() as conn:
             claimed = await queue.claim(
-                conn, lanes=room, worker=self.worker_id, lease_s=self.lease_s, now=self.clock.now()
+                conn, lanes=free, worker=self.worker_id, lease_s=self.lease_s, now=self.clock.now()
             )
         for item in claimed:
             self.running[item.lane] = self.running.get(item.lane, 0) + 1

@@ -31,12 +31,22 @@ class LaneGate:
         self.size = 0
         self.in_use = 0
         self.waiting = 0
+        self.contracts = 0  # in hand: each will want a slot again and again until it is done
+        self.stated = 0  # the demand that the present share was made for
         self._valid_until = 0.0  # time.monotonic()
         self._changed = asyncio.Condition()
 
     @property
     def demand(self) -> int:
-        return self.in_use + self.waiting
+        """Slots wanted. Contracts count, not their calls of the moment: else a busy worker, whose contracts wait for
+        its processor or the database just then, would give away the slots that it needs next.
+        """
+        return max(self.in_use + self.waiting, self.contracts)
+
+    @property
+    def outgrown(self) -> bool:
+        """Far more is wanted than when slots were shared: do not wait for the next time."""
+        return self.demand * 2 > self.stated * 3
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
@@ -175,13 +185,15 @@ async def share_slots(
     Slots in use are never given up: a gate shrinks only to what is in use.
     """
     by_lane = {gate.lane: gate for gate in gates}
-    wanted = [{"lane": gate.lane, "wanted": max(gate.demand, spare)} for gate in gates]
+    for gate in gates:
+        gate.stated = max(gate.demand, spare)
+    wanted = [{"lane": gate.lane, "wanted": gate.stated} for gate in gates]
     limits = {"worker": worker, "lease_s": SLOT_LEASE_S}
     rows = list(await conn.execute(_SHARE, {**limits, "demand": orjson.dumps(wanted).decode()}))
     targets = []
     for row in rows:
         gate = by_lane[Lane(row.lane)]
-        share = fair_share(row.max_in_flight, max(gate.demand, spare), row.wants)
+        share = fair_share(row.max_in_flight, gate.stated, row.wants)
         targets.append({"lane": row.lane, "size": max(share, gate.in_use)})
     started = time.monotonic()
     held = {

@@ -45,6 +45,7 @@ async def poll(engine: AsyncEngine, clm: ClmConnector, *, estate: Estate, clock:
     """
     new = 0
     async with engine.connect() as conn:
+        await conn.execution_options(isolation_level="AUTOCOMMIT")
         seen: str | None = await conn.scalar(_READ, {"name": watermark_name(clm.name)})
     while True:
         page = await clm.poll(seen)

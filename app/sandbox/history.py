@@ -53,9 +53,10 @@ OUTAGE_WEEK, OUTAGE_LASTS = 20, timedelta(hours=7)
 DEFECT_SHARE = 0.25  # a firm's first half-year with a bridge; a quarter of them need nobody's help
 _CALL_S = 0.18  # virtual; a cloud ERP's ordinary answer
 
-_NEXT_DUE = sa.text("""
-    SELECT least((SELECT min(due_at) FROM core.contract WHERE due_at > :now AND lease_owner IS NULL),
-                 (SELECT min(probe_at) FROM core.lane WHERE breaker <> 'closed' AND probe_at > :now))
+_DUE = sa.text("""
+    SELECT EXISTS (SELECT 1 FROM core.contract WHERE due_at <= :now AND lease_owner IS NULL) AS now,
+           least((SELECT min(due_at) FROM core.contract WHERE due_at > :now AND lease_owner IS NULL),
+                 (SELECT min(probe_at) FROM core.lane WHERE breaker <> 'closed' AND probe_at > :now)) AS next
 """)
 
 
@@ -94,12 +95,14 @@ class History:
                 step = next(steps, None)
             self.clock.advance_to(tick)
             outage = self._outage(outage, tick)
-            worked = await self._work(news, due=wake is not None and wake <= tick)
+            if news:
+                await self._poll()
+            if news or (wake is not None and wake <= tick):
+                wake = await self._reconcile()
             if self.clock.now().date() > collected:
                 collected = self.clock.now().date()
-                await self._collect()
+                await self._report()
                 await reached(self.clock.now())
-            wake = await self._next_due() if worked else wake
             if tick - told > timedelta(weeks=2):
                 told = tick
                 say(f"history has reached {tick:%d %b %Y}")
@@ -131,27 +134,34 @@ class History:
         self.erp.faults.add(Fault(Effect.STATUS, status=503) if down else Fault(Effect.LATENCY, seconds=_CALL_S))
         return left[1:]
 
-    async def _work(self, news: bool, *, due: bool) -> bool:
-        """What the scheduler and the worker would do by now; polls that would find nothing are left out."""
-        if news:
-            for clm in self.clms.values():
-                await poll(self.engine, clm, estate=self.estate, clock=self.clock)
-        if (news or due) and await self.worker.drain():
-            await write_back(self.engine, self.clms, clock=self.clock)
-        return news or due
+    async def _poll(self) -> None:
+        """What the scheduler does by now; polls that would find nothing are left out."""
+        for clm in self.clms.values():
+            await poll(self.engine, clm, estate=self.estate, clock=self.clock)
 
-    async def _collect(self) -> None:
+    async def _reconcile(self) -> datetime | None:
+        """Whatever is due; when something will be due again."""
+        due, wake = await self._due()
+        if not due:
+            return wake
+        await self.worker.drain()
+        return (await self._due())[1]
+
+    async def _due(self) -> tuple[bool, datetime | None]:
+        async with self.engine.connect() as conn:
+            await conn.execution_options(isolation_level="AUTOCOMMIT")
+            row = (await conn.execute(_DUE, {"now": self.clock.now()})).one()
+        return row.now, row.next
+
+    async def _report(self) -> None:
+        """At the end of each day: to the CLM, and from the ERP."""
+        await write_back(self.engine, self.clms, clock=self.clock)
         for erp in self.erps.values():
             try:
                 await collect(self.engine, erp, clock=self.clock)
             except ErpUnavailable as down:
                 # As the scheduled collector does: tomorrow's run reads on from the same cursor.
                 log.info("financial status is left for tomorrow: %s", down)
-
-    async def _next_due(self) -> datetime | None:
-        async with self.engine.connect() as conn:
-            moment: datetime | None = await conn.scalar(_NEXT_DUE, {"now": self.clock.now()})
-        return moment
 
 
 def _tick(moment: datetime) -> datetime:

@@ -1,6 +1,7 @@
 """One worker's view of the lanes: its slots, its count of failures, and the breaker's probe."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 BREAKER_AFTER = 5  # failures in a row, with no success between, that stop a lane
 PROBE_TIMEOUT_S = 30.0
+SHARE_EVERY_S = lanes.SLOT_LEASE_S / 6
+SHARE_SOONEST_S = 0.1  # when a burst wants more slots than the last share gave
 
 
 class LaneWatch:
@@ -34,6 +37,7 @@ class LaneWatch:
     ) -> None:
         self.gates = gates
         self.closed: frozenset[str] = frozenset()
+        self.want_more = asyncio.Event()
         self._engine, self._connectors, self._clock, self._worker_id = engine, connectors, clock, worker_id
         self._failures: dict[str, int] = {}
 
@@ -43,7 +47,11 @@ class LaneWatch:
             await self.share_slots()
             await self.probe()
             wake.set()
-            await asyncio.sleep(lanes.SLOT_LEASE_S / 6)
+            await asyncio.sleep(SHARE_SOONEST_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SHARE_EVERY_S - SHARE_SOONEST_S):
+                    await self.want_more.wait()
+            self.want_more.clear()
 
     async def share_slots(self, *, spare: int = 2) -> None:
         async with self._engine.begin() as conn:

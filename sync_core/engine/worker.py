@@ -78,6 +78,8 @@ class Worker:
     def __post_init__(self) -> None:
         self._outcomes: Batcher[Outcome, bool] = Batcher(self._store, gather_s=GATHER_S, enough=self._enough)
         self._shared_at = -math.inf
+        for gate in self.lanes.gates.values():
+            gate.contracts = 0  # those of a session that was lost
         broker = Broker(self.engine, self.worker_id, self.clock, lease_s=self.pace.lease_s)
         self._converger = Converger(self.connectors, self.estate, self.clock, broker)
 
@@ -139,22 +141,24 @@ class Worker:
             ctx = CallContext(loaded[item.contract_id].correlation_id, self._send_before(sent))
             running = Running(item, ctx)
             self.running[item.contract_id] = running
+            if item.lane in self.lanes.gates:
+                self.lanes.gates[item.lane].contracts += 1
             running.task = asyncio.create_task(self._reconcile(running, loaded[item.contract_id]))
+        if any(gate.outgrown for gate in self.lanes.gates.values()):
+            self.lanes.want_more.set()
         return len(claimed)
 
     def _room(self) -> dict[str, int]:
         left = self.pace.in_flight - len(self.running)
         if left <= 0:
             return {}
-        room = {}
-        for lane, gate in self.lanes.gates.items():
-            busy = sum(1 for r in self.running.values() if r.claimed.lane == lane)
-            most = max(gate.size, 1) * 2
-            free = min(left, most - busy)
-            # Half of `most` waits for a slot, so a quarter can be missing: a claim is a commit, one by one costs most.
-            if lane not in self.lanes.closed and free * 4 >= most:
-                room[lane] = free
-        return {**room, "": left} if room or not self.running else {}
+        most = {lane: max(g.size, 1) * 2 for lane, g in self.lanes.gates.items() if lane not in self.lanes.closed}
+        free = {lane: min(left, size - self.lanes.gates[lane].contracts) for lane, size in most.items()}
+        # Half of a lane's contracts wait for a slot, so a quarter can be missing before any more are claimed: each
+        # claim is a commit, and claiming one by one costs most of all.
+        if self.running and not any(free[lane] * 4 >= size for lane, size in most.items()):
+            return {}
+        return {**{lane: places for lane, places in free.items() if places > 0}, "": left}
 
     def _enough(self) -> int:
         """Outcomes worth a commit: a quarter of what runs, and the only one at once."""
@@ -179,6 +183,8 @@ class Worker:
             log.exception("contract %s: its outcome could not be stored", claimed.external_id)
         finally:
             self.running.pop(claimed.contract_id, None)
+            if claimed.lane in self.lanes.gates:
+                self.lanes.gates[claimed.lane].contracts -= 1
             self.wake.set()
 
     async def _attempt(self, claimed: Claimed, loaded: Loaded, outcome: Outcome, ctx: CallContext) -> None:
