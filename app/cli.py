@@ -9,6 +9,7 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from enum import StrEnum
 from importlib.metadata import version as installed_version
 from typing import Annotated
 
@@ -23,6 +24,13 @@ from app.settings import Settings, load
 Port = Annotated[
     int | None, typer.Option(help="Listen here; TIELINE_PORT otherwise, 8080 without it. 0: any free one.")
 ]
+
+
+class Beside(StrEnum):
+    """Real ERPs that can run beside the demo."""
+
+    TRYTON = "tryton"
+
 
 _SAME_SIGNAL_S = 1.0
 _CODES = " ".join(f"{code.value}: {meaning}." for code, meaning in MEANINGS.items())
@@ -41,12 +49,15 @@ cli = typer.Typer(
 def up(
     port: Port = None,
     no_demo: Annotated[bool, typer.Option("--no-demo", help="No made-up contracts: systems start empty.")] = False,
+    beside: Annotated[
+        Beside | None, typer.Option("--with", help="Also run a real Tryton, as the ERP of one more legal entity.")
+    ] = None,
 ) -> None:
     """Start everything on this machine and print a link to the dashboard. Ctrl-C stops it; all data is kept."""
     from app.progress import Progress
     from app.up import Up
 
-    settings = _begin("up", port=port)
+    settings = _begin("up", port=port, beside=beside and beside.value)
     one = Up(settings, Progress(Console()), demo=settings.estate is None and not no_demo)
 
     async def run(stop: asyncio.Event) -> None:
@@ -105,6 +116,15 @@ def sandbox(
     wiring.home.make_secrets()
     target = webhook_url or f"http://{settings.host}:{settings.port}/v1/events"
     _run(lambda stop: demo.run(wiring, stop, webhook_url=target, lively=lively))
+
+
+@cli.command(hidden=True)
+def tryton() -> None:
+    """Run Tryton beside the demo; a part of `tieline up --with tryton`, which tells it where."""
+    from app import tryton_beside
+    from app.wiring import Wiring
+
+    tryton_beside.run(Wiring(_begin("tryton"), "tryton"))
 
 
 @cli.command()

@@ -83,7 +83,7 @@ def draw() -> None:
         st.info("No page is open to your role. Ask whoever runs Tieline for a role.")
         return
     targets = {one.page.path: _target(one, context) for one in seen}
-    _frame.enter(Shell(viewer, targets))
+    _frame.enter(Shell(viewer, targets, context.notice))
     sections: dict[str, list[st.Page]] = {}
     for one in seen:
         sections.setdefault(one.page.section or "", []).append(targets[one.page.path])

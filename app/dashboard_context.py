@@ -7,6 +7,7 @@ who would, and asks the wiring.
 
 import importlib
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -25,6 +26,7 @@ class DashboardContext:
     pages_package: str = "pages"
     # Set where no gate stands in front (bare streamlit, AppTest): then this person is taken and headers are not.
     local_viewer: Viewer | None = None
+    notice: Callable[[], str | None] | None = None  # a phrase at the head of each page, while it has something to say
 
 
 def set_context(context: DashboardContext) -> None:

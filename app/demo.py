@@ -7,7 +7,7 @@ and new contracts are signed for as long as they run.
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import demo_books
+from app import demo_books, tryton_beside
 from app.demo_clock import BEGUN, MARK
 from app.sandbox import history
 from app.sandbox.clm.app import SandboxClm
@@ -88,7 +88,13 @@ async def play_history(wiring: Wiring, systems: DemoSystems) -> None:
             await _mark(engine, f"{BEGUN}{until.isoformat()}", moment)
 
         await history.play(
-            engine, estate=wiring.estate, systems=systems, until=until, contracts=count, say=log.info, reached=reached
+            engine,
+            estate=wiring.own_estate,
+            systems=systems,
+            until=until,
+            contracts=count,
+            say=log.info,
+            reached=reached,
         )
         await _mark(engine, "played", wiring.clock.now())
     finally:
@@ -134,17 +140,17 @@ async def run(wiring: Wiring, stop: asyncio.Event, *, webhook_url: str, lively: 
         admin_token=systems.admin_token,
         state=systems.erp_state,
     )
-    demo_books.fill(erp.store, required(wiring.estate, known_firms(wiring.estate)))
+    demo_books.fill(erp.store, required(wiring.own_estate, known_firms(wiring.own_estate)))
     names = (systems.clm.name, systems.erp.name)
     wiring.home.note_sandbox({name: address(door) for name, door in zip(names, doors, strict=True)})
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(serve(clm, doors[0], stop))
             group.create_task(serve(erp, doors[1], stop, http=ResettableProtocol, lifespan=False))
-            if lively and wiring.settings.demo_per_minute:
-                traffic = group.create_task(_traffic(wiring, clm, erp))
-                await stop.wait()
-                traffic.cancel()
+            going = [group.create_task(work) for work in _going_on(wiring, clm, erp)] if lively else []
+            await stop.wait()
+            for work in going:
+                work.cancel()
     finally:
         erp.close()
 
@@ -162,9 +168,16 @@ async def _unless_stopped(work: Coroutine[None, None, None], stop: asyncio.Event
     return True
 
 
+def _going_on(wiring: Wiring, clm: SandboxClm, erp: SandboxCloud) -> Iterator[Coroutine[None, None, None]]:
+    if wiring.settings.demo_per_minute:
+        yield _traffic(wiring, clm, erp)
+    if wiring.settings.beside:
+        yield tryton_beside.sign(wiring, clm)
+
+
 async def _traffic(wiring: Wiring, clm: SandboxClm, erp: SandboxCloud) -> None:
     rate = wiring.settings.demo_per_minute
-    async for step in live(SEED, wiring.clock, rate_per_minute=rate, estate=wiring.estate):
+    async for step in live(SEED, wiring.clock, rate_per_minute=rate, estate=wiring.own_estate):
         perform(step, clm, erp)
 
 

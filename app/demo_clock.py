@@ -1,6 +1,7 @@
 """What time it is for the dashboard while the demo's past is being made: the moment that the past has reached.
 
-Afterwards, and wherever there is no made-up past, it is the machine's time.
+Afterwards, and wherever there is no made-up past, it is the machine's time. The past notes each day that it has
+reached; its newest event is nearer.
 """
 
 import threading
@@ -13,7 +14,10 @@ from sync_core.clock import SystemClock
 
 MARK, BEGUN = "demo:history", "begun "
 _LOOK_EVERY_S = 0.5
-_REACHED = sa.text("SELECT updated_at FROM core.watermark WHERE name = :name AND value LIKE :begun || '%'")
+_REACHED = sa.text("""
+    SELECT greatest(updated_at, (SELECT recorded_at FROM core.event ORDER BY seq DESC LIMIT 1))
+    FROM core.watermark WHERE name = :name AND value LIKE :begun || '%'
+""")
 
 
 class DemoClock(SystemClock):
@@ -27,10 +31,18 @@ class DemoClock(SystemClock):
         self._made = False
 
     def now(self) -> datetime:
+        return self._past() or super().now()
+
+    def notice(self) -> str | None:
+        """For the head of each page, as long as the past is being made."""
+        reached = self._past()
+        return reached and f"The demo's past is being made: {reached.day} {reached:%b %Y} reached"
+
+    def _past(self) -> datetime | None:
         with self._lock:
             if not self._made and time.monotonic() > self._looked_at + _LOOK_EVERY_S:
                 self._look()
-        return self._reached or super().now()
+            return self._reached
 
     def _look(self) -> None:
         self._looked_at = time.monotonic()

@@ -1,7 +1,7 @@
 """`tieline up`: everything on one machine, in the order that each part needs, and back.
 
-Order up: home, port, database, tables, web and its link, sandbox systems (their history first), workers. Down: web,
-workers, sandbox systems, database.
+Order up: home, port, database, tables, web and its link, Tryton if asked for (nothing waits for it), sandbox systems
+(their history first), workers. Down: web, workers, sandbox systems and Tryton, database.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from app import sessions
+from app import sessions, tryton_beside
 from app.database_urls import DatabaseUrls, check, external, migrate, of_embedded
 from app.embedded_postgres import EmbeddedPostgres
 from app.home import Home
@@ -24,6 +24,7 @@ from app.processes import Part, Restarts, Supervisor, tieline
 from app.progress import Progress
 from app.serving import LOOPBACK, address, listen
 from app.settings import Settings
+from app.tryton_beside import TrytonBeside
 from app.wiring import Wiring
 
 OPERATOR = sessions.Identity("operator@localhost", ("admin",))
@@ -44,6 +45,8 @@ class Up:
 
     async def run(self) -> None:
         """Until a signal. Raises Refusal for whatever an operator can mend."""
+        if self.settings.beside:
+            tryton_beside.require(self.settings)
         home = Home(self.settings.home)
         home.prepare()
         with home.held(), contextlib.closing(listen(self.settings.host, self.settings.port)) as door:
@@ -81,14 +84,19 @@ class Up:
         if self.stop.is_set():
             return
         environment = {**made_up, **urls.environment(), "TIELINE_HOME": str(self.settings.home.absolute())}
+        beside = TrytonBeside(self.settings, Home(self.settings.home)) if self.settings.beside else None
+        environment |= beside.environment() if beside else {}
         supervisor = self.supervisor = Supervisor(self.settings.child_environment(environment), restarts=self.restarts)
         watch = asyncio.create_task(self._watch(server, urls, supervisor, environment))
+        told: asyncio.Task[None] | None = None
         doors: list[socket] = []
         try:
             await self._start_web(supervisor, door)
             if not self.stop.is_set():
                 wiring = Wiring(self.settings, "up", urls)
                 self.progress.finish(await asyncio.to_thread(link, wiring, self._url(door)))
+            if beside and not self.stop.is_set():
+                told = await self._start_tryton(supervisor, beside, environment)
             doors = await self._start_sandbox(supervisor, environment, door)
             if not self.stop.is_set():
                 await self._start_workers(supervisor)
@@ -96,9 +104,19 @@ class Up:
         finally:
             self.progress.begin("stopping")
             watch.cancel()
+            if told:
+                told.cancel()
             await supervisor.stop()
             for held in doors:
                 held.close()
+
+    async def _start_tryton(
+        self, supervisor: Supervisor, beside: TrytonBeside, environment: Mapping[str, str]
+    ) -> asyncio.Task[None]:
+        """Returns at once; the task says where it answers."""
+        self.progress.begin("Tryton starts; the first time this takes a minute")
+        await supervisor.start(beside.part())
+        return asyncio.create_task(beside.tell(environment[beside.address_env], self.progress))
 
     async def _start_sandbox(self, supervisor: Supervisor, environment: dict[str, str], door: socket) -> list[socket]:
         clms, erps = Wiring(self.settings, "up").sandboxed()

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.database_urls import DatabaseUrls, in_use, sqlalchemy_url
 from app.home import Home
+from app.sandbox.overlay import merged
 from app.settings import InvalidSettings, Settings
 from sync_core import estate as estates
 from sync_core.clock import Clock, SystemClock
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from app.dashboard_context import DashboardContext
 
 DEMO_ESTATE = Path(__file__).parent / "sandbox" / "estate_demo.toml"
+_OVERLAYS = {"tryton": Path(__file__).parent / "sandbox" / "estate_tryton.toml"}
 # A host that vanished is noticed in about 15 s instead of two hours.
 _LIVELY = {"connect_timeout": 10, "keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3}
 
@@ -53,6 +55,12 @@ class Wiring:
 
     @cached_property
     def estate_text(self) -> str:
+        """With the overlay of the ERP that `tieline up --with` runs beside the demo."""
+        beside = self.settings.beside
+        return merged(self._own_text, _OVERLAYS[beside].read_text(encoding="utf-8")) if beside else self._own_text
+
+    @cached_property
+    def _own_text(self) -> str:
         path = self.settings.estate or DEMO_ESTATE
         try:
             return path.read_text(encoding="utf-8")
@@ -63,6 +71,11 @@ class Wiring:
     @cached_property
     def estate(self) -> Estate:
         return estates.load(self.estate_text)
+
+    @cached_property
+    def own_estate(self) -> Estate:
+        """Without the overlay: what the demo's past and its traffic are made of."""
+        return estates.load(self._own_text)
 
     def secret(self, variable: str) -> str | None:
         """From the environment, else from what Tieline made up for its sandbox systems."""

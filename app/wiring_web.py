@@ -15,10 +15,12 @@ from sync_core.reads.reads import Reads
 _LOCAL = Viewer("operator@localhost", ("admin",))
 
 
-def reads(wiring: Wiring) -> Reads:
+def dashboard(wiring: Wiring, *, local_viewer: Viewer | None = None) -> DashboardContext:
+    """What the pages draw from. Only the estate that Tieline brings along can have a made-up past."""
     engine = wiring.engine(read_only=True)
-    clock = DemoClock(engine) if wiring.settings.estate is None else wiring.clock
-    return Reads(engine, clock=clock, estate=wiring.estate)
+    demo = DemoClock(engine) if wiring.settings.estate is None else None
+    reads = Reads(engine, clock=demo or wiring.clock, estate=wiring.estate)
+    return DashboardContext(reads, None, local_viewer=local_viewer, notice=demo and demo.notice)
 
 
 def web(wiring: Wiring, *, with_intake: bool) -> FastAPI:
@@ -26,7 +28,7 @@ def web(wiring: Wiring, *, with_intake: bool) -> FastAPI:
     context = WebContext(
         engine=wiring.engine(),
         clock=wiring.clock,
-        dashboard=DashboardContext(reads(wiring), None),
+        dashboard=dashboard(wiring),
         routers=(_intake(wiring),) if with_intake else (),
         behind_tls=wiring.settings.behind_tls,
         allowed_hosts=wiring.settings.hosts,
@@ -48,7 +50,7 @@ def api(wiring: Wiring) -> FastAPI:
 
 def local_dashboard() -> DashboardContext:
     """For a bare `streamlit run app/dashboard.py`: everyone who reaches it is the operator of this machine."""
-    return DashboardContext(reads(Wiring(load(), "dashboard")), None, local_viewer=_LOCAL)
+    return dashboard(Wiring(load(), "dashboard"), local_viewer=_LOCAL)
 
 
 def _intake(wiring: Wiring) -> APIRouter:

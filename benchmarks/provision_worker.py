@@ -112,6 +112,8 @@ async def work(order: Order) -> Used:
         stop.set()
         loop.wake.set()
         await working
+        if isinstance(loop, Worker):
+            await loop.lanes.give_back()  # else the next half's workers wait for these slots
         used = Used(_cpu_s() - before, loop.calls if isinstance(loop, BareLoop) else 0)
         await parts.close()
     if order.record_to:

@@ -13,11 +13,13 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from pages import _format as fmt
-from pages._figure import beside_mark, in_margin, legend, name_rows, new_figure, rule_across, rule_down
+from pages._figure import above_plot, beside_mark, in_margin, legend, name_rows, new_figure, rule_across, rule_down
 from pages._palette import Palette
 from sync_core.money import Money
 
 _DAYS_FROM_H = 96.0  # a scale that reaches four days is read in days
+_MINUTES_TO_H = 2.0  # one that does not reach two hours is read in minutes
+_FAR = 2.5  # a target so many times above all values would flatten them: it is named, not drawn
 _DARK_CELL = 0.65  # share of the peak from which a heatmap cell needs the other ink
 
 
@@ -51,16 +53,19 @@ def money_by_step(frame: pd.DataFrame, *, currency: str, palette: Palette) -> go
 
 
 def weekly_lines(frame: pd.DataFrame, *, target: timedelta, target_label: str, palette: Palette) -> go.Figure:
-    """Median and slow tenth by week against a dashed target, in hours, or in days when the scale passes four.
+    """Median and slow tenth by week against a dashed target, in minutes, hours or days as the scale asks.
 
     Columns: week (UTC, its first day), p50 and p90 (hours; missing where a week has too few cases: a gap).
     """
     target_h = target.total_seconds() / 3600
-    top_h = max([target_h, *frame[["p50", "p90"]].astype(float).max().dropna()])
-    unit_h, unit = (24.0, "d") if top_h > _DAYS_FROM_H else (1.0, "h")
+    known_h = float(frame[["p50", "p90"]].astype(float).max().max())  # NaN if nothing is known
+    is_far = target_h > known_h * _FAR
+    top_h = known_h if is_far else max(target_h, known_h) if known_h > 0 else target_h
+    unit_h, unit = _unit(top_h)
     top = top_h / unit_h * 1.16
     colours = {"p90": palette.amber, "p50": palette.blue}
-    figure = new_figure(palette, left=40, right=84, top=8, bottom=24)
+    figure = new_figure(palette, left=50, right=104, top=24 if is_far else 8, bottom=24)
+    shown = f"%{{y:.{0 if unit == 'min' else 1}f}} {unit}"
     for name, colour in colours.items():
         figure.add_scatter(
             x=frame["week"],
@@ -70,9 +75,12 @@ def weekly_lines(frame: pd.DataFrame, *, target: timedelta, target_label: str, p
             connectgaps=False,
             line={"color": colour, "width": 2.4},
             marker={"size": 5.5},
-            hovertemplate=f"week of %{{x|%-d %b}}: {name} <b>%{{y:.1f}} {unit}</b><extra></extra>",
+            hovertemplate=f"week of %{{x|%-d %b}}: {name} <b>{shown}</b><extra></extra>",
         )
-    rule_across(figure, target_h / unit_h, target_label, palette)
+    if is_far:
+        above_plot(figure, f"{target_label}, above the scale", palette)
+    else:
+        rule_across(figure, target_h / unit_h, target_label, palette)
     newest_h = {name: float(frame[name].dropna().iloc[-1]) for name in colours if frame[name].notna().any()}
     for name, value_h in newest_h.items():
         push = _apart(name, newest_h, within=top * unit_h * 0.09)
@@ -246,6 +254,13 @@ def sparkline(values: Sequence[float | Decimal | None], *, points: int = 26) -> 
     known = [float(value) for value in values if value is not None]
     known = [value for value in known if value == value][-points:]
     return known if len(known) > 1 else []
+
+
+def _unit(top_h: float) -> tuple[float, str]:
+    """Hours in the unit of a scale that reaches `top_h`, and its sign."""
+    if top_h > _DAYS_FROM_H:
+        return 24.0, "d"
+    return (1 / 60, "min") if top_h < _MINUTES_TO_H else (1.0, "h")
 
 
 def _apart(name: str, newest_h: Mapping[str, float], *, within: float) -> int:

@@ -6,11 +6,12 @@ The only place of the pages that caches. A value is shared by all viewers and ne
 from datetime import timedelta
 from typing import Final
 
+import pandas as pd
 import streamlit as st
 
 from sync_core.reads import CauseGroup, Choices, LaneState, Overview, Reads
 
-KEPT: Final = timedelta(seconds=4)  # below every refresh period of a page
+KEPT: Final = timedelta(seconds=3)  # below every refresh period of a page
 _CHOICES_KEPT: Final = timedelta(minutes=5)
 
 # Reads cannot be hashed, so its id stands for it. The entry holds the object too: an id in use is never given again.
@@ -23,6 +24,11 @@ def overview(reads: Reads) -> Overview:
 def causes(reads: Reads) -> tuple[CauseGroup, ...]:
     """Open exceptions by cause, most money first."""
     return _causes(reads, id(reads))[1]
+
+
+def ageing(reads: Reads) -> pd.DataFrame:
+    """Open exceptions by function and age."""
+    return _ageing(reads, id(reads))[1]
 
 
 def lanes(reads: Reads) -> list[LaneState]:
@@ -42,6 +48,11 @@ def _overview(_reads: Reads, identity: int) -> tuple[Reads, Overview]:
 @st.cache_resource(ttl=KEPT, max_entries=4, show_spinner=False)
 def _causes(_reads: Reads, identity: int) -> tuple[Reads, tuple[CauseGroup, ...]]:
     return _reads, _reads.exception_groups()
+
+
+@st.cache_resource(ttl=KEPT, max_entries=4, show_spinner=False)
+def _ageing(_reads: Reads, identity: int) -> tuple[Reads, pd.DataFrame]:
+    return _reads, _reads.ageing()
 
 
 @st.cache_resource(ttl=KEPT, max_entries=4, show_spinner=False)

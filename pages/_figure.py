@@ -82,6 +82,22 @@ def in_margin(figure: go.Figure, y: object, text: str, colour: str, *, push: int
     )
 
 
+def above_plot(figure: go.Figure, text: str, palette: Palette) -> None:
+    """A remark at the left, over the plot."""
+    figure.add_annotation(
+        xref="paper",
+        yref="paper",
+        x=0,
+        y=1,
+        text=text,
+        xanchor="left",
+        yanchor="bottom",
+        yshift=4,
+        showarrow=False,
+        font={"color": palette.muted, "size": 12},
+    )
+
+
 def rule_across(figure: go.Figure, y: float, label: str, palette: Palette) -> None:
     """A dashed horizontal rule with its name on top."""
     line = {"color": palette.muted, "width": 1.2, "dash": "5px,4px"}

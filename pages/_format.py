@@ -52,7 +52,9 @@ def money_column(currency: str) -> str:
 
 
 def duration(value: timedelta) -> str:
-    """42 min, 6.4 h, 2.1 d: minutes below an hour, hours below two days, then days."""
+    """42 min, 6.4 h, 2.1 d: minutes below an hour, hours below two days, then days; "under 1 min" for what is not 0."""
+    if timedelta(0) < value < timedelta(seconds=30):
+        return "under 1 min"
     text = _duration(_minutes(value), unit_of=_minutes(value))
     return text if value >= timedelta(0) or _is_nil(text) else MINUS + text
 

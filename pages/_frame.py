@@ -27,6 +27,7 @@ from pages._palette import Palette, palette_for
 
 _LOG = logging.getLogger("tieline.pages")
 _SHELL = "tieline.shell"
+_QUICK = "tieline.quick"
 _BARE_DOLLAR = re.compile(r"(?<!\\)\$")
 _CHART_CONFIG = {"displayModeBar": False, "responsive": True, "doubleClick": False, "showTips": False}
 
@@ -61,6 +62,7 @@ class Shell:
 
     viewer: Viewer
     links: Mapping[str, st.Page] = field(default_factory=dict)  # by Page.path
+    notice: Callable[[], str | None] | None = None  # what every page says at its head now; None: nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +119,26 @@ def palette() -> Palette:
     return palette_for(st.context.theme.type)
 
 
+def notice() -> str | None:
+    """What the shell has to say at the head of every page now."""
+    ask = _shell().notice
+    return None if ask is None else ask()
+
+
 def header(title: str, scope: str, freshness: Freshness) -> DeltaGenerator:
-    """Title, scope and age of the data; returns the place at the right for the page's filters."""
+    """Title, scope and age of the data; returns the place at the right for the page's filters.
+
+    Beside a notice no age is judged: its time may move in leaps.
+    """
+    said = notice()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="header"):
         with st.container(gap=None, key="header_title"):
             st.markdown(f"# {title}", anchors=False)
             with st.container(horizontal=True, gap="small", vertical_alignment="center"):
                 st.caption(f"{scope} Data as of {fmt.moment(freshness.as_of)}.", width="content")
-                if freshness.is_stale:
+                if said:
+                    st.badge(fmt.plain(said), icon=":material/history:", color="blue")
+                elif freshness.is_stale:
                     stale_badge(freshness)
         return st.container(
             horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content", gap="small"
@@ -248,9 +262,21 @@ def open_page(path: str, query: Mapping[str, str | list[str]]) -> None:
         st.switch_page(target, query_params=query or None)
 
 
-def live(draw: Callable[[], None], *, every: timedelta = timedelta(seconds=60)) -> None:
-    """Draw now and again on a timer, alone: the rest of the page is not touched. For KPI rows and job progress."""
-    st.fragment(draw, run_every=every)()
+def live(
+    draw: Callable[[], object], *, every: timedelta = timedelta(seconds=60), at_first: timedelta | None = None
+) -> None:
+    """Draw now and again on a timer, alone: the rest of the page is not touched. For KPI rows and job progress.
+
+    `at_first` is the timer as long as `draw` returns True: there is little to see yet, and more comes fast.
+    """
+    quick = bool(st.session_state.get(_QUICK))
+
+    def again() -> None:
+        st.session_state[_QUICK] = bool(draw())
+        if at_first is not None and st.session_state[_QUICK] != quick:
+            st.rerun()  # a fragment's timer is set by a run of the whole page
+
+    st.fragment(again, run_every=at_first if quick and at_first is not None else every)()
 
 
 def page_end() -> None:

@@ -11,18 +11,19 @@ from sync_core.reads import CauseGroup, ContractDetail, CycleTime, MoneyTotal, O
 
 
 def headline(seen: Overview) -> str:
-    """What waits, how much of it is blocked, and the largest cause."""
+    """What waits, how much of it is blocked, and the largest cause; then what else needs a person."""
     waiting = seen.waiting
+    if not seen.counts.signed:
+        return " ".join([f"**Nothing is signed yet.** {_drafts(seen)}.", *_besides(seen)])
     if not waiting.total.count:
-        return f"**Everything signed is billable.** {fmt.plural(seen.counts.provisioned, 'contract')} provisioned."
+        provisioned = fmt.plural(seen.counts.provisioned, "contract")
+        return " ".join([f"**Everything signed is billable.** {provisioned} provisioned.", *_besides(seen)])
     parts = [f"**{_amount(waiting.total)} of signed value is not yet billable.**"]
     if waiting.blocked.count:
         parts.append(f"{_amount(waiting.blocked)} of it is blocked{_largest(seen.attention)}.")
     else:
-        parts.append("Nothing is blocked; it moves without anybody.")
-    if waiting.set_aside.count:
-        parts.append(f"{fmt.plural(waiting.set_aside.count, 'contract')} set aside after repeated failures.")
-    return " ".join(parts)
+        parts.append("None of it is blocked; it moves without anybody.")
+    return " ".join([*parts, *_besides(seen)])
 
 
 def kpis(seen: Overview) -> list[Kpi]:
@@ -38,24 +39,28 @@ def kpis(seen: Overview) -> list[Kpi]:
         Kpi(
             "Provisioned", fmt.count(counts.provisioned),
             "Contracts that are billable now: their ERP confirmed every object by read-back.",
-            delta=fmt.count(counts.by_state[State.ENDED]), comparison="more have ended",
+            delta=_unless_nil(counts.by_state[State.ENDED]),
+            comparison="more have ended" if counts.by_state[State.ENDED] else "none has ended",
         ),
         Kpi(
             "Waiting", fmt.count(counts.by_state[State.WAITING]),
             "Contracts in the queue of an ERP. They move on without anybody; an outage only delays them.",
-            delta=_amount(waiting.waiting), comparison="not billable yet",
+            delta=_unless_none(waiting.waiting),
+            comparison=_held(counts.by_state[State.WAITING], waiting.waiting, "nothing in a queue"),
         ),
         Kpi(
             "Blocked", fmt.count(counts.by_state[State.BLOCKED]),
             "Contracts that a person has to help: each has at least one open exception.",
-            delta=_amount(waiting.blocked), comparison="not billable yet",
+            delta=_unless_none(waiting.blocked),
+            comparison=_held(counts.by_state[State.BLOCKED], waiting.blocked, "nobody needs to act"),
         ),
         Kpi(
             "Money waiting", fmt.money(waiting.total.money),
             f"Value of signed contracts that were never billable yet, in {reporting}, the reporting currency, at the "
             "rate of the signature. Currencies without a rate are named, not converted.",
             delta=None if waiting.oldest_age is None else fmt.duration(waiting.oldest_age),
-            comparison=_and_without_rate("oldest", waiting.total),
+            comparison=_and_without_rate("since the oldest signature", waiting.total) if waiting.total.count
+            else "nothing waits",
         ),
         _cycle_kpi(seen.cycle),
     ]  # fmt: skip
@@ -99,13 +104,18 @@ def without_rate(total: MoneyTotal) -> str:
 
 
 def cycle_headline(cycle: CycleTime) -> str:
-    """The open-case-aware median beside the one of finished contracts alone."""
+    """The percentiles; with open cases, the median beside the one of finished contracts alone."""
     if cycle.p50 is None or cycle.naive_median is None:
         reason = "too few for a percentile" if cycle.n < fmt.SAMPLE_FLOOR else "half of them are not active yet"
         return f"{fmt.plural(cycle.n, 'contract')} signed in this window: {reason}."
+    told = f"Half are billable within **{fmt.duration(cycle.p50)}**"
+    if cycle.p90 is not None:
+        told += f", nine in ten within **{fmt.duration(cycle.p90)}**"
+    if not cycle.n_open:
+        return f"{told}; none is still open."
     return (
-        f"Half are billable within **{fmt.duration(cycle.p50)}** with the {cycle.n_open:,} open ones counted; "
-        f"finished ones alone would say {fmt.duration(cycle.naive_median)}."
+        f"{told}, with the {cycle.n_open:,} open counted; finished ones alone would say a median of "
+        f"{fmt.duration(cycle.naive_median)}."
     )
 
 
@@ -128,6 +138,44 @@ def _cycle_kpi(cycle: CycleTime) -> Kpi:
         return Kpi(label, longest or fmt.DASH, definition, delta=fmt.count(cycle.n_open), comparison="still open")
     slow = "not reached" if cycle.p90 is None else fmt.duration(cycle.p90)
     return Kpi(label, fmt.duration(cycle.p50), definition, delta=f"p90 {slow}", comparison=f"n = {cycle.n:,}")
+
+
+def _besides(seen: Overview) -> list[str]:
+    """What needs a person but holds up no first billing."""
+    changes = max(seen.counts.by_state[State.BLOCKED] - seen.waiting.blocked.count, 0)
+    aside, quarantined = seen.counts.by_state[State.SET_ASIDE], seen.quarantined
+    told = []
+    if changes:
+        told.append(f"{_are(changes, 'contract')} blocked by a change to what was billable before.")
+    if aside:
+        told.append(f"{_are(aside, 'contract')} set aside after repeated failures.")
+    if quarantined:
+        told.append(f"{_are(quarantined, 'signature')} in quarantine.")
+    return told
+
+
+def _are(number: int, noun: str) -> str:
+    return f"{fmt.plural(number, noun)} {'is' if number == 1 else 'are'}"
+
+
+def _drafts(seen: Overview) -> str:
+    drafts = seen.counts.by_state[State.DRAFT]
+    return f"{_are(drafts, 'contract')} being drafted" if drafts else "No contract is being drafted"
+
+
+def _unless_nil(number: int) -> str | None:
+    return fmt.count(number) if number else None
+
+
+def _unless_none(total: MoneyTotal) -> str | None:
+    return _amount(total) if total.count else None
+
+
+def _held(contracts: int, money: MoneyTotal, nothing: str) -> str:
+    """Beside the money of those that were never billable; a change to a billable contract holds up none of it."""
+    if not contracts:
+        return nothing
+    return "not billable yet" if money.count else "all billable before"
 
 
 def _largest(groups: Sequence[CauseGroup]) -> str:

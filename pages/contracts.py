@@ -24,6 +24,8 @@ _SORTS: Final = {
     Sort.SIGNED.value: "Newest signature",
     Sort.AGE.value: "Oldest signature",
 }
+_WIDE: Final = 136  # pixels: eight digits, three decimals and a code; the grid's own guess is from the first rows
+_NUMBER: Final = 106
 _MOMENT: Final = "D MMM YYYY HH:mm"
 _FILTERS: Final = ("q", "state", "entity", "service", "billing", "function")
 
@@ -95,13 +97,13 @@ def _columns(reporting: str) -> dict[str, ColumnConfig]:
         "customer": column.TextColumn("Customer"),
         "entity": column.TextColumn("Entity", width="small"),
         "state": grid.state_column(),
-        "value": column.TextColumn("Value", alignment="right", help="In the contract's currency"),
+        "value": column.TextColumn("Value", width=_WIDE, alignment="right", help="In the contract's currency"),
         "reporting": column.NumberColumn(f"In {reporting}", format=fmt.money_column(reporting),
                                          help="At the rate of the signature; empty where there is no rate"),
         "signed": column.DatetimeColumn("Signed, UTC", format=_MOMENT, timezone="UTC"),
         "age": column.TextColumn("Age", alignment="right", help="Signature to billable; until now if it is not"),
         "bill_on": column.DateColumn("First bill", format="D MMM YYYY"),
-        "project": column.TextColumn("ERP project", width="small"),
+        "project": column.TextColumn("ERP project", width=_NUMBER),
         "waits_for": column.TextColumn("Waits for", help="Functions with an open exception"),
         "service": column.TextColumn("Service line"),
         "billing": column.TextColumn("Billing"),

@@ -76,11 +76,11 @@ def _cause(group: CauseGroup, now: datetime) -> None:
 
 def _ageing(reads: Reads) -> None:
     with frame.card("ageing", "By function and age", "Open exceptions; days since each was opened") as card:
-        seen = data.overview(reads)
-        if not seen.attention:
+        counted = data.ageing(reads)
+        if not counted.to_numpy().any():
             frame.empty("No open exceptions.", "Nothing waits for a person.")
             return
-        table = seen.ageing.rename(index=words, columns=days)
+        table = counted.rename(index=words, columns=days)
         card.chart(
             charts.heatmap(table, palette=frame.palette()), alt="Open exceptions by function and age", data=table
         )
@@ -133,7 +133,7 @@ def _columns(reporting: str) -> dict[str, ColumnConfig]:
         "cause": column.TextColumn("Cause", width="medium"),
         "function": column.TextColumn("Function"),
         "severity": column.TextColumn("Severity", width="small"),
-        "exposure": column.TextColumn("Exposure", alignment="right", help="What it keeps from being billed"),
+        "exposure": column.TextColumn("Exposure", width=136, alignment="right", help="What it keeps from being billed"),
         "reporting": column.NumberColumn(
             f"In {reporting}", format=fmt.money_column(reporting), help="Empty where there is no exchange rate"
         ),

@@ -26,31 +26,34 @@ from sync_core.reads import Overview, Reads
 PAGE = Page(title="Overview", icon=":material/monitoring:", path="overview", order=10, default=True)
 
 REFRESH: Final = timedelta(seconds=15)
+_GROWING: Final = timedelta(seconds=4)
 TARGET: Final = timedelta(days=2)  # the suggested p90 of docs/kpis: a default, not a promise made to anybody
 _CAUSES_SHOWN: Final = 6
 _TITLE: Final = "Contract to cash"
 
 
 def render(reads: Reads, commands: object) -> None:
-    frame.live(lambda: _page(reads), every=REFRESH)
+    frame.live(lambda: _page(reads), every=REFRESH, at_first=_GROWING)
 
 
-def _page(reads: Reads) -> None:
+def _page(reads: Reads) -> bool:
+    """Whether more is to come within seconds."""
     head = st.container()
     with frame.contained("The overview"):
         seen = data.overview(reads)
         with head:
             frame.header(_TITLE, _scope(seen), Freshness(seen.now, reads.now, REFRESH))
-        if welcome.is_new(seen):
+        if welcome.is_new(seen) and not frame.notice():
             welcome.first_event()
-            return
+            return True
         frame.headline(sentences.headline(seen))
         frame.kpi_row(sentences.kpis(seen))
         _cards(reads, seen, frame.palette())
-        return
+        return frame.notice() is not None
     with head:
         frame.header(_TITLE, "The numbers could not be read.", Freshness(reads.now, reads.now, REFRESH))
     lanes.card(reads)
+    return False
 
 
 def _scope(seen: Overview) -> str:

@@ -152,6 +152,9 @@ def reference_findings(
         findings.append(Finding(error, cause, function, words))
 
     findings += _ledger(project, observed, capabilities)
+    if refs.legal_entity is None:
+        # Its taxes, categories and periods are missing with it: one cause, one function.
+        return [*findings, *_shared(desired, observed, entity)]
     if not refs.tax_profile:
         words = f"the ERP has no tax profile {project.tax_code} for {entity.code}; set it up there"
         missing("tax_profile_missing", Function.TAX, words, ErrorClass.MISSING_DATA)

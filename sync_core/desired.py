@@ -31,7 +31,16 @@ class Kind(StrEnum):
     @property
     def shared(self) -> bool:
         """Shared objects serve many contracts: created only under a crosswalk reservation, never closed."""
-        return self in (Kind.CUSTOMER, Kind.LABOUR_CATEGORY)
+        return self in _SHARED
+
+    @property
+    def rank(self) -> int:
+        """Place in the order of dependence, from 0."""
+        return _RANKS[self]
+
+
+_SHARED = frozenset({Kind.CUSTOMER, Kind.LABOUR_CATEGORY})
+_RANKS = {kind: place for place, kind in enumerate(Kind)}
 
 
 class Recognition(StrEnum):
@@ -117,11 +126,15 @@ class Rate:
 
 
 ErpObject: TypeAlias = Customer | LabourCategory | Project | Line | BillingMilestone | Rate
+_FIELDS: Mapping[type, tuple[str, ...]] = {
+    kind: tuple(f.name for f in fields(kind) if f.name != "key")
+    for kind in (Customer, LabourCategory, Project, Line, BillingMilestone, Rate)
+}
 
 
 def plain(value: object) -> Scalar:
     """One JSON scalar per value, equal for equal values: decimals without trailing zeros, dates in ISO form."""
-    if value is None or isinstance(value, bool):
+    if value is None or isinstance(value, bool) or type(value) is str:  # not a StrEnum
         return value
     if isinstance(value, Decimal):
         return format(value.normalize(), "f") if value else "0"
@@ -132,7 +145,7 @@ def plain(value: object) -> Scalar:
 
 def fields_of(obj: ErpObject) -> dict[str, Scalar]:
     """All fields but the key, as plain values, in the order of the class."""
-    return {f.name: plain(getattr(obj, f.name)) for f in fields(obj) if f.name != "key"}
+    return {name: plain(getattr(obj, name)) for name in _FIELDS[type(obj)]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ and operations are kept, because they did happen.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -28,6 +28,8 @@ Row = dict[str, Any]
 
 # Written the first time only; a contract may be active, blocked and unblocked again and again.
 ONCE = frozenset({Step.SIGNED, Step.CAPTURED, Step.VALIDATED, Step.PROJECT_CREATED, Step.BILLING_SET_UP})
+
+_SUMMARY = tuple(f.name for f in fields(Summary))
 
 
 async def store(
@@ -78,7 +80,7 @@ def _contract(o: Outcome, estate: Estate, now: datetime) -> Row:
 
 
 def _summary_row(summary: Summary) -> Row:
-    return asdict(summary)
+    return {name: getattr(summary, name) for name in _SUMMARY}
 
 
 def _run(o: Outcome) -> Row:

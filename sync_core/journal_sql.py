@@ -77,7 +77,12 @@ crosswalk AS (
     SELECT DISTINCT ON (system, kind, key) system, kind, key, state, ref, owner, fields, CAST(:now AS timestamptz)
     FROM doc, jsonb_to_recordset(d -> 'crosswalk') AS r(
         id bigint, system text, kind text, key text, ref text, fields jsonb, owner bigint, state text)
-    JOIN fenced AS f ON f.id = r.id ORDER BY system, kind, key
+    JOIN fenced AS f ON f.id = r.id
+    WHERE NOT EXISTS (  -- a conflict locks the row: all workers would wait for each other at every shared object
+        SELECT 1 FROM core.crosswalk AS same
+        WHERE same.system = r.system AND same.kind = r.kind AND same.business_key = r.key AND same.state = r.state
+          AND same.ref IS NOT DISTINCT FROM r.ref AND same.fields IS NOT DISTINCT FROM r.fields)
+    ORDER BY system, kind, key
     ON CONFLICT (system, kind, business_key) DO UPDATE
     SET state = excluded.state, ref = excluded.ref, fields = excluded.fields, confirmed_at = excluded.confirmed_at,
         contract_id = excluded.contract_id, holder = NULL, holder_token = NULL, reserved_until = NULL

@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
 
 import orjson
 import sqlalchemy as sa
@@ -33,6 +32,7 @@ class LaneGate:
         self.waiting = 0
         self.contracts = 0  # in hand: each will want a slot again and again until it is done
         self.stated = 0  # the demand that the present share was made for
+        self.tokens: float | None = None  # requests that may be sent; None: the ERP has no rate limit
         self._valid_until = 0.0  # time.monotonic()
         self._changed = asyncio.Condition()
 
@@ -52,7 +52,7 @@ class LaneGate:
     async def slot(self) -> AsyncIterator[None]:
         """Wait for a slot whose lease still runs, and hold it."""
         if self._free() and not self.waiting:
-            self.in_use += 1
+            self._take()
         else:
             await self._wait()
         try:
@@ -68,15 +68,23 @@ class LaneGate:
         try:
             async with self._changed:
                 await self._changed.wait_for(self._free)
-                self.in_use += 1
+                self._take()
         finally:
             self.waiting -= 1
 
     def _free(self) -> bool:
-        return self.in_use < self.size and time.monotonic() < self._valid_until
+        allowed = self.tokens is None or self.tokens >= 1
+        return allowed and self.in_use < self.size and time.monotonic() < self._valid_until
 
-    async def resize(self, size: int, *, valid_until: float) -> None:
+    def _take(self) -> None:
+        self.in_use += 1
+        if self.tokens is not None:
+            self.tokens -= 1
+
+    async def resize(self, size: int, *, valid_until: float, tokens: float | None = None) -> None:
+        """`tokens` are added to those that are left; None when the lane has no rate limit."""
         self.size, self._valid_until = size, valid_until
+        self.tokens = None if tokens is None else (self.tokens or 0.0) + tokens
         async with self._changed:
             self._changed.notify_all()
 
@@ -117,7 +125,7 @@ _SHARE = sa.text("""
           ON d.lane = mine.lane AND d.worker_id <> :worker AND d.lease_until > now()
         GROUP BY mine.lane
     )
-    SELECT l.lane, l.max_in_flight, l.settle_s, others.wants, l.breaker
+    SELECT l.lane, l.max_in_flight, l.settle_s, others.wants, l.breaker, l.requests_per_s
     FROM others JOIN core.lane AS l USING (lane)
 """)
 _LEASE = sa.text("""
@@ -149,6 +157,20 @@ _LEASE = sa.text("""
     SELECT lane, count(*) AS held FROM (
         SELECT lane FROM kept WHERE worker_id IS NOT NULL UNION ALL SELECT lane FROM taken
     ) AS held GROUP BY lane
+""")
+# A lane earns requests_per_s tokens a second, and keeps two seconds' worth at most. Each worker takes what fills it
+# up to one second's worth: few statements, and no ERP sees more than its limit over any few seconds.
+_TOKENS = sa.text("""
+    WITH mine AS (
+        SELECT lane, has FROM jsonb_to_recordset(CAST(:mine AS jsonb)) AS m(lane text, has double precision)
+    ), earned AS (
+        SELECT l.lane, least(2 * l.requests_per_s, l.tokens + l.requests_per_s * extract(epoch FROM
+                   now() - coalesce(l.tokens_at, now() - interval '1 s'))) AS there,
+               greatest(l.requests_per_s - mine.has, 0) AS asked
+        FROM core.lane AS l JOIN mine USING (lane) ORDER BY l.lane FOR UPDATE OF l
+    )
+    UPDATE core.lane AS l SET tokens = earned.there - least(earned.there, earned.asked), tokens_at = now()
+    FROM earned WHERE earned.lane = l.lane RETURNING l.lane, least(earned.there, earned.asked) AS taken
 """)
 _GIVE_BACK = sa.text("""
     WITH slots AS (UPDATE core.lane_slot SET worker_id = NULL, lease_until = NULL WHERE worker_id = :worker)
@@ -199,9 +221,18 @@ async def share_slots(
     held = {
         row.lane: row.held for row in await conn.execute(_LEASE, {**limits, "targets": orjson.dumps(targets).decode()})
     }
+    limited = [row.lane for row in rows if row.requests_per_s is not None]
+    tokens = await _reserve_tokens(conn, [by_lane[Lane(lane)] for lane in limited]) if limited else {}
     for gate in gates:
-        await gate.resize(held.get(gate.lane, 0), valid_until=started + SLOT_LEASE_S)
+        valid_until = started + SLOT_LEASE_S
+        await gate.resize(held.get(gate.lane, 0), valid_until=valid_until, tokens=tokens.get(gate.lane))
     return [LaneView(row.lane, row.breaker) for row in rows]
+
+
+async def _reserve_tokens(conn: AsyncConnection, gates: Sequence[LaneGate]) -> dict[str, float]:
+    mine = [{"lane": gate.lane, "has": gate.tokens or 0.0} for gate in gates]
+    rows = await conn.execute(_TOKENS, {"mine": orjson.dumps(mine).decode()})
+    return {row.lane: row.taken for row in rows}
 
 
 async def give_back(conn: AsyncConnection, *, worker: int) -> None:
@@ -214,54 +245,3 @@ def unlimited(lane: str, size: int = 1_000) -> LaneGate:
     gate = LaneGate(Lane(lane))
     gate.size, gate._valid_until = size, math.inf
     return gate
-
-
-# ---- breaker -------------------------------------------------------------------------------------------------
-
-_OPEN = sa.text("""
-    WITH opened AS (
-        UPDATE core.lane SET breaker = :breaker, reason = :reason, opened_at = :now, probe_at = :probe_at,
-               failures = failures + 1, prober = NULL
-        WHERE lane = :lane AND breaker = 'closed' RETURNING lane
-    )
-    INSERT INTO core.lane_history (lane, breaker, reason, occurred_at)
-    SELECT lane, :breaker, :reason, :now FROM opened
-""")
-# One probe per lane: whoever moves probe_at forward sends it.
-_TAKE_PROBE = sa.text("""
-    UPDATE core.lane SET prober = :worker, failures = failures + 1,
-           probe_at = CAST(:now AS timestamptz) + make_interval(secs => least(60, power(2, least(failures, 6))))
-    WHERE breaker <> 'closed' AND probe_at <= :now AND lane = ANY(:lanes) RETURNING lane
-""")
-_CLOSE = sa.text("""
-    WITH closed AS (
-        UPDATE core.lane SET breaker = 'closed', reason = NULL, failures = 0, probe_at = NULL, opened_at = NULL,
-               prober = NULL
-        WHERE lane = :lane AND breaker <> 'closed' RETURNING lane
-    )
-    INSERT INTO core.lane_history (lane, breaker, reason, occurred_at) SELECT lane, 'closed', NULL, :now FROM closed
-""")
-_BREAKERS = sa.text("SELECT lane, breaker, probe_at FROM core.lane")
-
-
-async def open_breaker(
-    conn: AsyncConnection, lane: str, *, reason: str, paused: bool, now: datetime, probe_at: datetime
-) -> None:
-    """Stop claiming from a lane. `paused`: a person must act (credentials, a changed answer); still probed."""
-    breaker = "paused" if paused else "open"
-    await conn.execute(_OPEN, {"lane": lane, "breaker": breaker, "reason": reason, "now": now, "probe_at": probe_at})
-
-
-async def take_probes(conn: AsyncConnection, lanes: Sequence[str], *, worker: int, now: datetime) -> list[str]:
-    """Lanes that this worker must probe now; no other worker gets them until the next probe is due."""
-    rows = await conn.execute(_TAKE_PROBE, {"worker": worker, "now": now, "lanes": list(lanes)})
-    return [row.lane for row in rows]
-
-
-async def close_breaker(conn: AsyncConnection, lane: str, *, now: datetime) -> None:
-    await conn.execute(_CLOSE, {"lane": lane, "now": now})
-
-
-async def breakers(conn: AsyncConnection) -> dict[str, tuple[str, datetime | None]]:
-    """Breaker state and next probe of every lane."""
-    return {row.lane: (row.breaker, row.probe_at) for row in await conn.execute(_BREAKERS)}

@@ -74,7 +74,7 @@ def diff(desired: Desired, found: Sequence[Found], *, keep: Mapping[BusinessKey,
         held = {(kind, key): matches for (kind, key), matches in held.items() if kind is Kind.PROJECT}
     operations: list[Operation] = []
     activation: list[Operation] = []
-    for wanted in sorted(desired.objects, key=lambda o: (list(Kind).index(o.kind), o.key)):
+    for wanted in sorted(desired.objects, key=lambda o: (o.kind.rank, o.key)):
         matches = held.pop((wanted.kind, wanted.key), [])
         operations += [_extra(extra) for extra in matches[1:]]
         step, activate = _one(wanted, matches[0] if matches else None)
@@ -90,6 +90,8 @@ def _by_key(found: Iterable[Found], keep: Mapping[BusinessKey, ErpRef]) -> dict[
     for item in found:
         if item.active:
             groups.setdefault((item.kind, item.key), []).append(item)
+    if all(len(matches) == 1 for matches in groups.values()):
+        return groups
     for matches in groups.values():
         # The billed one must stay; then the one we know; then the oldest, by reference.
         matches.sort(key=lambda f: (not f.billed, keep.get(f.key) != f.ref, len(f.ref), f.ref))
@@ -180,4 +182,4 @@ def _superfluous(held: Found) -> Operation:
 
 
 def _children_first(held: Found) -> tuple[int, BusinessKey, ErpRef]:
-    return -list(Kind).index(held.kind), held.key, held.ref
+    return -held.kind.rank, held.key, held.ref

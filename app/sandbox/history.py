@@ -79,6 +79,8 @@ class History:
     ) -> None:
         """Tick by tick to `until`; ticks in which nothing is due are skipped. `reached` is told once a virtual day."""
         await reached(self.clock.now())
+        # Before anything is due: the collector needs a slot of its ERP even on a first day with drafts alone.
+        await self.worker.drain()
         outage = _outage(self.until)
         step = next(steps, None)
         collected, told = self.clock.now().date(), self.clock.now()

@@ -115,7 +115,13 @@ PAYMENT_TERMS = (
     PaymentTerms("NET14", 14),
 )
 # Standard rates on services sold at home; a country not listed taxes none. Illustrative.
-_STANDARD_RATES = {"GB": Decimal("0.20"), "DE": Decimal("0.19"), "JP": Decimal("0.10"), "FR": Decimal("0.20")}
+_STANDARD_RATES = {
+    "GB": Decimal("0.20"),
+    "DE": Decimal("0.19"),
+    "JP": Decimal("0.10"),
+    "FR": Decimal("0.20"),
+    "CA": Decimal("0.05"),
+}
 
 
 def domestic_tax(entity: Entity) -> str:

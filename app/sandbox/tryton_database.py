@@ -4,6 +4,7 @@ Tryton speaks PostgreSQL through psycopg 3 and takes the database's name apart f
 """
 
 from dataclasses import dataclass
+from typing import LiteralString
 from urllib.parse import unquote, urlsplit
 
 import psycopg
@@ -51,7 +52,12 @@ class TrytonDatabase:
         with self._connect(self.name) as conn:
             return _truth(conn, TABLES) and _truth(conn, READY)
 
+    def has_user(self, login: str) -> bool:
+        """Of a database that is ready."""
+        with self._connect(self.name) as conn:
+            return _truth(conn, "SELECT EXISTS (SELECT FROM res_user WHERE login = %s)", login)
 
-def _truth(conn: psycopg.Connection[tuple[object, ...]], query: str) -> bool:
-    row = conn.execute(query).fetchone()
+
+def _truth(conn: psycopg.Connection[tuple[object, ...]], query: LiteralString, *values: str) -> bool:
+    row = conn.execute(query, values).fetchone()
     return row is not None and row[0] is True

@@ -138,6 +138,19 @@ class TrytonServer:
     def pid(self) -> int | None:
         return self._program.pid
 
+    def ended_within(self, seconds: float) -> bool:
+        """Wait that long at most; True as soon as the server has ended by itself."""
+        return self._program.ended_within(seconds)
+
+    def last_words(self) -> str:
+        """The end of the server's log, for an error message."""
+        return self._program.last_words()
+
+    def is_filled(self) -> bool:
+        """Whether an earlier start came to its end; the service user is the last thing that is made."""
+        self._database.make()
+        return self._database.is_ready() and self._database.has_user(SERVICE_LOGIN)
+
     @contextmanager
     def books(self) -> Iterator[CompanyBooks]:
         """The running server's legal entity, as its administrator sees it: add customers, change their tax."""

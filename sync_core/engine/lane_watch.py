@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sync_core import lanes
+from sync_core import breaker, lanes
 from sync_core.clock import Clock
 from sync_core.engine.failure import Verdict
 from sync_core.errors import TielineError
@@ -77,7 +77,7 @@ class LaneWatch:
         log.warning("lane %s stops: %s", lane, verdict.words)
         probe_at = now + timedelta(seconds=1)
         async with self._engine.begin() as conn:
-            await lanes.open_breaker(
+            await breaker.open_breaker(
                 conn, lane, reason=verdict.words, paused=verdict.pause_lane, now=now, probe_at=probe_at
             )
 
@@ -86,7 +86,7 @@ class LaneWatch:
         if not self.closed:
             return
         async with self._engine.begin() as conn:
-            mine = await lanes.take_probes(conn, sorted(self.closed), worker=self._worker_id, now=self._clock.now())
+            mine = await breaker.take_probes(conn, sorted(self.closed), worker=self._worker_id, now=self._clock.now())
         for lane in mine:
             await self._probe(lane)
 
@@ -97,7 +97,7 @@ class LaneWatch:
             log.info("lane %s is still down: %s", lane, wrong)
             return
         async with self._engine.begin() as conn:
-            await lanes.close_breaker(conn, lane, now=self._clock.now())
+            await breaker.close_breaker(conn, lane, now=self._clock.now())
         self._failures[lane] = 0
         self.closed -= {lane}
         log.warning("lane %s works again", lane)

@@ -3,13 +3,14 @@
 from datetime import datetime
 from importlib.metadata import version
 
+import pandas as pd
 import sqlalchemy as sa
 
 from sync_core.clock import Clock
 from sync_core.estate import Estate
 from sync_core.reads import contract as detail
 from sync_core.reads import running
-from sync_core.reads.attention import CauseGroup, cause_groups, open_cases
+from sync_core.reads.attention import CauseGroup, ageing, cause_groups, open_cases
 from sync_core.reads.choices import Choices, choices
 from sync_core.reads.contracts import ContractFilter, ContractPage, Sort, contract_listing
 from sync_core.reads.exceptions import ExceptionFilter, ExceptionPage, ExceptionSort, exception_listing
@@ -81,6 +82,11 @@ class Reads:
         """Open exceptions by cause, most money first."""
         with snapshot(self._engine) as conn:
             return cause_groups(open_cases(conn, now=self._clock.now()), self._reporting)
+
+    def ageing(self) -> pd.DataFrame:
+        """Open exceptions: a row per function, a column per AGE_BUCKETS."""
+        with snapshot(self._engine) as conn:
+            return ageing(open_cases(conn, now=self._clock.now()))
 
     def lanes(self) -> list[running.LaneState]:
         with snapshot(self._engine) as conn:

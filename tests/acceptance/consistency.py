@@ -28,5 +28,6 @@ def journal_agrees_with(house: House, held: dict[tuple[str, str], list[str]]) ->
     assert set(house.rows(_LAST_RUNS)) == {("converged", "active")}
     assert house.rows(_MILESTONES) == []
     assert house.rows("SELECT source, id FROM core.event GROUP BY 1, 2 HAVING count(*) > 1") == []
+    assert house.rows("SELECT error FROM core.run WHERE error_class = 'internal'") == []
     assert house.rows("SELECT cause, message FROM core.case WHERE state = 'open'") == []
     assert house.number("SELECT count(*) FROM core.progress WHERE step = 'active'") >= len(house.states())

@@ -74,6 +74,11 @@ class Process:
     def go_on(self) -> None:
         self._popen.send_signal(signal.SIGCONT)
 
+    def ask_to_stop(self) -> None:
+        if not self.ended:
+            self._popen.send_signal(signal.SIGTERM)
+            self.go_on()
+
     def stop(self) -> None:
         """Politely; raises TimeoutExpired for one that does not end, after killing it."""
         if self.ended:
@@ -129,6 +134,8 @@ class House(AbstractContextManager["House"]):
                 stack.callback(door.close)
             for process in self.processes:
                 stack.callback(process.stop)
+            for process in self.processes:
+                process.ask_to_stop()
 
     # ---- processes -------------------------------------------------------------------------------------------
 

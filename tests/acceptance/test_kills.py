@@ -68,7 +68,7 @@ def test_nothing_is_lost_or_doubled_however_workers_end(house: House, tmp_path: 
         clm, api = Clm(process.url), house.api()
         with clm.client:
             cloud.fault("reset", "write", probability=0.03, after_commit=True)
-            cloud.fault("latency", probability=0.5, seconds=0.3)
+            cloud.fault("latency", probability=0.3, seconds=0.7)
             terms = [terms_of(number, customers=CUSTOMERS) for number in range(CONTRACTS)]
             clm.sign("C-000", terms[0])
             _eight_deliveries_race(house, api, clm.events()[0])
@@ -78,9 +78,17 @@ def test_nothing_is_lost_or_doubled_however_workers_end(house: House, tmp_path: 
             for number, each in list(enumerate(terms))[1:]:
                 clm.sign(f"C-{number:03d}", each)
             _harm(house, cloud, house.workers(2), dice)
-            house.until("all are active", lambda: house.all_are("active", CONTRACTS), within_s=120)
+            import time; t0=time.monotonic()
+            seen=[0.0]
+            def look():
+                if time.monotonic()-seen[0]>4:
+                    seen[0]=time.monotonic()
+                    print("LOOK", round(time.monotonic()-t0,1), house.rows("SELECT external_id,state,attempt,(due_at-now())::text,lease_owner,(lease_until-now())::text,(unclean_at-now())::text,left(last_error,90) FROM core.contract WHERE state<>'active' or unclean_at is not null or lease_owner is not null limit 6"), house.rows("select * from core.lane_slot"), house.rows("select lane,breaker,reason,(probe_at-now())::text from core.lane"), house.rows("select * from core.worker"))
+                return house.all_are("active", CONTRACTS)
+            house.until("all are active", look, within_s=120)
             house.until("the CLM knows", lambda: house.number("SELECT count(writeback_at) FROM core.contract") == 0)
 
+            print("DIAG", time.monotonic()-t0, house.rows("SELECT external_id, count(*), max(attempt), array_agg(outcome||':'||coalesce(error_class,'')||':'||coalesce(left(r.error,50),'')||r.started_at::time::text ORDER BY r.started_at) FROM core.run r JOIN core.contract USING (contract_id) GROUP BY 1 ORDER BY max(r.recorded_at) DESC LIMIT 3"), house.rows("SELECT outcome, error_class, count(*) FROM core.run GROUP BY 1,2"), house.rows("SELECT action,status,count(*) FROM core.operation GROUP BY 1,2 ORDER BY 1,2"), len(cloud.writes()), house.rows("SELECT max(lease_token), sum(lease_token), (select count(*) from core.run) FROM core.contract"), house.rows("select now()-min(recorded_at) from core.event"))
             held = cloud.held()
             assert doubles(held) == {}
             assert {kind: sum(k == kind for k, _ in held) for kind, _ in held} == expected(terms)

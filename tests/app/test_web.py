@@ -3,7 +3,6 @@
 Streamlit allows one application per process, so these tests share one and each makes its own session.
 """
 
-import shutil
 import socket
 import threading
 import time
@@ -16,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 import uvicorn
 from fastapi import APIRouter
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
@@ -28,17 +27,8 @@ from app.sessions import Identity, create_link, revoke_sessions_of
 from app.web import WebContext, build
 from sync_core.clock import SystemClock
 from tests import databases
+from tests.chromium import chromium
 
-CHROMIUM = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 COOKIE = cookie_name(secure=False)
 
 
@@ -103,10 +93,8 @@ def site(server: Endpoint, template: str) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
-        yield chromium
-        chromium.close()
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(params=["light", "dark"])

@@ -24,7 +24,6 @@ CHANGEABLE = (
     '"case"',
     "watermark",
     "job_run",
-    "exchange_rate",
     "estate_version",
     "login_link",
     "session",

@@ -278,14 +278,6 @@ CREATE TABLE core.job_run (
     detail          text,
     PRIMARY KEY (job, scheduled_for)
 );
-CREATE TABLE core.exchange_rate (
-    currency        text NOT NULL,
-    reporting       text NOT NULL,
-    valid_from      date NOT NULL,
-    rate            numeric NOT NULL,
-    recorded_at     timestamptz NOT NULL,
-    PRIMARY KEY (currency, reporting, valid_from, recorded_at)
-);
 CREATE TABLE core.estate_version (
     digest          text PRIMARY KEY,
     body            text NOT NULL,
