@@ -59,9 +59,10 @@ class SharedWake(asyncio.Event):
 
 
 def pace_of(estate: Estate, lease_s: float | None) -> Pace:
-    """A call that was sent ends before the lease does, so the longest time-out decides; and half a lease is left to send.
+    """A call that was sent ends before its lease does, so the longest time-out of an ERP decides.
 
-    Raises InvalidSettings for a lease that is too short for the ERPs of the estate.
+    Half a lease is left for sending, and renewals come at each quarter of it. Raises InvalidSettings for a lease that
+    is too short for that.
     """
     usual = Pace()
     call_s = max((erp.timeout_s for erp in estate.erp), default=usual.call_timeout_s)

@@ -50,7 +50,7 @@ def _case(detail: CaseDetail) -> None:
     case = detail.case
     is_open = case.state == "open"
     badge = ":orange-badge[Open]" if is_open else ":green-badge[Resolved]"
-    money = f", {fmt.plain(fmt.money(case.exposure))} exposed" if case.exposure else ""
+    money = f", {fmt.plain(fmt.money(case.exposure))} exposed" if case.exposure and case.exposure.amount else ""
     st.markdown(f"{badge} **{fmt.plain(words(case.cause))}** with {fmt.plain(inside(case.function))}{money}")
     st.markdown(fmt.plain(case.message))
     lines = [f"{words(moment.what)} {fmt.moment(moment.occurred_at)}" for moment in detail.history]

@@ -64,7 +64,8 @@ def _told(moment: Moment) -> None:
     if moment.problem:
         st.markdown(f":orange-badge[:material/warning: Not understood] {fmt.plain(moment.problem)}")
     elif len(moment.changes) > _FEW_CHANGES:
-        with st.expander(f"{fmt.plural(len(moment.changes), 'field')} set"):
+        done = "changed" if any(change.before for change in moment.changes) else "set"
+        with st.expander(f"{fmt.plural(len(moment.changes), 'field')} {done}"):
             _changes(moment)
     elif moment.changes:
         _changes(moment)

@@ -21,6 +21,7 @@ from sync_core.reads.paging import Listed
 T = TypeVar("T")
 _ROW: Final = 34
 _SIZE: Final = 50
+_ID_WIDTH: Final = 128  # pixels, for the ids of a CLM with dates in them
 _SEEN: Final = 20  # rows seen at once; the grid scrolls
 
 
@@ -90,7 +91,7 @@ def link(contract_id: int, external_id: str) -> str:
 
 def link_column() -> ColumnConfig:
     """Contracts by the CLM's id; a click opens one in a new tab."""
-    return st.column_config.LinkColumn("Contract", display_text=r"#(.+)$", pinned=True)
+    return st.column_config.LinkColumn("Contract", width=_ID_WIDTH, display_text=r"#(.+)$", pinned=True)
 
 
 def money_text(money: Money | None) -> str:

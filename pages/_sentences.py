@@ -67,8 +67,9 @@ def kpis(seen: Overview) -> list[Kpi]:
 
 
 def cause(group: CauseGroup) -> str:
-    """One cause as the label of a link: amount, cause, count."""
-    return f"**{_amount(group.exposure)}** {fmt.plain(words(group.cause))}, {fmt.plural(group.count, 'contract')}"
+    """One cause as the label of a link: amount, cause, count. A change that holds up no money has no amount."""
+    name, contracts = fmt.plain(words(group.cause)), fmt.plural(group.count, "contract")
+    return f"**{_amount(group.exposure)}** {name}, {contracts}" if _has_money(group) else f"**{name}**, {contracts}"
 
 
 def cause_details(group: CauseGroup, now: datetime) -> str:
@@ -183,7 +184,12 @@ def _largest(groups: Sequence[CauseGroup]) -> str:
         return ""
     top = groups[0]
     contracts = fmt.plural(top.count, "contract")
-    return f"; the largest cause is **{fmt.plain(inside(top.cause))}** ({_amount(top.exposure)}, {contracts})"
+    how_much = f"{_amount(top.exposure)}, {contracts}" if _has_money(top) else contracts
+    return f"; the largest cause is **{fmt.plain(inside(top.cause))}** ({how_much})"
+
+
+def _has_money(group: CauseGroup) -> bool:
+    return bool(group.exposure.money.amount or group.exposure.unconverted)
 
 
 def _amount(total: MoneyTotal) -> str:

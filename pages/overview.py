@@ -139,7 +139,7 @@ def _cycle(seen: Overview, palette: Palette) -> None:
     ) as card:  # fmt: skip
         if seen.weekly.empty or seen.weekly["p50"].isna().all():
             frame.empty(
-                f"Too few contracts for a percentile: n = {seen.cycle.n}.", "It appears at 20 contracts a week.",
+                f"Too few contracts a week for a percentile: {seen.cycle.n} in all.", "It appears at 20 in a week.",
                 icon=":material/timeline:",
             )  # fmt: skip
             return

@@ -138,6 +138,12 @@ class LeaseLost(TielineError):
     error_class = ErrorClass.TRANSIENT
 
 
+class StoredEventUnreadable(TielineError):
+    """A stored event no longer fits its schema: this release broke a reader. Restore it; nothing is lost."""
+
+    code = "engine.stored_event_unreadable"
+
+
 class InvalidMoney(TielineError):
     """An amount or currency that cannot be money, for instance half a Paraguayan guarani."""
 

@@ -16,7 +16,7 @@ from sync_core.clock import Clock
 from sync_core.desired import Desired, ErpObject, Kind, Project
 from sync_core.engine.outcome import Done, Outcome
 from sync_core.engine.shared import Reservation
-from sync_core.errors import ReadBackMismatch, TielineError
+from sync_core.errors import ErrorClass, ReadBackMismatch, TielineError
 from sync_core.keys import BusinessKey, ErpRef
 from sync_core.plan import Action, Operation, Plan, diff
 from sync_core.ports import CallContext, ErpConnector, Observation, Refs, Scope
@@ -28,6 +28,7 @@ class SharedPending(TielineError):
     """Another contract is creating a shared object that this one needs; look again in a moment."""
 
     code = "engine.shared_pending"
+    error_class = ErrorClass.TRANSIENT
 
 
 class SharedObjects(Protocol):

@@ -12,7 +12,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from sync_core.events import Event, Payload, SchemaUnknown, understand
+from sync_core.events import Event, SchemaUnknown, understand
 from sync_core.keys import BusinessKey, ContractId, ErpRef
 
 WORKER_LOCK_CLASS = 7715
@@ -103,18 +103,23 @@ class Loaded:
     traceparent: str | None
     gap_since: datetime | None  # since when an amendment waits for one before it
     known: dict[BusinessKey, ErpRef]
+    unreadable: str | None = None  # a stored event that this release cannot read any more
 
 
 async def load(conn: AsyncConnection, ids: Sequence[ContractId]) -> dict[ContractId, Loaded]:
     """Events and known references of the claimed contracts, in two statements for all of them."""
     loaded: dict[ContractId, Loaded] = {}
     for row in await conn.execute(_LOAD, {"ids": list(ids)}):
-        event = Event(row.source, row.id, row.type, row.occurred_at, _payload(row.type, row.data))
         item = loaded.get(row.contract_id)
         if item is None:
             item = Loaded(row.wanted_rev, [], row.recorded_at, row.correlation_id, row.traceparent, None, {})
             loaded[row.contract_id] = item
-        item.events.append(event)
+        try:
+            payload = understand(row.type, row.data)
+        except SchemaUnknown as wrong:
+            item.unreadable = f"event {row.id}: {wrong.message}"
+            continue
+        item.events.append(Event(row.source, row.id, row.type, row.occurred_at, payload))
         item.correlation_id, item.traceparent = row.correlation_id, row.traceparent
         if row.type.endswith(".signed.v1") and not any(e.type == row.type for e in item.events[:-1]):
             item.captured_at = row.recorded_at
@@ -124,14 +129,6 @@ async def load(conn: AsyncConnection, ids: Sequence[ContractId]) -> dict[Contrac
         if row.contract_id in loaded:
             loaded[row.contract_id].known[BusinessKey(row.business_key)] = ErpRef(row.ref)
     return loaded
-
-
-def _payload(event_type: str, data: str) -> Payload:
-    try:
-        return understand(event_type, data)
-    except SchemaUnknown as wrong:
-        # Stored events were understood once: this release must still read them.
-        raise SchemaUnknown(f"a stored event no longer fits its schema; restore its reader: {wrong.message}") from wrong
 
 
 # Locked in the order in which intake and the group commit lock, so that none waits for another in a circle.

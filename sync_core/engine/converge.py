@@ -17,7 +17,7 @@ from sync_core.desired import Desired, Found, Kind, LabourCategory
 from sync_core.engine.apply import Applier, SharedObjects, noted
 from sync_core.engine.claim import Claimed, Loaded
 from sync_core.engine.outcome import GAP_GRACE, RECHECK_CONTRACT, Done, Outcome, recheck_at
-from sync_core.errors import ErrorClass, Function
+from sync_core.errors import ErrorClass, Function, StoredEventUnreadable
 from sync_core.estate import Estate
 from sync_core.fold import fold
 from sync_core.keys import BusinessKey, contract_key
@@ -37,6 +37,8 @@ class Converger:
 
     async def run(self, claimed: Claimed, loaded: Loaded, outcome: Outcome, ctx: CallContext) -> None:
         """Fill `outcome`. Raises the error that stopped the run; what was done until then is in `outcome`."""
+        if loaded.unreadable is not None:
+            raise StoredEventUnreadable(f"a stored event cannot be read any more: {loaded.unreadable}")
         contract = outcome.contract = fold(loaded.events)
         now = self.clock.now()
         if contract.signed_at is None:

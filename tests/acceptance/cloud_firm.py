@@ -41,7 +41,7 @@ user = "tieline"
 secret_env = "FIRM_ERP"
 max_in_flight = 8
 timeout_s = 2
-options = {{ upsert = "false", settle_s = "0" }}
+options = {{ upsert = "false", settle_s = "1" }}
 
 [[entity]]
 code = "US01"

@@ -139,9 +139,9 @@ class House(AbstractContextManager["House"]):
 
     # ---- processes -------------------------------------------------------------------------------------------
 
-    def start(self, name: str, command: Sequence[str], **more: bool) -> Process:
+    def start(self, name: str, command: Sequence[str], *, speaks: bool = False) -> Process:
         """A system around Tieline; it gets nothing of Tieline's settings."""
-        process = Process(name, command, self._log(name), **more)
+        process = Process(name, command, self._log(name), speaks=speaks)
         self.processes.append(process)
         return process
 

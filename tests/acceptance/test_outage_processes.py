@@ -55,7 +55,9 @@ def test_500_events_wait_out_an_outage_and_are_provisioned_once_by_urgency(house
     house.until("all are active", lambda: house.all_are("active", CONTRACTS + 1), within_s=90)
     held = cloud.held()
     assert doubles(held) == {}
-    assert {kind: sum(k == kind for k, _ in held) for kind in ("customer", "project", "contract_line", "milestone")} == {
+    assert {
+        kind: sum(k == kind for k, _ in held) for kind in ("customer", "project", "contract_line", "milestone")
+    } == {
         "customer": SHARED,
         "project": CONTRACTS + 1,
         "contract_line": CONTRACTS + 1,

@@ -116,6 +116,18 @@ async def test_one_bad_contract_in_a_thousand_stops_no_other(bench: Bench) -> No
     assert "ZeroDivisionError: a fault of ours" in cases["internal"]
 
 
+async def test_an_event_that_this_release_cannot_read_stops_its_own_contract_alone(bench: Bench) -> None:
+    await bench.arrive(worth(1, 50), worth(2, 60))
+    await bench.arrive(cloud_event("odd", "signed.v9", signed("C-0001")))
+    worker = await bench.worker()
+    for _ in range(12):
+        await worker.drain()
+        bench.virtual.advance(timedelta(minutes=10))
+    assert await bench.states() == {"C-0001": "set_aside", "C-0002": "active"}
+    assert "signed.v9" in str((await bench.rows("SELECT message FROM core.case"))[0][0])
+    assert (await bench.rows("SELECT breaker FROM core.lane"))[0][0] == "closed"
+
+
 async def test_refused_credentials_pause_the_lane_once_and_not_per_contract(bench: Bench) -> None:
     bench.erp.before = lambda _operation, _ctx: ErpCredentials("cloud", "401 invalid_token")
     await bench.arrive(*(worth(n, 50) for n in range(30)))
