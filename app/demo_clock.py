@@ -36,7 +36,7 @@ class DemoClock(SystemClock):
     def notice(self) -> str | None:
         """For the head of each page, as long as the past is being made."""
         reached = self._past()
-        return reached and f"The demo's past is being made: {reached.day} {reached:%b %Y} reached"
+        return f"The demo's past is being made: {reached.day} {reached:%b %Y} reached" if reached else None
 
     def _past(self) -> datetime | None:
         with self._lock:

@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     database_direct_url: DatabaseUrl | None = None
     read_database_url: DatabaseUrl | None = None
     estate: Path | None = None
-    beside: Annotated[Literal["tryton"] | None, Field(validation_alias="TIELINE_WITH")] = None
+    beside: Literal["tryton"] | None = None
     tryton_database_url: DatabaseUrl | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
@@ -104,7 +104,7 @@ def load(**given: object) -> Settings:
     except ValidationError as wrong:
         first = wrong.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
-        variable = name if name in ("DATABASE_URL", "TIELINE_WITH") else f"TIELINE_{name.upper()}"
+        variable = name if name == "DATABASE_URL" else f"TIELINE_{name.upper()}"
         words = str(first["msg"]).removeprefix("Value error, ")
         raise InvalidSettings(f"{variable}: {words[:1].lower()}{words[1:]}; correct it and start again") from wrong
 

@@ -43,7 +43,7 @@ def require(settings: Settings, *, package: str = _PACKAGE) -> None:
     """Raises Refusal or InvalidSettings for what `--with tryton` cannot do here, before anything starts."""
     if settings.estate is not None:
         raise InvalidSettings(
-            "TIELINE_WITH: Tryton goes beside the demo estate; unset TIELINE_ESTATE, or name it there"
+            "TIELINE_BESIDE: Tryton goes beside the demo estate; unset TIELINE_ESTATE, or name it there"
         )
     if settings.database_url is not None and settings.tryton_database_url is None:
         words = (
@@ -77,7 +77,7 @@ class TrytonBeside:
         self.folder.mkdir(mode=0o700, exist_ok=True)
         name = urlsplit(_database_url(self.settings)).path.lstrip("/")
         return {
-            "TIELINE_WITH": "tryton",
+            "TIELINE_BESIDE": "tryton",
             self.address_env: f"http://127.0.0.1:{self._port()}/{name}",
             _SECRET: Passwords.kept_in(self._passwords).service,
         }

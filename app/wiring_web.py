@@ -20,7 +20,7 @@ def dashboard(wiring: Wiring, *, local_viewer: Viewer | None = None) -> Dashboar
     engine = wiring.engine(read_only=True)
     demo = DemoClock(engine) if wiring.settings.estate is None else None
     reads = Reads(engine, clock=demo or wiring.clock, estate=wiring.estate)
-    return DashboardContext(reads, None, local_viewer=local_viewer, notice=demo and demo.notice)
+    return DashboardContext(reads, None, local_viewer=local_viewer, notice=demo.notice if demo else None)
 
 
 def web(wiring: Wiring, *, with_intake: bool) -> FastAPI:

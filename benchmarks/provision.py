@@ -7,6 +7,7 @@ method. The last line on stdout is JSON.
 
 import argparse
 import asyncio
+import os
 import statistics
 import sys
 import tempfile
@@ -23,7 +24,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from app.embedded_postgres import Endpoint, Role
 from benchmarks import firm, processes
 from benchmarks.provision_worker import Order
-from benchmarks.usage import cpu_s, database_use
+from benchmarks.usage import cpu_s, database_use, machine_busy_s
 from sync_core import intake, lanes
 from sync_core.clock import SystemClock
 
@@ -51,6 +52,11 @@ class Half:
     fsyncs: float
     wal_kb: float
     calls: float
+    others_busy: float  # share of the machine that went to processes which are no part of this
+
+    @property
+    def all_cpu_ms(self) -> float:
+        return self.cpu_ms + self.postgres_cpu_ms + self.erp_cpu_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +100,20 @@ class Bench:
             for worker in workers:
                 worker.await_ready()
             before, erp_before = database_use(self._admin), [cpu_s(erp.pid) for erp in erps]
-            begun = time.perf_counter()
+            begun, busy = time.perf_counter(), machine_busy_s()
             for worker in workers:
                 worker.go()
             self._until_done(workers)
-            took = time.perf_counter() - begun
+            took, busy = time.perf_counter() - begun, machine_busy_s() - busy
             erp_cpu = [cpu_s(erp.pid) - cpu for erp, cpu in zip(erps, erp_before, strict=True)]
             used = [worker.stop() for worker in workers]
             spent = database_use(self._admin).since(before)
-        count = self._checked(name)
+        count, workers_cpu = self._checked(name), sum(u.cpu_s for u in used)
+        ours = workers_cpu + spent.cpu_s + sum(erp_cpu)
         calls = sum(u.calls for u in used) if bare else self._number(_JOURNALLED, f"{name}-")
         return Half(
             contracts_per_s=count / took,
-            cpu_ms=sum(u.cpu_s for u in used) / count * 1000,
+            cpu_ms=workers_cpu / count * 1000,
             postgres_cpu_ms=spent.cpu_s / count * 1000,
             erp_cpu_ms=sum(erp_cpu) / count * 1000,
             erp_busy=max(erp_cpu) / took,
@@ -114,6 +121,7 @@ class Bench:
             fsyncs=spent.fsyncs / count,
             wal_kb=spent.wal_bytes / count / 1024,
             calls=calls / count,
+            others_busy=max(0.0, (busy - ours) / (took * (os.cpu_count() or 1))),
         )
 
     async def _take_in(self, name: str) -> None:
@@ -177,7 +185,11 @@ def measure(size: Size, *, rounds: int, profile: bool, say: Callable[[str], None
 
 
 def summary(pairs: list[tuple[Half, Half]]) -> dict[str, object]:
-    """Medians over the rounds; `bare` is the median of the paired ratios of throughput."""
+    """Medians over the rounds; `bare` is the median of the paired ratios of throughput.
+
+    `cpu_ratio` compares all CPU of both (workers, PostgreSQL, ERPs): it holds on a busy machine too, where throughput
+    says more of the others.
+    """
 
     def median(of: Callable[[tuple[Half, Half]], float]) -> float:
         return round(statistics.median(map(of, pairs)), 3)
@@ -187,6 +199,7 @@ def summary(pairs: list[tuple[Half, Half]]) -> dict[str, object]:
         "bare": round(statistics.median(ratios), 3),
         "bare_min": round(min(ratios), 3),
         "bare_max": round(max(ratios), 3),
+        "cpu_ratio": median(lambda p: p[1].all_cpu_ms / p[0].all_cpu_ms),
         "contracts_per_s": median(lambda p: p[0].contracts_per_s),
         "bare_contracts_per_s": median(lambda p: p[1].contracts_per_s),
         "cpu_ms_per_contract": median(lambda p: p[0].cpu_ms),
@@ -217,7 +230,8 @@ def _line(half: Half) -> str:
     return (
         f"{half.contracts_per_s:6.1f} contracts/s; CPU ms per contract: worker {half.cpu_ms:.2f}, PostgreSQL "
         f"{half.postgres_cpu_ms:.2f}, ERP {half.erp_cpu_ms:.2f} (busy {half.erp_busy:.0%}); per contract "
-        f"{half.calls:.2f} calls, {half.commits:.3f} commits, {half.fsyncs:.3f} fsyncs, {half.wal_kb:.1f} kB WAL"
+        f"{half.calls:.2f} calls, {half.commits:.3f} commits, {half.fsyncs:.3f} fsyncs, {half.wal_kb:.1f} kB WAL; "
+        f"others took {half.others_busy:.0%} of the machine"
     )
 
 

@@ -45,6 +45,12 @@ def cpu_s(pid: int) -> float:
     return (int(times[11]) + int(times[12])) * _TICK_S
 
 
+def machine_busy_s() -> float:
+    """Time that all processors of the machine were not idle, what the hypervisor took from it included."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal = Path("/proc/stat").read_text().split()[1:9]
+    return sum(map(int, (user, nice, system, irq, softirq, steal))) * _TICK_S
+
+
 def _family_cpu_s(pid: int) -> float:
     """A process, its living children, and the children that have ended."""
     times = _stat(pid)

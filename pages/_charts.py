@@ -87,7 +87,7 @@ def weekly_lines(frame: pd.DataFrame, *, target: timedelta, target_label: str, p
         label = f"<b>{name}</b> {fmt.duration(timedelta(hours=value_h))}"
         in_margin(figure, value_h / unit_h, label, colours[name], push=push)
     figure.update_xaxes(tickformat="%-d %b", nticks=5)
-    figure.update_yaxes(range=[0, top], nticks=5, ticksuffix=f" {unit}")
+    figure.update_yaxes(range=[-top / 50, top], nticks=5, ticksuffix=f" {unit}")  # a line at nil is not cut in half
     return figure
 
 

@@ -27,7 +27,6 @@ from pages._palette import Palette, palette_for
 
 _LOG = logging.getLogger("tieline.pages")
 _SHELL = "tieline.shell"
-_QUICK = "tieline.quick"
 _BARE_DOLLAR = re.compile(r"(?<!\\)\$")
 _CHART_CONFIG = {"displayModeBar": False, "responsive": True, "doubleClick": False, "showTips": False}
 
@@ -260,23 +259,6 @@ def open_page(path: str, query: Mapping[str, str | list[str]]) -> None:
     target = _shell().links.get(path)
     if target is not None:
         st.switch_page(target, query_params=query or None)
-
-
-def live(
-    draw: Callable[[], object], *, every: timedelta = timedelta(seconds=60), at_first: timedelta | None = None
-) -> None:
-    """Draw now and again on a timer, alone: the rest of the page is not touched. For KPI rows and job progress.
-
-    `at_first` is the timer as long as `draw` returns True: there is little to see yet, and more comes fast.
-    """
-    quick = bool(st.session_state.get(_QUICK))
-
-    def again() -> None:
-        st.session_state[_QUICK] = bool(draw())
-        if at_first is not None and st.session_state[_QUICK] != quick:
-            st.rerun()  # a fragment's timer is set by a run of the whole page
-
-    st.fragment(again, run_every=at_first if quick and at_first is not None else every)()
 
 
 def page_end() -> None:

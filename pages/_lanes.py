@@ -22,8 +22,8 @@ def card(reads: Reads) -> None:
     with frame.card(
         "lanes", "ERP lanes", "Contracts that wait for each ERP, and their value",
         definition="Each ERP has a lane. Unreachable: calls fail, one probe at a time goes out, and contracts keep "
-        "their place. Paused: its credentials or its answers are wrong and a person has to act. A slot is one call. "
-        "Money is in the reporting currency.",
+        "their place. Paused: its credentials or its answers are wrong and a person has to act. A slot lets "
+        "a worker make one call at a time; workers hold a few in reserve. Money is in the reporting currency.",
     ):  # fmt: skip
         lanes = data.lanes(reads)
         if not lanes:

@@ -20,7 +20,8 @@ def headline(seen: Overview) -> str:
         return " ".join([f"**Everything signed is billable.** {provisioned} provisioned.", *_besides(seen)])
     parts = [f"**{_amount(waiting.total)} of signed value is not yet billable.**"]
     if waiting.blocked.count:
-        parts.append(f"{_amount(waiting.blocked)} of it is blocked{_largest(seen.attention)}.")
+        share = "All" if waiting.blocked.count == waiting.total.count else _amount(waiting.blocked)
+        parts.append(f"{share} of it is blocked{_largest(seen.attention)}.")
     else:
         parts.append("None of it is blocked; it moves without anybody.")
     return " ".join([*parts, *_besides(seen)])
@@ -59,7 +60,7 @@ def kpis(seen: Overview) -> list[Kpi]:
             f"Value of signed contracts that were never billable yet, in {reporting}, the reporting currency, at the "
             "rate of the signature. Currencies without a rate are named, not converted.",
             delta=None if waiting.oldest_age is None else fmt.duration(waiting.oldest_age),
-            comparison=_and_without_rate("since the oldest signature", waiting.total) if waiting.total.count
+            comparison=_and_without_rate("for the oldest", waiting.total) if waiting.total.count
             else "nothing waits",
         ),
         _cycle_kpi(seen.cycle),

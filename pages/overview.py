@@ -18,6 +18,7 @@ from pages import _lanes as lanes
 from pages import _sentences as sentences
 from pages import _welcome as welcome
 from pages._frame import Freshness, Page
+from pages._live import live
 from pages._palette import Palette
 from pages._words import days, step, words
 from sync_core.money import Money
@@ -33,7 +34,7 @@ _TITLE: Final = "Contract to cash"
 
 
 def render(reads: Reads, commands: object) -> None:
-    frame.live(lambda: _page(reads), every=REFRESH, at_first=_GROWING)
+    live(lambda: _page(reads), every=REFRESH, at_first=_GROWING)
 
 
 def _page(reads: Reads) -> bool:

@@ -47,7 +47,8 @@ async def store(
         "progress": [row for o in outcomes for row in _progress(o, now)],
         "cases": [row for o in outcomes for row in _cases(o, estate, now)],
     }
-    text = orjson.dumps(document, default=_decimal).decode()
+    # jsonb holds no NUL; an ERP's words may.
+    text = orjson.dumps(document, default=_decimal).decode().replace("\\u0000", "\ufffd")
     rows = await conn.execute(STORE, {"doc": text, "now": now, "worker": worker})
     return {ContractId(row.contract_id) for row in rows}
 

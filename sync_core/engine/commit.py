@@ -10,8 +10,6 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-import sqlalchemy as sa
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Store = Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]
@@ -59,7 +57,8 @@ class Batcher(Generic[Item, Result]):
     async def _write(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:
             results = await self._store([item for item, _ in batch])
-        except sa.exc.DBAPIError as wrong:
+        except Exception as wrong:
+            # A poison item fails whatever it is stored with: the halves tell who it is.
             if len(batch) == 1:
                 self._fail(batch, wrong)
                 return

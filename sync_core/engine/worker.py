@@ -177,15 +177,29 @@ class Worker:
         running.ctx.traceparent = f"00-{outcome.trace_id}-{secrets.token_hex(8)}-01"
         try:
             await self._attempt(claimed, loaded, outcome, running.ctx)
-            await self._outcomes.submit(outcome)
-        except sa.exc.SQLAlchemyError:
-            # The lease runs out or the session ends, and the contract is claimed again: nothing is lost.
-            log.exception("contract %s: its outcome could not be stored", claimed.external_id)
+            await self._keep(outcome)
         finally:
             self.running.pop(claimed.contract_id, None)
             if claimed.lane in self.lanes.gates:
                 self.lanes.gates[claimed.lane].contracts -= 1
             self.wake.set()
+
+    async def _keep(self, outcome: Outcome) -> None:
+        """Store the outcome, or that it could not be stored. When that fails too the lease runs out: nothing is lost."""
+        try:
+            await self._outcomes.submit(outcome)
+            return
+        except (sa.exc.OperationalError, sa.exc.InterfaceError):
+            log.exception(
+                "contract %s: the database is lost before its outcome was stored", outcome.claimed.external_id
+            )
+            return
+        except Exception as wrong:
+            log.exception("contract %s: its outcome could not be stored", outcome.claimed.external_id)
+            poor = Outcome(uuid4(), outcome.claimed, outcome.seen_rev, outcome.started_at, outcome.correlation_id)
+            judge(wrong, poor, self._settle_s(outcome.claimed), self.clock.now(), self.chance)
+        with contextlib.suppress(sa.exc.SQLAlchemyError):
+            await self._outcomes.submit(poor)
 
     async def _attempt(self, claimed: Claimed, loaded: Loaded, outcome: Outcome, ctx: CallContext) -> None:
         try:

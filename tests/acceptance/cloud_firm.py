@@ -40,8 +40,8 @@ url = "{erp_url}"
 user = "tieline"
 secret_env = "FIRM_ERP"
 max_in_flight = 8
-timeout_s = 2
-options = {{ upsert = "false", settle_s = "1" }}
+timeout_s = 3
+options = {{ upsert = "false", settle_s = "2" }}
 
 [[entity]]
 code = "US01"

@@ -9,7 +9,7 @@ from tests.acceptance.cloud_firm import SECRETS
 from tests.acceptance.processes import House
 from tests.databases import DatabaseUrls
 
-LEASE_S = 5.0  # a worker that stands still loses its contracts so soon
+LEASE_S = 6.0  # a worker that stands still loses its contracts so soon
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.acceptance.harm import Crew
 from tests.acceptance.processes import House
 from tests.acceptance.sandbox_clm import Clm
 
-CONTRACTS, CUSTOMERS = 60, 6
+CONTRACTS, CUSTOMERS = 60, 20
 FIRST_WRITE, LAST_WRITE = 5, 170  # of about 260
 SEEDS = [(1, 4), *(pytest.param(seed, 8, marks=pytest.mark.long) for seed in range(2, 10))]
 
@@ -30,7 +30,7 @@ def test_nothing_is_lost_or_doubled_however_workers_end(house: House, tmp_path: 
     with sandbox_clm.running(tmp_path) as clm:
         cloud = open_house(house, source=SOURCE, clm_url=clm.url)
         cloud.fault("reset", "write", probability=0.03, after_commit=True)
-        cloud.fault("latency", probability=0.3, seconds=0.7)  # a request outlives the look of who takes over
+        cloud.fault("latency", "write", probability=0.2, seconds=1.4)  # lands long after its sender was killed
         api = house.api()
         clm.sign(name_of(0), terms[0])
         _eight_deliveries_race(house, api, clm.events()[0])

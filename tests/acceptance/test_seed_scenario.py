@@ -17,68 +17,16 @@ from app.sandbox.tryton_entity import Customer
 from sync_core.desired import Kind
 from tests.acceptance.cloud_firm import WEBHOOK_SECRET, deliver, sow
 from tests.acceptance.processes import House
+from tests.acceptance.tryton_house import ACME, RATES, by_the_hour, estate, fixed_fee
 from tests.databases import DatabaseUrls
-from tests.sows import milestone_terms, tm_terms, total
+from tests.sows import total
 from tests.tryton_bookkeeper import Bookkeeper
 from tests.tryton_server import RunningTryton
 
 pytestmark = pytest.mark.xdist_group("tryton")
 
-ESTATE = """
-[group]
-name = "Northwind Services"
-reporting_currency = "USD"
-
-[[clm]]
-name = "clm"
-source = "urn:test:clm"
-kind = "sandbox"
-secret_env = ["FIRM_WEBHOOK"]
-
-[[erp]]
-name = "tryton"
-kind = "tryton"
-url = "{url}"
-user = "{user}"
-secret_env = "FIRM_ERP"
-max_in_flight = 4
-options = {{ settle_s = "0.5" }}
-
-[[entity]]
-code = "LE-US-01"
-name = "Northwind Services LLC"
-country = "US"
-currency = "USD"
-timezone = "America/Los_Angeles"
-erp = "tryton"
-
-[[entity]]
-code = "{new_entity}"
-name = "Northwind, with a code that Tryton does not know yet"
-country = "US"
-currency = "USD"
-timezone = "America/Los_Angeles"
-erp = "tryton"
-
-[[revenue]]
-recognition = "point_in_time"
-account = "4.1.2"
-category = "MILESTONE-POINT-IN-TIME"
-billing = "milestones"
-
-[[revenue]]
-recognition = "over_time"
-account = "4.2.2"
-category = "TM-OVER-TIME"
-billing = "time_and_materials"
-"""
-ACME = {"code": "CUST-ACME", "name": "Acme Corporation", "tax_id": "94-1234567", "country": "US"}
 UNTAXED = {"code": "CUST-UNTAXED", "name": "Nobody Decided Ltd", "country": "US"}
 TAX = Decimal("0.0825")
-RATES = [
-    {"category": "SR-CONSULTANT", "name": "Senior", "rate": "240.00", "planned_hours": "120.5", "line": "1"},
-    {"category": "CONSULTANT", "name": "Consultant", "rate": "160.55", "planned_hours": "80", "line": "1"},
-]
 SOON_S = 30.0
 _RECHECKED_S = 60.0  # a blocked contract looks again 30 s after it stopped
 
@@ -106,21 +54,12 @@ def firm(tmp_path: Path, database_urls: DatabaseUrls, tryton: RunningTryton, num
     with tryton.server.books() as books:
         books.fill(datetime.now(UTC).date())  # the worker's day is today, whose accounting period must be open
     with House(tmp_path, database_urls, {"FIRM_WEBHOOK": WEBHOOK_SECRET, "FIRM_ERP": at.password}) as house:
-        url = f"{at.base_url}/{at.database}"
-        house.estate.write_text(ESTATE.format(url=url, user=at.login, new_entity=new_entity(number)))
+        house.estate.write_text(estate(at, new_entity=new_entity(number)))
         yield house
 
 
 def new_entity(number: str) -> str:
     return f"LE-{number}"
-
-
-def fixed_fee(**changes: object) -> dict[str, object]:
-    return milestone_terms(**{"legal_entity": "LE-US-01", "customer": ACME, **changes})
-
-
-def by_the_hour(**changes: object) -> dict[str, object]:
-    return tm_terms(**{"legal_entity": "LE-US-01", "customer": ACME, "rates": RATES, **changes})
 
 
 def test_both_kinds_of_signed_work_are_invoiced_as_signed(firm: House, finance: Bookkeeper, number: str) -> None:

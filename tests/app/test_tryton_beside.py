@@ -22,7 +22,7 @@ NOW = datetime(2026, 11, 23, 15, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TIELINE_WITH", "TIELINE_ESTATE", "TIELINE_TRYTON_DATABASE_URL", "DATABASE_URL"):
+    for name in ("TIELINE_BESIDE", "TIELINE_ESTATE", "TIELINE_TRYTON_DATABASE_URL", "DATABASE_URL"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -113,7 +113,7 @@ def test_what_cannot_be_run_beside_is_refused_before_anything_starts() -> None:
 def test_the_command_line_says_what_it_can_run_beside(tmp_path: Path) -> None:
     unknown = tieline(tmp_path, "up", "--with", "sap")
     assert (unknown.returncode, "tryton" in unknown.stderr) == (Exit.USAGE, True)
-    refused(tieline(tmp_path, "up", TIELINE_WITH="sap"), Exit.SETTINGS, "TIELINE_WITH")
+    refused(tieline(tmp_path, "up", TIELINE_BESIDE="sap"), Exit.SETTINGS, "TIELINE_BESIDE")
     url = "postgresql://me:hidden@127.0.0.1:1/x"
     refused(tieline(tmp_path, "up", "--with", "tryton", DATABASE_URL=url), Exit.SETTINGS, "TIELINE_TRYTON_DATABASE_URL")
     refused(tieline(tmp_path, "tryton"), Exit.SETTINGS, "TIELINE_URL_TRYTON")

@@ -128,6 +128,32 @@ async def test_an_event_that_this_release_cannot_read_stops_its_own_contract_alo
     assert (await bench.rows("SELECT breaker FROM core.lane"))[0][0] == "closed"
 
 
+async def test_an_outcome_that_cannot_be_stored_spoils_no_other_and_is_set_aside(bench: Bench) -> None:
+    def poisons(operation: str, ctx: CallContext) -> TielineError | None:
+        if operation == "create project" and ctx.correlation_id == "corr-e1":
+            return ErpRejected("cloud", "half a character: \ud800")  # which no JSON can hold
+        return None
+
+    bench.erp.before = poisons
+    await bench.arrive(*(worth(n, 50) for n in range(5)))
+    worker = await bench.worker()
+    for _ in range(12):
+        await worker.drain()
+        bench.virtual.advance(timedelta(minutes=10))
+    states = await bench.states()
+    assert states.pop("C-0001") == "set_aside"
+    assert set(states.values()) == {"active"}
+
+
+async def test_a_nul_byte_in_an_erps_words_is_shown_as_a_replacement(bench: Bench) -> None:
+    bench.erp.before = lambda operation, _ctx: (
+        ErpRejected("cloud", "closed\0 period") if operation == "create project" else None
+    )
+    await bench.arrive(worth(1, 50))
+    await (await bench.worker()).drain()
+    assert (await bench.rows("SELECT message FROM core.case"))[0][0] == "cloud: closed\ufffd period"
+
+
 async def test_refused_credentials_pause_the_lane_once_and_not_per_contract(bench: Bench) -> None:
     bench.erp.before = lambda _operation, _ctx: ErpCredentials("cloud", "401 invalid_token")
     await bench.arrive(*(worth(n, 50) for n in range(30)))

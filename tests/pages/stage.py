@@ -1,6 +1,6 @@
 """Test only: a dashboard of the product's pages whose default is the page under test, drawn by AppTest."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import streamlit as st
 from streamlit.testing.v1 import AppTest
@@ -13,9 +13,15 @@ from sync_core.reads import Reads
 _played: dict[str, object] = {}
 
 
-def play(path: str, reads: Reads, query: Mapping[str, str | list[str]] | None = None) -> AppTest:
+def play(
+    path: str,
+    reads: Reads,
+    query: Mapping[str, str | list[str]] | None = None,
+    *,
+    notice: Callable[[], str | None] | None = None,
+) -> AppTest:
     """The page at `path`, drawn once, with these parameters in its URL."""
-    _played.update(path=path, reads=reads)
+    _played.update(path=path, reads=reads, notice=notice)
     shown = AppTest.from_function(_script, default_timeout=30)
     for name, value in (query or {}).items():
         shown.query_params[name] = value
@@ -36,7 +42,7 @@ def _script() -> None:
 def draw() -> None:
     """One run of the script."""
     targets = {one.page.path: _target(one) for one in discover("pages")}
-    frame.enter(Shell(Viewer("cfo@example.com"), targets))
+    frame.enter(Shell(Viewer("cfo@example.com"), targets, _played["notice"]))
     st.navigation(list(targets.values()), position="top").run()
 
 

@@ -100,6 +100,16 @@ def test_labels_of_touching_lines_are_pushed_apart() -> None:
     assert pushes == {"<b>p90</b> 6.6 h": 8, "<b>p50</b> 6.4 h": -8}
 
 
+def test_a_target_far_above_the_lines_is_named_and_does_not_flatten_them() -> None:
+    fast = WEEKS.assign(p50=[0.2, 0.2, 0.2, 0.2], p90=[0.4, 0.5, 0.4, 0.25])
+    figure = charts.weekly_lines(fast, target=timedelta(days=2), target_label="p90 target 2 d", palette=LIGHT)
+    assert not figure.layout.shapes
+    assert "p90 target 2 d, above the scale" in labels(figure)
+    assert figure.layout.yaxis.ticksuffix == " min"
+    assert list(figure.data[0].y) == pytest.approx([24, 30, 24, 15])
+    assert figure.layout.yaxis.range[1] == pytest.approx(30 * 1.16)
+
+
 def test_weekly_lines_without_any_known_week_still_show_the_target() -> None:
     unknown = WEEKS.assign(p50=None, p90=None)
     figure = charts.weekly_lines(unknown, target=timedelta(hours=24), target_label="target", palette=LIGHT)

@@ -87,6 +87,12 @@ def test_durations_go_from_minutes_to_hours_to_days(value: timedelta, written: s
     assert fmt.duration(value) == written
 
 
+def test_what_took_seconds_did_not_take_nothing() -> None:
+    assert fmt.duration(timedelta(seconds=7)) == "under 1 min"
+    assert fmt.duration(timedelta(seconds=30)) == "1 min"
+    assert fmt.duration(timedelta(0)) == "0 min"
+
+
 def test_a_change_of_duration_has_the_unit_of_its_figure() -> None:
     assert fmt.duration_delta(timedelta(hours=-0.7), beside=timedelta(hours=6.4)) == "−0.7 h"
     assert fmt.duration_delta(timedelta(hours=12), beside=timedelta(days=5)) == "+0.5 d"

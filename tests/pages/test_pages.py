@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import NoReturn
 
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
@@ -48,6 +49,9 @@ class BrokenReads(Reads):
 
     def exception_groups(self) -> tuple[CauseGroup, ...]:
         return super().exception_groups() if "exception_groups" in self.whole else self._fail()
+
+    def ageing(self) -> pd.DataFrame:
+        return super().ageing() if "ageing" in self.whole else self._fail()
 
     def lanes(self) -> list[LaneState]:
         self._fail()
@@ -108,7 +112,7 @@ def test_one_failing_read_leaves_the_rest_of_the_overview(seeded: sa.Engine) -> 
 
 
 def test_one_failing_read_leaves_the_rest_of_the_exceptions(seeded: sa.Engine) -> None:
-    shown = play("exceptions", broken(seeded, "overview", "exception_groups"))
+    shown = play("exceptions", broken(seeded, "ageing", "exception_groups"))
     assert [message.split(" could")[0] for message in errors(shown)] == ["The list of exceptions"]
     assert "10 exceptions open" in texts(shown)
 
@@ -267,6 +271,50 @@ def test_nothing_that_waits_is_good_news(database: sa.Engine, nothing: Reads) ->
     told = texts(play("overview", nothing))
     assert "**Everything signed is billable.** 1 contract provisioned." in told
     assert "Nothing waits." in told
+
+
+def test_captions_of_numbers_with_nothing_behind_them_read_as_words(database: sa.Engine, nothing: Reads) -> None:
+    add_contract(database, took=2)
+    shown = play("overview", nothing)
+    captions = {metric.label: (metric.delta, metric.proto.delta_description) for metric in shown.metric}
+    assert captions["Provisioned"] == ("", "none has ended")
+    assert captions["Waiting"] == ("", "nothing in a queue")
+    assert captions["Blocked"] == ("", "nobody needs to act")
+    assert captions["Money waiting"] == ("", "nothing waits")
+
+
+def test_a_blocked_change_is_told_though_all_is_billable(database: sa.Engine, nothing: Reads) -> None:
+    contract = add_contract(database, state="blocked", took=2)
+    add_case(database, contract, "amendment_missing", function="legal", exposure=0, exposure_reporting=0)
+    told = texts(play("overview", nothing))
+    assert "**Everything signed is billable.**" in told
+    assert "1 contract is blocked by a change to what was billable before." in told
+    causes = [button.label for button in play("exceptions", nothing).button]
+    assert "**Amendment missing**, 1 contract" in causes
+
+
+def test_drafts_alone_are_no_success(database: sa.Engine, nothing: Reads) -> None:
+    add_contract(database, state="draft", signed_at=None)
+    add_event(database, "C-1", "com.tieline.contract.drafted.v1", "{}")
+    assert "**Nothing is signed yet.** 1 contract is being drafted." in texts(play("overview", nothing))
+
+
+def test_a_notice_stands_at_the_head_and_more_comes_fast_while_it_does(database: sa.Engine, nothing: Reads) -> None:
+    add_contract(database, took=2)
+    said = ["The past is being made: 12 Aug 2026 reached"]
+    shown = play("overview", nothing, notice=lambda: said[0] if said else None)
+    assert "12 Aug 2026 reached" in texts(shown)
+    assert shown.session_state["tieline.quick"]
+    said.clear()
+    shown.run()
+    assert "12 Aug 2026 reached" not in texts(shown)
+    assert not shown.session_state["tieline.quick"]
+
+
+def test_a_notice_stands_in_place_of_the_steps_to_a_first_event(nothing: Reads) -> None:
+    told = texts(play("overview", nothing, notice=lambda: "The past is being made: 25 May 2026 reached"))
+    assert "**Nothing is signed yet.** No contract is being drafted." in told
+    assert "Send a first event" not in told
 
 
 @pytest.mark.parametrize("wanted", ["0", "-1", "1e3", "９", "9" * 19, "1;2", "../1", "99999999"])

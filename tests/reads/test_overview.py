@@ -156,6 +156,7 @@ def test_exceptions_are_grouped_by_cause_with_money_and_age(database: sa.Engine,
     assert list(seen.ageing.loc["tax"]) == [0, 1, 0, 0, 0, 1]
     assert seen.ageing.to_numpy().sum() == 3
     assert reads.exception_groups() == seen.attention
+    assert reads.ageing().equals(seen.ageing)
 
 
 @pytest.mark.parametrize(("hours", "bucket"), [(23.9, 0), (24, 1), (72, 2), (168, 3), (336, 4), (720, 5)])

@@ -114,6 +114,7 @@ def test_no_read_asks_once_per_row(many: sa.Engine) -> None:
         "contracts": (lambda: reads.contracts(window=Window(500)), 3),
         "contract": (lambda: reads.contract(20_000), 10),
         "exceptions": (lambda: reads.exceptions(window=Window(500)), 3),
+        "ageing": (reads.ageing, 2),
         "lanes": (reads.lanes, 3),
         "status": (reads.status, 8),
     }
@@ -150,6 +151,7 @@ def _calls(reads: Reads, edge: Cursor) -> dict[str, Callable[[], object]]:
         "contract": lambda: reads.contract(60_000),
         "exceptions": reads.exceptions,
         "exception groups": reads.exception_groups,
+        "ageing": reads.ageing,
         "lanes": reads.lanes,
         "workers": reads.workers,
         "jobs": reads.jobs,

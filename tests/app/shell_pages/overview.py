@@ -7,6 +7,7 @@ import pandas as pd
 from pages import _charts as charts
 from pages import _frame as frame
 from pages._frame import Freshness, Kpi, Page, Trend
+from pages._live import live
 
 PAGE = Page(title="Overview", icon=":material/monitoring:", path="overview", order=10, default=True)
 _NOW = datetime(2026, 11, 23, 6, 3, tzinfo=UTC)
@@ -15,7 +16,7 @@ _NOW = datetime(2026, 11, 23, 6, 3, tzinfo=UTC)
 def render(reads: object, commands: object) -> None:
     frame.header("Overview", f"Drawn from {reads} and {commands}.", Freshness(_NOW, _NOW, timedelta(minutes=1)))
     frame.headline("**$13.6M** waits, $2.8M of it for long.")
-    frame.live(_numbers)
+    live(_numbers)
     with frame.card_grid():
         with frame.card("good", "Contract funnel", "Contracts by step") as card:
             reached = pd.DataFrame({"step": ["Signed", "> Billable"], "cases": [10, 9]})
