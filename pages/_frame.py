@@ -125,11 +125,8 @@ def notice() -> str | None:
 
 
 def header(title: str, scope: str, freshness: Freshness) -> DeltaGenerator:
-    """Title, scope and age of the data; returns the place at the right for the page's filters.
-
-    Beside a notice no age is judged: its time may move in leaps.
-    """
-    said = notice()
+    """Title, scope and age of the data; returns the place at the right for the page's filters."""
+    said = notice()  # beside it no age is judged: time may move in leaps
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="header"):
         with st.container(gap=None, key="header_title"):
             st.markdown(f"# {title}", anchors=False)

@@ -5,6 +5,7 @@ locks them; each is fenced by its lease token, so a worker that lost its lease c
 and operations are kept, because they did happen.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from datetime import datetime
@@ -25,6 +26,9 @@ from sync_core.progress import Step
 from sync_core.summary import Summary, summarise
 
 Row = dict[str, Any]
+
+# jsonb holds no NUL, an ERP's words may; a backslash before it would make it a plain text about NULs.
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 # Written the first time only; a contract may be active, blocked and unblocked again and again.
 ONCE = frozenset({Step.SIGNED, Step.CAPTURED, Step.VALIDATED, Step.PROJECT_CREATED, Step.BILLING_SET_UP})
@@ -47,8 +51,7 @@ async def store(
         "progress": [row for o in outcomes for row in _progress(o, now)],
         "cases": [row for o in outcomes for row in _cases(o, estate, now)],
     }
-    # jsonb holds no NUL; an ERP's words may.
-    text = orjson.dumps(document, default=_decimal).decode().replace("\\u0000", "\ufffd")
+    text = _NUL.sub("\\1\ufffd", orjson.dumps(document, default=_decimal).decode())
     rows = await conn.execute(STORE, {"doc": text, "now": now, "worker": worker})
     return {ContractId(row.contract_id) for row in rows}
 

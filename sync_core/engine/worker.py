@@ -185,7 +185,7 @@ class Worker:
             self.wake.set()
 
     async def _keep(self, outcome: Outcome) -> None:
-        """Store the outcome, or that it could not be stored. When that fails too the lease runs out: nothing is lost."""
+        """Store the outcome, or that it could not be stored. When that fails too, the lease runs out: no loss."""
         try:
             await self._outcomes.submit(outcome)
             return
@@ -198,8 +198,10 @@ class Worker:
             log.exception("contract %s: its outcome could not be stored", outcome.claimed.external_id)
             poor = Outcome(uuid4(), outcome.claimed, outcome.seen_rev, outcome.started_at, outcome.correlation_id)
             judge(wrong, poor, self._settle_s(outcome.claimed), self.clock.now(), self.chance)
-        with contextlib.suppress(sa.exc.SQLAlchemyError):
+        try:
             await self._outcomes.submit(poor)
+        except Exception:
+            log.exception("contract %s: nor could that", outcome.claimed.external_id)
 
     async def _attempt(self, claimed: Claimed, loaded: Loaded, outcome: Outcome, ctx: CallContext) -> None:
         try:

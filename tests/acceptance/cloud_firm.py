@@ -39,7 +39,7 @@ kind = "sandbox_cloud"
 url = "{erp_url}"
 user = "tieline"
 secret_env = "FIRM_ERP"
-max_in_flight = 8
+max_in_flight = 16
 timeout_s = 3
 options = {{ upsert = "false", settle_s = "2" }}
 

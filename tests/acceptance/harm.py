@@ -6,43 +6,52 @@ from dataclasses import dataclass
 
 from tests.acceptance.processes import House, Process
 
-_IN_HAND = """
-    SELECT count(*) FROM core.contract WHERE lease_owner IN (SELECT worker_id FROM core.worker WHERE name LIKE %s)
+_BUSY = """
+    SELECT w.name FROM core.worker AS w JOIN core.contract AS c ON c.lease_owner = w.worker_id GROUP BY 1 ORDER BY 1
 """
+_UNFINISHED = "SELECT count(*) FROM core.contract WHERE state <> 'active'"
 _SOON_S = 40.0
 
 
 @dataclass
 class Crew:
-    """Workers on one database, and how much of their work is done (any number that grows)."""
+    """Workers on one database; `work_done` is any number that grows with their work."""
 
     house: House
     workers: list[Process]
     dice: random.Random
     work_done: Callable[[], int]
-    finished: Callable[[], bool]
+    harmed: int = 0
 
-    def suffer(self, moments: list[int]) -> None:
-        """At each moment one worker that works: by turns killed and replaced, or paused beyond its lease."""
-        for turn, moment in enumerate(moments):
-            self._until(f"{moment} is done", lambda moment=moment: self.work_done() >= moment)  # type: ignore[misc]
-            victim = self.dice.choice(self.workers)
-            self._until("it works", lambda victim=victim: self._in_hand(victim) > 0)  # type: ignore[misc]
-            if turn % 2 == 0:
-                victim.kill()
-                self.workers[self.workers.index(victim)] = self.house.worker()
-            else:
-                self._stall(victim, moment)
+    def suffer(self, *, at: int, kill: bool) -> None:
+        """Once so much is done, one that has work in hand: killed and replaced, or paused beyond its lease.
 
-    def _stall(self, victim: Process, moment: int) -> None:
+        Nothing happens when all work that came is finished before a busy one is found.
+        """
+        self.house.until(f"{at} is done", lambda: self.work_done() >= at, within_s=_SOON_S)
+        self._until("somebody is busy", lambda: bool(self._busy()))
+        busy = self._busy()
+        if not busy:
+            return
+        self.harmed += 1
+        victim = self.dice.choice(busy)
+        if kill:
+            victim.kill()
+            self.workers[self.workers.index(victim)] = self.house.worker()
+        else:
+            self._stall(victim)
+
+    def _stall(self, victim: Process) -> None:
         """It goes on when others have taken its contracts and worked on them."""
         victim.pause()
-        self._until("its contracts are taken from it", lambda: self._in_hand(victim) == 0)
-        self._until("others went on", lambda: self.work_done() > moment + 3)
+        before = self.work_done()
+        self._until("its contracts are taken from it", lambda: victim not in self._busy())
+        self._until("others went on", lambda: self.work_done() > before + 3)
         victim.go_on()
 
-    def _until(self, what: str, condition: Callable[[], bool]) -> None:
-        self.house.until(what, lambda: condition() or self.finished(), within_s=_SOON_S)
+    def _busy(self) -> list[Process]:
+        pids = {str(name).rpartition(":")[2] for (name,) in self.house.rows(_BUSY)}
+        return [worker for worker in self.workers if str(worker.pid) in pids]
 
-    def _in_hand(self, worker: Process) -> int:
-        return self.house.number(_IN_HAND, f"%:{worker.pid}")
+    def _until(self, what: str, condition: Callable[[], bool]) -> None:
+        self.house.until(what, lambda: condition() or self.house.number(_UNFINISHED) == 0, within_s=_SOON_S)

@@ -7,7 +7,7 @@ from tests.acceptance.processes import House
 from tests.sows import milestone_terms
 
 CONTRACTS, BATCH, SHARED = 500, 100, 40
-IN_FLIGHT = 2 * 8 * 2  # contracts that two workers have in hand at most: twice the lane's slots each
+IN_FLIGHT = 2 * 16  # contracts in hand at most, over all workers: twice the slots of the lane
 
 _ORDER = """
     SELECT c.external_id FROM core.contract AS c

@@ -11,6 +11,7 @@ from pages._frame import Shell, Viewer
 from sync_core.reads import Reads
 
 _played: dict[str, object] = {}
+_notices: list[Callable[[], str | None] | None] = [None]
 
 
 def play(
@@ -21,7 +22,8 @@ def play(
     notice: Callable[[], str | None] | None = None,
 ) -> AppTest:
     """The page at `path`, drawn once, with these parameters in its URL."""
-    _played.update(path=path, reads=reads, notice=notice)
+    _played.update(path=path, reads=reads)
+    _notices[:] = [notice]
     shown = AppTest.from_function(_script, default_timeout=30)
     for name, value in (query or {}).items():
         shown.query_params[name] = value
@@ -42,7 +44,7 @@ def _script() -> None:
 def draw() -> None:
     """One run of the script."""
     targets = {one.page.path: _target(one) for one in discover("pages")}
-    frame.enter(Shell(Viewer("cfo@example.com"), targets, _played["notice"]))
+    frame.enter(Shell(Viewer("cfo@example.com"), targets, _notices[0]))
     st.navigation(list(targets.values()), position="top").run()
 
 
