@@ -60,7 +60,7 @@ async def provision(bench: Bench, *ids: str) -> None:
 
 async def due_in(bench: Bench) -> list[timedelta]:
     rows = await bench.rows("SELECT writeback_at FROM core.contract WHERE writeback_at IS NOT NULL")
-    return [row[0] - bench.clock.now() for row in rows]  # type: ignore[operator]
+    return [row[0] - bench.clock.now() for row in rows]
 
 
 async def test_a_provisioned_contract_is_reported_once_with_its_project(bench: Bench) -> None:
