@@ -9,14 +9,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 WORKERS ?= 2
+# What runs beside the demo, for instance: make up WITH=tryton
+WITH ?=
 
 .PHONY: help up install test check proofs bench lock clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-up: $(VENV)/.installed ## install what is missing, start Tieline, print a link to it
-	@exec $(BIN)/tieline up
+up: $(VENV)/.installed $(if $(WITH),$(VENV)/.installed-test) ## install what is missing, start Tieline, print a link to it
+	@exec $(BIN)/tieline up $(if $(WITH),--with $(WITH))
 
 install: $(VENV)/.installed ## install Tieline into .venv, from the lock
 

@@ -89,14 +89,17 @@ class Wiring:
             sqlalchemy_url(url), pool_size=pool_size, pool_pre_ping=True, connect_args=self._connect_args()
         )
 
-    def async_engine(self, *, pool_size: int = 10, patient: bool = False) -> AsyncEngine:
-        """`patient`: its user begins anew when a connection turns out dead, so none is asked before it is used."""
+    def async_engine(self, *, pool_size: int = 10, patient: bool = False, stalls_s: float | None = None) -> AsyncEngine:
+        """`patient`: its user begins anew when a connection turns out dead, so none is asked before it is used.
+
+        `stalls_s`: a process that stands still so long in a transaction loses it, and others get the rows it locked.
+        """
         return create_async_engine(
             sqlalchemy_url(self.urls.app),
             pool_size=pool_size,
             pool_pre_ping=not patient,
             pool_use_lifo=True,  # few connections stay warm, with their statements prepared
-            connect_args=self._connect_args(),
+            connect_args={**self._connect_args(), **self._stalls(stalls_s)},
         )
 
     def direct_engine(self) -> AsyncEngine:
@@ -106,6 +109,12 @@ class Wiring:
             poolclass=sa.NullPool,
             connect_args={**_LIVELY, "application_name": self._name},
         )
+
+    def _stalls(self, stalls_s: float | None) -> dict[str, object]:
+        # Poolers refuse options at connect; there the administrator sets it for the role.
+        if stalls_s is None or self.urls.pooled:
+            return {}
+        return {"options": f"-c idle_in_transaction_session_timeout={round(stalls_s * 1000)}"}
 
     @property
     def _name(self) -> str:

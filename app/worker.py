@@ -34,7 +34,14 @@ from sync_core.writeback import write_back
 
 log = logging.getLogger(__name__)
 
-DATABASE_LOST = (psycopg.OperationalError, sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError, OSError)
+DATABASE_LOST = (
+    psycopg.OperationalError,
+    sa.exc.OperationalError,
+    sa.exc.InterfaceError,
+    sa.exc.InternalError,  # the server ended a transaction in which we stood still
+    sa.exc.TimeoutError,
+    OSError,
+)
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 15.0
 _BEAT_S, _GATHER_S, _SLOW_WRITE_BACK_S = 15.0, 0.1, 5.0
 
@@ -83,7 +90,7 @@ class WorkerProcess:
     async def run(self, stop: asyncio.Event) -> None:
         """Raises InvalidEstate for an estate that cannot be connected to, Refusal for a database without tables."""
         connectors, clms = self._wiring.erps(self._gates), self._wiring.clms()
-        engine = self._wiring.async_engine(pool_size=16, patient=True)
+        engine = self._wiring.async_engine(pool_size=16, patient=True, stalls_s=self._pace.lease_s)
         wait_s = _FIRST_WAIT_S
         try:
             while not stop.is_set():

@@ -39,6 +39,7 @@ def contract_findings(contract: Contract, estate: Estate) -> list[Finding]:
         words = f"legal entity {terms.legal_entity!r} is not in the estate; correct the contract or add the entity"
         return [Finding(ErrorClass.REFERENCE_MISSING, "legal_entity_unknown", Function.MASTER_DATA, words)]
     return [
+        *_contradictions(contract),
         *_approval(contract),
         *_amounts(terms),
         *_dates(terms),
@@ -46,6 +47,12 @@ def contract_findings(contract: Contract, estate: Estate) -> list[Finding]:
         *_attributes(terms, entity),
         *_revenue(terms, estate),
     ]
+
+
+def _contradictions(contract: Contract) -> Iterator[Finding]:
+    if contract.problems:
+        words = f"{'; '.join(contract.problems)}; publish the contract again from the CLM"
+        yield Finding(ErrorClass.SEQUENCE_GAP, "events_contradict", Function.LEGAL, words)
 
 
 def _approval(contract: Contract) -> Iterator[Finding]:
@@ -86,6 +93,10 @@ def _billing(terms: Terms) -> Iterator[Finding]:
         yield from _milestones(terms)
     else:
         yield from _rates(terms)
+    twice = _twice([line.key for line in terms.lines])
+    if twice:
+        words = f"contract line keys used more than once: {', '.join(twice)}"
+        yield Finding(ErrorClass.MISSING_DATA, "line_key_twice", Function.LEGAL, words)
     keys = [line.key for line in terms.lines] + [""]
     parts = [(m.key, m.line) for m in terms.milestones] + [(r.category, r.line) for r in terms.rates]
     astray = [key for key, line in parts if (line or "") not in keys]
@@ -112,6 +123,10 @@ def _rates(terms: Terms) -> Iterator[Finding]:
     if not terms.rates:
         words = "a time-and-materials contract without a rate card; add a rate per labour category"
         yield Finding(ErrorClass.MISSING_DATA, "rate_card_missing", Function.DELIVERY, words)
+    twice = _twice(f"{rate.category} from {rate.valid_from or 'the start'}" for rate in terms.rates)
+    if twice:
+        words = f"two rates for one category and day: {', '.join(twice)}; keep one"
+        yield Finding(ErrorClass.MISSING_DATA, "rate_twice", Function.DELIVERY, words)
     unpriced = sorted({rate.category for rate in terms.rates if rate.rate <= 0})
     if unpriced:
         words = f"no rate for {', '.join(unpriced)}; agree one and correct the rate card"

@@ -144,6 +144,12 @@ class StoredEventUnreadable(TielineError):
     code = "engine.stored_event_unreadable"
 
 
+class WorkersLost(TielineError):
+    """Each worker that took this contract died or could not store what it did; it is set aside for a person."""
+
+    code = "engine.workers_lost"
+
+
 class InvalidMoney(TielineError):
     """An amount or currency that cannot be money, for instance half a Paraguayan guarani."""
 

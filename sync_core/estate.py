@@ -25,6 +25,8 @@ class Group:
     name: str
     reporting_currency: str
     timezone: str = "UTC"
+    high_exposure: Decimal = Decimal(500_000)  # in the reporting currency: from here on an exception is severe
+    medium_exposure: Decimal = Decimal(50_000)
 
 
 @dataclass(frozen=True)

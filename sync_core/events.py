@@ -71,22 +71,28 @@ class Signed(Payload):
     terms: Terms
 
 
+def _absent() -> Any:
+    """Stands where nothing was sent; readers ask `model_fields_set` first."""
+    return None
+
+
 class Changes(BaseModel):
     """New absolute values (never deltas) of what changed; what is absent stays. Parts are replaced by key."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    title: str | None = None
-    customer: Party | None = None
-    legal_entity: str | None = None
-    service_line: str | None = None
-    geography: str | None = None
-    value: Decimal | None = None
-    starts_on: date | None = None
+    # Absent is not null: only an end date and a purchase order can be taken away.
+    title: str = Field(default_factory=_absent)
+    customer: Party = Field(default_factory=_absent)
+    legal_entity: str = Field(default_factory=_absent)
+    service_line: str = Field(default_factory=_absent)
+    geography: str = Field(default_factory=_absent)
+    value: Decimal = Field(default_factory=_absent)
+    starts_on: date = Field(default_factory=_absent)
     ends_on: date | None = None
-    billing: BillingTerms | None = None
+    billing: BillingTerms = Field(default_factory=_absent)
     po_number: str | None = None
-    tax: TaxAttributes | None = None
+    tax: TaxAttributes = Field(default_factory=_absent)
     lines: tuple[ContractLine, ...] = ()
     milestones: tuple[Milestone, ...] = ()
     rates: tuple[LabourRate, ...] = ()

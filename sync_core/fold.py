@@ -99,8 +99,8 @@ def _clauses(contract: Contract, event: Event) -> Contract:
 def _signed(contract: Contract, event: Event) -> Contract:
     payload = event.payload
     assert isinstance(payload, Signed)  # noqa: S101
-    stage = Stage.SIGNED if contract.stage is Stage.DRAFT else contract.stage
-    return replace(contract, stage=stage, terms=payload.terms, signed_at=payload.signed_at)
+    # A signature of a later revision than an end signs the contract anew.
+    return replace(contract, stage=Stage.SIGNED, terms=payload.terms, signed_at=payload.signed_at, ended_on=None)
 
 
 def _amended(contract: Contract, event: Event) -> Contract:

@@ -48,7 +48,7 @@ async def store(
         "runs": [_run(o) for o in outcomes if not o.mere_recheck],
         "operations": [row for o in outcomes if not o.mere_recheck for row in _operations(o)],
         "crosswalk": [row for o in outcomes for row in _crosswalk(o)],
-        "progress": [row for o in outcomes for row in _progress(o, now)],
+        "progress": [row for o in outcomes if not o.mere_recheck for row in _progress(o, now)],
         "cases": [row for o in outcomes for row in _cases(o, estate, now)],
     }
     text = _NUL.sub("\\1\ufffd", orjson.dumps(document, default=_decimal).decode())
@@ -73,6 +73,8 @@ def _contract(o: Outcome, estate: Estate, now: datetime) -> Row:
         "refund": o.refund,
         "reset": o.name in ("converged", "blocked"),
         "settled": o.settled,
+        "unclean": o.unclean,
+        "billable": o.read_back and o.project_ref is not None,
         "project_ref": o.project_ref,
         "error": o.reason,
         "error_class": o.error_class or (o.findings[0].error_class if o.findings else None),
@@ -174,7 +176,7 @@ def _cases(o: Outcome, estate: Estate, now: datetime) -> Iterator[Row]:
             "cause": finding.cause,
             "error_class": finding.error_class,
             "function": finding.function,
-            "severity": severity(reporting),
+            "severity": severity(reporting, estate),
             "message": finding.message,
             "exposure": amount,
             "currency": summary.currency if summary else "",
@@ -195,8 +197,8 @@ def exposure(o: Outcome, summary: Summary | None) -> tuple[Decimal, Decimal | No
         return Decimal(0), None
     value = summary.value
     if o.claimed.first_active_at is not None:
-        held = project_value(o.confirmed)
-        value = abs(summary.value - held) if held is not None else Decimal(0)
+        held = project_value(o.confirmed) or o.held_value
+        value = abs(summary.value - held) if held is not None else summary.value
     if summary.value_reporting is None or not summary.value:
         return value, summary.value_reporting
     return value, summary.value_reporting * value / summary.value
@@ -209,11 +211,11 @@ def project_value(found: Sequence[Found]) -> Decimal | None:
     return None
 
 
-def severity(reporting: Decimal | None) -> str:
-    """By money in the reporting currency; unknown money is treated as much money."""
-    if reporting is None or reporting >= 500_000:
+def severity(reporting: Decimal | None, estate: Estate) -> str:
+    """By money in the reporting currency (bounds in the estate's group); unknown money is treated as much money."""
+    if reporting is None or reporting >= estate.group.high_exposure:
         return "high"
-    return "medium" if reporting >= 50_000 else "low"
+    return "medium" if reporting >= estate.group.medium_exposure else "low"
 
 
 def sla_due(finding: Finding, summary: Summary | None, estate: Estate, now: datetime) -> datetime | None:

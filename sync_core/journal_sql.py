@@ -11,7 +11,8 @@ WITH doc AS MATERIALIZED (SELECT CAST(:doc AS jsonb) AS d),
 c AS MATERIALIZED (
     SELECT r.* FROM doc, jsonb_to_recordset(d -> 'contracts') AS r(
         id bigint, token bigint, seen bigint, state text, next_due timestamptz, refund boolean, reset boolean,
-        settled boolean, project_ref text, error text, error_class text, signed_at timestamptz, revision bigint,
+        settled boolean, unclean boolean, billable boolean, project_ref text, error text, error_class text,
+        signed_at timestamptz, revision bigint,
         read_back boolean, title text, customer_code text, customer_name text, legal_entity text, service_line text,
         geography text, billing text, currency text, value numeric, value_reporting numeric, bill_on date,
         lane text, priority double precision, test boolean)
@@ -30,14 +31,13 @@ moved AS (
         done_rev = c.seen,
         attempt = CASE WHEN c.reset THEN 0 WHEN c.refund THEN greatest(k.attempt - 1, 0) ELSE k.attempt END,
         lease_owner = NULL, lease_until = NULL,
-        unclean_at = CASE WHEN c.settled THEN NULL ELSE k.unclean_at END,
+        unclean_at = CASE WHEN c.unclean THEN :now WHEN c.settled THEN NULL ELSE k.unclean_at END,
         writeback_at = CASE WHEN (c.state IS NOT NULL AND c.state <> k.state)
                               OR (c.project_ref IS DISTINCT FROM k.project_ref AND c.project_ref IS NOT NULL)
                             THEN :now ELSE k.writeback_at END,
         project_ref = coalesce(c.project_ref, k.project_ref),
         last_error = c.error, last_error_class = c.error_class,
-        first_active_at = CASE WHEN c.state = 'active' THEN coalesce(k.first_active_at, :now)
-                               ELSE k.first_active_at END,
+        first_active_at = CASE WHEN c.billable THEN coalesce(k.first_active_at, :now) ELSE k.first_active_at END,
         active_at = CASE WHEN c.state = 'active' AND k.state <> 'active' THEN :now ELSE k.active_at END,
         signed_at = coalesce(c.signed_at, k.signed_at), revision = coalesce(c.revision, k.revision),
         title = coalesce(c.title, k.title), customer_code = coalesce(c.customer_code, k.customer_code),
@@ -114,6 +114,7 @@ cases AS (
             SELECT again FROM raised WHERE raised.id = k.contract_id AND raised.cause = k.cause),
         severity = excluded.severity, exposure = excluded.exposure, currency = excluded.currency,
         exposure_reporting = excluded.exposure_reporting, bill_on = excluded.bill_on, function = excluded.function,
+        opened_at = CASE WHEN k.state = 'open' THEN k.opened_at ELSE :now END,
         resolved_at = NULL, due_at = CASE WHEN k.state = 'open' THEN k.due_at ELSE excluded.due_at END
     RETURNING case_id, contract_id, cause, function
 ),

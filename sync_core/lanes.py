@@ -101,9 +101,18 @@ _ADD_SLOTS = sa.text("""
 _DROP_SLOTS = sa.text("DELETE FROM core.lane_slot WHERE lane = :lane AND slot > :max_in_flight")
 
 
+# A lane that left the estate is claimed by nobody: its contracts are routed anew when they are due.
+_REROUTE = sa.text("""
+    UPDATE core.contract SET lane = ''
+    WHERE due_at IS NOT NULL AND lease_owner IS NULL AND lane <> '' AND lane <> ALL(:lanes)
+""")
+
+
 async def declare(conn: AsyncConnection, erps: Iterable[tuple[Erp, float]]) -> None:
     """Make or adjust the rows of each (ERP, its settle_s). The caller commits."""
-    for erp, settle_s in erps:
+    known = sorted(erps, key=lambda pair: pair[0].name)
+    await conn.execute(_REROUTE, {"lanes": [erp.name for erp, _ in known]})
+    for erp, settle_s in known:
         limits = {"lane": erp.name, "max_in_flight": erp.max_in_flight}
         await conn.execute(_SETTLE_LANE, {**limits, "requests_per_s": erp.requests_per_s, "settle_s": settle_s})
         await conn.execute(_ADD_SLOTS, limits)
@@ -167,7 +176,7 @@ _TOKENS = sa.text("""
         SELECT l.lane, least(2 * l.requests_per_s, l.tokens + l.requests_per_s * extract(epoch FROM
                    now() - coalesce(l.tokens_at, now() - interval '1 s'))) AS there,
                greatest(l.requests_per_s - mine.has, 0) AS asked
-        FROM core.lane AS l JOIN mine USING (lane) ORDER BY l.lane FOR UPDATE OF l
+        FROM core.lane AS l JOIN mine USING (lane) ORDER BY l.lane FOR NO KEY UPDATE OF l
     )
     UPDATE core.lane AS l SET tokens = earned.there - least(earned.there, earned.asked), tokens_at = now()
     FROM earned WHERE earned.lane = l.lane RETURNING l.lane, least(earned.there, earned.asked) AS taken

@@ -12,6 +12,7 @@ from babel.numbers import list_currencies
 
 from sync_core.errors import InvalidMoney
 
+_MOST_DIGITS = 18  # before the point: far above any contract, within Decimal's exact range
 _NO_MINOR_UNIT = frozenset(
     [
         "BIF",
@@ -67,6 +68,8 @@ class Money:
         value = Decimal(amount)
         if not value.is_finite():
             raise InvalidMoney(f"{amount} is not an amount of money; send a plain decimal")
+        if value.adjusted() > _MOST_DIGITS:
+            raise InvalidMoney(f"{value} is more money than there is; check the amount")
         exact = value.quantize(quantum(currency), rounding=ROUND_HALF_EVEN)
         if exact != value:
             raise InvalidMoney(

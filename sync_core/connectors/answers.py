@@ -28,6 +28,7 @@ exact_json: Callable[[bytes], Json] = partial(json.loads, parse_float=Decimal)
 """For ERPs that send amounts as JSON numbers; slower than orjson, which makes floats of them."""
 
 _RETRY_AFTER_S = 5.0  # when a 429 does not say how long
+_LONGEST_WAIT_S = 3600.0  # an ERP that says more has sent a moment, not a wait
 _MOST_WORDS = 500
 _UNWRITTEN = frozenset({408, 425})  # the server gave up before it had the request
 _WORDS = ("detail", "message", "error_description", "description", "title", "error")
@@ -126,12 +127,12 @@ class Verdicts:
     def _retry_after_s(self, answer: Response) -> float:
         value = answer.headers.get("retry-after", "").strip()
         if value.isascii() and value.isdigit():
-            return float(value)
+            return min(float(value), _LONGEST_WAIT_S)
         try:
             wait = parsedate_to_datetime(value) - self.clock.now()
         except (TypeError, ValueError):  # no date either, or one without a zone
             return _RETRY_AFTER_S
-        return max(0.0, math.ceil(wait.total_seconds()))
+        return min(max(0.0, float(math.ceil(wait.total_seconds()))), _LONGEST_WAIT_S)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ what is independent runs at the same time.
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Protocol
@@ -16,7 +16,7 @@ from sync_core.clock import Clock
 from sync_core.desired import Desired, ErpObject, Kind, Project
 from sync_core.engine.outcome import Done, Outcome
 from sync_core.engine.shared import Reservation
-from sync_core.errors import ErrorClass, ReadBackMismatch, TielineError
+from sync_core.errors import ErrorClass, LeaseLost, ReadBackMismatch, TielineError
 from sync_core.keys import BusinessKey, ErpRef
 from sync_core.plan import Action, Operation, Plan, diff
 from sync_core.ports import CallContext, ErpConnector, Observation, Refs, Scope
@@ -55,6 +55,8 @@ class Applier:
 
     async def apply(self, desired: Desired, plan: Plan, observed: Observation, known: Known) -> Observation:
         """The last read-back, in which everything is as wanted. Raises ReadBackMismatch when it is not."""
+        # Of doubles the one that the plan keeps is the one to build on.
+        self.refs.update({(o.kind, o.key): o.ref for o in plan.operations if o.ref and o.wanted is not None})
         self._learn(observed)
         self.outcome.operations += [
             noted(o, "adopted" if o.key not in known else "no_op", self.clock.now())
@@ -90,14 +92,16 @@ class Applier:
 
     async def _create_shared(self, operation: Operation) -> None:
         reservation = Reservation(self.connector.name, operation.kind, operation.key)
+        # The contract's lease may be renewed, the reservation is not: send no later than it surely stands.
+        ctx = replace(self.ctx)
         if not await self.shared.reserve(reservation):
             raise SharedPending(f"{operation.kind} {operation.key} is being created for another contract")
         try:
             # Between our look and the reservation its last holder may have finished.
-            again = await self.connector.observe(self.scope, self.ctx)
+            again = await self.connector.observe(self.scope, ctx)
             held = next((f for f in again.found if (f.kind, f.key) == (operation.kind, operation.key)), None)
             if held is None:
-                await self._create_all([operation])
+                await self._create_all([operation], ctx)
             else:
                 self.refs[held.kind, held.key] = held.ref
         except BaseException:
@@ -114,13 +118,13 @@ class Applier:
     async def _create(self, plan: Plan, kind: Kind) -> None:
         operations = [o for o in plan.writes if o.kind is kind and o.action is Action.CREATE]
         if operations:
-            await self._create_all(operations)
+            await self._create_all(operations, self.ctx)
 
-    async def _create_all(self, operations: Sequence[Operation]) -> None:
+    async def _create_all(self, operations: Sequence[Operation], ctx: CallContext) -> None:
         objects = [o.wanted for o in operations if o.wanted is not None]
 
         async def create() -> None:
-            self.refs.update(keyed(objects, await self.connector.create(objects, self._depends(), self.ctx)))
+            self.refs.update(keyed(objects, await self.connector.create(objects, self._depends(), ctx)))
 
         await self._journalled(operations, create)
 
@@ -134,7 +138,7 @@ class Applier:
         ended = await asyncio.gather(*work, return_exceptions=True)
         failed = [result for result in ended if isinstance(result, BaseException)]
         if failed:
-            raise failed[0]
+            raise max(failed, key=_weight)
 
     async def _update(self, operation: Operation) -> None:
         if operation.wanted is None or operation.ref is None:
@@ -146,7 +150,7 @@ class Applier:
     async def _activate(self, operation: Operation) -> None:
         if not isinstance(operation.wanted, Project):
             raise ValueError(f"only a project can be activated, not {operation.kind}; the diff is wrong")
-        ref = self.refs[Kind.PROJECT, operation.key]
+        ref = operation.ref or self.refs[Kind.PROJECT, operation.key]
         await self._journalled([operation], partial(self.connector.activate, operation.wanted, ref, self.ctx))
 
     async def _read_back(self, desired: Desired, known: Known, *, until: Action | None = None) -> Observation:
@@ -183,6 +187,13 @@ class Applier:
             getattr(error, "error_class", None) if error else None,
             str(error) if error else None,
         )  # fmt: skip
+
+
+def _weight(error: BaseException) -> int:
+    """Of several failures the one that asks for most care is told: a write whose outcome is unknown."""
+    if isinstance(error, TielineError) and error.error_class is ErrorClass.AMBIGUOUS:
+        return 2
+    return 1 if isinstance(error, LeaseLost) else 0
 
 
 def keyed(objects: Sequence[ErpObject], made: Mapping[BusinessKey, ErpRef]) -> dict[tuple[Kind, BusinessKey], ErpRef]:

@@ -7,11 +7,14 @@ clock, because every worker must agree on them.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
+from typing import Any
 
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from sync_core.desired import Kind
 from sync_core.events import Event, SchemaUnknown, understand
 from sync_core.keys import BusinessKey, ContractId, ErpRef
 
@@ -87,7 +90,7 @@ _LOAD = sa.text("""
     WHERE c.contract_id = ANY(:ids) ORDER BY e.seq
 """)
 _KNOWN = sa.text("""
-    SELECT contract_id, business_key, ref FROM core.crosswalk
+    SELECT contract_id, system, kind, business_key, ref, fields ->> 'value' AS value FROM core.crosswalk
     WHERE contract_id = ANY(:ids) AND state = 'confirmed' AND ref IS NOT NULL
 """)
 
@@ -103,6 +106,8 @@ class Loaded:
     traceparent: str | None
     gap_since: datetime | None  # since when an amendment waits for one before it
     known: dict[BusinessKey, ErpRef]
+    project_in: str | None = None  # the ERP that holds the project, as last confirmed
+    project_value: Decimal | None = None
     unreadable: str | None = None  # a stored event that this release cannot read any more
 
 
@@ -127,8 +132,14 @@ async def load(conn: AsyncConnection, ids: Sequence[ContractId]) -> dict[Contrac
             item.gap_since = row.recorded_at
     for row in await conn.execute(_KNOWN, {"ids": list(ids)}):
         if row.contract_id in loaded:
-            loaded[row.contract_id].known[BusinessKey(row.business_key)] = ErpRef(row.ref)
+            _note_known(loaded[row.contract_id], row)
     return loaded
+
+
+def _note_known(item: Loaded, row: sa.Row[Any]) -> None:
+    item.known[BusinessKey(row.business_key)] = ErpRef(row.ref)
+    if row.kind == Kind.PROJECT:
+        item.project_in, item.project_value = row.system, Decimal(row.value) if row.value else None
 
 
 # Locked in the order in which intake and the group commit lock, so that none waits for another in a circle.

@@ -8,6 +8,7 @@ anywhere leaves nothing to clean up: the next one looks first and goes on from w
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from zoneinfo import ZoneInfo
 
 from sync_core.checks import Finding, contract_findings, reference_findings
 from sync_core.clock import Clock
@@ -40,8 +41,9 @@ class Converger:
         if loaded.unreadable is not None:
             raise StoredEventUnreadable(f"a stored event cannot be read any more: {loaded.unreadable}")
         contract = outcome.contract = fold(loaded.events)
+        outcome.held_value = loaded.project_value
         now = self.clock.now()
-        if contract.signed_at is None:
+        if contract.signed_at is None and not contract.amendments:
             outcome.state = "ended" if contract.stage is Stage.CANCELLED else "draft"
             return
         if contract.stage is Stage.SIGNED:
@@ -51,13 +53,24 @@ class Converger:
             self._block(claimed, outcome, now)
             outcome.next_due = now + RECHECK_CONTRACT
             return
-        desired = derive(contract, self.estate, on=now.date())
-        connector = self.connectors.get(desired.lane)
-        if connector is None:
-            outcome.state = "ended" if contract.stage is not Stage.SIGNED else outcome.state
+        desired = derive(contract, self.estate, on=self._today(contract))
+        lane = desired.lane if desired.project else loaded.project_in or desired.lane
+        if loaded.project_in not in (None, lane):
+            outcome.findings.append(_elsewhere(loaded.project_in or "", lane))
+            self._block(claimed, outcome, now)
             return
-        outcome.lane = desired.lane
+        connector = self.connectors.get(lane)
+        if connector is None:
+            # Ended, and no ERP ever held anything of it: nothing is left to read back.
+            outcome.state, outcome.read_back = "ended", loaded.project_in is None
+            return
+        outcome.lane = lane
         await self._converge(contract, desired, connector, claimed, loaded, outcome, ctx)
+
+    def _today(self, contract: Contract) -> date:
+        """The day it is at the legal entity: rates change at its midnight."""
+        entity = self.estate.entities.get(contract.terms.legal_entity if contract.terms else "")
+        return self.clock.now().astimezone(ZoneInfo(entity.timezone if entity else "UTC")).date()
 
     def _signed(self, contract: Contract, loaded: Loaded, outcome: Outcome) -> None:
         if contract.signed_at is not None:
@@ -108,12 +121,13 @@ class Converger:
             outcome.steps += [(Step.ENDED, now)] if claimed.state != "ended" else []
             return
         outcome.state = "active"
+        waits = contract.missing_amendment is not None
         outcome.project_ref = next((f.ref for f in outcome.confirmed if f.kind is Kind.PROJECT), None)
-        if claimed.state != "active" or any(done.status == "done" for done in outcome.operations):
+        if claimed.first_active_at is None or any(done.status == "done" for done in outcome.operations):
             outcome.steps += [*_built(outcome.operations, now), (Step.ACTIVE, now)]
-        outcome.steps += [(Step.UNBLOCKED, now)] if claimed.state == "blocked" else []
-        outcome.next_due = _midnight(desired.changes_on)
-        if contract.missing_amendment is not None:
+        outcome.steps += [(Step.UNBLOCKED, now)] if claimed.state == "blocked" and not waits else []
+        outcome.next_due = self._midnight(contract, desired.changes_on)
+        if waits:
             self._wait_for_amendment(contract, claimed, loaded, outcome, now)
 
     def _wait_for_amendment(
@@ -127,6 +141,11 @@ class Converger:
         words = f"amendment {contract.missing_amendment} is missing, later ones wait for it; publish it from the CLM"
         outcome.findings.append(Finding(ErrorClass.SEQUENCE_GAP, "amendment_missing", Function.LEGAL, words))
         self._block(claimed, outcome, now)
+
+    def _midnight(self, contract: Contract, day: date | None) -> datetime | None:
+        entity = self.estate.entities.get(contract.terms.legal_entity if contract.terms else "")
+        zone = ZoneInfo(entity.timezone if entity else "UTC")
+        return datetime.combine(day, time(), zone).astimezone(UTC) if day else None
 
     @staticmethod
     def _block(claimed: Claimed, outcome: Outcome, now: datetime) -> None:
@@ -195,5 +214,8 @@ def _built(operations: Sequence[Done], now: datetime) -> list[tuple[Step, dateti
     return [(Step.PROJECT_CREATED, max(project, default=now)), (Step.BILLING_SET_UP, max(parts, default=now))]
 
 
-def _midnight(day: date | None) -> datetime | None:
-    return datetime.combine(day, time(), UTC) if day else None
+def _elsewhere(held_by: str, wanted: str) -> Finding:
+    words = (
+        f"its project stands in {held_by}, the contract now belongs to {wanted}; close the one before the other opens"
+    )
+    return Finding(ErrorClass.OWNERSHIP_CONFLICT, "project_elsewhere", Function.FINANCE_OPERATIONS, words)

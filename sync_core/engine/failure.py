@@ -8,10 +8,19 @@ from datetime import datetime, timedelta
 from sync_core.checks import Finding
 from sync_core.engine.apply import SharedPending
 from sync_core.engine.outcome import MAX_ATTEMPTS, Outcome, recheck_at, retry_at
-from sync_core.errors import ErpRateLimited, ErpUnavailable, ErrorClass, Function, LeaseLost, TielineError
+from sync_core.errors import (
+    ErpRateLimited,
+    ErpUnavailable,
+    ErrorClass,
+    Function,
+    LeaseLost,
+    ReadBackMismatch,
+    TielineError,
+)
 from sync_core.progress import Step
 
 REFUSED_LAST = timedelta(hours=8)
+REFUSALS = 3
 SHARED_WAIT = timedelta(milliseconds=300)
 
 
@@ -43,11 +52,12 @@ def judge(wrong: Exception, outcome: Outcome, settle_s: float, now: datetime, ch
             return _unavailable(outcome, str(wrong), now, chance)
     match error_class:
         case ErrorClass.CREDENTIALS | ErrorClass.SCHEMA_UNKNOWN:
-            outcome.name, outcome.refund, outcome.next_due = "lane_down", True, outcome.claimed.due_at
-            return Verdict(str(wrong), lane_trouble=True, pause_lane=True)
+            return _lane_refuses(outcome, str(wrong), error_class, now)
         case ErrorClass.ERP_REJECTED:
             return _refused(outcome, str(wrong), now)
         case ErrorClass.AMBIGUOUS:
+            # A read-back that found something else is known; only an unanswered write may still land.
+            outcome.unclean = settle_s > 0 and not isinstance(wrong, ReadBackMismatch)
             return _ambiguous(outcome, str(wrong), settle_s, now, chance)
     return _failed(outcome, wrong, now, chance)
 
@@ -59,6 +69,15 @@ def _unavailable(outcome: Outcome, words: str, now: datetime, chance: random.Ran
     return Verdict(words, lane_trouble=True)
 
 
+def _lane_refuses(outcome: Outcome, words: str, error_class: ErrorClass, now: datetime) -> Verdict:
+    """The lane pauses; a contract that is refused again and again while probes are good is itself the trouble."""
+    if outcome.claimed.attempt < REFUSALS:
+        outcome.name, outcome.next_due = "lane_down", outcome.claimed.due_at
+        return Verdict(words, lane_trouble=True, pause_lane=True)
+    _block(outcome, Finding(error_class, f"erp_{error_class}", Function.INTEGRATION, words), now)
+    return Verdict(words)
+
+
 def _ambiguous(outcome: Outcome, words: str, settle_s: float, now: datetime, chance: random.Random) -> Verdict:
     if outcome.claimed.attempt >= MAX_ATTEMPTS:
         return _set_aside(outcome, ErrorClass.AMBIGUOUS, "outcome_unknown", words, now)
@@ -68,14 +87,17 @@ def _ambiguous(outcome: Outcome, words: str, settle_s: float, now: datetime, cha
 
 
 def _refused(outcome: Outcome, words: str, now: datetime) -> Verdict:
-    finding = Finding(ErrorClass.ERP_REJECTED, "erp_rejected", Function.FINANCE_OPERATIONS, words)
+    _block(outcome, Finding(ErrorClass.ERP_REJECTED, "erp_rejected", Function.FINANCE_OPERATIONS, words), now)
+    return Verdict(words)
+
+
+def _block(outcome: Outcome, finding: Finding, now: datetime) -> None:
     outcome.findings.append(finding)
     outcome.name, outcome.state = "blocked", "blocked"
     was_blocked = outcome.claimed.state == "blocked"
     # Asking again is a write: ever more rarely, and a person or a new event may ask sooner.
     outcome.next_due = recheck_at(now, outcome.claimed.state_since if was_blocked else now, last=REFUSED_LAST)
     outcome.steps += [] if was_blocked else [(Step.BLOCKED, now)]
-    return Verdict(words)
 
 
 def _failed(outcome: Outcome, wrong: Exception, now: datetime, chance: random.Random) -> Verdict:

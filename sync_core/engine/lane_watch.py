@@ -42,10 +42,18 @@ class LaneWatch:
         self._failures: dict[str, int] = {}
 
     async def keep(self, wake: asyncio.Event) -> None:
-        """Share slots and probe, for ever; wakes the worker because there may be more room than before."""
+        """Share slots and probe, for ever; wakes the worker because there may be more room than before.
+
+        A probe waits for an ERP, so it runs beside: the slots of all lanes depend on this loop.
+        """
+        probing: asyncio.Task[None] | None = None
         while True:
             await self.share_slots()
-            await self.probe()
+            if probing is not None and probing.done():
+                probing.result()
+                probing = None
+            if probing is None and self.closed:
+                probing = asyncio.create_task(self.probe())
             wake.set()
             await asyncio.sleep(SHARE_SOONEST_S)
             with contextlib.suppress(TimeoutError):
@@ -92,8 +100,9 @@ class LaneWatch:
 
     async def _probe(self, lane: str) -> None:
         try:
-            await self._connectors[lane].ping(CallContext("probe", time.monotonic() + PROBE_TIMEOUT_S))
-        except TielineError as wrong:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                await self._connectors[lane].ping(CallContext("probe", time.monotonic() + PROBE_TIMEOUT_S))
+        except (TielineError, TimeoutError) as wrong:
             log.info("lane %s is still down: %s", lane, wrong)
             return
         async with self._engine.begin() as conn:

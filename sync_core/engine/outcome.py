@@ -6,6 +6,7 @@ An Outcome is all that is written of a run: the group commit (sync_core/journal.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from sync_core.checks import Finding
@@ -54,6 +55,8 @@ class Outcome:
     state: str | None = None
     next_due: datetime | None = None
     refund: bool = False  # the attempt does not count
+    unclean: bool = False  # a request of ours may still be running in the ERP
+    held_value: Decimal | None = None  # the project's value as the ERP last confirmed it
     settled: bool = False  # nothing of an earlier worker can be running any more
     contract: Contract | None = None
     lane: str | None = None

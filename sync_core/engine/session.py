@@ -43,17 +43,23 @@ async def open_session(direct_url: str, *, name: str, version: str, now: datetim
         make_conninfo(direct_url, **conninfo_to_dict(KEEPALIVES)), autocommit=True
     )
     try:
-        async with conn.transaction():
-            cursor = await conn.execute(_REGISTER, (name, version, now, now))
-            row = await cursor.fetchone()
-            if row is None:
-                raise psycopg.OperationalError("the worker could not be registered")
-            worker_id = int(str(row[0]))
-            # Held before the row is visible, so that nobody takes us for dead.
-            await conn.execute("SELECT pg_advisory_lock(%s, %s)", (WORKER_LOCK_CLASS, worker_id))
-        await conn.execute(f"LISTEN {CHANNEL}")
-        yield Session(worker_id, conn)
+        worker_id = await _register(conn, name, version, now)
+        try:
+            await conn.execute(f"LISTEN {CHANNEL}")
+            yield Session(worker_id, conn)
+        finally:
+            with contextlib.suppress(psycopg.OperationalError):
+                await conn.execute("DELETE FROM core.worker WHERE worker_id = %s", (worker_id,))
     finally:
-        with contextlib.suppress(psycopg.OperationalError):
-            await conn.execute("DELETE FROM core.worker WHERE worker_id = %s", (worker_id,))
         await conn.close()
+
+
+async def _register(conn: psycopg.AsyncConnection[tuple[object, ...]], name: str, version: str, now: datetime) -> int:
+    async with conn.transaction():
+        row = await (await conn.execute(_REGISTER, (name, version, now, now))).fetchone()
+        if row is None:
+            raise psycopg.OperationalError("the worker could not be registered")
+        worker_id = int(str(row[0]))
+        # Held before the row is visible, so that nobody takes us for dead.
+        await conn.execute("SELECT pg_advisory_lock(%s, %s)", (WORKER_LOCK_CLASS, worker_id))
+    return worker_id

@@ -27,9 +27,9 @@ from sync_core.engine.commit import Batcher
 from sync_core.engine.converge import Converger
 from sync_core.engine.failure import judge
 from sync_core.engine.lane_watch import LaneWatch
-from sync_core.engine.outcome import Outcome
+from sync_core.engine.outcome import MAX_ATTEMPTS, Outcome
 from sync_core.engine.shared import Broker
-from sync_core.errors import TielineError
+from sync_core.errors import TielineError, WorkersLost
 from sync_core.estate import Estate
 from sync_core.keys import ContractId
 from sync_core.lanes import SLOT_LEASE_S
@@ -205,6 +205,10 @@ class Worker:
 
     async def _attempt(self, claimed: Claimed, loaded: Loaded, outcome: Outcome, ctx: CallContext) -> None:
         try:
+            if claimed.attempt > MAX_ATTEMPTS:
+                raise WorkersLost(
+                    f"{claimed.attempt - 1} attempts ended without a word; the last worker's log may say why"
+                )
             await self._converger.run(claimed, loaded, outcome, ctx)
             self._succeeded(outcome)
         except Exception as wrong:

@@ -1,7 +1,6 @@
 """A firm that bills from sandbox-cloud: its estate, the ERP's process, its contracts, and their signed delivery."""
 
 import base64
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -89,7 +88,7 @@ class Cloud:
     def _start(self, port: int) -> Process:
         options = ["--port", str(port), "--state", str(self._state), "--no-unique-keys"]
         options += ["--client-secret", ERP_SECRET, "--admin-token", ADMIN_TOKEN]
-        process = self._house.start("erp", [sys.executable, "-P", "-m", "app.sandbox.cloud", *options], speaks=True)
+        process = self._house.start("erp", "app.sandbox.cloud", *options)
         ready = process.first_line()
         assert ready, process.last_words()
         self.url = str(orjson.loads(ready)["url"])

@@ -21,6 +21,13 @@ import psycopg
 from tests.databases import DatabaseUrls
 
 TIELINE = (sys.executable, "-P", "-m", "app.cli")
+_WITH_LIFELINE = """
+import runpy, sys
+from app.processes import end_with_supervisor
+module, lifeline = sys.argv.pop(1), sys.argv.pop(1)
+end_with_supervisor(int(lifeline))
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
 _STOP_S = 20.0
 _LOOK_EVERY_S = 0.05
 _SHOWN_LINES = 40
@@ -139,9 +146,10 @@ class House(AbstractContextManager["House"]):
 
     # ---- processes -------------------------------------------------------------------------------------------
 
-    def start(self, name: str, command: Sequence[str], *, speaks: bool = False) -> Process:
-        """A system around Tieline; it gets nothing of Tieline's settings."""
-        process = Process(name, command, self._log(name), speaks=speaks)
+    def start(self, name: str, module: str, *options: str) -> Process:
+        """A system around Tieline, `python -m module`; it gets nothing of Tieline's settings but the lifeline."""
+        command = [sys.executable, "-P", "-c", _WITH_LIFELINE, module, str(self._lifeline), *options]
+        process = Process(name, command, self._log(name), fds=(self._lifeline,), speaks=True)
         self.processes.append(process)
         return process
 

@@ -3,10 +3,13 @@
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
-from app.settings import InvalidSettings
-from app.worker import pace_of
+from app.settings import InvalidSettings, load
+from app.wiring import Wiring
+from app.worker import DATABASE_LOST, pace_of
 from sync_core.estate import Estate
+from tests.databases import DatabaseUrls
 from tests.sows import estate
 
 
@@ -29,3 +32,19 @@ def test_a_lease_that_leaves_no_time_to_send_is_refused_by_name() -> None:
     assert pace_of(with_timeouts(2), 4).lease_s == 4
     with pytest.raises(InvalidSettings, match=r"TIELINE_WORKER_LEASE_S: must be at least 4"):
         pace_of(with_timeouts(2), 3.9)
+
+
+async def test_a_worker_that_stands_still_in_a_transaction_gives_its_locks_back(
+    database_urls: DatabaseUrls, database: sa.Engine
+) -> None:
+    wiring = Wiring(load(DATABASE_URL=database_urls.app_libpq), "worker")
+    engine = wiring.async_engine(stalls_s=0.2)
+    async with engine.connect() as stalled:
+        await stalled.execute(sa.text("SELECT pg_advisory_xact_lock(4711)"))
+        with database.begin() as other:
+            other.execute(sa.text("SET LOCAL lock_timeout = '10s'"))
+            other.execute(sa.text("SELECT pg_advisory_xact_lock(4711)"))
+        with pytest.raises(DATABASE_LOST):  # so the worker begins anew
+            await stalled.execute(sa.text("SELECT 1"))
+        await stalled.invalidate()
+    await engine.dispose()

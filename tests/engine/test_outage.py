@@ -179,3 +179,83 @@ async def test_too_many_requests_waits_as_long_as_it_was_told(bench: Bench) -> N
     bench.virtual.advance(timedelta(seconds=90))
     await worker.drain()
     assert await bench.count("active") == 1
+
+
+async def test_a_probe_that_hangs_stops_no_other_lane_and_no_slot(bench: Bench) -> None:
+    """The slots of all lanes are kept by one loop, which must never wait for an ERP."""
+    never = asyncio.Event()
+
+    async def hang(_operation: str, _ctx: CallContext) -> None:
+        await never.wait()
+
+    bench.erp.pause_before = hang
+    worker = await bench.worker()
+    await worker.lanes.failed("cloud", Verdict("401", lane_trouble=True, pause_lane=True))
+    bench.virtual.advance(timedelta(minutes=1))
+    keeping = asyncio.create_task(worker.lanes.keep(worker.wake))
+    for _ in range(3):
+        worker.wake.clear()
+        await asyncio.wait_for(worker.wake.wait(), 10)
+    assert "ping" in bench.erp.calls
+    keeping.cancel()
+    never.set()
+    await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def test_a_write_without_an_answer_is_not_repeated_before_the_erp_has_settled(bench: Bench) -> None:
+    lost = iter([ErpAmbiguous("cloud", "no answer in time")])
+    bench.erp.after = lambda operation, _ctx: next(lost, None) if operation == "create milestone" else None
+    bench.settle_s = 60.0
+    await bench.arrive(worth(1, 50))
+    worker = await bench.worker()
+    await worker.drain()
+    calls = len(bench.erp.calls)
+    bench.virtual.advance(timedelta(seconds=30))
+    change = {"contract_id": "C-0001", "revision": 2, "clauses": {"liability": "approved"}}
+    await bench.arrive(cloud_event("news", "clauses.v1", change))
+    await worker.drain()
+    assert len(bench.erp.calls) == calls, "it looked while the lost write may still have been on its way"
+    bench.virtual.advance(timedelta(minutes=2))
+    await worker.drain()
+    assert await bench.count("active") == 1
+    assert set(bench.erp.creates.values()) == {1}
+
+
+async def test_a_block_of_an_active_contract_shows_the_money_that_changes(bench: Bench) -> None:
+    await bench.arrive(worth(1, 50))
+    worker = await bench.worker()
+    await worker.drain()
+    header = {"number": 1, "executed_at": SIGNED_AT.isoformat()}
+    change = {"contract_id": "C-0001", "revision": 2, "amendment": header, "changes": {"value": "80000.00"}}
+    await bench.arrive(cloud_event("more", "amended.v1", change))
+    await worker.drain()
+    assert await bench.rows("SELECT cause, exposure FROM core.case") == [("milestones_do_not_add_up", 30_000)]
+
+
+async def test_an_exception_that_comes_back_is_as_old_as_its_return(bench: Bench) -> None:
+    bench.erp.tax_codes.clear()
+    await bench.arrive(worth(1, 50))
+    worker = await bench.worker()
+    await worker.drain()
+    bench.erp.tax_codes.add("US-CA-STD")
+    bench.virtual.advance(timedelta(hours=1))
+    await worker.drain()
+    bench.erp.tax_codes.clear()
+    bench.virtual.advance(timedelta(days=1))
+    back = bench.clock.now()
+    await bench.arrive(cloud_event("e1b", "signed.v1", {**signed("C-0001"), "revision": 2}))
+    await worker.drain()
+    assert await bench.rows("SELECT state, opened_at, occurrences FROM core.case") == [("open", back, 2)]
+
+
+async def test_a_cancelled_contract_that_never_reached_an_erp_leaves_no_exception_open(bench: Bench) -> None:
+    terms = milestone_terms(legal_entity="NOWHERE")
+    await bench.arrive(cloud_event("e1", "signed.v1", signed("C-1", terms)))
+    worker = await bench.worker()
+    await worker.drain()
+    assert await bench.count("blocked") == 1
+    end = {"contract_id": "C-1", "revision": 2, "ended_on": "2026-04-02"}
+    await bench.arrive(cloud_event("e2", "cancelled.v1", end))
+    await worker.drain()
+    assert await bench.states() == {"C-1": "ended"}
+    assert await bench.rows("SELECT state FROM core.case") == [("resolved",)]

@@ -169,7 +169,8 @@ class Maker:
         return values
 
     async def _part_changes(self, part: Part, row: Row, changed: Sequence[str], ctx: CallContext) -> dict[str, Value]:
-        if billed(row):
+        # A new rate prices the hours that are not invoiced yet; an invoiced milestone has nothing left to price.
+        if billed(row) and not isinstance(part, Rate):
             # Tryton itself would take a new price of an invoiced task without a word.
             raise ErpRejected(self._rpc.system, f"{part.kind} {part.key} was invoiced meanwhile; agree on a correction")
         values: dict[str, Value] = {}
