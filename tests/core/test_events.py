@@ -68,3 +68,18 @@ def test_many_problems_are_listed_shortly() -> None:
 def test_an_amount_keeps_its_digits() -> None:
     signed = orjson.dumps(EXAMPLES[f"{PREFIX}signed.v1"]).replace(b'"250000.00"', b'"12345678901234567.89"')
     assert str(understand(f"{PREFIX}signed.v1", signed).terms.value) == "12345678901234567.89"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("field", ["title", "customer", "legal_entity", "value", "starts_on", "billing", "tax"])
+def test_null_is_no_change_but_a_mistake_where_nothing_can_be_taken_away(field: str) -> None:
+    header = {"number": 1, "executed_at": "2026-03-02T10:00:00Z"}
+    data = {"contract_id": "C-1", "revision": 2, "amendment": header, "changes": {field: None}}
+    with pytest.raises(SchemaUnknown, match=f"changes.{field}"):
+        understand("com.tieline.contract.amended.v1", orjson.dumps(data))
+
+
+def test_an_end_date_and_a_purchase_order_can_be_taken_away() -> None:
+    header = {"number": 1, "executed_at": "2026-03-02T10:00:00Z"}
+    changes = {"ends_on": None, "po_number": None}
+    data = {"contract_id": "C-1", "revision": 2, "amendment": header, "changes": changes}
+    assert understand("com.tieline.contract.amended.v1", orjson.dumps(data)).revision == 2

@@ -209,3 +209,10 @@ def test_no_events_and_events_of_two_contracts_are_the_callers_fault() -> None:
     stranger = replace(other, id="x", payload=other.payload.model_copy(update={"contract_id": "C-2"}))
     with pytest.raises(ValueError, match="several contracts"):
         fold([other, stranger])
+
+
+def test_a_signature_after_an_end_signs_the_contract_anew() -> None:
+    ended = event("cancelled", 3, {"ended_on": "2026-04-02"})
+    contract = fold([ended, signing(1), signing(4)])
+    assert (contract.stage, contract.ended_on) == (Stage.SIGNED, None)
+    assert fold([ended, signing(1)]).stage is Stage.CANCELLED

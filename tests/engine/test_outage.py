@@ -1,5 +1,6 @@
 """An ERP that is down, one bad contract among many, and who comes first when it is back."""
 
+import asyncio
 from collections import Counter
 from datetime import timedelta
 
@@ -8,8 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core.desired import Kind
+from sync_core.engine.failure import Verdict
 from sync_core.engine.worker import Pace
-from sync_core.errors import ErpCredentials, ErpRateLimited, ErpRejected, ErpUnavailable, TielineError
+from sync_core.errors import ErpAmbiguous, ErpCredentials, ErpRateLimited, ErpRejected, ErpUnavailable, TielineError
 from sync_core.ports import CallContext
 from sync_core.summary import summarise
 from tests.engine.support import Bench
