@@ -37,6 +37,8 @@ from sync_core.ports import CallContext, ErpConnector
 
 log = logging.getLogger(__name__)
 
+DATABASE_TROUBLE = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, sa.exc.TimeoutError)
+
 
 # The longest that a finished contract waits for others to be committed with it.
 GATHER_S = 0.2
@@ -178,6 +180,9 @@ class Worker:
         try:
             await self._attempt(claimed, loaded, outcome, running.ctx)
             await self._keep(outcome)
+        except DATABASE_TROUBLE:
+            # Nothing can be stored: the session ends or the lease runs out, and the contract is claimed again.
+            log.exception("contract %s: the database is lost before its outcome was stored", claimed.external_id)
         finally:
             self.running.pop(claimed.contract_id, None)
             if claimed.lane in self.lanes.gates:
@@ -189,11 +194,8 @@ class Worker:
         try:
             await self._outcomes.submit(outcome)
             return
-        except (sa.exc.OperationalError, sa.exc.InterfaceError):
-            log.exception(
-                "contract %s: the database is lost before its outcome was stored", outcome.claimed.external_id
-            )
-            return
+        except DATABASE_TROUBLE:
+            raise
         except Exception as wrong:
             log.exception("contract %s: its outcome could not be stored", outcome.claimed.external_id)
             poor = Outcome(uuid4(), outcome.claimed, outcome.seen_rev, outcome.started_at, outcome.correlation_id)
@@ -211,6 +213,8 @@ class Worker:
                 )
             await self._converger.run(claimed, loaded, outcome, ctx)
             self._succeeded(outcome)
+        except DATABASE_TROUBLE:
+            raise
         except Exception as wrong:
             # The boundary of one contract: whatever went wrong with it stops no other.
             if not isinstance(wrong, TielineError):
