@@ -6,7 +6,7 @@ _CROSSWALK = "SELECT kind, business_key, ref FROM core.crosswalk WHERE state = '
 _UNPROVEN = """
     SELECT x.kind, x.business_key FROM core.crosswalk AS x WHERE NOT EXISTS (
         SELECT FROM core.operation AS o WHERE o.kind = x.kind AND o.business_key = x.business_key AND o.ref = x.ref
-          AND o.status IN ('done', 'adopted'))
+          AND (o.status IN ('done', 'adopted') OR x.contract_id IS NULL AND o.status = 'no_op'))
 """
 _LAST_RUNS = """
     SELECT DISTINCT ON (contract_id) outcome, state FROM core.run WHERE outcome <> 'lost'
