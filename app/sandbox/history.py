@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WEEKS = 26
-TICK = timedelta(minutes=20)
+TICK = timedelta(minutes=30)
 OUTAGE_WEEK, OUTAGE_LASTS = 20, timedelta(hours=7)
 DEFECT_SHARE = 0.25  # a firm's first half-year with a bridge; a quarter of them need nobody's help
 _CALL_S = 0.18  # virtual; a cloud ERP's ordinary answer
