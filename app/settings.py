@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     allowed_hosts: str = "localhost,127.0.0.1"
     public_url: str | None = None
     behind_tls: bool = False
-    demo_contracts: Annotated[int, Field(ge=0, le=100_000)] = 450
+    demo_contracts: Annotated[int, Field(ge=0, le=100_000)] = 400
     demo_per_minute: Annotated[float, Field(ge=0, le=600)] = 2.0
     # Set by `tieline up` for its parts: sockets it listens on for them, and the pipe that tells them it lives.
     listen_fds: dict[str, int] = {}
