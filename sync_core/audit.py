@@ -106,7 +106,7 @@ def _row(number: int, actor: Actor, entry: Entry, now: datetime, previous: bytes
     return Row(**fields, hash=digest(fields))
 
 
-def digest(row: Mapping[str, Any]) -> bytes:
+def digest(row: Mapping[str, Any] | sa.RowMapping) -> bytes:
     """SHA-256 over all columns but the hash itself, in a form that leaves no doubt where one ends."""
     moment: datetime = row["occurred_at"]
     parts = [

@@ -24,7 +24,7 @@ CREATE INDEX audit_by_time ON core.audit (occurred_at);
 
 -- The last row's id and hash: one row, locked last by every command.
 CREATE TABLE core.audit_head (
-    only            boolean PRIMARY KEY DEFAULT true CHECK (only),
+    single          boolean PRIMARY KEY DEFAULT true CHECK (single),
     id              bigint NOT NULL,
     hash            bytea NOT NULL
 );
