@@ -12,7 +12,7 @@ WORKERS ?= 2
 # What runs beside the demo, for instance: make up WITH=tryton
 WITH ?=
 
-.PHONY: help up install test check proofs bench lock clean
+.PHONY: help up install test check proofs bench docs lock clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ proofs: $(VENV)/.installed-test ## run the tests that take minutes
 
 bench: $(VENV)/.installed-test ## measure what the README claims
 	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.installed ## write the documents that are made from the code
+	$(BIN)/python -m app.permissions_table
+	$(BIN)/python -m app.api.errors_table
 
 lock: $(VENV)/bin/python ## resolve the dependencies anew into the two lock files
 	$(BIN)/python -m pip install -qq uv

@@ -16,10 +16,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from app import logs
-from app.processes import end_with_supervisor
+from app import cli_audit, cli_clients, cli_delivery, cli_exceptions, cli_quarantine, cli_replay, logs
+from app.cli_begin import begin as _begin
 from app.refusals import MEANINGS, Exit, Refusal, explain
-from app.settings import Settings, load
 
 Port = Annotated[
     int | None, typer.Option(help="Listen here; TIELINE_PORT otherwise, 8080 without it. 0: any free one.")
@@ -43,6 +42,13 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+cli.add_typer(cli_clients.client, name="client")
+cli.add_typer(cli_clients.session, name="session")
+cli_audit.add_to(cli)
+cli_delivery.add_to(cli)
+cli.add_typer(cli_exceptions.exceptions, name="exceptions")
+cli.add_typer(cli_quarantine.quarantine, name="quarantine")
+cli.add_typer(cli_replay.replay, name="replay")
 
 
 @cli.command()
@@ -156,15 +162,23 @@ def database_url(
 
 
 @cli.command()
-def link() -> None:
-    """Print a link that opens the dashboard once, within an hour."""
-    from app.up import link as new_link
+def link(
+    grants: Annotated[
+        list[str] | None,
+        typer.Option("--as", help="A role, such as operator:tax@MA-UK+MA-DE or auditor. Repeat for more; all if none."),
+    ] = None,
+    name: Annotated[str, typer.Option(help="The e-mail address to act under.")] = "operator@localhost",
+) -> None:
+    """Print a link that opens the dashboard once, within an hour. Not with an identity provider in the estate."""
+    from app import link_printing
     from app.wiring import Wiring
 
     settings = _begin("link")
     wiring = Wiring(settings, "link")
+    person = link_printing.person_for(wiring.estate, name, grants)
     running = wiring.home.running().get("url")
-    print(new_link(wiring, settings.public_url or running or f"http://{settings.host}:{settings.port}"))
+    base_url = settings.public_url or running or f"http://{settings.host}:{settings.port}"
+    print(link_printing.new_link(wiring, base_url, person))
 
 
 @cli.command()
@@ -179,13 +193,6 @@ def migrate() -> None:
 def version() -> None:
     """Print the release."""
     print(installed_version("tieline"))
-
-
-def _begin(part: str, **given: object) -> Settings:
-    settings = load(**given)
-    logs.configure(settings, part)
-    end_with_supervisor(settings.lifeline_fd)
-    return settings
 
 
 def _serve(part: str, port: int | None, *, with_dashboard: bool, with_intake: bool) -> None:

@@ -9,6 +9,9 @@ from app.wiring import Wiring
 from sync_core.progress import State
 from sync_core.reads.reads import Reads
 
+# The circuit breaker's own words read the other way round: a closed one lets calls through.
+_BREAKER = {"closed": "reachable", "open": "down", "paused": "paused, a person must act"}
+
 
 def read(wiring: Wiring) -> dict[str, object]:
     """Plain values. Each state's count stands under `states` and at the top, where a script finds it fastest."""
@@ -43,7 +46,7 @@ def draw(shown: dict[str, object], console: Console) -> None:
         for lane in lanes:
             why = escape(f" ({lane['reason']})") if lane["reason"] else ""
             slots = f"{lane['slots_used']} of {lane['slots_total']} slots, {lane['waiting']} waiting"
-            table.add_row(f"lane {lane['lane']}", f"{lane['breaker']}{why}, {slots}")
+            table.add_row(f"ERP {lane['lane']}", f"{_BREAKER.get(lane['breaker'], lane['breaker'])}{why}, {slots}")
     table.add_row("database", str(shown["database"]))
     if isinstance(versions, dict):
         table.add_row("release", f"{versions['tieline']}, PostgreSQL {versions['postgresql']}")

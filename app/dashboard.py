@@ -5,6 +5,7 @@ pages package without a leading underscore that declares `PAGE` and `render(read
 """
 
 import importlib
+import logging
 import pkgutil
 import sys
 from collections.abc import Callable
@@ -21,7 +22,9 @@ from app.dashboard_context import DashboardContext, current_context
 from app.sessions import roles_of
 from pages import _frame
 from pages._frame import Page, Shell, Viewer
+from sync_core.authority import InvalidGrant, person
 
+_LOG = logging.getLogger("tieline.pages")
 _STATIC = Path(__file__).parent / "static"
 
 
@@ -46,14 +49,18 @@ def discover(package: str) -> list[Found]:
 
 
 def signed_in(context: DashboardContext) -> Viewer | None:
-    """The viewer, from the headers of the gate; None if nobody passed it."""
+    """The viewer, from the headers of the gate; None if nobody passed it, or with grants of another release."""
     if context.local_viewer is not None:
         return context.local_viewer
     email = st.user.get("email")
     if not isinstance(email, str) or not email:
         return None
     groups = st.user.get("groups")
-    return Viewer(email, roles_of(groups if isinstance(groups, str) else None))
+    try:
+        return Viewer(email, person(email, roles_of(groups if isinstance(groups, str) else None)))
+    except InvalidGrant as wrong:
+        _LOG.warning("a session has a grant that this release does not know: %s", wrong.message)
+        return None
 
 
 def draw_failure(error: Exception) -> bool:
@@ -72,32 +79,45 @@ def draw() -> None:
     """One run of the script."""
     st.set_page_config(page_title="Tieline", page_icon=str(_STATIC / "favicon.svg"), layout="wide")
     st.html(_STATIC / "app.css")
+    # Dialogs and popovers stand outside of .stApp, where light-dark() would take the light colours on a dark ground.
+    st.html(f"<style>:root {{ color-scheme: {'dark' if st.context.theme.type == 'dark' else 'light'} }}</style>")
     st.logo(str(_STATIC / f"logo_{'dark' if st.context.theme.type == 'dark' else 'light'}.svg"), size="large")
     context = current_context()
     viewer = signed_in(context)
     if viewer is None:
-        st.info("Nobody is signed in. Start `tieline up`, print a link with `tieline link` and open it.")
+        st.info("Nobody is signed in. Sign out and in again, or print a link with `tieline link` and open it.")
         return
-    seen = [one for one in discover(context.pages_package) if viewer.may_see(one.page)]
+    found = discover(context.pages_package)
+    seen = [one for one in found if viewer.may_see(one.page)]
     if not seen:
         st.info("No page is open to your role. Ask whoever runs Tieline for a role.")
         return
-    targets = {one.page.path: _target(one, context) for one in seen}
+    targets = {one.page.path: _target(one, context, viewer) for one in seen}
     _frame.enter(Shell(viewer, targets, context.notice))
     sections: dict[str, list[st.Page]] = {}
     for one in seen:
         sections.setdefault(one.page.section or "", []).append(targets[one.page.path])
+    # A link to a page of others says who may open it; without these, Streamlit would say that there is no such page.
+    sections[""] = sections.get("", []) + [_refusal(one.page) for one in found if one not in seen]
     asked_for = st.navigation(sections, position="top")
     st.set_page_config(page_title=f"{asked_for.title} · Tieline")
     asked_for.run()
     _frame.page_end()
 
 
-def _target(one: Found, context: DashboardContext) -> st.Page:
+def _target(one: Found, context: DashboardContext, viewer: Viewer) -> st.Page:
     def run() -> None:
-        one.render(context.reads, context.commands)
+        one.render(context.reads.within(viewer.actor), context.commands)
 
     return st.Page(run, title=one.page.title, icon=one.page.icon, url_path=one.page.path, default=one.page.default)
+
+
+def _refusal(page: Page) -> st.Page:
+    def run() -> None:
+        if page.needs is not None:
+            _frame.forbidden(page.needs)
+
+    return st.Page(run, title=page.title, icon=page.icon, url_path=page.path, visibility="hidden")
 
 
 if __name__ == "__main__":

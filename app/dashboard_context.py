@@ -9,9 +9,19 @@ import importlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 from pages._frame import Viewer
+from sync_core.authority import Actor
+
+
+class Limitable(Protocol):
+    """What can be read, and what of it a viewer may see."""
+
+    def within(self, actor: Actor) -> object:
+        """The same, limited to the actor's reach."""
+        ...
+
 
 _lock = threading.Lock()
 _held: list["DashboardContext"] = []
@@ -19,9 +29,9 @@ _held: list["DashboardContext"] = []
 
 @dataclass(frozen=True, slots=True)
 class DashboardContext:
-    """One per process. `reads` and `commands` go to each page's `render` untouched."""
+    """One per process. Each page's `render` gets `reads` limited to its viewer, and `commands` untouched."""
 
-    reads: object
+    reads: Limitable
     commands: object
     pages_package: str = "pages"
     # Set where no gate stands in front (bare streamlit, AppTest): then this person is taken and headers are not.

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import demo_books, tryton_beside
+from app import demo_alarms, demo_books, tryton_beside
 from app.demo_clock import BEGUN, MARK
 from app.sandbox import history
 from app.sandbox.clm.app import SandboxClm
@@ -26,16 +27,18 @@ from app.sandbox.cloud.serve import ResettableProtocol
 from app.sandbox.cloud.server import SandboxCloud, build
 from app.sandbox.master_data import required
 from app.sandbox.portfolio.firms import known_firms
-from app.sandbox.portfolio.plan import live
+from app.sandbox.portfolio.plan import Portfolio, live, sequel
 from app.sandbox.portfolio.steps import Step
 from app.serving import LOOPBACK, address, listen_or_adopt, serve
 from app.settings import InvalidSettings
-from app.wiring import Wiring
+from app.wiring import Wiring, token_variable
 from sync_core.estate import Clm, Erp
 
 log = logging.getLogger(__name__)
 
 SEED = 7
+LIVE_DEFECT_SHARE = 0.2  # keeps some open work, all of it new, however long the demo runs
+_PLAYED = "played "
 
 _EVENTS = sa.text("SELECT EXISTS (SELECT 1 FROM core.event)")
 _READ_MARK = sa.text("SELECT value FROM core.watermark WHERE name = :name")
@@ -67,11 +70,11 @@ def systems_of(wiring: Wiring, clm: Clm, erp: Erp) -> DemoSystems:
         seed=SEED,
         clm=clm,
         clm_journal=folder / f"{clm.name}.clm.jsonl",
-        clm_token=_secret(wiring, clm.options.get("token_env")),
+        clm_token=_secret(wiring, token_variable(clm), f"CLM {clm.name}: token_env"),
         erp=erp,
         erp_state=folder / f"{erp.name}.erp.jsonl",
-        erp_secret=_secret(wiring, erp.secret_env),
-        admin_token=_secret(wiring, "TIELINE_SANDBOX_ADMIN_TOKEN"),
+        erp_secret=_secret(wiring, erp.secret_env, f"ERP {erp.name}: secret_env"),
+        admin_token=_secret(wiring, "TIELINE_SANDBOX_ADMIN_TOKEN", "the sandbox"),
     )
 
 
@@ -83,20 +86,15 @@ async def play_history(wiring: Wiring, systems: DemoSystems) -> None:
         if until is None:
             return
         count = wiring.settings.demo_contracts
+        portfolio = history.portfolio_of(systems.seed, until=until, contracts=count, estate=wiring.own_estate)
 
         async def reached(moment: datetime) -> None:
             await _mark(engine, f"{BEGUN}{until.isoformat()}", moment)
 
-        await history.play(
-            engine,
-            estate=wiring.own_estate,
-            systems=systems,
-            until=until,
-            contracts=count,
-            say=log.info,
-            reached=reached,
-        )
-        await _mark(engine, "played", wiring.clock.now())
+        with demo_alarms.expected():
+            await history.play(engine, portfolio=portfolio, systems=systems, say=log.info, reached=reached)
+        await _mark(engine, f"{_PLAYED}{until.isoformat()} {count}", wiring.clock.now())
+        log.info("the past is made: %s", await demo_alarms.left_over(engine))
     finally:
         await engine.dispose()
 
@@ -130,7 +128,9 @@ async def run(wiring: Wiring, stop: asyncio.Event, *, webhook_url: str, lively: 
     doors = [listen_or_adopt(system.name, LOOPBACK, 0, listen_fds=fds) for system in (systems.clm, systems.erp)]
     if lively and not await _unless_stopped(play_history(wiring, systems), stop):
         return
-    target = Target(webhook_url, _secret(wiring, next(iter(systems.clm.secret_env), None)))
+    target = Target(
+        webhook_url, _secret(wiring, next(iter(systems.clm.secret_env), None), f"CLM {systems.clm.name}: secret_env")
+    )
     clm = build_process(wiring.clock, seed=SEED, token=systems.clm_token, webhook=target, journal=systems.clm_journal)
     erp = build(
         wiring.clock,
@@ -176,9 +176,46 @@ def _going_on(wiring: Wiring, clm: SandboxClm, erp: SandboxCloud) -> Iterator[Co
 
 
 async def _traffic(wiring: Wiring, clm: SandboxClm, erp: SandboxCloud) -> None:
-    rate = wiring.settings.demo_per_minute
-    async for step in live(SEED, wiring.clock, rate_per_minute=rate, estate=wiring.own_estate):
+    """New contracts, and the rest of the stories that the past began."""
+    portfolio = await _played(wiring)
+    before = await asyncio.to_thread(sequel, portfolio, published(clm)) if portfolio else []
+    going_on = live(
+        SEED,
+        wiring.clock,
+        rate_per_minute=wiring.settings.demo_per_minute,
+        estate=wiring.own_estate,
+        defect_share=LIVE_DEFECT_SHARE,
+        before=before,
+    )
+    async for step in going_on:
         perform(step, clm, erp)
+
+
+async def _played(wiring: Wiring) -> Portfolio | None:
+    """What the past in this database was made of."""
+    engine = wiring.async_engine(patient=True)
+    try:
+        async with engine.connect() as conn:
+            mark = str(await conn.scalar(_READ_MARK, {"name": MARK}) or "")
+    finally:
+        await engine.dispose()
+    until, _, contracts = mark.removeprefix(_PLAYED).partition(" ")
+    if not mark.startswith(_PLAYED) or not contracts:
+        return None
+    at = datetime.fromisoformat(until)
+    return history.portfolio_of(SEED, until=at, contracts=int(contracts), estate=wiring.own_estate)
+
+
+def published(clm: SandboxClm) -> dict[str, list[str]]:
+    """The types of each contract's events, oldest first; an event that was repeated counts once."""
+    seen: set[str] = set()
+    types: dict[str, list[str]] = {}
+    for raw in clm.store.feed:
+        event = orjson.loads(raw)
+        if event["id"] not in seen:
+            seen.add(event["id"])
+            types.setdefault(event["subject"], []).append(event["type"])
+    return types
 
 
 def perform(step: Step, clm: SandboxClm, erp: SandboxCloud) -> None:
@@ -189,8 +226,9 @@ def perform(step: Step, clm: SandboxClm, erp: SandboxCloud) -> None:
         demo_books.mend(erp.store, step.action)
 
 
-def _secret(wiring: Wiring, variable: str | None) -> str:
+def _secret(wiring: Wiring, variable: str | None, whose: str) -> str:
     secret = wiring.secret(variable) if variable else None
     if not secret:
-        raise InvalidSettings(f"{variable or 'a secret of a sandbox system'}: is not set; set it, or use `tieline up`")
+        missing = f"{variable} is not set" if variable else "is missing in the estate file"
+        raise InvalidSettings(f"{whose}: {missing}; a sandbox system cannot run without it")
     return secret

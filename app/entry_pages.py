@@ -1,6 +1,8 @@
-"""The pages outside the dashboard: no session, a link that does not work, signed out."""
+"""The pages outside the dashboard: no session, a sign-in that failed, no role yet, signed out."""
 
+from dataclasses import dataclass
 from html import escape
+from urllib.parse import quote
 
 _TEMPLATE = """<!doctype html>
 <html lang="en">
@@ -32,6 +34,11 @@ code {{
   font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace;
 }}
 p:last-child {{ margin: 0; font-size: .9rem; }}
+a.button {{
+  display: inline-block; margin: .4rem 0 1rem; padding: .55rem 1.3rem; border-radius: .4rem; text-decoration: none;
+  font-weight: 600; color: light-dark(#fff, #0B1120); background: light-dark(#1D4ED8, #8AB0FF);
+}}
+a.button:focus-visible {{ outline: 3px solid light-dark(#93B4FA, #DCE7FE); outline-offset: 2px; }}
 </style>
 </head>
 <body>
@@ -42,22 +49,67 @@ p:last-child {{ margin: 0; font-size: .9rem; }}
 </picture>
 <h1>{title}</h1>
 <p>{reason}</p>
-<p>On the machine that runs Tieline, print a link:</p>
-<code>tieline link</code>
-<p>A link opens the dashboard once and then expires. No access to that machine? Ask whoever runs Tieline.</p>
+{next_step}
 </main>
 </body>
 </html>
 """
 
 
-def _page(title: str, reason: str) -> str:
-    return _TEMPLATE.format(title=escape(title), reason=escape(reason))
-
-
-NO_SESSION = _page("Sign in to Tieline", "This browser has no open session, or the session has ended.")
-LINK_REFUSED = _page(
-    "This link no longer works",
-    "A sign-in link works once and only for a short time. This one was used before, has expired or is incomplete.",
+_LINK_STEP = (
+    "<p>On the machine that runs Tieline, print a link:</p>\n<code>tieline link</code>\n<p>A link opens the dashboard "
+    "once and then expires. No access to that machine? Ask whoever runs Tieline.</p>"
 )
-SIGNED_OUT = _page("You are signed out", "Your session has ended on every open tab of this browser.")
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The pages of one installation. `signs_in`: people sign in at an identity provider; else links let them in."""
+
+    signs_in: bool
+    contact: str = "whoever runs Tieline"
+
+    def no_session(self, return_to: str = "/") -> str:
+        return self._page(
+            "Sign in to Tieline", "This browser has no open session, or the session has ended.", return_to=return_to
+        )
+
+    def link_refused(self) -> str:
+        words = "A sign-in link works once and only for a short time. This one was used, has expired or is incomplete."
+        return self._page("This link no longer works", words)
+
+    def signed_out(self) -> str:
+        return self._page("You are signed out", "Your session has ended on every open tab of this browser.")
+
+    def no_role(self, email: str) -> str:
+        words = f"You are signed in as {email}, but no role in Tieline has been given to you."
+        return self._page("You have no role yet", words, ask="to give you one; then sign in again")
+
+    def sign_in_refused(self) -> str:
+        words = "The identity provider did not tell us who you are, or this sign-in was too old or used before."
+        return self._page("You could not be signed in", words, ask="if it happens again")
+
+    def provider_down(self) -> str:
+        words = "The identity provider does not answer just now. Wait a minute and try again."
+        return self._page("You cannot be signed in now", words, ask="if it stays so")
+
+    def too_many(self) -> str:
+        words = "Too many sign-ins from your address were refused. Wait five minutes and try again."
+        return self._page("Too many attempts", words)
+
+    def no_database(self) -> str:
+        words = "Tieline's database does not answer just now. Nothing is lost; this page comes back by itself."
+        step = f"<p>If it stays so, tell {escape(self.contact)}.</p>"
+        page = _TEMPLATE.format(title="One moment, please", reason=escape(words), next_step=step)
+        return page.replace("<head>", '<head>\n<meta http-equiv="refresh" content="5">', 1)
+
+    def _page(self, title: str, reason: str, *, return_to: str = "/", ask: str = "if you cannot sign in") -> str:
+        step = self._button(return_to, ask) if self.signs_in else _LINK_STEP
+        return _TEMPLATE.format(title=escape(title), reason=escape(reason), next_step=step)
+
+    def _button(self, return_to: str, ask: str) -> str:
+        where = "/login" if return_to == "/" else f"/login?next={quote(return_to, safe='')}"
+        return (
+            f'<p><a class="button" href="{escape(where)}">Sign in</a></p>\n'
+            f"<p>Ask {escape(self.contact)} {escape(ask)}.</p>"
+        )

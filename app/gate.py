@@ -9,17 +9,20 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit.proto.BackMsg_pb2 import BackMsg
 
-from app import entry_pages
-from app.sessions import Identity, Sessions, roles_header
+from app.entry_pages import Pages
+from app.sessions import Person, Sessions, roles_header
 
-RECHECK_S = 2.0
+RECHECK_S = 1.0  # with what a session is remembered for, its end reaches every open page within two seconds
 SIGNED_OUT = 4401  # websocket close code: 4000-4999 are free for applications; 401 is what it means
+_MACHINERY = "/_stcore/"  # what an open page asks for by itself
 _PUBLIC = "/app/static/"  # logo, favicon and font, which the sign-in page shows too
 
 
@@ -31,9 +34,10 @@ def cookie_name(*, secure: bool) -> str:
 class SessionGate:
     """Lets a request through to `app` with the headers of its session, or refuses it."""
 
-    def __init__(self, app: ASGIApp, sessions: Sessions, *, secure: bool) -> None:
+    def __init__(self, app: ASGIApp, sessions: Sessions, *, secure: bool, pages: Pages) -> None:
         self._app = app
         self._sessions = sessions
+        self._pages = pages
         self._cookie = cookie_name(secure=secure)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,23 +45,33 @@ class SessionGate:
             await self._app(scope, receive, send)
             return
         secret = HTTPConnection(scope).cookies.get(self._cookie, "")
-        identity = await self._find(secret) if secret else None
+        person = await self._find(secret) if secret else None
         if scope["type"] == "websocket":
-            if identity is None or not is_same_origin(Headers(scope=scope)):
+            if person is None or not is_same_origin(Headers(scope=scope)):
                 # Closing before accepting makes the server answer the handshake with 403.
                 await send({"type": "websocket.close", "code": SIGNED_OUT, "reason": "no session"})
                 return
-            receive = watched(receive, send, lambda: self._still_in(secret, identity))
-        elif identity is None:
-            await HTMLResponse(entry_pages.NO_SESSION, status_code=401)(scope, receive, send)
+            receive = watched(receive, send, lambda: self._still_in(secret, person), lambda m: self._note(secret, m))
+        elif person is None:
+            await HTMLResponse(self._pages.no_session(_asked_for(scope)), status_code=401)(scope, receive, send)
             return
-        await self._app(_with_identity(scope, identity), receive, send)
+        elif not scope["path"].startswith(_MACHINERY):
+            await self._see(secret)
+        await self._app(_with_identity(scope, person), receive, send)
 
-    async def _find(self, secret: str) -> Identity | None:
+    async def _find(self, secret: str) -> Person | None:
         return self._sessions.remembered(secret) or await run_in_threadpool(self._sessions.find, secret)
 
-    async def _still_in(self, secret: str, identity: Identity) -> bool:
-        return await self._find(secret) == identity
+    async def _still_in(self, secret: str, person: Person) -> bool:
+        return await self._find(secret) == person
+
+    async def _see(self, secret: str) -> None:
+        if not self._sessions.is_seen(secret):
+            await run_in_threadpool(self._sessions.see, secret)
+
+    async def _note(self, secret: str, message: Message) -> None:
+        if is_activity(message):
+            await self._see(secret)
 
 
 class SecurityHeaders:
@@ -130,8 +144,32 @@ def is_same_origin(headers: Headers) -> bool:
     return urlsplit(headers.get("origin", "")).netloc == headers.get("host")
 
 
-def watched(receive: Receive, send: Send, still_in: Callable[[], Awaitable[bool]]) -> Receive:
-    """A `receive` that reports a disconnect, and tells the browser why, once `still_in` no longer holds."""
+def is_activity(message: Message) -> bool:
+    """Whether a person did something; a page that refreshes itself does not keep its session from growing idle."""
+    sent = message.get("bytes")
+    if message["type"] != "websocket.receive" or not isinstance(sent, bytes):
+        return False
+    try:
+        asked = BackMsg.FromString(sent)
+    except DecodeError:
+        return False
+    return asked.WhichOneof("type") == "rerun_script" and not asked.rerun_script.is_auto_rerun
+
+
+async def _nothing(message: Message) -> None:
+    return None
+
+
+def watched(
+    receive: Receive,
+    send: Send,
+    still_in: Callable[[], Awaitable[bool]],
+    note: Callable[[Message], Awaitable[None]] = _nothing,
+) -> Receive:
+    """A `receive` that reports a disconnect, and tells the browser why, once `still_in` no longer holds.
+
+    `note` is told of each message that passes.
+    """
     pending: asyncio.Task[Message] | None = None
 
     async def receive_while_in() -> Message:
@@ -151,14 +189,21 @@ def watched(receive: Receive, send: Send, still_in: Callable[[], Awaitable[bool]
                 return {"type": "websocket.disconnect", "code": SIGNED_OUT}
             if pending.done():
                 message, pending = pending.result(), None
+                await note(message)
                 return message
 
     return receive_while_in
 
 
-def _with_identity(scope: Scope, identity: Identity) -> Scope:
+def _asked_for(scope: Scope) -> str:
+    """The page to come back to after signing in."""
+    query = scope.get("query_string", b"").decode("latin-1")
+    return f"{scope['path']}?{query}" if query else str(scope["path"])
+
+
+def _with_identity(scope: Scope, person: Person) -> Scope:
     added = [
-        (b"x-auth-email", identity.email.encode()),
-        (b"x-auth-groups", roles_header(identity.roles).encode()),
+        (b"x-auth-email", person.email.encode()),
+        (b"x-auth-groups", roles_header(person.grants).encode()),
     ]
     return {**scope, "headers": [*scope["headers"], *added]}

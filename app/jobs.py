@@ -7,20 +7,17 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import scheduler, sessions
+from app import audit_chain, delivering, identity_jobs, scheduler
 from app.scheduler import Job
 from app.wiring import Wiring
 from collectors import financial_status
 from sync_core.intake import release
 from sync_core.polling import poll
 from sync_core.ports import ClmConnector, ErpConnector
-from sync_core.writeback import write_back
 
 FINANCIAL_STATUS_EVERY = timedelta(minutes=1)
-WRITE_BACK_EVERY = timedelta(minutes=1)
 RELEASE_EVERY = timedelta(minutes=5)
 HOUSEKEEPING_EVERY = timedelta(days=1)
-_KEEP_SIGN_INS = timedelta(days=90)
 _KEEP_RUNS = timedelta(days=30)
 
 
@@ -34,9 +31,11 @@ def jobs_of(
     """`wake` is set when a job made contracts due."""
     work = _Work(wiring, engine, wake)
     jobs = [
-        Job("write-back", WRITE_BACK_EVERY, partial(work.write_back, clms)),
         Job("release-quarantine", RELEASE_EVERY, work.release),
         Job("housekeeping", HOUSEKEEPING_EVERY, work.housekeeping),
+        Job("identity", identity_jobs.EVERY, partial(identity_jobs.tidy, engine, wiring.clock)),
+        Job("audit-verify", HOUSEKEEPING_EVERY, partial(audit_chain.daily, wiring)),
+        *delivering.jobs(wiring, engine),
     ]
     for source, clm in clms.items():
         every = timedelta(seconds=wiring.estate.clms[source].poll_every_s)
@@ -64,10 +63,6 @@ class _Work:
         new = await financial_status.collect(self._engine, erp, clock=self._clock)
         return f"{new} new facts"
 
-    async def write_back(self, clms: Mapping[str, ClmConnector]) -> str:
-        told = await write_back(self._engine, clms, clock=self._clock)
-        return f"{told} contracts reported"
-
     async def release(self) -> str:
         released, after = 0, 0
         while True:
@@ -85,5 +80,5 @@ class _Work:
         now = self._clock.now()
         runs = await scheduler.forget(self._engine, before=now - _KEEP_RUNS)
         async with self._engine.begin() as conn:
-            gone = await conn.run_sync(lambda sync: sessions.forget(sync, before=now - _KEEP_SIGN_INS))
+            gone = await conn.run_sync(lambda sync: identity_jobs.forget_sign_ins(sync, now=now))
         return f"{gone} old sign-ins and {runs} old runs forgotten"

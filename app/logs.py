@@ -9,10 +9,15 @@ import orjson
 
 from app.settings import Settings
 
-# user:password@ of any URL, bearer tokens, webhook secrets and one-time links, wherever they come from.
+# user:password@ of any URL, tokens, secrets, codes and one-time links, wherever they come from.
 _SECRETS = (
     (re.compile(r"(\w[\w+.-]*://[^\s:/@]*):[^\s@/]+@"), r"\1:***@"),
     (re.compile(r"(?i)(bearer\s+)[\w.~+/=-]+"), r"\1***"),
+    (re.compile(r"(?i)(authorization\W+basic\s+)[\w+/=-]+"), r"\1***"),
+    (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), "***"),
+    (re.compile(r"\b(tl[st]_)[\w-]{20,}"), r"\1***"),
+    (re.compile(r"([?&](?:code|state|nonce)=)[^\s&\"']+"), r"\1***"),
+    (re.compile(r"(?i)\b(client_secret|code_verifier|(?:id|access|refresh|logout)_token)(=)[^\s&\"']+"), r"\1\2***"),
     (re.compile(r"whsec_[\w+/=-]+"), "whsec_***"),
     (re.compile(r"(/enter\?t=)[\w-]+"), r"\1***"),
     (re.compile(r"(?i)(password=)('[^']*'|\S+)"), r"\1***"),

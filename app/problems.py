@@ -19,15 +19,19 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 
+from sync_core.authority import Forbidden
+from sync_core.commands.desk import Changed, CommandRefused, InvalidInput, KeyReused, NotFound
 from sync_core.errors import (
     BadSignature,
     ErrorClass,
     EventRefused,
     EventTooLarge,
     MalformedEvent,
+    StoredEventUnreadable,
     TielineError,
     UnsupportedMediaType,
 )
+from sync_core.reads.paging import InvalidCursor
 
 PROBLEM_JSON: Final = "application/problem+json"
 CORRELATION_HEADER: Final = "x-correlation-id"
@@ -36,7 +40,15 @@ _log = logging.getLogger(__name__)
 _CORRELATION = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 # The most specific class wins.
-_STATUS: Mapping[type[TielineError], HTTPStatus] = {
+STATUS: Final[Mapping[type[TielineError], HTTPStatus]] = {
+    Forbidden: HTTPStatus.FORBIDDEN,
+    NotFound: HTTPStatus.NOT_FOUND,
+    InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
+    InvalidCursor: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Changed: HTTPStatus.PRECONDITION_FAILED,
+    KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    CommandRefused: HTTPStatus.CONFLICT,
+    StoredEventUnreadable: HTTPStatus.CONFLICT,
     MalformedEvent: HTTPStatus.BAD_REQUEST,
     BadSignature: HTTPStatus.UNAUTHORIZED,
     EventTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -55,8 +67,8 @@ _RETRY_AFTER_S = 5
 def status_of(error: TielineError) -> HTTPStatus:
     """422 for all that is wrong with the matter rather than with the request."""
     for kind in type(error).__mro__:
-        if kind in _STATUS:
-            return _STATUS[kind]
+        if kind in STATUS:
+            return STATUS[kind]
     return _STATUS_OF_CLASS.get(error.error_class, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
@@ -103,7 +115,12 @@ def _answer(wrong: Exception, correlation_id: str) -> Response:
         _log.error("request failed, correlation id %s", correlation_id, exc_info=wrong)
     else:
         _log.info("request refused, correlation id %s: %s", correlation_id, detail)
-    return problem(status, code=code, detail=detail, correlation_id=correlation_id)
+    answer = problem(status, code=code, detail=detail, correlation_id=correlation_id)
+    if isinstance(wrong, StarletteHTTPException):
+        answer.headers.update(wrong.headers or {})  # challenges and Retry-After
+    if isinstance(wrong, Forbidden):
+        answer.headers["www-authenticate"] = f'Bearer realm="tieline", error="insufficient_scope", scope="{wrong.permission}"'
+    return answer
 
 
 def _described(wrong: Exception) -> tuple[HTTPStatus, str, str]:
@@ -116,7 +133,7 @@ def _described(wrong: Exception) -> tuple[HTTPStatus, str, str]:
         return HTTPStatus.UNPROCESSABLE_ENTITY, "request.invalid", told
     if isinstance(wrong, HTTPException | StarletteHTTPException):
         status = HTTPStatus(wrong.status_code)
-        return status, f"http.{status.name.lower()}", str(wrong.detail)
+        return status, getattr(wrong, "code", f"http.{status.name.lower()}"), str(wrong.detail)
     if isinstance(wrong, ClientDisconnect):
         return HTTPStatus.BAD_REQUEST, "request.incomplete", "the connection ended before the body did; send it again"
     if isinstance(wrong, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.TimeoutError):

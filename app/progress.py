@@ -21,6 +21,9 @@ class Progress:
     def finish(self, link: str) -> None:
         self._line("✓", f"Tieline runs. Open {link} (works once, for an hour; `tieline link` prints another)", "bold")
 
+    def finish_at(self, url: str) -> None:
+        self._line("✓", f"Tieline runs. Open {url} and sign in", "bold")
+
     def _line(self, mark: str, words: str, style: str) -> None:
         shown = mark if self._console.encoding.lower().startswith("utf") else "-"
         self._console.print(f"{shown} {words}", style=style, markup=False, highlight=False, soft_wrap=True)

@@ -15,6 +15,8 @@ from app.embedded_postgres_errors import (
 )
 from app.logs import without_secrets
 from app.settings import InvalidSettings
+from sync_core.authority import Forbidden
+from sync_core.commands.desk import CommandRefused
 from sync_core.errors import InvalidEstate, TielineError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -35,6 +37,11 @@ class Exit(IntEnum):
     ALREADY_RUNNING = 16
     PART_DIES = 17
     NOT_OURS = 18  # asks of an external database what only the embedded one has
+    AUDIT_BROKEN = 19
+    EVIDENCE_BROKEN = 20
+    REFUSED = 21
+    NO_LINKS = 22
+    NOT_VERIFIED = 23
 
 
 MEANINGS: dict[Exit, str] = {
@@ -49,6 +56,11 @@ MEANINGS: dict[Exit, str] = {
     Exit.ALREADY_RUNNING: "another `tieline up` uses this home",
     Exit.PART_DIES: "a part of Tieline keeps ending",
     Exit.NOT_OURS: "the database is not the embedded one",
+    Exit.AUDIT_BROKEN: "the audit was tampered with",
+    Exit.EVIDENCE_BROKEN: "the evidence is not as it was made",
+    Exit.REFUSED: "what was asked cannot be done as things are",
+    Exit.NO_LINKS: "people sign in at an identity provider, not by links",
+    Exit.NOT_VERIFIED: "a replay waits for an approval, or ended with contracts that are not verified",
 }
 
 
@@ -77,6 +89,8 @@ def explain(wrong: BaseException) -> Refusal | None:
         return Refusal(str(wrong), _of_embedded(wrong))
     if isinstance(wrong, InvalidSettings | InvalidEstate):
         return Refusal(wrong.message, Exit.SETTINGS)
+    if isinstance(wrong, CommandRefused | Forbidden):
+        return Refusal(wrong.message, Exit.REFUSED)
     if isinstance(wrong, OSError):
         return _of_system(wrong)
     return None

@@ -55,26 +55,23 @@ class Scheduler:
         self._engine, self._direct, self._clock, self._jobs = engine, direct, clock, jobs
 
     async def run(self) -> None:
-        """Until cancelled. A job that fails has failed once; its next run comes in its time."""
+        """Until cancelled, and then until what runs has ended. A job that fails has failed once; its next run comes."""
         scheduler = AsyncIOScheduler(timezone=UTC)
-        for job in self._jobs:
-            scheduler.add_job(
-                self._fire,
-                IntervalTrigger(seconds=int(job.every.total_seconds()), start_date=_EPOCH, timezone=UTC),
-                args=[job],
-                id=job.name,
-                coalesce=True,
-                misfire_grace_time=None,
-                max_instances=1,
-            )
-        scheduler.start()
-        try:
-            async with asyncio.TaskGroup() as catching_up:
-                for job in self._jobs:
-                    catching_up.create_task(self._fire(job))
+        async with asyncio.TaskGroup() as running:
+
+            async def begin(job: Job) -> None:
+                # Not in the library's own task, which it cancels at the end and leaves to itself.
+                running.create_task(self._fire(job))
+
+            for job in self._jobs:
+                every = IntervalTrigger(seconds=int(job.every.total_seconds()), start_date=_EPOCH, timezone=UTC)
+                scheduler.add_job(begin, every, args=[job], id=job.name, coalesce=True, misfire_grace_time=None)
+                await begin(job)  # the catching up
+            scheduler.start()
+            try:
                 await asyncio.Event().wait()
-        finally:
-            scheduler.shutdown(wait=False)
+            finally:
+                scheduler.shutdown(wait=False)
 
     async def run_once(self, job: Job) -> bool:
         """The run of the present period, unless someone has begun it; whether we did it. Raises for a lost database."""

@@ -68,6 +68,7 @@ async def serve(
         access_log=False,
         log_config=None,
         timeout_graceful_shutdown=_GRACE_S,
+        proxy_headers=False,  # else uvicorn takes a client's address from X-Forwarded-For of any local process
     )
     server = Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))

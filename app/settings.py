@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     database_direct_url: DatabaseUrl | None = None
     read_database_url: DatabaseUrl | None = None
     estate: Path | None = None
+    audit_checkpoints: Path | None = None
     beside: Literal["tryton"] | None = None
     tryton_database_url: DatabaseUrl | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -67,7 +68,8 @@ class Settings(BaseSettings):
     allowed_hosts: str = "localhost,127.0.0.1"
     public_url: str | None = None
     behind_tls: bool = False
-    demo_contracts: Annotated[int, Field(ge=0, le=100_000)] = 400
+    trusted_proxies: Annotated[int, Field(ge=0, le=10)] = 0
+    demo_contracts: Annotated[int, Field(ge=0, le=100_000)] = 450
     demo_per_minute: Annotated[float, Field(ge=0, le=600)] = 2.0
     # Set by `tieline up` for its parts: sockets it listens on for them, and the pipe that tells them it lives.
     listen_fds: dict[str, int] = {}

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from app import sessions, tryton_beside
+from app import link_printing, oidc_client, tryton_beside
 from app.database_urls import DatabaseUrls, check, external, migrate, of_embedded
 from app.embedded_postgres import EmbeddedPostgres
 from app.home import Home
@@ -27,7 +27,6 @@ from app.settings import Settings
 from app.tryton_beside import TrytonBeside
 from app.wiring import Wiring
 
-OPERATOR = sessions.Identity("operator@localhost", ("admin",))
 _WATCH_S = 1.0
 _ASK_AGAIN_S = 0.1
 
@@ -47,10 +46,12 @@ class Up:
         """Until a signal. Raises Refusal for whatever an operator can mend."""
         if self.settings.beside:
             tryton_beside.require(self.settings)
+        oidc_client.client_of(Wiring(self.settings, "up"))  # better known now than by a part that keeps ending
         home = Home(self.settings.home)
         home.prepare()
         with home.held(), contextlib.closing(listen(self.settings.host, self.settings.port)) as door:
             made_up = home.make_secrets()
+            Wiring(self.settings, "up").require_secrets()
             home.note_running(pid=os.getpid(), url=self._url(door))
             async with self._database() as (urls, server):
                 self.progress.done(f"database ready ({'embedded PostgreSQL' if urls.embedded else 'DATABASE_URL'})")
@@ -94,7 +95,7 @@ class Up:
             await self._start_web(supervisor, door)
             if not self.stop.is_set():
                 wiring = Wiring(self.settings, "up", urls)
-                self.progress.finish(await asyncio.to_thread(link, wiring, self._url(door)))
+                await asyncio.to_thread(self._tell_where, wiring, self._url(door))
             if beside and not self.stop.is_set():
                 told = await self._start_tryton(supervisor, beside, environment)
             doors = await self._start_sandbox(supervisor, environment, door)
@@ -109,6 +110,12 @@ class Up:
             await supervisor.stop()
             for held in doors:
                 held.close()
+
+    def _tell_where(self, wiring: Wiring, url: str) -> None:
+        if wiring.estate.identity.signs_people_in:
+            self.progress.finish_at(url)
+        else:
+            self.progress.finish(link_printing.new_link(wiring, url))
 
     async def _start_tryton(
         self, supervisor: Supervisor, beside: TrytonBeside, environment: Mapping[str, str]
@@ -130,8 +137,8 @@ class Up:
         fds = {name: held.fileno() for name, held in doors.items()}
         unset = {self.settings.address_env(name): "" for name in doors}
         part = Part("sandbox", tieline(*arguments), fds=tuple(fds.values()), environment={**unset, **_fds(fds)})
-        made = " and makes its past, which the dashboard shows growing" if self.demo else ""
-        self.progress.begin(f"the sandbox CLM and ERP start{made}")
+        made = ", with a past that is made the first time while the dashboard shows it growing" if self.demo else ""
+        self.progress.begin(f"starting the sandbox CLM and ERP{made}")
         await supervisor.start(part)
         await self._answers(f"{address(doors[clms[0].name])}/healthz", supervisor)
         supervisor.environment.update(environment)
@@ -161,7 +168,8 @@ class Up:
                     if (await client.get(url)).status_code == 200:
                         return
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.stop.wait(), _ASK_AGAIN_S)
+                    async with asyncio.timeout(_ASK_AGAIN_S):
+                        await self.stop.wait()
         if supervisor.failed.done():
             raise supervisor.failed.result()
 
@@ -198,14 +206,3 @@ class Up:
 def _fds(handles: Mapping[str, int]) -> dict[str, str]:
     """How a part learns which sockets it was handed."""
     return {"TIELINE_LISTEN_FDS": json.dumps(handles)}
-
-
-def link(wiring: Wiring, base_url: str) -> str:
-    """A new one-time link for the operator of this machine."""
-    engine = wiring.engine(pool_size=1)
-    try:
-        with engine.begin() as conn:
-            token = sessions.create_link(conn, OPERATOR, now=wiring.clock.now())
-    finally:
-        engine.dispose()
-    return f"{base_url}/enter?t={token}"

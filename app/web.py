@@ -9,22 +9,30 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
 import sqlalchemy as sa
 import streamlit as st
-from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi import APIRouter, FastAPI
 from streamlit.web.bootstrap import load_config_options
 
-from app import entry_pages
+from app import api as http_api
+from app import entry, oidc
+from app.bearer import Bearer
 from app.dashboard import draw_failure
 from app.dashboard_context import DashboardContext, set_context
-from app.gate import SecurityHeaders, SessionGate, cookie_name
-from app.sessions import SESSION_VALID_FOR, Sessions
+from app.entry import Entry
+from app.entry_pages import Pages
+from app.gate import SecurityHeaders, SessionGate
+from app.oidc import Oidc
+from app.oidc_provider import Provider
+from app.refusal_counts import Refusals
+from app.sessions import Rules, Sessions
+from app.unavailable import DatabaseDoor
 from sync_core.clock import Clock
+from sync_core.identity import Identity
 
 _HERE = Path(__file__).parent
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
@@ -34,60 +42,47 @@ _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 class WebContext:
     """What the web process is made of."""
 
-    engine: sa.Engine  # may write core.login_link and core.session
+    engine: sa.Engine  # with the application's rights, to the primary
     clock: Clock
     dashboard: DashboardContext
     routers: Sequence[APIRouter] = ()
     behind_tls: bool = False  # the browser sees https: Secure cookies, HSTS
     allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1")  # host names that browsers may use
+    identity: Identity = field(default_factory=Identity)
+    provider: Provider | None = None  # where people sign in; None: one-time links let them in
+    bearer: Bearer | None = None  # for routes that depend on app.bearer
+    api: http_api.Api | None = None  # needs `bearer`
+    trusted_proxies: int = 0  # how many set X-Forwarded-For before us
 
 
 def build(context: WebContext) -> FastAPI:
     """FastAPI and Streamlit as one application. Once per process; Streamlit starts with the lifespan."""
     apply_settings(_HERE / "streamlit.toml", {"server.allowedHosts": list(context.allowed_hosts)})
     set_context(context.dashboard)
-    sessions = Sessions(context.engine, context.clock)
+    identity, provider, secure = context.identity, context.provider, context.behind_tls
+    sessions = Sessions(context.engine, context.clock, rules_of(identity))
+    refusals = Refusals(context.engine, context.clock, trusted_proxies=context.trusted_proxies)
+    pages = Pages(signs_in=provider is not None, contact=identity.contact)
     dashboard = st.App(_HERE / "dashboard.py", on_script_error=draw_failure)
     # No /docs: its page loads scripts from a CDN, which the content security policy refuses.
-    app = FastAPI(title="Tieline", lifespan=dashboard.lifespan(), docs_url=None, redoc_url=None)
-    app.include_router(entry_routes(sessions, secure=context.behind_tls))
+    app = FastAPI(title="Tieline", lifespan=dashboard.lifespan(), openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.bearer = context.bearer
+    app.include_router(entry.routes(Entry(sessions, refusals, pages, provider, secure)))
+    if provider is not None:
+        app.include_router(oidc.routes(Oidc(identity, provider, sessions, refusals), secure=secure))
     for router in context.routers:
         app.include_router(router)
-    app.mount("/", SessionGate(dashboard, sessions, secure=context.behind_tls))
-    app.add_middleware(SecurityHeaders, secure=context.behind_tls, script_hashes=streamlit_script_hashes())
+    if context.api is not None:
+        http_api.add_to(app, context.api)
+    app.mount("/", SessionGate(dashboard, sessions, secure=secure, pages=pages))
+    app.add_middleware(DatabaseDoor, pages=pages)
+    app.add_middleware(SecurityHeaders, secure=secure, script_hashes=streamlit_script_hashes())
     return app
 
 
-def entry_routes(sessions: Sessions, *, secure: bool) -> APIRouter:
-    """`/healthz`, `/enter` and `/logout`."""
-    router = APIRouter(include_in_schema=False)
-    name = cookie_name(secure=secure)
-
-    @router.get("/healthz")
-    def healthz() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @router.get("/enter")
-    def enter(t: str = "") -> Response:
-        secret = sessions.redeem(t)
-        if secret is None:
-            return HTMLResponse(entry_pages.LINK_REFUSED, status_code=401, headers={"cache-control": "no-store"})
-        answer = RedirectResponse("/", status_code=303, headers={"cache-control": "no-store"})
-        # Lax, not Strict: a link opened from a mail or chat page is a cross-site navigation, and a Strict cookie
-        # would not be sent on the redirect that follows. The gate compares Origin where it matters, on the websocket.
-        lifetime_s = int(SESSION_VALID_FOR.total_seconds())
-        answer.set_cookie(name, secret, max_age=lifetime_s, path="/", httponly=True, secure=secure, samesite="lax")
-        return answer
-
-    @router.get("/logout")
-    def logout(request: Request) -> Response:
-        if secret := request.cookies.get(name):
-            sessions.revoke(secret)
-        answer = HTMLResponse(entry_pages.SIGNED_OUT, headers={"cache-control": "no-store"})
-        answer.delete_cookie(name, path="/", httponly=True, secure=secure, samesite="lax")
-        return answer
-
-    return router
+def rules_of(identity: Identity) -> Rules:
+    """How long sessions last by the estate, and whose they must be."""
+    return Rules(identity.session_valid_for, identity.idle_after, identity.issuer)
 
 
 def apply_settings(file: Path, overrides: Mapping[str, object]) -> None:

@@ -19,6 +19,7 @@ from app.problems import PROBLEM_JSON, ProblemRoute
 from sync_core.bell import Bell
 from sync_core.clock import Clock
 from sync_core.cloudevents import BATCH, JSON, STRUCTURED, CloudEvent, parse_request
+from sync_core.delivery.messages import OUTGOING, OutgoingType
 from sync_core.errors import BadSignature, EventTooLarge, UnsupportedMediaType
 from sync_core.estate import Estate
 from sync_core.events import REGISTRY, EventType
@@ -68,8 +69,15 @@ class SchemaEntry(BaseModel):
     href: str
 
 
+class OutgoingEntry(BaseModel):
+    type: Annotated[str, Field(description="The CloudEvents type of what subscribers get, version included")]
+    summary: str
+    href: str
+
+
 class Schemas(BaseModel):
     schemas: list[SchemaEntry]
+    outgoing: list[OutgoingEntry]
 
 
 class OrjsonResponse(Response):
@@ -104,9 +112,10 @@ def router(intake: Intake) -> APIRouter:
         status = HTTPStatus.OK if repeated else HTTPStatus.ACCEPTED
         return OrjsonResponse({"receipts": [_view(receipt) for receipt in receipts]}, status)
 
-    @routes.get("/schemas", response_model=Schemas, summary="All event types that are understood")
+    @routes.get("/schemas", response_model=Schemas, summary="All event types that are understood or sent")
     def schemas() -> Response:
-        return OrjsonResponse({"schemas": [_entry(known) for known in REGISTRY.values()]})
+        known = [_entry(one) for one in REGISTRY.values()]
+        return OrjsonResponse({"schemas": known, "outgoing": [_told(one) for one in OUTGOING.values()]})
 
     @routes.get(
         "/schemas/{event_type}",
@@ -114,7 +123,7 @@ def router(intake: Intake) -> APIRouter:
         summary="JSON Schema (2020-12) of one event type's data",
     )
     def schema(event_type: Annotated[str, Path(examples=["com.tieline.contract.signed.v1"])]) -> Response:
-        known = REGISTRY.get(event_type)
+        known = REGISTRY.get(event_type) or OUTGOING.get(event_type)
         if known is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "no such event type; GET /v1/schemas lists them all")
         return Response(orjson.dumps(known.schema()), media_type=SCHEMA_JSON)
@@ -165,6 +174,10 @@ def _entry(known: EventType) -> dict[str, object]:
         "summary": (known.payload.__doc__ or "").strip().partition("\n")[0],
         "href": f"/v1/schemas/{known.name}",
     }
+
+
+def _told(known: OutgoingType) -> dict[str, object]:
+    return {"type": known.name, "summary": known.summary, "href": f"/v1/schemas/{known.name}"}
 
 
 def _problem(description: str) -> dict[str, object]:

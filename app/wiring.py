@@ -4,6 +4,7 @@ Everything else takes them as arguments. Engines are made by the process that us
 What only the web process needs is in app/wiring_web.py, so that no other process loads a web server and pandas.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,9 +21,10 @@ from app.settings import InvalidSettings, Settings
 from sync_core import estate as estates
 from sync_core.clock import Clock, SystemClock
 from sync_core.connectors import discovery
+from sync_core.delivery.channel import Channel
 from sync_core.estate import Clm, Erp, Estate
 from sync_core.ports import ClmConnector, ErpConnector, Gate
-from sync_core.signatures import SigningKey, signing_key
+from sync_core.signatures import SigningKey, signing_key, usable_keys
 
 if TYPE_CHECKING:
     from app.dashboard_context import DashboardContext
@@ -140,6 +142,29 @@ class Wiring:
         """By CloudEvents source; a CLM without a secret is refused at the door."""
         return {clm.source: [signing_key(secret) for secret in self._secrets(clm)] for clm in self.estate.clm}
 
+    # ---- what others are told --------------------------------------------------------------------------------
+
+    @property
+    def base_url(self) -> str:
+        """Where people find the pages: the public address, else where this machine serves them."""
+        settings = self.settings
+        running = self.home.running().get("url")
+        return (settings.public_url or running or f"http://{settings.host}:{settings.port}").rstrip("/")
+
+    @property
+    def event_source(self) -> str:
+        """The CloudEvents `source` of what we send; it stays when addresses change."""
+        return f"urn:tieline:{re.sub('[^a-z0-9]+', '-', self.estate.group.name.lower()).strip('-')}"
+
+    def subscriber_keys(self) -> dict[str, Sequence[SigningKey]]:
+        """By subscriber; without a usable secret it gets nothing, and its state says so."""
+        return {one.name: usable_keys(map(self.secret, one.secret_env)) for one in self.estate.subscriber}
+
+    def channels(self) -> dict[str, Channel]:
+        """By notification rule."""
+        rules = self.estate.notify
+        return {rule.name: Channel(rule.channel_env, self.secret(rule.channel_env)) for rule in rules}
+
     def _erp(self, erp: Erp, gate: Gate) -> ErpConnector:
         addressed = replace(erp, url=self._address(erp.name, erp.url))
         secret = self.secret(erp.secret_env) if erp.secret_env else None
@@ -149,9 +174,8 @@ class Wiring:
         return replace(clm, url=self._address(clm.name, clm.url))
 
     def _clm(self, clm: Clm) -> ClmConnector:
-        token = clm.options.get("token_env")
-        secrets = [self.secret(token)] if token else self._secrets(clm)
-        return discovery.clm(clm.kind)(clm, secrets=[s for s in secrets if s], clock=self.clock)
+        token = self.secret(token_variable(clm))
+        return discovery.clm(clm.kind)(clm, secrets=[token] if token else self._secrets(clm), clock=self.clock)
 
     def _secrets(self, clm: Clm) -> list[str]:
         return [secret for name in clm.secret_env if (secret := self.secret(name))]
@@ -159,12 +183,32 @@ class Wiring:
     def _address(self, name: str, given: str | None) -> str | None:
         return self.settings.address(name) or given or self.home.sandbox_addresses().get(name)
 
+    def require_secrets(self) -> None:
+        """Raises InvalidSettings that names the first variable which the estate file names and nobody has set."""
+        for erp in self.estate.erp:
+            if erp.secret_env and not self.secret(erp.secret_env):
+                raise _unset(erp.secret_env, f"the secret of ERP {erp.name}")
+        for clm in self.estate.clm:
+            if clm.secret_env and not self._secrets(clm):
+                raise _unset(clm.secret_env[0], f"the webhook secret of CLM {clm.name}")
+            if clm.options.get("token_env") and not self.secret(token_variable(clm)):
+                raise _unset(token_variable(clm), f"the API token of CLM {clm.name}")
+
     def sandboxed(self) -> tuple[tuple[Clm, ...], tuple[Erp, ...]]:
         """The CLMs and ERPs of the estate that we run ourselves: sandboxes without a URL."""
         known = self.settings.address
         clms = tuple(c for c in self.estate.clm if c.kind == "sandbox" and not c.url and not known(c.name))
         erps = tuple(e for e in self.estate.erp if e.kind == "sandbox_cloud" and not e.url and not known(e.name))
         return clms, erps
+
+
+def token_variable(clm: Clm) -> str:
+    """The variable with the CLM's API token; one that Tieline runs itself needs none in the estate file."""
+    return clm.options.get("token_env", "TIELINE_SANDBOX_CLM_TOKEN")
+
+
+def _unset(variable: str, what: str) -> InvalidSettings:
+    return InvalidSettings(f"{variable}: is not set, and the estate file says that it holds {what}; set it")
 
 
 def dashboard_context() -> "DashboardContext":

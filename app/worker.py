@@ -17,6 +17,7 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app import delivering
 from app.jobs import jobs_of
 from app.refusals import Exit, Refusal
 from app.scheduler import Scheduler
@@ -24,6 +25,7 @@ from app.settings import InvalidSettings
 from app.wiring import Wiring
 from sync_core import lanes
 from sync_core.engine.lane_watch import LaneWatch
+from sync_core.engine.replaying import Replayer
 from sync_core.engine.session import Session, open_session
 from sync_core.engine.worker import Pace, Worker
 from sync_core.estate import Estate
@@ -97,7 +99,8 @@ class WorkerProcess:
                 served = await self._until_lost(engine, connectors, clms, stop)
                 wait_s = _FIRST_WAIT_S if served else min(wait_s * 2, _LONGEST_WAIT_S)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), wait_s)
+                    async with asyncio.timeout(wait_s):
+                        await stop.wait()
         finally:
             for connector in connectors.values():
                 await connector.aclose()
@@ -159,6 +162,8 @@ class WorkerProcess:
                     group.create_task(self._beat(engine, session.worker_id)),
                     group.create_task(self._write_back(engine, clms, wake.too)),
                     group.create_task(scheduler.run()),
+                    group.create_task(Replayer(worker).run()),
+                    group.create_task(delivering.run(self._wiring, engine, DATABASE_LOST)),
                 ]
                 await worker.run(stop)
                 for task in tasks:
@@ -180,7 +185,8 @@ class WorkerProcess:
         """Soon after outcomes were committed; a little later rather than at once, so that many go in one call."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(woken.wait(), _SLOW_WRITE_BACK_S)
+                async with asyncio.timeout(_SLOW_WRITE_BACK_S):
+                    await woken.wait()
             await asyncio.sleep(_GATHER_S)
             woken.clear()
             await write_back(engine, clms, clock=self._clock)

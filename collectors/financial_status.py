@@ -1,7 +1,8 @@
 """What the ERPs say of invoices, payments and disputes: pages of financial status, each fact kept once.
 
 The cursor of an ERP is the watermark `erp:<lane>`, committed together with the facts behind it, so a crash repeats a
-page and never skips one. A changed status is a new fact. Every call holds one of the lane's slots.
+page and never skips one. What differs from the newest fact of an object is a new fact: a changed status or amount,
+and a status that comes back. Every call holds one of the lane's slots.
 """
 
 import time
@@ -18,25 +19,33 @@ from sync_core.errors import ErpAnswerIncomplete
 from sync_core.ports import CallContext, ErpConnector, FinancialFact, FinancialPage
 
 _READ = sa.text("SELECT value FROM core.watermark WHERE name = :name")
-# Only from the value that was read: a slower collector must not take the cursor back behind a faster one.
+# One page of an ERP at a time, before the cursor is read again: a slower collector would store old statuses as news.
+_ALONE = sa.text("SELECT pg_advisory_xact_lock(7719, hashtext(:name))")
 _MOVE = sa.text("""
-    INSERT INTO core.watermark AS w (name, value, updated_at) VALUES (:name, :value, :now)
+    INSERT INTO core.watermark (name, value, updated_at) VALUES (:name, :value, :now)
     ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at
-    WHERE w.value IS NOT DISTINCT FROM CAST(:seen AS text)
-    RETURNING name
 """)
 # A project that Tieline did not make, or of another firm's contracts, has no contract here: its facts are kept too.
 _STORE = sa.text("""
+    WITH f AS (
+        SELECT f.*, lag(row(f.status, f.amount)) OVER (PARTITION BY f.kind, f.ref ORDER BY f.place) AS before
+        FROM ROWS FROM (jsonb_to_recordset(CAST(:facts AS jsonb)) AS (
+                 kind text, ref text, project text, invoice text, amount numeric, currency text, status text,
+                 occurred_on date)) WITH ORDINALITY AS f(
+                 kind, ref, project, invoice, amount, currency, status, occurred_on, place)
+    )
     INSERT INTO core.financial_fact (system, kind, ref, project_key, contract_id, invoice_ref, amount, currency, status,
                                      occurred_on, recorded_at)
     SELECT :system, f.kind, f.ref, f.project, x.contract_id, f.invoice, f.amount, f.currency, f.status, f.occurred_on,
            :now
-    FROM jsonb_to_recordset(CAST(:facts AS jsonb)) AS f(
-             kind text, ref text, project text, invoice text, amount numeric, currency text, status text,
-             occurred_on date)
+    FROM f
          LEFT JOIN core.crosswalk AS x ON x.system = :system AND x.kind = 'project' AND x.business_key = f.project
-    ORDER BY f.kind, f.ref, f.status
-    ON CONFLICT (system, kind, ref, status) DO NOTHING
+         LEFT JOIN LATERAL (
+             SELECT row(n.status, n.amount) AS held FROM core.financial_fact AS n
+             WHERE n.system = :system AND n.kind = f.kind AND n.ref = f.ref ORDER BY n.seq DESC LIMIT 1
+         ) AS newest ON f.before IS NULL
+    WHERE row(f.status, f.amount) IS DISTINCT FROM coalesce(f.before, newest.held)
+    ORDER BY f.place
 """)
 
 
@@ -67,12 +76,15 @@ async def collect(
 
 
 async def _store(engine: AsyncEngine, system: str, page: FinancialPage, *, seen: str | None, now: datetime) -> _Stored:
+    name = f"erp:{system}"
     async with engine.begin() as conn:
+        await conn.execute(_ALONE, {"name": name})
+        if await conn.scalar(_READ, {"name": name}) != seen:
+            return _Stored(0, moved=False)
         new = await _insert(conn, system, page.facts, now=now)
-        if page.cursor == seen:
-            return _Stored(new, moved=True)
-        moved = await conn.execute(_MOVE, {"name": f"erp:{system}", "value": page.cursor, "seen": seen, "now": now})
-        return _Stored(new, moved.first() is not None)
+        if page.cursor != seen:
+            await conn.execute(_MOVE, {"name": name, "value": page.cursor, "now": now})
+        return _Stored(new, moved=True)
 
 
 async def _insert(conn: AsyncConnection, system: str, facts: Sequence[FinancialFact], *, now: datetime) -> int:

@@ -55,7 +55,8 @@ def money_by_step(frame: pd.DataFrame, *, currency: str, palette: Palette) -> go
 def weekly_lines(frame: pd.DataFrame, *, target: timedelta, target_label: str, palette: Palette) -> go.Figure:
     """Median and slow tenth by week against a dashed target, in minutes, hours or days as the scale asks.
 
-    Columns: week (UTC, its first day), p50 and p90 (hours; missing where a week has too few cases: a gap).
+    Columns: week (UTC, its first day), p50 and p90 (hours; missing where there are too few cases: a gap), pooled (how
+    many cases each point is of).
     """
     target_h = target.total_seconds() / 3600
     known_h = float(frame[["p50", "p90"]].astype(float).max().max())  # NaN if nothing is known
@@ -75,7 +76,8 @@ def weekly_lines(frame: pd.DataFrame, *, target: timedelta, target_label: str, p
             connectgaps=False,
             line={"color": colour, "width": 2.4},
             marker={"size": 5.5},
-            hovertemplate=f"week of %{{x|%-d %b}}: {name} <b>{shown}</b><extra></extra>",
+            customdata=frame["pooled"],
+            hovertemplate=f"week of %{{x|%-d %b}}: {name} <b>{shown}</b>, n = %{{customdata:,}}<extra></extra>",
         )
     if is_far:
         above_plot(figure, f"{target_label}, above the scale", palette)
@@ -88,6 +90,23 @@ def weekly_lines(frame: pd.DataFrame, *, target: timedelta, target_label: str, p
         in_margin(figure, value_h / unit_h, label, colours[name], push=push)
     figure.update_xaxes(tickformat="%-d %b", nticks=5)
     figure.update_yaxes(range=[-top / 50, top], nticks=5, ticksuffix=f" {unit}")  # a line at nil is not cut in half
+    return figure
+
+
+def weekly_counts(frame: pd.DataFrame, *, palette: Palette) -> go.Figure:
+    """How many cases began each week and how many of them are still open, where a percentile would be noise.
+
+    Columns: week (UTC, its first day), n, n_open.
+    """
+    figure = new_figure(palette, left=44, right=8, top=28, bottom=24)
+    parts = (("done", frame["n"] - frame["n_open"], palette.blue), ("still open", frame["n_open"], palette.amber))
+    for name, cases, colour in parts:
+        figure.add_bar(x=frame["week"], y=cases, name=name, marker_color=colour,
+                       hovertemplate=f"week of %{{x|%-d %b}}: <b>%{{y:,}}</b> {name}<extra></extra>")  # fmt: skip
+    legend(figure, {name: colour for name, _, colour in parts}, palette)
+    figure.update_layout(barmode="stack", bargap=0.35, barcornerradius=2)
+    figure.update_xaxes(tickformat="%-d %b", nticks=5)
+    figure.update_yaxes(nticks=5, tickformat=",d", rangemode="tozero")
     return figure
 
 

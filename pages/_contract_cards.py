@@ -9,11 +9,13 @@ import streamlit as st
 
 from pages import _format as fmt
 from pages import _frame as frame
+from pages._values import shown
 from pages._words import inside, words
 from sync_core.contract import BillingKind, LabourRate, Milestone, Terms
 from sync_core.money import Money
 from sync_core.reads import ContractDetail
 from sync_core.reads.contract import CaseDetail
+from sync_core.reads.invoices import Invoice
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -54,6 +56,7 @@ def _case(detail: CaseDetail) -> None:
     st.markdown(f"{badge} **{fmt.plain(words(case.cause))}** with {fmt.plain(inside(case.function))}{money}")
     st.markdown(fmt.plain(case.message))
     lines = [f"{words(moment.what)} {fmt.moment(moment.occurred_at)}" for moment in detail.history]
+    frame.link("exceptions", f"Exception {case.case_id}", icon=":material/back_hand:", case=str(case.case_id))
     if is_open and case.due_at:
         lines.append(f"Due {fmt.moment(case.due_at)}")
     st.caption("  \n".join(fmt.plain(line) for line in lines))
@@ -72,7 +75,9 @@ def billing(found: ContractDetail) -> None:
             _rates(terms, terms.rates)
         if found.terms:
             with st.expander("All terms as they are now"):
-                table(["Term", "Value"], [[words(name), value] for name, value in found.terms.items()])
+                currency = terms.currency if terms else None
+                table(["Term", "Value"], [[words(name), shown(name, value, currency)]
+                                          for name, value in found.terms.items()])  # fmt: skip
 
 
 def _milestones(terms: Terms, milestones: Sequence[Milestone]) -> None:
@@ -111,17 +116,21 @@ def _compare(what: str, total: Decimal, terms: Terms) -> None:
 
 
 def financials(found: ContractDetail) -> None:
-    """What the ERP reports of invoices, payments and disputes."""
-    with frame.card("financials", "Invoices, payments and disputes", "As the ERP reports them, oldest first"):
-        if not found.financials:
+    """What the ERP reports of invoices, payments and disputes: a row an invoice, as it is now."""
+    with frame.card("financials", "Invoices", "As the ERP reports them: the latest status of each, oldest first"):
+        if not found.invoices:
             st.markdown(":material/receipt_long: Nothing was invoiced yet.")
             return
-        rows = [
-            [_day(one.occurred_on), words(one.kind), one.ref, one.invoice_ref or "", fmt.money_exact(one.money),
-             words(one.status), one.system]
-            for one in found.financials
-        ]  # fmt: skip
-        table(["Date", "Kind", "Reference", "Invoice", "Amount", "Status", "ERP"], rows)
+        table(["Invoice", "Issued", "Amount", "Status", "Paid on", "Paid", "Disputes", "ERP"],
+              [_invoice(one) for one in found.invoices])  # fmt: skip
+
+
+def _invoice(one: Invoice) -> list[str]:
+    return [
+        one.ref, _day(one.issued_on) if one.issued_on else "", fmt.money_exact(one.money) if one.money else "",
+        words(one.status) if one.known else "Not reported yet", _day(one.paid_on) if one.paid_on else "",
+        fmt.money_exact(one.paid) if one.paid else "", ", ".join(words(status) for status in one.disputes), one.system,
+    ]  # fmt: skip
 
 
 def crosswalk(found: ContractDetail) -> None:

@@ -8,11 +8,12 @@ import streamlit as st
 from pages import _format as fmt
 from pages import _frame as frame
 from pages._contract_cards import table
-from pages._words import inside, words
+from pages._values import shown
+from pages._words import action, inside, words
 from sync_core.desired import Scalar
 from sync_core.reads import ContractDetail
 from sync_core.reads.contract import Operation, Run
-from sync_core.reads.timeline import Moment
+from sync_core.reads.timeline import Change, Moment
 
 _SHOWN: Final = 20
 _FEW_CHANGES: Final = 6
@@ -41,18 +42,18 @@ def timeline(found: ContractDetail) -> None:
                         icon=":material/history:")  # fmt: skip
             return
         for moment in reversed(found.timeline[-_SHOWN:]):
-            _moment(moment)
+            _moment(moment, _currency(found))
         hidden = len(found.timeline) - _SHOWN
         if hidden > 0 or found.more_events:
             st.caption(f"{fmt.plural(max(hidden, 0), 'older event')}{' and more' if found.more_events else ''}.")
 
 
-def _moment(moment: Moment) -> None:
+def _moment(moment: Moment, currency: str | None) -> None:
     with st.container(key=f"moment_{moment.event.seq}", gap=None):
-        _told(moment)
+        _told(moment, currency)
 
 
-def _told(moment: Moment) -> None:
+def _told(moment: Moment, currency: str | None) -> None:
     event = moment.event
     icon = _ICONS.get(moment.what, ":material/event:")
     late = fmt.age(event.recorded_at - event.occurred_at)
@@ -66,15 +67,15 @@ def _told(moment: Moment) -> None:
     elif len(moment.changes) > _FEW_CHANGES:
         done = "changed" if any(change.before for change in moment.changes) else "set"
         with st.expander(f"{fmt.plural(len(moment.changes), 'field')} {done}"):
-            _changes(moment)
+            _changes(moment, currency)
     elif moment.changes:
-        _changes(moment)
+        _changes(moment, currency)
     else:
         st.caption("Changed nothing.")
 
 
-def _changes(moment: Moment) -> None:
-    rows = [[words(change.field), change.before or "", _after(change.after)]
+def _changes(moment: Moment, currency: str | None) -> None:
+    rows = [[words(change.field), shown(change.field, change.before or "", currency), _after(change, currency)]
             for change in moment.changes]  # fmt: skip
     if any(change.before for change in moment.changes):
         table(["Field", "Before", "After"], rows)
@@ -82,8 +83,12 @@ def _changes(moment: Moment) -> None:
         table(["Field", "Value"], [[field, after] for field, _, after in rows])
 
 
-def _after(value: str | None) -> str:
-    return "removed" if value is None else value
+def _after(change: Change, currency: str | None) -> str:
+    return "removed" if change.after is None else shown(change.field, change.after, currency)
+
+
+def _currency(found: ContractDetail) -> str | None:
+    return found.summary.value.currency if found.summary.value else None
 
 
 def operations(found: ContractDetail) -> None:
@@ -93,17 +98,17 @@ def operations(found: ContractDetail) -> None:
             frame.empty("Nothing was done yet.", "A worker takes the contract when it is due.", icon=":material/lan:")
             return
         for at, run in enumerate(found.runs[:_SHOWN]):
-            _run(run, expanded=at == 0)
+            _run(run, _currency(found), expanded=at == 0)
         if len(found.runs) > _SHOWN:
             st.caption(f"{fmt.plural(len(found.runs) - _SHOWN, 'older run')}.")
 
 
-def _run(run: Run, *, expanded: bool) -> None:
+def _run(run: Run, currency: str | None, *, expanded: bool) -> None:
     outcome = _OUTCOMES.get(run.outcome, fmt.plain(words(run.outcome)))
     took = fmt.age(run.finished_at - run.started_at)
     label = (
-        f"{outcome} {fmt.moment(run.finished_at)} in {fmt.plain(run.lane)}, "
-        f"{fmt.plural(len(run.operations), 'operation')}, took {took}"
+        f"{outcome} {fmt.moment(run.finished_at)}{f' in {fmt.plain(run.lane)}' if run.lane else ''}, "
+        f"{_sent(run)}, took {took}"
     )
     with st.expander(label, expanded=expanded):
         if run.error:
@@ -112,30 +117,40 @@ def _run(run: Run, *, expanded: bool) -> None:
             f", trace {fmt.plain(run.trace_id)}" if run.trace_id else ""))  # fmt: skip
         if run.operations:
             columns = ["Finished", "Operation", "Business key", "ERP number", "Status", "Changed"]
-            table(columns, [_operation(one) for one in run.operations])
+            table(columns, [_operation(one, currency) for one in run.operations])
         else:
             st.markdown("Nothing was sent to the ERP.")
 
 
-def _operation(one: Operation) -> list[str]:
+def _sent(run: Run) -> str:
+    if not run.lane:
+        return "no ERP is known yet"
+    return fmt.plural(len(run.operations), "operation") if run.operations else "nothing was sent"
+
+
+def _operation(one: Operation, currency: str | None) -> list[str]:
     status = words(one.status) if not one.error else f"{words(one.status)}: {one.error}"
-    what = f"{words(one.action)} {inside(one.kind)}"
-    return [fmt.moment(one.finished_at), what, one.business_key, one.ref or "", status, diff(one.before, one.after)]
+    changed = diff(one.before, one.after, currency)
+    what = f"{action(one.action)} {inside(one.kind)}"
+    return [fmt.moment(one.finished_at), what, one.business_key, one.ref or "", status, changed]
 
 
-def diff(before: Mapping[str, Scalar] | None, after: Mapping[str, Scalar] | None) -> str:
-    """billable: no → yes; value: 100 → 120."""
+def diff(
+    before: Mapping[str, Scalar] | None, after: Mapping[str, Scalar] | None, currency: str | None = None
+) -> str:
+    """billable: no → yes; value: $100.00 → $120.00."""
     old, new = before or {}, after or {}
     names = [*new, *(name for name in old if name not in new)]
     parts = [
-        f"{inside(name)}: {_scalar(old[name])} → {_scalar(new.get(name))}" if name in old
-        else f"{inside(name)}: {_scalar(new[name])}"
+        f"{inside(name)}: {side(name, old[name], currency)} → {side(name, new.get(name), currency)}" if name in old
+        else f"{inside(name)}: {side(name, new[name], currency)}"
         for name in names if old.get(name) != new.get(name)
     ]  # fmt: skip
     return "; ".join(parts)
 
 
-def _scalar(value: Scalar) -> str:
+def side(name: str, value: Scalar, currency: str | None) -> str:
+    """One field's value before or after."""
     if value is None:
         return "nothing"
-    return ("yes" if value else "no") if isinstance(value, bool) else value
+    return ("yes" if value else "no") if isinstance(value, bool) else shown(name, value, currency)

@@ -1,65 +1,87 @@
 """What pages read more than once, kept for seconds, so that many open dashboards cost the database what one costs.
 
-The only place of the pages that caches. A value is shared by all viewers and never changed by a page.
+The only place of the pages that caches. A value is shared by the viewers who may see the same (`Reads.key`), and by
+nobody else; a page never changes it.
 """
 
 from datetime import timedelta
 from typing import Final
 
-import pandas as pd
 import streamlit as st
 
-from sync_core.reads import CauseGroup, Choices, LaneState, Overview, Reads
+from sync_core.reads import CauseGroup, Choices, LaneState, Overview, Reads, Window
+from sync_core.reads.ages import Ageing
+from sync_core.reads.tallies import Tallies
 
 KEPT: Final = timedelta(seconds=3)  # below every refresh period of a page
 _CHOICES_KEPT: Final = timedelta(minutes=5)
 
-# Reads cannot be hashed, so its id stands for it. The entry holds the object too: an id in use is never given again.
+_SCOPES: Final = 64  # viewers of different reach whose values are kept at a time
 
 
 def overview(reads: Reads) -> Overview:
-    return _overview(reads, id(reads))[1]
+    return _overview(reads, reads.key)
 
 
 def causes(reads: Reads) -> tuple[CauseGroup, ...]:
     """Open exceptions by cause, most money first."""
-    return _causes(reads, id(reads))[1]
+    return _causes(reads, reads.key)
 
 
-def ageing(reads: Reads) -> pd.DataFrame:
-    """Open exceptions by function and age."""
-    return _ageing(reads, id(reads))[1]
+def ageing(reads: Reads) -> Ageing:
+    """Open exceptions by function and age in working days."""
+    return _ageing(reads, reads.key)
+
+
+def tallies(reads: Reads, person: str) -> Tallies:
+    """Open exceptions and their money by function; "mine" are those of `person`."""
+    return _tallies(reads, f"{reads.key} {person}", person)
+
+
+def quarantined(reads: Reads) -> int:
+    """Events that were not understood and wait; 10,000 stands for more."""
+    return _quarantined(reads, reads.key)
 
 
 def lanes(reads: Reads) -> list[LaneState]:
-    return _lanes(reads, id(reads))[1]
+    return _lanes(reads, reads.key)
 
 
 def choices(reads: Reads) -> Choices:
     """What lists can be filtered by."""
-    return _choices(reads, id(reads))[1]
+    return _choices(reads, reads.key)
 
 
-@st.cache_resource(ttl=KEPT, max_entries=4, show_spinner=False)
-def _overview(_reads: Reads, identity: int) -> tuple[Reads, Overview]:
-    return _reads, _reads.overview()
+@st.cache_resource(ttl=KEPT, max_entries=_SCOPES, show_spinner=False)
+def _overview(_reads: Reads, key: str) -> Overview:
+    return _reads.overview()
 
 
-@st.cache_resource(ttl=KEPT, max_entries=4, show_spinner=False)
-def _causes(_reads: Reads, identity: int) -> tuple[Reads, tuple[CauseGroup, ...]]:
-    return _reads, _reads.exception_groups()
+@st.cache_resource(ttl=KEPT, max_entries=_SCOPES, show_spinner=False)
+def _causes(_reads: Reads, key: str) -> tuple[CauseGroup, ...]:
+    return _reads.exception_groups()
 
 
-@st.cache_resource(ttl=KEPT, max_entries=4, show_spinner=False)
-def _ageing(_reads: Reads, identity: int) -> tuple[Reads, pd.DataFrame]:
-    return _reads, _reads.ageing()
+@st.cache_resource(ttl=KEPT, max_entries=_SCOPES, show_spinner=False)
+def _ageing(_reads: Reads, key: str) -> Ageing:
+    return _reads.exception_ageing()
 
 
-@st.cache_resource(ttl=KEPT, max_entries=4, show_spinner=False)
-def _lanes(_reads: Reads, identity: int) -> tuple[Reads, list[LaneState]]:
-    return _reads, _reads.lanes()
+@st.cache_resource(ttl=KEPT, max_entries=_SCOPES, show_spinner=False)
+def _tallies(_reads: Reads, key: str, _person: str) -> Tallies:
+    return _reads.tallies(_person)
 
 
-@st.cache_resource(ttl=_CHOICES_KEPT, max_entries=4, show_spinner=False)
-def _choices(_reads: Reads, identity: int) -> tuple[Reads, Choices]:
-    return _reads, _reads.choices()
+@st.cache_resource(ttl=KEPT, max_entries=_SCOPES, show_spinner=False)
+def _lanes(_reads: Reads, key: str) -> list[LaneState]:
+    return _reads.lanes()
+
+
+@st.cache_resource(ttl=KEPT, max_entries=_SCOPES, show_spinner=False)
+def _quarantined(_reads: Reads, key: str) -> int:
+    return _reads.quarantine(window=Window(1)).total
+
+
+@st.cache_resource(ttl=_CHOICES_KEPT, max_entries=_SCOPES, show_spinner=False)
+def _choices(_reads: Reads, key: str) -> Choices:
+    return _reads.choices()

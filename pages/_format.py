@@ -17,7 +17,13 @@ MINUS = "\u2212"
 DASH = "–"
 SAMPLE_FLOOR = 20
 _LOCALE = "en_US"
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&])")
+LONGEST = 5_000  # characters of a text of others: more of it would stall the browser
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&=@])")
+_INDENT = re.compile(r"[ \t]*\n[ \t]*")
+# They reorder what stands beside them: a name could show another name's letters.
+_DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# Addresses become links even when escaped; a joiner that nobody sees keeps them text.
+_ADDRESS = re.compile(r"(?i)\b(https?|www)(?=:|\.)|(?<=[\w.])@(?=\w)")
 
 # (smallest value that uses the unit, divisor, suffix, decimals). The thresholds sit at the rounding edge, so that
 # 999,950 reads $1.0M and never $1000K.
@@ -120,9 +126,21 @@ def plural(number: int, noun: str, many: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else many or noun + 's'}"
 
 
+def shown(text: str) -> str:
+    """Text of others for a place that reads no Markdown: cut at LONGEST, without marks that turn its direction."""
+    kept = _DIRECTION.sub("", text[: LONGEST + 1])
+    return kept if len(text) <= LONGEST else f"{kept[:LONGEST]}…"
+
+
+def cell(value: object) -> object:
+    """For `DataFrame.map`: the texts of a grid as `shown` gives them."""
+    return shown(value) if isinstance(value, str) else value
+
+
 def plain(text: str) -> str:
-    """Text of others (names, causes, an ERP's words) for a place that reads Markdown: shown as it is."""
-    return _MARKDOWN.sub(r"\\\1", text)
+    """Text of others (names, causes, an ERP's words) for a place that reads Markdown: shown as it is, no links."""
+    lines = _INDENT.sub("\n", shown(text).strip())
+    return _MARKDOWN.sub(r"\\\1", _ADDRESS.sub("\\g<0>\u2060", lines))
 
 
 def _short_money(amount: Decimal, currency: str, *, unit_of: Decimal) -> str:

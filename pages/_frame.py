@@ -7,9 +7,9 @@ logged under an incident id, which is all the viewer is shown, and the rest of t
 import logging
 import re
 import secrets
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from html import escape
@@ -24,44 +24,43 @@ from streamlit.elements.lib.grid_container import GridContainer
 from pages import _format as fmt
 from pages._figure import HEIGHT
 from pages._palette import Palette, palette_for
+from pages._shell import Page, Shell, Viewer, actor, enter, may, notice, shell, viewer
+from sync_core.authority import PERMISSIONS, Forbidden, Role
+
+__all__ = [
+    "Card",
+    "Freshness",
+    "Kpi",
+    "Page",
+    "Shell",
+    "Trend",
+    "Viewer",
+    "actor",
+    "card",
+    "card_grid",
+    "contained",
+    "empty",
+    "enter",
+    "forbidden",
+    "header",
+    "headline",
+    "kpi_row",
+    "link",
+    "may",
+    "notice",
+    "open_page",
+    "page_end",
+    "palette",
+    "plain_dollars",
+    "report",
+    "shell",
+    "stale_badge",
+    "viewer",
+]
 
 _LOG = logging.getLogger("tieline.pages")
-_SHELL = "tieline.shell"
 _BARE_DOLLAR = re.compile(r"(?<!\\)\$")
 _CHART_CONFIG = {"displayModeBar": False, "responsive": True, "doubleClick": False, "showTips": False}
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """What a page says about itself; `app/dashboard.py` builds the navigation from it."""
-
-    title: str
-    icon: str  # ":material/…:"
-    path: str  # the URL, without a slash; the default page lives at "/" only
-    order: int
-    section: Literal["More"] | None = None
-    default: bool = False
-    roles: frozenset[str] = frozenset()  # who sees it; empty is everyone. The services check again.
-
-
-@dataclass(frozen=True, slots=True)
-class Viewer:
-    """Who looks at the page. Commands take it as their actor and check its roles again."""
-
-    email: str
-    roles: tuple[str, ...] = ()
-
-    def may_see(self, page: Page) -> bool:
-        return not page.roles or not page.roles.isdisjoint(self.roles)
-
-
-@dataclass(frozen=True, slots=True)
-class Shell:
-    """What the dashboard tells the page it runs."""
-
-    viewer: Viewer
-    links: Mapping[str, st.Page] = field(default_factory=dict)  # by Page.path
-    notice: Callable[[], str | None] | None = None  # what every page says at its head now; None: nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,25 +102,9 @@ class Kpi:
     spark: Sequence[float] = ()
 
 
-def enter(shell: Shell) -> None:
-    """Remember the shell for the page that is about to be drawn."""
-    st.session_state[_SHELL] = shell
-
-
-def viewer() -> Viewer:
-    """Who looks at the page."""
-    return _shell().viewer
-
-
 def palette() -> Palette:
     """Chart colours of the theme in use. Ask once per page."""
     return palette_for(st.context.theme.type)
-
-
-def notice() -> str | None:
-    """What the shell has to say at the head of every page now."""
-    ask = _shell().notice
-    return None if ask is None else ask()
 
 
 def header(title: str, scope: str, freshness: Freshness) -> DeltaGenerator:
@@ -213,9 +196,11 @@ def card(
 
 @contextmanager
 def contained(what: str) -> Generator[None]:
-    """Keep a failure inside one block of the page. Every other block is drawn."""
+    """Keep a failure inside one block of the page, and say what the viewer lacks. Every other block is drawn."""
     try:
         yield
+    except Forbidden as refused:
+        forbidden(refused.permission)
     except Exception as error:
         incident = report(error, what)
         st.error(f"{what} could not be drawn. Incident {incident}.", icon=":material/error:")
@@ -237,14 +222,19 @@ def empty(reason: str, next_step: str, *, icon: str = ":material/check_circle:")
         st.caption(plain_dollars(next_step), text_alignment="center")
 
 
-def forbidden(role: str, ask: str) -> None:
-    """The viewer lacks a role: which one, and whom to ask."""
-    st.info(f"This needs the role **{role}**. Ask {ask} to give it to you.", icon=":material/lock:")
+def forbidden(permission: str) -> None:
+    """The viewer lacks a permission: which roles have it, and whom to ask."""
+    having = " or ".join(f"**{role}**" for role in Role if permission in PERMISSIONS[role])
+    who = f"the role {having} has it" if having else "no role has it"
+    st.info(
+        f"This needs the permission **{fmt.plain(permission)}**; {who}. Ask whoever runs Tieline to give it to you.",
+        icon=":material/lock:",
+    )
 
 
 def link(path: str, label: str, *, icon: str = ":material/arrow_forward:", **query: str) -> None:
     """A link to another page that keeps the session. Unknown here (role, single-page test): the label as text."""
-    target = _shell().links.get(path)
+    target = shell().links.get(path)
     if target is None:
         st.markdown(f"{icon} {plain_dollars(label)}")
     else:
@@ -253,14 +243,14 @@ def link(path: str, label: str, *, icon: str = ":material/arrow_forward:", **que
 
 def open_page(path: str, query: Mapping[str, str | list[str]]) -> None:
     """Leave for another page now. Unknown here: stay."""
-    target = _shell().links.get(path)
+    target = shell().links.get(path)
     if target is not None:
         st.switch_page(target, query_params=query or None)
 
 
 def page_end() -> None:
     """Who is signed in, and the mark that browser tests wait for: everything above has been drawn."""
-    who = _shell().viewer.email
+    who = shell().viewer.email
     st.html(
         f"<footer class='tl-footer'><span>Tieline</span><span>{escape(who)}</span>"
         "<a href='/logout' target='_self'>Sign out</a></footer><span id='page-done'></span>"
@@ -275,13 +265,6 @@ def _as_text(data: pd.DataFrame) -> pd.DataFrame:
 
 def _plain_label(value: object) -> object:
     return fmt.plain(value) if isinstance(value, str) else value
-
-
-def _shell() -> Shell:
-    shell = st.session_state.get(_SHELL)
-    if not isinstance(shell, Shell):
-        raise RuntimeError("a page is drawn inside the dashboard; call pages._frame.enter(Shell(...)) first")
-    return shell
 
 
 def _delta_color(is_good: bool | None) -> Literal["normal", "inverse", "off"]:

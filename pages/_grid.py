@@ -13,6 +13,7 @@ from pages import _filters as filters
 from pages import _format as fmt
 from pages import _frame as frame
 from pages import _words as words
+from sync_core.commands.exports import MOST, Export
 from sync_core.money import Money
 from sync_core.progress import State
 from sync_core.reads import Cursor, InvalidCursor, Window
@@ -47,6 +48,7 @@ def rows(
     name: str, table: pd.DataFrame, columns: Mapping[str, ColumnConfig], *, contracts: Mapping[int, int], alt: str
 ) -> None:
     """The grid. Ticking a row opens its contract: `contracts` gives that id by the one that indexes `table`."""
+    table = table.map(fmt.cell)
     # A tick that outlived the way to the contract and back would lead there again at once: each has its own key.
     seed_key = f"tieline.grid.{name}"
     seed = st.session_state.setdefault(seed_key, secrets.token_hex(3))
@@ -63,7 +65,7 @@ def rows(
 
 def pager(page: Listed[T], noun: str) -> None:
     """How many there are, and the ways to the previous and the next page."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="actionbar"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="pager"):
         st.button(
             "Previous", icon=":material/chevron_left:", disabled=page.before is None, key="page_before",
             on_click=_turn, args=("before", page.before),
@@ -74,6 +76,15 @@ def pager(page: Listed[T], noun: str) -> None:
         )  # fmt: skip
         many = page.capped or page.total != 1
         st.markdown(f"**{page.total_text}** {noun}{'s' if many else ''}, {fmt.count(len(page.rows))} shown")
+
+
+def download(noun: str, make: Callable[[], Export]) -> None:
+    """A button for the filtered rows as a CSV file. `make` runs when it is pressed, in a thread of the server's own."""
+    st.download_button(
+        "Download CSV", data=lambda: make().body, file_name=f"{noun}.csv", mime="text/csv", on_click="ignore",
+        icon=":material/download:", key=f"download_{noun}",
+        help=f"All rows that meet the filters, {MOST:,} at most, in this order; the download is audited.",
+    )  # fmt: skip
 
 
 def state_column(label: str = "State") -> ColumnConfig:

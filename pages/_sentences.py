@@ -17,10 +17,13 @@ def headline(seen: Overview) -> str:
         return " ".join([f"**Nothing is signed yet.** {_drafts(seen)}.", *_besides(seen)])
     if not waiting.total.count:
         provisioned = fmt.plural(seen.counts.provisioned, "contract")
-        return " ".join([f"**Everything signed is billable.** {provisioned} provisioned.", *_besides(seen)])
-    parts = [f"**{_amount(waiting.total)} of signed value is not yet billable.**"]
+        # A signature in quarantine is signed too; nobody knows yet what of.
+        understood = "Every signed contract that was understood is billable"
+        fact = understood if seen.quarantined else "Everything signed is billable"
+        return " ".join([f"**{fact}.** {provisioned} provisioned.", *_besides(seen)])
+    parts = [f"**{amount(waiting.total)} of signed value is not yet billable.**"]
     if waiting.blocked.count:
-        share = "All" if waiting.blocked.count == waiting.total.count else _amount(waiting.blocked)
+        share = "All" if waiting.blocked.count == waiting.total.count else amount(waiting.blocked)
         parts.append(f"{share} of it is blocked{_largest(seen.attention)}.")
     else:
         parts.append("None of it is blocked; it moves without anybody.")
@@ -70,7 +73,9 @@ def kpis(seen: Overview) -> list[Kpi]:
 def cause(group: CauseGroup) -> str:
     """One cause as the label of a link: amount, cause, count. A change that holds up no money has no amount."""
     name, contracts = fmt.plain(words(group.cause)), fmt.plural(group.count, "contract")
-    return f"**{_amount(group.exposure)}** {name}, {contracts}" if _has_money(group) else f"**{name}**, {contracts}"
+    if not has_money(group.exposure):
+        return f"**{name}**, {contracts}"
+    return f"**{amount(group.exposure)}** {name}, {contracts}"
 
 
 def cause_details(group: CauseGroup, now: datetime) -> str:
@@ -84,8 +89,13 @@ def exceptions_headline(groups: Sequence[CauseGroup]) -> str:
     if not groups:
         return "**No open exceptions.** Nothing waits for a person."
     cases, late = sum(group.count for group in groups), sum(group.overdue for group in groups)
-    overdue = f", {late:,} of them overdue" if late else ", none overdue"
-    return f"**{fmt.plural(cases, 'exception')} open**{overdue}{_largest(groups)}."
+    return f"**{fmt.plural(cases, 'exception')} open**, {_overdue(cases, late)}{_largest(groups)}."
+
+
+def _overdue(cases: int, late: int) -> str:
+    if late == cases:
+        return "overdue" if cases == 1 else "all of them overdue"
+    return f"{late:,} of them overdue" if late else "not overdue" if cases == 1 else "none overdue"
 
 
 def contract_headline(found: ContractDetail) -> str:
@@ -152,7 +162,7 @@ def _besides(seen: Overview) -> list[str]:
     if aside:
         told.append(f"{_are(aside, 'contract')} set aside after repeated failures.")
     if quarantined:
-        told.append(f"{_are(quarantined, 'signature')} in quarantine.")
+        told.append(f"{_are(quarantined, 'signature')} in quarantine, not understood yet.")
     return told
 
 
@@ -170,7 +180,7 @@ def _unless_nil(number: int) -> str | None:
 
 
 def _unless_none(total: MoneyTotal) -> str | None:
-    return _amount(total) if total.count else None
+    return amount(total) if total.count else None
 
 
 def _held(contracts: int, money: MoneyTotal, nothing: str) -> str:
@@ -185,20 +195,28 @@ def _largest(groups: Sequence[CauseGroup]) -> str:
         return ""
     top = groups[0]
     contracts = fmt.plural(top.count, "contract")
-    how_much = f"{_amount(top.exposure)}, {contracts}" if _has_money(top) else contracts
+    how_much = f"{amount(top.exposure)}, {contracts}" if has_money(top.exposure) else contracts
     return f"; the largest cause is **{fmt.plain(inside(top.cause))}** ({how_much})"
 
 
-def _has_money(group: CauseGroup) -> bool:
-    return bool(group.exposure.money.amount or group.exposure.unconverted)
+def has_money(total: MoneyTotal) -> bool:
+    return bool(total.money.amount or total.unconverted)
 
 
-def _amount(total: MoneyTotal) -> str:
+def amount(total: MoneyTotal) -> str:
     """The converted sum; if nothing could be converted, what is there in its own currencies."""
     left_out = without_rate(total)
     if left_out and not total.money.amount:
         return left_out
     return fmt.money(total.money)
+
+
+def money_of(total: MoneyTotal) -> str:
+    """The converted sum, and what has no rate beside it."""
+    left_out = without_rate(total)
+    if not left_out:
+        return fmt.money(total.money)
+    return f"{fmt.money(total.money)} and {left_out}" if total.money.amount else left_out
 
 
 def _and_without_rate(text: str, total: MoneyTotal) -> str:

@@ -8,6 +8,7 @@ from sync_core.progress import State, Step
 
 _ACRONYMS: Final = frozenset({"ap", "api", "ar", "clm", "erp", "id", "po", "sla", "url"})
 _STEPS: Final = {Step.ACTIVE.value: "Billable"}
+_ACTIONS: Final = {"no_op": "Unchanged"}
 _SHORT: Final = {Function.FINANCE_OPERATIONS.value: "Finance ops"}
 Colour = Literal["gray", "blue", "orange", "green", "red"]
 
@@ -56,6 +57,11 @@ def inside(code: str) -> str:
 def days(bucket: str) -> str:
     """A bucket of ages without its unit, for a head row that has little room: "14-30 d" is "14-30"."""
     return bucket.removesuffix(" d")
+
+
+def action(code: str) -> str:
+    """create: "Create"; no_op: "Unchanged"."""
+    return _ACTIONS.get(code) or words(code)
 
 
 def step(name: str) -> str:

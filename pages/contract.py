@@ -17,9 +17,17 @@ from pages import _frame as frame
 from pages import _sentences as sentences
 from pages import _words as words
 from pages._frame import Freshness, Kpi, Page
+from sync_core.authority import Permission
 from sync_core.reads import ContractDetail, ContractRow, Reads
 
-PAGE = Page(title="Contract", icon=":material/contract:", path="contract", order=40, section="More")
+PAGE = Page(
+    title="Contract",
+    icon=":material/contract:",
+    path="contract",
+    order=40,
+    section="More",
+    needs=Permission.CONTRACTS_READ,
+)
 
 _ID: Final = re.compile(r"[0-9]{1,18}")
 _LONGEST: Final = 200
@@ -92,9 +100,10 @@ def _facts(found: ContractDetail) -> list[Kpi]:
         Kpi("Signed to billable", fmt.duration(row.age) if row.age is not None else fmt.DASH,
             "Calendar time from the last signature to billable; until now if it is not.",
             comparison="and counting" if row.first_active_at is None and row.signed_at else None),
-        Kpi("First bill", f"{row.bill_on.day} {row.bill_on:%b %Y}" if row.bill_on else fmt.DASH,
-            "The earliest date on which something is to be billed."),
-        Kpi("ERP project", row.project_ref or fmt.DASH, f"The ERP's own number, in {row.lane or 'no ERP yet'}.",
+        Kpi("Next bill", f"{row.bill_on.day} {row.bill_on:%b %Y}" if row.bill_on else fmt.DASH,
+            "The next date on which something is to be billed; the last one when all have passed."),
+        Kpi("ERP project", fmt.plain(row.project_ref or fmt.DASH),
+            f"The ERP's own number, in {row.lane or 'no ERP yet'}.",
             comparison=f"in {row.lane}" if row.lane else None),
     ]  # fmt: skip
 

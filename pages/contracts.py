@@ -1,5 +1,7 @@
 """All contracts: found, filtered, sorted and paged on the server. Every view is a link."""
 
+from datetime import datetime
+from functools import partial
 from typing import Final
 
 import pandas as pd
@@ -13,10 +15,18 @@ from pages import _frame as frame
 from pages import _grid as grid
 from pages._frame import Freshness, Page
 from pages._words import STATES, labels, words
+from sync_core.authority import Permission
+from sync_core.commands.commands import Commands
 from sync_core.progress import State
-from sync_core.reads import ContractFilter, ContractPage, Reads, Sort
+from sync_core.reads import ContractFilter, ContractPage, ContractRow, Reads, Sort
 
-PAGE = Page(title="Contracts", icon=":material/description:", path="contracts", order=20)
+PAGE = Page(
+    title="Contracts",
+    icon=":material/description:",
+    path="contracts",
+    order=20,
+    needs=Permission.CONTRACTS_READ,
+)
 
 _SORTS: Final = {
     Sort.VALUE.value: "Most value",
@@ -27,11 +37,13 @@ _SORTS: Final = {
 _WIDE: Final = 136  # pixels: eight digits, three decimals and a code; the grid's own guess is from the first rows
 _NUMBER: Final = 106
 _MOMENT: Final = "D MMM YYYY HH:mm"
+_STANDING: Final = (State.WAITING, State.BLOCKED, State.SET_ASIDE)
 _FILTERS: Final = ("q", "state", "entity", "service", "billing", "function")
 
 
-def render(reads: Reads, commands: object) -> None:
+def render(reads: Reads, commands: Commands | None) -> None:
     now = reads.now
+    filters.forget("id")
     frame.header("Contracts", f"Values in the contract's own currency and in {reads.reporting_currency}.",
                  Freshness(now, now, data.KEPT))  # fmt: skip
     with st.container(border=True, key="card_filters"), frame.contained("The filters"):
@@ -40,7 +52,9 @@ def render(reads: Reads, commands: object) -> None:
         page = grid.read_page(lambda window: reads.contracts(wanted, sort=sort, window=window))
         if page.rows:
             grid.pager(page, "contract")
-            _list(page, reads.reporting_currency)
+            if commands is not None:
+                grid.download("contracts", partial(commands.exports.contracts, frame.actor(), wanted, sort))
+            _list(page, now, reads.reporting_currency)
         else:
             _nothing(wanted)
 
@@ -55,6 +69,7 @@ def _filters(reads: Reads) -> tuple[ContractFilter, Sort]:
         billing = filters.one("billing", "Billing", labels(choices.billing), every="Any billing")
         function = filters.one("function", "Waits for", labels(choices.functions), every="Anybody or nobody")
         sort = filters.always("sort", "Sort by", _SORTS)
+    filters.unknown()
     wanted = ContractFilter(
         text=text, states=tuple(State(state) for state in states), legal_entity=entity, service_line=line,
         billing=billing, function=function,
@@ -62,7 +77,7 @@ def _filters(reads: Reads) -> tuple[ContractFilter, Sort]:
     return wanted, Sort(sort)
 
 
-def _list(page: ContractPage, reporting: str) -> None:
+def _list(page: ContractPage, now: datetime, reporting: str) -> None:
     table = pd.DataFrame(
         {
             "contract": [grid.link(row.contract_id, row.external_id) for row in page.rows],
@@ -77,6 +92,7 @@ def _list(page: ContractPage, reporting: str) -> None:
                           for row in page.rows],
             "signed": [row.signed_at for row in page.rows],
             "age": ["" if row.age is None else fmt.duration(row.age) for row in page.rows],
+            "stands": [_stands(row, now) for row in page.rows],
             "bill_on": [row.bill_on for row in page.rows],
             "project": [row.project_ref or "" for row in page.rows],
             "changed": [row.updated_at for row in page.rows],
@@ -87,6 +103,10 @@ def _list(page: ContractPage, reporting: str) -> None:
     ids = {row.contract_id: row.contract_id for row in page.rows}
     grid.rows("contracts", table, _columns(reporting), contracts=ids, alt="Contracts; tick a row to open its contract")
     grid.how_to_open()
+
+
+def _stands(row: ContractRow, now: datetime) -> str:
+    return fmt.age(now - row.state_since) if row.state in _STANDING else ""
 
 
 def _columns(reporting: str) -> dict[str, ColumnConfig]:
@@ -101,8 +121,11 @@ def _columns(reporting: str) -> dict[str, ColumnConfig]:
         "reporting": column.NumberColumn(f"In {reporting}", format=fmt.money_column(reporting),
                                          help="At the rate of the signature; empty where there is no rate"),
         "signed": column.DatetimeColumn("Signed, UTC", format=_MOMENT, timezone="UTC"),
-        "age": column.TextColumn("Age", alignment="right", help="Signature to billable; until now if it is not"),
-        "bill_on": column.DateColumn("First bill", format="D MMM YYYY"),
+        "age": column.TextColumn("To billable", alignment="right",
+                                 help="Cycle time: from the last signature to billable; until now if it is not"),
+        "stands": column.TextColumn("Stands for", alignment="right",
+                                    help="How long it has been waiting, blocked or set aside"),
+        "bill_on": column.DateColumn("Next bill", format="D MMM YYYY", help="The last one when all have passed"),
         "project": column.TextColumn("ERP project", width=_NUMBER),
         "waits_for": column.TextColumn("Waits for", help="Functions with an open exception"),
         "service": column.TextColumn("Service line"),

@@ -1,39 +1,74 @@
-"""What waits for people: exceptions by cause, by function and age, and one by one with the contract each holds up."""
+"""The inbox of what waits for people: by function, by cause, by age, and one by one with the contract each holds up.
 
-from datetime import datetime, timedelta
+`/exceptions?case=ID` is one exception told whole; `?view=quarantine` is what was delivered and not understood.
+"""
+
+from datetime import datetime
 from typing import Final
 
 import pandas as pd
 import streamlit as st
-from streamlit.elements.lib.column_types import ColumnConfig
 
+from pages import _acting as acting
+from pages import _case as case
 from pages import _charts as charts
 from pages import _data as data
 from pages import _filters as filters
 from pages import _format as fmt
 from pages import _frame as frame
-from pages import _grid as grid
+from pages import _inbox as inbox
+from pages import _quarantine as quarantine
+from pages import _saved_filters as saved
 from pages import _sentences as sentences
+from pages import _tabs as tabs
 from pages._frame import Freshness, Page
-from pages._words import FUNCTIONS, SEVERITIES, days, words
-from sync_core.reads import CauseGroup, ExceptionFilter, ExceptionPage, ExceptionRow, ExceptionSort, Reads
+from pages._tabs import Tab
+from pages._words import FUNCTIONS, SEVERITIES, words
+from sync_core.authority import Permission
+from sync_core.commands.commands import Commands
+from sync_core.errors import Function
+from sync_core.ownership import CAUSES
+from sync_core.reads import CauseGroup, ExceptionFilter, ExceptionSort, Reads
+from sync_core.reads.ages import WORKING_BUCKETS
 
-PAGE = Page(title="Exceptions", icon=":material/back_hand:", path="exceptions", order=30)
+PAGE = Page(
+    title="Exceptions",
+    icon=":material/back_hand:",
+    path="exceptions",
+    order=30,
+    needs=Permission.EXCEPTIONS_READ,
+)
 
 _SORTS: Final = {
     ExceptionSort.MONEY.value: "Most exposure",
     ExceptionSort.DUE.value: "Due first",
     ExceptionSort.AGE.value: "Oldest first",
 }
-_FILTERS: Final = ("cause", "function", "severity", "entity")
+_STATES: Final = {"open": "Open", "closed": "Closed", "all": "Open and closed"}
+_AGES: Final = {str(index): f"{name} working days" if "day" not in name else name
+                for index, name in enumerate(WORKING_BUCKETS)}  # fmt: skip
+_SEEN: Final = {"no": "Not yet", "yes": "Acknowledged"}
+_FILTERS: Final = ("q", "cause", "function", "severity", "entity", "age", "seen", "state", "group", "view")
+_CAUSES_SHOWN: Final = 7
 
 
-def render(reads: Reads, commands: object) -> None:
+def render(reads: Reads, commands: Commands | None) -> None:
     now = reads.now
-    frame.header("Exceptions", f"Open exceptions, exposure in {reads.reporting_currency}; read only for now.",
-                 Freshness(now, now, data.KEPT))  # fmt: skip
+    filters.forget("replay", "id")
+    if asked := st.query_params.get("case", ""):
+        case.draw(reads, commands, asked, now)
+        return
+    head = frame.header("Exceptions", f"Exposure in {reads.reporting_currency}.", Freshness(now, now, data.KEPT))
+    acting.said()
     with frame.contained("The headline"):
         frame.headline(sentences.exceptions_headline(data.causes(reads)))
+    with frame.contained("The views"):
+        _tabs(reads)
+    if st.query_params.get("view") == "quarantine":
+        quarantine.draw(reads, commands, now)
+        return
+    with head, frame.contained("The saved filters"):
+        saved.draw(reads, commands, _FILTERS)
     cards = frame.card_grid()
     with cards:
         with cards.cell(column_span=2):
@@ -42,12 +77,26 @@ def render(reads: Reads, commands: object) -> None:
     with st.container(border=True, key="card_filters"), frame.contained("The filters"):
         wanted, sort = _filters(reads)
     with frame.contained("The list of exceptions"), st.skeleton(height=400):
-        page = grid.read_page(lambda window: reads.exceptions(wanted, sort=sort, window=window))
-        if page.rows:
-            grid.pager(page, "exception")
-            _list(page, now, reads.reporting_currency)
-        else:
-            _nothing(wanted)
+        inbox.draw(reads, commands, wanted, sort, now, clear=_FILTERS)
+
+
+def _tabs(reads: Reads) -> None:
+    seen, me = data.tallies(reads, frame.actor().name), {"view": "mine", "function": ""}
+    shown = {
+        "": Tab("All", seen.all, {"view": "", "function": ""}),
+        "mine": Tab("Mine", seen.mine, me),
+        "triage": Tab("Triage", seen.triage, {"view": "triage", "function": ""}),
+    }
+    view, function = st.query_params.get("view", ""), st.query_params.get("function", "")
+    for code in (one.value for one in Function):
+        if code in seen.by_function or code == function:
+            total = seen.by_function.get(code)
+            shown[code] = Tab(words(code), 0 if total is None else total, {"view": "", "function": code})
+    shown["quarantine"] = Tab("Quarantine", data.quarantined(reads), {"view": "quarantine", "function": ""})
+    current = view if view in ("mine", "triage", "quarantine") else function
+    tabs.draw("Whose exceptions", shown, current=current if current in shown else "")
+    if view == "triage":
+        st.caption("Triage: nobody has taken these yet.")
 
 
 def _causes(reads: Reads, now: datetime) -> None:
@@ -59,101 +108,70 @@ def _causes(reads: Reads, now: datetime) -> None:
         if not groups:
             frame.empty("No open exceptions.", "Nothing waits for a person.")
             return
-        for group in groups[:8]:
+        for group in groups[:_CAUSES_SHOWN]:
             _cause(group, now)
-        if len(groups) > 8:
-            st.caption(f"And {fmt.plural(len(groups) - 8, 'further cause')} with less exposure; see the filter below.")
+        if len(groups) > _CAUSES_SHOWN:
+            more = fmt.plural(len(groups) - _CAUSES_SHOWN, "further cause")
+            st.caption(f"And {more} with less exposure; see the filter below.")
 
 
 def _cause(group: CauseGroup, now: datetime) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.button(
             frame.plain_dollars(sentences.cause(group)), icon=":material/filter_alt:", type="tertiary",
-            key=f"{group.cause}_{group.function}_{group.error_class}", on_click=filters.put, args=(group.query,),
+            key=f"{group.cause}_{group.function}_{group.error_class}", on_click=filters.put,
+            args=({**group.query, "view": ""},),
         )  # fmt: skip
         st.caption(sentences.cause_details(group, now), width="content")
 
 
 def _ageing(reads: Reads) -> None:
-    with frame.card("ageing", "By function and age", "Open exceptions; days since each was opened") as card:
-        counted = data.ageing(reads)
-        if not counted.to_numpy().any():
+    with frame.card(
+        "ageing", "By function and age", "Open exceptions; working days since each was opened",
+        definition="A working day is one of the legal entity's calendar. The buckets add up to the open exceptions.",
+    ) as card:  # fmt: skip
+        aged = data.ageing(reads)
+        if not aged.by_function:
             frame.empty("No open exceptions.", "Nothing waits for a person.")
             return
-        table = counted.rename(index=words, columns=days)
+        heads = [name.removesuffix(" working days").removesuffix(" working day") for name in WORKING_BUCKETS]
+        order = [code for code in FUNCTIONS if code in aged.by_function]
+        order += [code for code in aged.by_function if code not in order]
+        table = pd.DataFrame(
+            [[bucket.count for bucket in aged.by_function[code]] for code in order],
+            index=pd.Index([words(code) for code in order], name="Function"), columns=heads,
+        )  # fmt: skip
         card.chart(
-            charts.heatmap(table, palette=frame.palette()), alt="Open exceptions by function and age", data=table
-        )
+            charts.heatmap(table, palette=frame.palette()), alt="Open exceptions by function and age in working days",
+            data=table,
+        )  # fmt: skip
 
 
 def _filters(reads: Reads) -> tuple[ExceptionFilter, ExceptionSort]:
-    causes = {group.cause: words(group.cause) for group in data.causes(reads)}
-    with st.grid(5, min_column_width=145, gap="small"):
+    open_causes = {group.cause: words(group.cause) for group in data.causes(reads)}
+    asked = st.query_params.get("cause", "")
+    causes = open_causes | ({asked: words(asked)} if asked in CAUSES else {})
+    with st.grid(8, min_column_width=135, gap="small"):
+        text = filters.text("q", "Search", placeholder="Contract, title, customer or project")
         cause = filters.one("cause", "Cause", causes, every="All causes")
-        function = filters.one("function", "Function", FUNCTIONS, every="All functions")
         severity = filters.one("severity", "Severity", SEVERITIES, every="Any severity")
         entity = filters.one("entity", "Legal entity", data.choices(reads).entities, every="All entities")
+        age = filters.one("age", "Age", _AGES, every="Any age")
+        seen = filters.one("seen", "Acknowledged", _SEEN, every="Or not")
+        state = filters.always("state", "State", _STATES)
         sort = filters.always("sort", "Sort by", _SORTS)
-    return ExceptionFilter(function, cause, severity=severity, legal_entity=entity), ExceptionSort(sort)
-
-
-def _list(page: ExceptionPage, now: datetime, reporting: str) -> None:
-    table = pd.DataFrame(
-        {
-            "contract": [grid.link(row.contract_id, row.external_id) for row in page.rows],
-            "customer": [row.customer_name for row in page.rows],
-            "entity": [row.legal_entity for row in page.rows],
-            "cause": [words(row.cause) for row in page.rows],
-            "function": [words(row.function) for row in page.rows],
-            "severity": [words(row.severity) for row in page.rows],
-            "exposure": [grid.money_text(row.exposure) for row in page.rows],
-            "reporting": [
-                None if row.exposure_reporting is None else float(row.exposure_reporting.amount) for row in page.rows
-            ],
-            "bill_on": [row.bill_on for row in page.rows],
-            "due": [_due(row, now) for row in page.rows],
-            "age": [fmt.age(now - row.opened_at) for row in page.rows],
-            "message": [row.message for row in page.rows],
-        },
-        index=[row.case_id for row in page.rows],
-    )
-    ids = {row.case_id: row.contract_id for row in page.rows}
-    grid.rows(
-        "exceptions", table, _columns(reporting), contracts=ids, alt="Exceptions; tick a row to open its contract"
-    )
-    grid.how_to_open()
-
-
-def _columns(reporting: str) -> dict[str, ColumnConfig]:
-    column = st.column_config
-    return {
-        "contract": grid.link_column(),
-        "customer": column.TextColumn("Customer"),
-        "entity": column.TextColumn("Entity", width="small"),
-        "cause": column.TextColumn("Cause", width="medium"),
-        "function": column.TextColumn("Function"),
-        "severity": column.TextColumn("Severity", width="small"),
-        "exposure": column.TextColumn("Exposure", width=136, alignment="right", help="What it keeps from being billed"),
-        "reporting": column.NumberColumn(
-            f"In {reporting}", format=fmt.money_column(reporting), help="Empty where there is no exchange rate"
-        ),
-        "bill_on": column.DateColumn("Bill date", format="D MMM YYYY"),
-        "due": column.TextColumn("Due", help="By the working calendar of the legal entity"),
-        "age": column.TextColumn("Age", alignment="right"),
-        "message": column.TextColumn("What to do", width="large"),
-    }
-
-
-def _due(row: ExceptionRow, now: datetime) -> str:
-    if row.due_at is None:
-        return ""
-    left = row.due_at - now
-    return f"in {fmt.age(left)}" if left >= timedelta(0) else f"{fmt.age(-left)} overdue"
-
-
-def _nothing(wanted: ExceptionFilter) -> None:
-    if wanted == ExceptionFilter():
-        frame.empty("No open exceptions.", "Nothing waits for a person.")
-        return
-    frame.empty("No open exception meets these filters.", "Clear a filter.", icon=":material/filter_alt_off:")
-    st.button("Clear all filters", icon=":material/filter_alt_off:", on_click=filters.clear(_FILTERS))
+    view, function = st.query_params.get("view", ""), st.query_params.get("function", "")
+    if function and function not in FUNCTIONS:
+        filters.left_out("function", function)
+    filters.unknown()
+    group = st.query_params.get("group", "")[:200]
+    if group:
+        st.button("Only those alike", icon=":material/close:", key="ungroup", on_click=filters.clear(("group",)),
+                  help="Exceptions that one person can mend in one go. Press to see all.")  # fmt: skip
+    wanted = ExceptionFilter(
+        function=function if function in FUNCTIONS else "", cause=cause, severity=severity, legal_entity=entity,
+        state="closed" if state == "closed" else "all" if state == "all" else "open",
+        assignee=frame.actor().name if view == "mine" else "", unassigned=view == "triage",
+        acknowledged=None if not seen else seen == "yes", group=group, age=int(age) if age else None, text=text,
+    )  # fmt: skip
+    return wanted, ExceptionSort(sort)

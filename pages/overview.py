@@ -21,10 +21,19 @@ from pages._frame import Freshness, Page
 from pages._live import live
 from pages._palette import Palette
 from pages._words import days, step, words
+from sync_core.authority import Permission
 from sync_core.money import Money
 from sync_core.reads import Overview, Reads
+from sync_core.reads.cycle import POOLED_WEEKS
 
-PAGE = Page(title="Overview", icon=":material/monitoring:", path="overview", order=10, default=True)
+PAGE = Page(
+    title="Overview",
+    icon=":material/monitoring:",
+    path="overview",
+    order=10,
+    default=True,
+    needs=Permission.CONTRACTS_READ,
+)
 
 REFRESH: Final = timedelta(seconds=15)
 _GROWING: Final = timedelta(seconds=4)
@@ -85,7 +94,7 @@ def _money(seen: Overview, palette: Palette) -> None:
         definition="Signed and never billable yet. Age is calendar time since the last signature.",
     ) as card:  # fmt: skip
         if not seen.waiting.total.count:
-            frame.empty("Nothing waits.", "Every signed contract is billable.")
+            frame.empty("Nothing waits.", "Every signed contract that was understood is billable.")
             return
         table = seen.waiting.by_step.assign(step=lambda rows: rows["step"].map(step))
         note = sentences.covers(seen.waiting.total)
@@ -132,27 +141,33 @@ def _funnel(seen: Overview, palette: Palette, since: str) -> None:
 
 
 def _cycle(seen: Overview, palette: Palette) -> None:
+    span = seen.weekly_span
+    by = "by week of the signature" if span == 1 else f"each point is of the {span} weeks up to it"
+    known = not seen.weekly.empty and not seen.weekly["p50"].isna().all()
     with frame.card(
-        "cycle", "Signed to billable, weekly", "Calendar time by week of the signature; p90 is the slowest tenth",
+        "cycle", "Signed to billable, weekly",
+        f"Calendar time, {by}; p90 is the slowest tenth" if known else "Contracts by week of the signature",
         definition="Kaplan-Meier estimate: a contract that is still open counts for as long as it has been open, so "
-        "recent weeks do not look better than they are. A week with fewer than 20 contracts, or a percentile that too "
-        "few have reached, is a gap.",
+        "recent weeks do not look better than they are. Where most weeks have fewer than 20 contracts, each point is "
+        f"of {POOLED_WEEKS} weeks. Fewer than 20 even so, or a percentile that too few have reached, is a gap.",
     ) as card:  # fmt: skip
-        if seen.weekly.empty or seen.weekly["p50"].isna().all():
-            frame.empty(
-                f"Too few contracts a week for a percentile: {seen.cycle.n} in all.", "It appears at 20 in a week.",
-                icon=":material/timeline:",
-            )  # fmt: skip
+        if seen.weekly.empty:
+            frame.empty("Nothing was signed in these weeks.", "It appears with the first signature.",
+                        icon=":material/timeline:")  # fmt: skip
             return
         st.markdown(sentences.cycle_headline(seen.cycle))
-        card.chart(
-            charts.weekly_lines(seen.weekly, target=TARGET, target_label="p90 target 2 d", palette=palette),
-            alt="Median and 90th percentile of the time from signature to billable, by week",
-            data=_weeks(seen.weekly),
-        )
+        if known:
+            card.chart(
+                charts.weekly_lines(seen.weekly, target=TARGET, target_label="p90 target 2 d", palette=palette),
+                alt="Median and 90th percentile of the time from signature to billable, by week",
+                data=_weeks(seen.weekly, span),
+            )
+        else:
+            card.chart(charts.weekly_counts(seen.weekly, palette=palette), data=_weeks(seen.weekly, span),
+                       alt="Contracts by week of their signature: too few for a percentile")  # fmt: skip
 
 
-def _weeks(weekly: pd.DataFrame) -> pd.DataFrame:
+def _weeks(weekly: pd.DataFrame, span: int) -> pd.DataFrame:
     def time(hours: float) -> str:
         return fmt.DASH if pd.isna(hours) else fmt.duration(timedelta(hours=hours))
 
@@ -161,6 +176,7 @@ def _weeks(weekly: pd.DataFrame) -> pd.DataFrame:
             "Week of": weekly["week"].map(lambda monday: fmt.day(monday.to_pydatetime())),
             "p50": weekly["p50"].map(time),
             "p90": weekly["p90"].map(time),
+            **({f"Contracts in {span} weeks": weekly["pooled"]} if span > 1 else {}),
             "Contracts": weekly["n"],
             "Still open": weekly["n_open"],
         }
@@ -185,9 +201,9 @@ def _attention(seen: Overview) -> None:
         if more > 0:
             frame.link("exceptions", f"{fmt.plural(more, 'further cause')}", icon=":material/more_horiz:")
         if seen.quarantined:
-            st.caption(
-                f"And {fmt.plural(seen.quarantined, 'signature')} in quarantine: not understood yet, so no money known."
-            )
+            frame.link("exceptions", f"**{fmt.plural(seen.quarantined, 'signature')}** in quarantine",
+                       icon=":material/inventory_2:", view="quarantine", signature="yes")  # fmt: skip
+            st.caption("Not understood yet, so no money is known; released when their schema is.")
 
 
 def _intake(seen: Overview, palette: Palette) -> None:

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 import sqlalchemy as sa
@@ -34,9 +34,8 @@ class Entry:
     items: Sequence[Any] = ()  # what it was done to one by one; only their root is kept
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row of core.audit, exactly as stored: what the hash is made of."""
+class Row(NamedTuple):
+    """A row of core.audit, exactly as stored, in the order of COLUMNS: what the hash is made of."""
 
     id: int
     occurred_at: datetime
@@ -56,10 +55,7 @@ class Row:
     hash: bytes
 
 
-COLUMNS: Final = (
-    "id, occurred_at, actor, actor_kind, roles, action, subject, reason, contract_id, legal_entity, correlation_id, "
-    "detail, items, items_root, previous, hash"
-)
+COLUMNS: Final = ", ".join(Row._fields)
 _HEAD = sa.text("SELECT id, hash FROM core.audit_head FOR UPDATE")
 _INSERT = sa.text(f"""
     INSERT INTO core.audit ({COLUMNS})
@@ -74,48 +70,63 @@ def append(conn: sa.Connection, actor: Actor, entries: Sequence[Entry], *, now: 
     if not entries:
         return []
     head = conn.execute(_HEAD).one()
-    number, previous, rows = int(head.id), bytes(head.hash), []
-    for entry in entries:
-        number += 1
-        row = _row(number, actor, entry, now, previous)
-        previous = row.hash
-        rows.append({name: getattr(row, name) for name in Row.__slots__})
-    conn.execute(_INSERT, rows)
-    conn.execute(_MOVE_HEAD, {"id": number, "hash": previous})
-    return [int(row["id"]) for row in rows]
+    rows = following(int(head.id), bytes(head.hash), actor, entries, now=now)
+    conn.execute(_INSERT, [row._asdict() for row in rows])
+    conn.execute(_MOVE_HEAD, {"id": rows[-1].id, "hash": rows[-1].hash})
+    return [row.id for row in rows]
+
+
+def following(last: int, previous: bytes, actor: Actor, entries: Sequence[Entry], *, now: datetime) -> list[Row]:
+    """The rows that would stand behind row `last` with the hash `previous`."""
+    rows: list[Row] = []
+    for number, entry in enumerate(entries, last + 1):
+        rows.append(_row(number, actor, entry, now, rows[-1].hash if rows else previous))
+    return rows
 
 
 def _row(number: int, actor: Actor, entry: Entry, now: datetime, previous: bytes) -> Row:
-    fields: dict[str, Any] = {
-        "id": number,
-        "occurred_at": now.astimezone(UTC),
-        "actor": clean(actor.name),
-        "actor_kind": actor.kind.value,
-        "roles": actor.roles,
-        "action": entry.action,
-        "subject": clean(entry.subject),
-        "reason": clean(entry.reason),
-        "contract_id": entry.contract_id,
-        "legal_entity": entry.legal_entity,
-        "correlation_id": entry.correlation_id,
-        "detail": clean(canonical(entry.detail)),
-        "items": len(entry.items),
-        "items_root": items_root(entry.items),
-        "previous": previous,
-    }
-    return Row(**fields, hash=digest(fields))
+    row = Row(
+        id=number,
+        occurred_at=now.astimezone(UTC),
+        actor=clean(actor.name),
+        actor_kind=actor.kind.value,
+        roles=clean(actor.roles),
+        action=entry.action,
+        subject=clean(entry.subject),
+        reason=clean(entry.reason),
+        contract_id=entry.contract_id,
+        legal_entity=entry.legal_entity,
+        correlation_id=clean(entry.correlation_id),
+        detail=clean(canonical(entry.detail)),
+        items=len(entry.items),
+        items_root=items_root(entry.items),
+        previous=previous,
+        hash=b"",
+    )
+    return row._replace(hash=link(previous, content_of(row)))
 
 
 def digest(row: Mapping[str, Any] | sa.RowMapping) -> bytes:
-    """SHA-256 over all columns but the hash itself, in a form that leaves no doubt where one ends."""
-    moment: datetime = row["occurred_at"]
+    """The hash that a row must have: the link of its content behind the row before it."""
+    return link(bytes(row["previous"]), content_of(Row(**{**row, "hash": b""})))
+
+
+def content_of(row: Row) -> bytes:
+    """SHA-256 over all columns but `previous` and `hash`, in a form that leaves no doubt where one ends.
+
+    Raises AttributeError or TypeError for a row whose values are not of the table's kinds.
+    """
     parts = [
-        row["id"], moment.astimezone(UTC).isoformat(timespec="microseconds"), row["actor"], row["actor_kind"],
-        row["roles"], row["action"], row["subject"], row["reason"], row["contract_id"], row["legal_entity"],
-        row["correlation_id"], row["detail"], row["items"],
-        None if row["items_root"] is None else bytes(row["items_root"]).hex(), bytes(row["previous"]).hex(),
+        row.id, row.occurred_at.astimezone(UTC).isoformat(timespec="microseconds"), row.actor, row.actor_kind,
+        row.roles, row.action, row.subject, row.reason, row.contract_id, row.legal_entity, row.correlation_id,
+        row.detail, row.items, None if row.items_root is None else row.items_root.hex(),
     ]  # fmt: skip
     return hashlib.sha256(orjson.dumps(parts)).digest()
+
+
+def link(previous: bytes, content: bytes) -> bytes:
+    """A row's hash. Whoever has the contents' hashes alone can follow the chain, and reads no row by it."""
+    return hashlib.sha256(previous + content).digest()
 
 
 def canonical(value: object) -> str:

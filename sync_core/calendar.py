@@ -4,7 +4,7 @@ Public holidays come from the package `holidays`; a local interval is converted 
 23- and 25-hour days of summer time count right.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
@@ -58,3 +58,33 @@ def working_time(start: datetime, end: datetime, calendar: WorkingTime, zone: st
             break
         total += min(closes, end) - opens
     return total
+
+
+def working_days_before(end: datetime, days: Sequence[int], calendar: WorkingTime, zone: str) -> list[datetime]:
+    """The moments (UTC) since which so many working days have passed until `end`; `days` rise from above 0.
+
+    A working day is the time from opening to closing, never 24 hours.
+    """
+    local = ZoneInfo(zone)
+    day_long = _between(calendar)
+    found: list[datetime] = []
+    passed = timedelta()
+    today = end.astimezone(local).date()
+    for offset in range(3660):
+        day = today - timedelta(days=offset)
+        if not is_working_day(day, calendar):
+            continue
+        opens = datetime.combine(day, calendar.opens, local).astimezone(UTC)
+        closes = min(datetime.combine(day, calendar.closes, local).astimezone(UTC), end)
+        worked = max(closes - opens, timedelta())
+        while len(found) < len(days) and passed + worked >= days[len(found)] * day_long:
+            found.append(closes - (days[len(found)] * day_long - passed))
+        if len(found) == len(days):
+            return found
+        passed += worked
+    raise ValueError("no working days within ten years; check the calendar's weekdays")
+
+
+def _between(calendar: WorkingTime) -> timedelta:
+    any_day = date(2026, 1, 1)
+    return datetime.combine(any_day, calendar.closes) - datetime.combine(any_day, calendar.opens)

@@ -6,26 +6,17 @@ ERP's master data. A finding's `cause` is stable: it groups exceptions and close
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 
+from sync_core.approvals import approval_findings
 from sync_core.contract import Approval, BillingKind, ClauseStatus, Contract, Terms
 from sync_core.derive import lines_of, revenue_rule
 from sync_core.desired import Desired, Kind, LabourCategory, Project
 from sync_core.errors import ErrorClass, Function, InvalidMoney
 from sync_core.estate import Entity, Estate
+from sync_core.findings import Finding as Finding
 from sync_core.money import Money
 from sync_core.ports import Capabilities, Observation
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One reason why a contract may not be provisioned yet."""
-
-    error_class: ErrorClass
-    cause: str
-    function: Function
-    message: str
 
 
 def contract_findings(contract: Contract, estate: Estate) -> list[Finding]:
@@ -46,6 +37,7 @@ def contract_findings(contract: Contract, estate: Estate) -> list[Finding]:
         *_billing(terms),
         *_attributes(terms, entity),
         *_revenue(terms, estate),
+        *approval_findings(contract, estate),
     ]
 
 

@@ -14,7 +14,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -197,9 +197,20 @@ def _time(attributes: Mapping[str, Scalar]) -> datetime | None:
     try:
         if not _RFC3339.fullmatch(text):
             raise ValueError("not RFC 3339")
-        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+        moment = datetime.fromisoformat(text.upper()).astimezone(UTC)
+        if not in_every_zone(moment):
+            raise ValueError("a moment that nobody means")
+        return moment
     except (ValueError, OverflowError) as wrong:
         raise MalformedEvent(f"time {text!r} is no RFC 3339 timestamp; write 2026-11-23T09:30:00Z") from wrong
+
+
+def in_every_zone(moment: datetime) -> bool:
+    """Whether it can be stored and then shown in any time zone: not so the first and last moment of a calendar."""
+    try:
+        return MINYEAR < moment.astimezone(UTC).year < MAXYEAR
+    except OverflowError:
+        return False
 
 
 def _data(given: Mapping[str, JsonValue], attributes: Mapping[str, Scalar]) -> tuple[JsonValue, bool]:

@@ -106,6 +106,19 @@ class Amendment:
 
 
 @dataclass(frozen=True, slots=True)
+class Decision:
+    """An approval given or refused in Tieline, under a rule of the estate."""
+
+    rule: str
+    approved: bool
+    amount: Decimal  # the contract's value that was decided on
+    currency: str
+    by: str
+    reason: str
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """What the parties agreed; an amendment replaces parts of it."""
 
@@ -141,4 +154,5 @@ class Contract:
     clauses: tuple[tuple[str, ClauseStatus], ...] = ()
     amendments: tuple[Amendment, ...] = ()
     missing_amendment: int | None = None  # the first number that later amendments wait for
+    decisions: tuple[Decision, ...] = ()  # oldest first
     problems: tuple[str, ...] = field(default=())  # events that contradict each other, in words

@@ -4,20 +4,23 @@ Read from one TOML file; no entity, country or service line is named in code. Ke
 NAME of an environment variable, never the secret. `load` refuses a file that contradicts itself.
 """
 
+import hashlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, time
 from decimal import Decimal
 from functools import cached_property
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import TypeAdapter, ValidationError
 
+from sync_core.approval_rules import ApprovalRule
 from sync_core.contract import BillingKind
 from sync_core.desired import Recognition
-from sync_core.errors import Function, InvalidEstate, InvalidMoney
-from sync_core.money import exponent
+from sync_core.errors import Function, InvalidEstate
+from sync_core.estate_checks import check
+from sync_core.estate_delivery import Delivery, Notify, Subscriber
+from sync_core.identity import Identity
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,15 @@ class ExchangeRate:
 
 
 @dataclass(frozen=True)
+class ReplayPolicy:
+    """How a replay may be carried out, and from where a second person must approve it."""
+
+    second_person_from_money: Decimal = Decimal(1_000_000)  # reporting currency, over all items that write
+    second_person_from_count: int = 500  # items
+    per_minute: int = 120  # items dispatched, over all workers, unless the one who confirms says otherwise
+
+
+@dataclass(frozen=True)
 class Estate:
     group: Group
     clm: tuple[Clm, ...]
@@ -125,6 +137,18 @@ class Estate:
     revenue: tuple[RevenueRule, ...]
     owner: tuple[Owner, ...] = ()
     exchange_rate: tuple[ExchangeRate, ...] = ()
+    replay: ReplayPolicy = ReplayPolicy()
+    approval: tuple[ApprovalRule, ...] = ()
+    identity: Identity = field(default_factory=Identity)
+    subscriber: tuple[Subscriber, ...] = ()
+    notify: tuple[Notify, ...] = ()
+    delivery: Delivery = field(default_factory=Delivery)
+
+    @cached_property
+    def rules_version(self) -> str:
+        """Changes with everything that decides how a contract is checked and mapped."""
+        rules = (self.group, self.clm, self.erp, self.entity, self.revenue, self.approval)
+        return hashlib.sha256(repr(rules).encode()).hexdigest()[:12]
 
     @cached_property
     def entities(self) -> Mapping[str, Entity]:
@@ -138,6 +162,10 @@ class Estate:
     @cached_property
     def erps(self) -> Mapping[str, Erp]:
         return {erp.name: erp for erp in self.erp}
+
+    @cached_property
+    def subscribers(self) -> Mapping[str, Subscriber]:
+        return {one.name: one for one in self.subscriber}
 
     @cached_property
     def owners(self) -> Mapping[Function, Owner]:
@@ -179,46 +207,5 @@ def load(text: str) -> Estate:
         first = wrong.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
         raise InvalidEstate(f"estate file, {where}: {first['msg']}") from wrong
-    _check(estate)
+    check(estate)
     return estate
-
-
-def _check(estate: Estate) -> None:
-    _unique("clm.name", [c.name for c in estate.clm])
-    _unique("clm.source", [c.source for c in estate.clm])
-    _unique("erp.name", [e.name for e in estate.erp])
-    _unique("entity.code", [e.code for e in estate.entity])
-    _unique("owner.function", [o.function for o in estate.owner])
-    _unique(
-        "revenue rule (billing, service_line, entity)",
-        [f"{r.billing or '*'}, {r.service_line}, {r.entity}" for r in estate.revenue],
-    )
-    zones = [("group", estate.group.timezone), *((e.code, e.timezone) for e in estate.entity)]
-    for owner, zone in zones:
-        _zone(owner, zone)
-    currencies = {estate.group.reporting_currency, *(e.currency for e in estate.entity)}
-    for currency in currencies | {r.currency for r in estate.exchange_rate}:
-        _currency(currency)
-    for entity in estate.entity:
-        if entity.erp not in estate.erps:
-            raise InvalidEstate(f"entity {entity.code}: erp {entity.erp!r} is not in [[erp]]; add it there")
-
-
-def _unique(what: str, values: list[str]) -> None:
-    twice = sorted({v for v in values if values.count(v) > 1})
-    if twice:
-        raise InvalidEstate(f"{what} must be unique in the estate file; given twice: {', '.join(twice)}")
-
-
-def _zone(owner: str, zone: str) -> None:
-    try:
-        ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError) as wrong:
-        raise InvalidEstate(f"{owner}: {zone!r} is no IANA time zone; use one such as Europe/London") from wrong
-
-
-def _currency(currency: str) -> None:
-    try:
-        exponent(currency)
-    except InvalidMoney as wrong:
-        raise InvalidEstate(f"estate file: {wrong.message}") from wrong

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
@@ -28,6 +28,9 @@ from sync_core.contract import (
 from sync_core.errors import ErrorClass, TielineError
 
 PREFIX = "com.tieline.contract."
+CORRECTED = f"{PREFIX}corrected.v1"
+WORKFLOW = "com.tieline.workflow."  # what was decided in Tieline
+DECIDED = f"{WORKFLOW}decided.v1"
 
 
 class SchemaUnknown(TielineError):
@@ -136,6 +139,18 @@ class Ended(Payload):
     reason: str = ""
 
 
+class Decided(Payload):
+    """Somebody approved or refused in Tieline what a rule of the estate asks an approval for."""
+
+    subject: Literal["provisioning"]
+    rule: Annotated[str, Field(min_length=1, max_length=200)]
+    decision: Literal["approved", "refused"]
+    amount: Decimal
+    currency: str
+    by: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class EventType:
     name: str
@@ -168,6 +183,8 @@ def _registry() -> dict[str, EventType]:
 
 
 REGISTRY: Mapping[str, EventType] = _registry()
+# Only Tieline's own commands store these: whoever could send one could approve a contract.
+OWN: Mapping[str, EventType] = {DECIDED: EventType(DECIDED, Decided, signature=False)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +200,7 @@ class Event:
 
 def understand(event_type: str, data: bytes | str) -> Payload:
     """The payload of `data` (JSON). Raises SchemaUnknown that names each field and what is wrong with it."""
-    known = REGISTRY.get(event_type)
+    known = REGISTRY.get(event_type) or OWN.get(event_type)
     if known is None:
         raise SchemaUnknown(f"event type {event_type!r} is not registered; register its schema, then release it")
     try:

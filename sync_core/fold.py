@@ -2,15 +2,15 @@
 
 The order is made from content alone: (revision, amendment number, occurred_at, source, id), a correction
 standing right behind the revision it overrides. Arrival never matters, so late, repeated and shuffled events
-give the same contract. Amendment k waits for k-1: what stands behind a gap is not applied.
+give the same contract. Amendment k waits for k-1: what stands behind a gap is not applied, nor is what corrects it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from sync_core.contract import Amendment, Contract, ContractLine, LabourRate, Milestone, Stage, Terms
+from sync_core.contract import Amendment, Contract, ContractLine, Decision, LabourRate, Milestone, Stage, Terms
 from sync_core.events import (
     PREFIX,
     Amended,
@@ -18,6 +18,7 @@ from sync_core.events import (
     Changes,
     ClausesReviewed,
     Corrected,
+    Decided,
     Drafted,
     Ended,
     Event,
@@ -50,10 +51,12 @@ def fold(events: Iterable[Event], *, as_of: datetime | None = None) -> Contract:
         terms=None,
         missing_amendment=missing,
     )
+    waiting: set[int] = set()  # revisions
     for event in ordered:
-        if isinstance(event.payload, Amended) and missing is not None and event.payload.amendment.number > missing:
-            continue
-        contract = _apply(contract, event)
+        if _waits(event, missing, waiting):
+            waiting.add(event.payload.revision)
+        else:
+            contract = _apply(contract, event)
     return contract
 
 
@@ -72,6 +75,13 @@ def _missing_amendment(events: Sequence[Event]) -> int | None:
     if not numbers:
         return None
     return next((n for n in range(1, max(numbers)) if n not in numbers), None)
+
+
+def _waits(event: Event, missing: int | None, waiting: Set[int]) -> bool:
+    payload = event.payload
+    if isinstance(payload, Corrected):
+        return payload.overrides in waiting
+    return isinstance(payload, Amended) and missing is not None and payload.amendment.number > missing
 
 
 def _apply(contract: Contract, event: Event) -> Contract:
@@ -133,6 +143,16 @@ def _ended(contract: Contract, event: Event) -> Contract:
     return replace(contract, stage=stage, ended_on=event.payload.ended_on)
 
 
+def _decided(contract: Contract, event: Event) -> Contract:
+    payload = event.payload
+    assert isinstance(payload, Decided)  # noqa: S101
+    approved = payload.decision == "approved"
+    decision = Decision(
+        payload.rule, approved, payload.amount, payload.currency, payload.by, payload.reason, event.occurred_at
+    )
+    return replace(contract, decisions=(*contract.decisions, decision))
+
+
 _STEPS: dict[type, Callable[[Contract, Event], Contract]] = {
     Drafted: _drafted,
     Approved: _approved,
@@ -142,6 +162,7 @@ _STEPS: dict[type, Callable[[Contract, Event], Contract]] = {
     Corrected: _corrected,
     Renewed: _renewed,
     Ended: _ended,
+    Decided: _decided,
 }
 
 _PARTS = frozenset({"lines", "milestones", "rates", "remove_lines", "remove_milestones", "remove_rates"})
@@ -158,7 +179,7 @@ def _changed(contract: Contract, changes: Changes, event: Event) -> Contract:
         milestones=_merged(
             contract.terms.milestones, changes.milestones, changes.remove_milestones, lambda part: part.key
         ),
-        rates=_merged(contract.terms.rates, changes.rates, changes.remove_rates, _rate_key),
+        rates=_merged(contract.terms.rates, changes.rates, changes.remove_rates, rate_key),
     )
     return replace(contract, terms=terms)
 
@@ -166,7 +187,7 @@ def _changed(contract: Contract, changes: Changes, event: Event) -> Contract:
 _HEADER = frozenset(Changes.model_fields) - _PARTS
 
 
-def _rate_key(rate: LabourRate) -> str:
+def rate_key(rate: LabourRate) -> str:
     return rate.category if rate.valid_from is None else f"{rate.category}@{rate.valid_from.isoformat()}"
 
 

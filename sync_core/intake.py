@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import orjson
 import sqlalchemy as sa
@@ -120,20 +121,11 @@ async def release(conn: AsyncConnection, *, estate: Estate, now: datetime, after
             {"after": after, "types": list(REGISTRY), "sources": list(estate.clms), "most": most},
         )
     ).all()
-    rows: list[Row] = []
-    done: list[sa.Row[tuple[object, ...]]] = []
-    for held in found:
-        try:
-            event = parse_structured(held.body)
-            event = replace(event, correlation_id=held.correlation_id, time=event.time or held.occurred_at)
-            payload = understood(event, estate)
-        except (MalformedEvent, SchemaUnknown) as wrong:
-            _log.info("event %s of %s stays in quarantine: %s", held.event_id, held.source, wrong.message)
-            continue
-        row = stored_row(event, payload, estate, now=now, received_at=held.recorded_at, received_by=held.received_by)
-        rows.append({**row, "source": held.source, "id": held.event_id})
-        done.append(held)
-    await _store(conn, rows, now=now, releasing=True)
+    again = understood_again(found, estate=estate, now=now)
+    for held, words in again.still:
+        _log.info("event %s of %s stays in quarantine: %s", held.event_id, held.source, words)
+    done = again.done
+    await _store(conn, again.rows, now=now, releasing=True)
     if done:
         await conn.execute(sql.RELEASED, {"ids": [held.quarantine_id for held in done], "now": now})
     receipts = tuple(
@@ -141,6 +133,32 @@ async def release(conn: AsyncConnection, *, estate: Estate, now: datetime, after
         for held in done
     )
     return Released(receipts, found[-1].quarantine_id if len(found) == most else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Quarantined rows looked at once more: those that are understood by now, and the others with the reason."""
+
+    rows: list[Row]  # for the statement that stores events, with `releasing`
+    done: list[sa.Row[Any]]
+    still: list[tuple[sa.Row[Any], str]]
+
+
+def understood_again(found: Sequence[sa.Row[Any]], *, estate: Estate, now: datetime) -> Again:
+    """Pure. `found` has the columns of OPEN_QUARANTINE."""
+    again = Again([], [], [])
+    for held in found:
+        try:
+            event = parse_structured(held.body)
+            event = replace(event, correlation_id=held.correlation_id, time=event.time or held.occurred_at)
+            payload = understood(event, estate)
+        except (MalformedEvent, SchemaUnknown) as wrong:
+            again.still.append((held, wrong.message))
+            continue
+        row = stored_row(event, payload, estate, now=now, received_at=held.recorded_at, received_by=held.received_by)
+        again.rows.append({**row, "source": held.source, "id": held.event_id})
+        again.done.append(held)
+    return again
 
 
 async def hold_unreadable(

@@ -12,10 +12,20 @@ from decimal import Decimal
 
 import orjson
 
-from sync_core.cloudevents import CloudEvent
+from sync_core.cloudevents import CloudEvent, in_every_zone
 from sync_core.contract import Terms
 from sync_core.estate import Estate
-from sync_core.events import REGISTRY, Approved, ClausesReviewed, Drafted, Payload, SchemaUnknown, Signed, understand
+from sync_core.events import (
+    OWN,
+    REGISTRY,
+    Approved,
+    ClausesReviewed,
+    Drafted,
+    Payload,
+    SchemaUnknown,
+    Signed,
+    understand,
+)
 from sync_core.summary import summarise
 
 Row = dict[str, object]
@@ -29,6 +39,8 @@ def understood(event: CloudEvent, estate: Estate) -> Payload:
     """Raises SchemaUnknown with the reason for quarantine."""
     if event.source not in estate.clms:
         raise SchemaUnknown(f"source {event.source!r} is not in the estate; add its CLM, then release the event")
+    if event.type in OWN:
+        raise SchemaUnknown(f"{event.type} is stored by Tieline's own commands alone; decide it in Tieline")
     if not event.json_data:
         kind = event.attributes.get("datacontenttype")
         raise SchemaUnknown(f"the data is {kind!r}, not JSON; send JSON")
@@ -38,6 +50,8 @@ def understood(event: CloudEvent, estate: Estate) -> Payload:
     terms = _terms(payload)
     if payload.revision > _LARGEST_REVISION:
         raise SchemaUnknown(f"{event.type}: revision: it is too large; send the count of changes in the CLM")
+    if isinstance(payload, Signed) and not in_every_zone(payload.signed_at):
+        raise SchemaUnknown(f"{event.type}: signed_at: {payload.signed_at} is no moment of a signature; correct it")
     if terms is not None and not _is_amount(terms.value):
         raise SchemaUnknown(f"{event.type}: terms.value: {terms.value:.3e} is no amount of money; correct it")
     return payload

@@ -66,6 +66,8 @@ queued AS (
         wanted_rev = c.wanted_rev + excluded.wanted_rev,
         due_at = CASE WHEN excluded.due_at IS NOT NULL OR c.state <> 'draft' THEN least(c.due_at, excluded.updated_at)
                       ELSE c.due_at END,
+        -- What was tried without it counts no more; a contract that was set aside would never be tried again.
+        attempt = CASE WHEN excluded.due_at IS NOT NULL OR c.state <> 'draft' THEN 0 ELSE c.attempt END,
         state = CASE WHEN c.state IN ('active', 'ended', 'blocked') THEN 'waiting'
                      WHEN c.state = 'draft' THEN excluded.state ELSE c.state END,
         state_since = CASE WHEN c.state IN ('active', 'ended', 'blocked')
@@ -109,7 +111,8 @@ WHERE e.seq IS NOT NULL OR q.quarantine_id IS NOT NULL
 OPEN_QUARANTINE = sa.text("""
 SELECT quarantine_id, source, event_id, body, received_by, correlation_id, occurred_at, recorded_at
 FROM core.quarantine
-WHERE released_at IS NULL AND quarantine_id > :after AND type = ANY(:types) AND source = ANY(:sources)
+WHERE released_at IS NULL AND dismissed_at IS NULL AND quarantine_id > :after
+  AND type = ANY(:types) AND source = ANY(:sources)
 ORDER BY quarantine_id LIMIT :most FOR UPDATE SKIP LOCKED
 """)
 RELEASED = sa.text("UPDATE core.quarantine SET released_at = :now WHERE quarantine_id = ANY(:ids)")

@@ -20,8 +20,10 @@ from sync_core.checks import Finding
 from sync_core.desired import Found, Kind
 from sync_core.engine.outcome import Done, Outcome
 from sync_core.estate import Estate
+from sync_core.grouping import group_key, normalised
 from sync_core.journal_sql import STORE
 from sync_core.keys import ContractId
+from sync_core.ownership import CAUSES, Arises
 from sync_core.progress import Step
 from sync_core.summary import Summary, summarise
 
@@ -43,17 +45,22 @@ async def store(
 
     One bad outcome fails the statement: the caller then stores the halves apart (see sync_core/engine/commit.py).
     """
-    document = {
+    written = {
         "contracts": [_contract(o, estate, now) for o in outcomes],
         "runs": [_run(o) for o in outcomes if not o.mere_recheck],
         "operations": [row for o in outcomes if not o.mere_recheck for row in _operations(o)],
         "crosswalk": [row for o in outcomes for row in _crosswalk(o)],
         "progress": [row for o in outcomes if not o.mere_recheck for row in _progress(o, now)],
         "cases": [row for o in outcomes for row in _cases(o, estate, now)],
+        "items": [row for o in outcomes for row in _item(o)],
     }
-    text = _NUL.sub("\\1\ufffd", orjson.dumps(document, default=_decimal).decode())
-    rows = await conn.execute(STORE, {"doc": text, "now": now, "worker": worker})
+    rows = await conn.execute(STORE, {"doc": document(written), "now": now, "worker": worker})
     return {ContractId(row.contract_id) for row in rows}
+
+
+def document(value: object) -> str:
+    """JSON as PostgreSQL takes it; decimals as texts."""
+    return _NUL.sub("\\1\ufffd", orjson.dumps(value, default=_decimal).decode())
 
 
 def _decimal(value: object) -> str:
@@ -64,11 +71,13 @@ def _decimal(value: object) -> str:
 
 def _contract(o: Outcome, estate: Estate, now: datetime) -> Row:
     summary = summarise(o.contract.terms, estate, on=now.date()) if o.contract and o.contract.terms else None
+    kept = o.claimed.replay.was if o.claimed.replay and o.name == "skipped" else None
     return {
         "id": o.claimed.contract_id,
         "token": o.claimed.lease_token,
         "seen": o.seen_rev,
         "state": o.state,
+        "since": o.since,
         "next_due": o.next_due,
         "refund": o.refund,
         "reset": o.name in ("converged", "blocked"),
@@ -76,13 +85,31 @@ def _contract(o: Outcome, estate: Estate, now: datetime) -> Row:
         "unclean": o.unclean,
         "billable": o.read_back and o.project_ref is not None,
         "project_ref": o.project_ref,
-        "error": o.reason,
-        "error_class": o.error_class or (o.findings[0].error_class if o.findings else None),
+        "error": kept.error if kept else o.reason,
+        "error_class": kept.error_class if kept else _error_class(o),
         "signed_at": o.contract.signed_at if o.contract else None,
         "revision": o.contract.revision if o.contract else None,
         "read_back": o.read_back,
         **(_summary_row(summary) if summary else {}),
     }
+
+
+def _error_class(o: Outcome) -> str | None:
+    return o.error_class or (o.findings[0].error_class if o.findings else None)
+
+
+def _item(o: Outcome) -> Iterator[Row]:
+    """What the run came to for the replay that it carries."""
+    if o.claimed.replay is not None:
+        yield {
+            "id": o.claimed.contract_id,
+            "replay_id": o.claimed.replay.replay_id,
+            "state": o.end.state if o.end else None,
+            "words": o.end.words if o.end else o.reason or "",
+            "sent": o.sent,
+            "refund": o.refund,
+            "run_id": o.run_id,
+        }
 
 
 def _summary_row(summary: Summary) -> Row:
@@ -171,6 +198,7 @@ def _cases(o: Outcome, estate: Estate, now: datetime) -> Iterator[Row]:
     summary = summarise(terms, estate, on=now.date()) if terms else None
     for finding in {f.cause: f for f in o.findings}.values():
         amount, reporting = exposure(o, summary)
+        step = arose_at(o, finding.cause)
         yield {
             "id": o.claimed.contract_id,
             "cause": finding.cause,
@@ -178,6 +206,8 @@ def _cases(o: Outcome, estate: Estate, now: datetime) -> Iterator[Row]:
             "function": finding.function,
             "severity": severity(reporting, estate),
             "message": finding.message,
+            "operation": step,
+            "group_key": _group(o, finding, step, summary, estate),
             "exposure": amount,
             "currency": summary.currency if summary else "",
             "exposure_reporting": reporting,
@@ -185,6 +215,23 @@ def _cases(o: Outcome, estate: Estate, now: datetime) -> Iterator[Row]:
             "due_at": sla_due(finding, summary, estate, now),
             "again": 0 if o.mere_recheck else 1,
         }
+
+
+def arose_at(o: Outcome, cause: str) -> str:
+    """The step of the run: the operation that failed, as "project.create", else what the cause's own step is called."""
+    known = CAUSES.get(cause)
+    if known is not None and known.arises is not Arises.WRITE:
+        return known.arises
+    failed = next((done for done in reversed(o.operations) if done.status == "failed"), None)
+    return f"{failed.kind}.{failed.action}" if failed else Arises.WRITE
+
+
+def _group(o: Outcome, finding: Finding, step: str, summary: Summary | None, estate: Estate) -> str:
+    names = [o.claimed.external_id]
+    names += [summary.customer_code, summary.customer_name, summary.title] if summary else []
+    entity = summary.legal_entity if summary else ""
+    message = normalised(finding.message, names=names)
+    return group_key(finding.error_class, step, entity, message, estate.rules_version)
 
 
 def exposure(o: Outcome, summary: Summary | None) -> tuple[Decimal, Decimal | None]:

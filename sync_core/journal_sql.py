@@ -10,12 +10,16 @@ STORE = sa.text("""
 WITH doc AS MATERIALIZED (SELECT CAST(:doc AS jsonb) AS d),
 c AS MATERIALIZED (
     SELECT r.* FROM doc, jsonb_to_recordset(d -> 'contracts') AS r(
-        id bigint, token bigint, seen bigint, state text, next_due timestamptz, refund boolean, reset boolean,
-        settled boolean, unclean boolean, billable boolean, project_ref text, error text, error_class text,
-        signed_at timestamptz, revision bigint,
-        read_back boolean, title text, customer_code text, customer_name text, legal_entity text, service_line text,
-        geography text, billing text, currency text, value numeric, value_reporting numeric, bill_on date,
+        id bigint, token bigint, seen bigint, state text, since timestamptz, next_due timestamptz, refund boolean,
+        reset boolean, settled boolean, unclean boolean, billable boolean, project_ref text, error text,
+        error_class text, signed_at timestamptz, revision bigint, read_back boolean, title text, customer_code text,
+        customer_name text, legal_entity text, service_line text, geography text, billing text, currency text,
+        value numeric, value_reporting numeric, bill_on date,
         lane text, priority double precision, test boolean)
+),
+i AS MATERIALIZED (
+    SELECT r.* FROM doc, jsonb_to_recordset(d -> 'items') AS r(
+        id bigint, replay_id bigint, state text, words text, sent boolean, refund boolean, run_id uuid)
 ),
 fenced AS MATERIALIZED (
     SELECT k.contract_id AS id, k.state AS was, k.wanted_rev
@@ -26,11 +30,14 @@ fenced AS MATERIALIZED (
 moved AS (
     UPDATE core.contract AS k SET
         state = coalesce(c.state, k.state),
-        state_since = CASE WHEN coalesce(c.state, k.state) = k.state THEN k.state_since ELSE :now END,
+        state_since = CASE WHEN coalesce(c.state, k.state) = k.state THEN k.state_since
+                           ELSE coalesce(c.since, :now) END,
         due_at = CASE WHEN k.wanted_rev = c.seen THEN c.next_due ELSE least(coalesce(c.next_due, :now), :now) END,
         done_rev = c.seen,
         attempt = CASE WHEN c.reset THEN 0 WHEN c.refund THEN greatest(k.attempt - 1, 0) ELSE k.attempt END,
         lease_owner = NULL, lease_until = NULL,
+        replay_id = CASE WHEN EXISTS (SELECT FROM i WHERE i.id = c.id AND i.state IS NOT NULL) THEN NULL
+                         ELSE k.replay_id END,
         unclean_at = CASE WHEN c.unclean THEN :now WHEN c.settled THEN NULL ELSE k.unclean_at END,
         writeback_at = CASE WHEN (c.state IS NOT NULL AND c.state <> k.state)
                               OR (c.project_ref IS DISTINCT FROM k.project_ref AND c.project_ref IS NOT NULL)
@@ -51,6 +58,15 @@ moved AS (
         priority = coalesce(c.priority, k.priority), test = coalesce(c.test, k.test), updated_at = :now
     FROM c, fenced WHERE fenced.id = c.id AND k.contract_id = c.id
     RETURNING k.contract_id, k.state
+),
+items AS (
+    UPDATE core.replay_item AS k
+    SET state = coalesce(i.state, 'pending'), words = i.words, run_id = i.run_id, in_hand = false,
+        sent = k.sent OR i.sent, tries = CASE WHEN i.refund THEN greatest(k.tries - 1, 0) ELSE k.tries END,
+        skip = CASE i.state WHEN 'skipped' THEN 'changed' ELSE '' END,
+        finished_at = CASE WHEN i.state IS NOT NULL THEN CAST(:now AS timestamptz) END
+    FROM i JOIN fenced ON fenced.id = i.id
+    WHERE k.replay_id = i.replay_id AND k.contract_id = i.id AND k.state = 'pending'
 ),
 runs AS (
     INSERT INTO core.run (run_id, contract_id, rev, lane, worker_id, outcome, state, digest, correlation_id, trace_id,
@@ -97,41 +113,67 @@ progress AS (
     WHERE NOT r.once OR NOT EXISTS (
         SELECT 1 FROM core.progress AS p WHERE p.contract_id = r.id AND p.step = r.step)
 ),
-raised AS MATERIALIZED (
-    SELECT r.*, p.state AS was FROM doc, jsonb_to_recordset(d -> 'cases') AS r(
-        id bigint, cause text, error_class text, function text, severity text, message text, exposure numeric,
-        currency text, exposure_reporting numeric, bill_on date, due_at timestamptz, again int)
-    JOIN fenced AS f ON f.id = r.id
-    LEFT JOIN core.case AS p ON p.contract_id = r.id AND p.cause = r.cause
+found AS MATERIALIZED (
+    SELECT r.*, c.seen FROM doc, jsonb_to_recordset(d -> 'cases') AS r(
+        id bigint, cause text, error_class text, function text, severity text, message text, operation text,
+        group_key text, exposure numeric, currency text, exposure_reporting numeric, bill_on date, due_at timestamptz,
+        again int)
+    JOIN fenced AS f ON f.id = r.id JOIN c ON c.id = r.id
 ),
-cases AS (
-    INSERT INTO core.case AS k (contract_id, cause, error_class, function, severity, message, exposure, currency,
-                                exposure_reporting, bill_on, state, opened_at, seen_at, due_at)
-    SELECT id, cause, error_class, function, severity, message, exposure, currency, exposure_reporting, bill_on,
-           'open', :now, :now, due_at FROM raised ORDER BY id, cause
-    ON CONFLICT (contract_id, cause) DO UPDATE
-    SET state = 'open', seen_at = :now, message = excluded.message, occurrences = k.occurrences + (
-            SELECT again FROM raised WHERE raised.id = k.contract_id AND raised.cause = k.cause),
-        severity = excluded.severity, exposure = excluded.exposure, currency = excluded.currency,
-        exposure_reporting = excluded.exposure_reporting, bill_on = excluded.bill_on, function = excluded.function,
-        opened_at = CASE WHEN k.state = 'open' THEN k.opened_at ELSE :now END,
-        resolved_at = NULL, due_at = CASE WHEN k.state = 'open' THEN k.due_at ELSE excluded.due_at END
-    RETURNING case_id, contract_id, cause, function
+held AS MATERIALIZED (  -- locked in the order in which people's commands lock them
+    SELECT k.case_id, k.contract_id, k.cause, k.state, k.message, k.resolved_at, k.decided_rev
+    FROM core.case AS k JOIN fenced AS f ON f.id = k.contract_id
+    WHERE k.state = 'open' OR EXISTS (SELECT 1 FROM found WHERE found.id = k.contract_id AND found.cause = k.cause)
+    ORDER BY k.case_id FOR UPDATE OF k
+),
+latest AS (SELECT DISTINCT ON (contract_id, cause) * FROM held ORDER BY contract_id, cause, case_id DESC),
+raised AS MATERIALIZED (
+    SELECT found.*, p.case_id,
+           CASE WHEN p.state = 'open' THEN 'seen'
+                WHEN p.state = 'decided' AND p.message = found.message AND found.seen <= p.decided_rev THEN 'stands'
+                WHEN p.resolved_at > CAST(:now AS timestamptz) - interval '7 days' THEN 'reopened'
+                ELSE 'opened' END AS becomes
+    FROM found LEFT JOIN latest AS p ON p.contract_id = found.id AND p.cause = found.cause
+),
+again AS (  -- who has it stays who has it: people may have handed it over
+    UPDATE core.case AS k
+    SET state = 'open', seen_at = :now, occurrences = k.occurrences + r.again, error_class = r.error_class,
+        message = r.message, operation = r.operation, group_key = r.group_key, severity = r.severity,
+        exposure = r.exposure, currency = r.currency, exposure_reporting = r.exposure_reporting, bill_on = r.bill_on,
+        version = k.version + CASE WHEN r.becomes = 'seen' AND k.message = r.message THEN 0 ELSE 1 END,
+        decided_by = CASE WHEN r.becomes = 'seen' AND k.message = r.message THEN k.decided_by END,
+        decided_reason = CASE WHEN r.becomes = 'seen' AND k.message = r.message THEN k.decided_reason END,
+        decided_rev = NULL, closed_how = NULL, resolved_at = NULL,
+        opened_at = CASE WHEN r.becomes = 'seen' THEN k.opened_at ELSE :now END,
+        first_opened_at = CASE WHEN r.becomes = 'seen' THEN k.first_opened_at
+                               ELSE coalesce(k.first_opened_at, k.opened_at) END,
+        due_at = CASE WHEN r.becomes = 'seen' THEN k.due_at ELSE r.due_at END,
+        acknowledged_at = CASE WHEN r.becomes = 'seen' THEN k.acknowledged_at END,
+        acknowledged_by = CASE WHEN r.becomes = 'seen' THEN k.acknowledged_by END
+    FROM raised AS r WHERE k.case_id = r.case_id AND r.becomes IN ('seen', 'reopened')
+    RETURNING k.case_id, k.function, k.assignee, r.becomes
+),
+opened AS (
+    INSERT INTO core.case (contract_id, cause, error_class, function, severity, message, operation, group_key,
+                           exposure, currency, exposure_reporting, bill_on, state, opened_at, seen_at, due_at)
+    SELECT id, cause, error_class, function, severity, message, operation, group_key, exposure, currency,
+           exposure_reporting, bill_on, 'open', :now, :now, due_at
+    FROM raised WHERE becomes = 'opened' ORDER BY id, cause
+    RETURNING case_id, function
 ),
 resolved AS (
-    UPDATE core.case AS k SET state = 'resolved', resolved_at = :now
-    FROM c JOIN fenced AS f ON f.id = c.id
-    WHERE k.contract_id = c.id AND k.state = 'open' AND c.read_back
-      AND NOT EXISTS (SELECT 1 FROM raised WHERE raised.id = k.contract_id AND raised.cause = k.cause)
-    RETURNING k.case_id, k.function
+    UPDATE core.case AS k
+    SET state = 'resolved', closed_how = 'read_back', resolved_at = :now, version = k.version + 1
+    FROM held AS h JOIN c ON c.id = h.contract_id
+    WHERE k.case_id = h.case_id AND h.state = 'open' AND c.read_back
+      AND NOT EXISTS (SELECT 1 FROM found WHERE found.id = h.contract_id AND found.cause = h.cause)
+    RETURNING k.case_id, k.function, k.assignee
 ),
 history AS (
-    INSERT INTO core.case_history (case_id, what, function, occurred_at, recorded_at)
-    SELECT cases.case_id, CASE WHEN raised.was IS NULL THEN 'opened' ELSE 'reopened' END, cases.function, :now, :now
-    FROM cases JOIN raised ON raised.id = cases.contract_id AND raised.cause = cases.cause
-    WHERE raised.was IS DISTINCT FROM 'open'
-    UNION ALL
-    SELECT case_id, 'resolved', function, :now, :now FROM resolved
+    INSERT INTO core.case_history (case_id, what, function, assignee, occurred_at, recorded_at)
+    SELECT case_id, 'opened', function, NULL, CAST(:now AS timestamptz), CAST(:now AS timestamptz) FROM opened
+    UNION ALL SELECT case_id, becomes, function, assignee, :now, :now FROM again WHERE becomes = 'reopened'
+    UNION ALL SELECT case_id, 'resolved', function, assignee, :now, :now FROM resolved
 )
 SELECT contract_id FROM moved
 """)

@@ -1,8 +1,8 @@
 """Lanes: the limits of each ERP over all workers. Slots say how many calls may be in flight at once.
 
 Every ERP call holds a slot. Slots are rows that workers lease for seconds and share by demand: a worker alone
-takes all, two busy ones take half each. A slot of a worker that died can be used again only `settle_s` after
-its lease ended, because its last request may still be running in the ERP.
+takes all, two busy ones take half each, and more busy ones than slots take turns. A slot of a worker that died can
+be used again only `settle_s` after its lease ended, because its last request may still be running in the ERP.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 import sqlalchemy as sa
@@ -20,6 +21,7 @@ from sync_core.estate import Erp
 from sync_core.keys import Lane
 
 SLOT_LEASE_S = 6.0
+TURN_S = 2.0  # of the database's clock, when there are fewer slots than workers that want one
 
 
 class LaneGate:
@@ -31,6 +33,7 @@ class LaneGate:
         self.in_use = 0
         self.waiting = 0
         self.contracts = 0  # in hand: each will want a slot again and again until it is done
+        self.previews = 0  # in hand, likewise
         self.stated = 0  # the demand that the present share was made for
         self.tokens: float | None = None  # requests that may be sent; None: the ERP has no rate limit
         self._valid_until = 0.0  # time.monotonic()
@@ -41,12 +44,12 @@ class LaneGate:
         """Slots wanted. Contracts count, not their calls of the moment: else a busy worker, whose contracts wait for
         its processor or the database just then, would give away the slots that it needs next.
         """
-        return max(self.in_use + self.waiting, self.contracts)
+        return max(self.in_use + self.waiting, self.contracts + self.previews)
 
     @property
     def outgrown(self) -> bool:
-        """Far more is wanted than when slots were shared: do not wait for the next time."""
-        return self.demand * 2 > self.stated * 3
+        """Far more is wanted than when slots were shared, or some for the first time: do not wait for the next."""
+        return self.demand * 2 > self.stated * 3 or (self.demand > 0 and self.size == 0)
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
@@ -101,10 +104,15 @@ _ADD_SLOTS = sa.text("""
 _DROP_SLOTS = sa.text("DELETE FROM core.lane_slot WHERE lane = :lane AND slot > :max_in_flight")
 
 
-# A lane that left the estate is claimed by nobody: its contracts are routed anew when they are due.
+# A lane that left the estate is claimed by nobody: its contracts are routed anew when they are due. Locked in the
+# order in which intake and the group commit lock.
 _REROUTE = sa.text("""
-    UPDATE core.contract SET lane = ''
-    WHERE due_at IS NOT NULL AND lease_owner IS NULL AND lane <> '' AND lane <> ALL(:lanes)
+    WITH stranded AS (
+        SELECT contract_id FROM core.contract
+        WHERE due_at IS NOT NULL AND lease_owner IS NULL AND lane <> '' AND lane <> ALL(:lanes)
+        ORDER BY source, external_id FOR UPDATE
+    )
+    UPDATE core.contract AS c SET lane = '' FROM stranded WHERE c.contract_id = stranded.contract_id
 """)
 
 
@@ -119,8 +127,8 @@ async def declare(conn: AsyncConnection, erps: Iterable[tuple[Erp, float]]) -> N
         await conn.execute(_DROP_SLOTS, limits)
 
 
-# Demand is stated first, so that every worker computes the same fair share from the same rows. A slot is free
-# when nobody holds it, or when its holder's lease ended settle_s ago.
+# Demand is stated first, so that every worker computes the same fair share from the same rows, and whose turn it is
+# from the same clock. A slot is free when nobody holds it, or when its holder's lease ended settle_s ago.
 _SHARE = sa.text("""
     WITH mine AS (
         SELECT lane, wanted FROM jsonb_to_recordset(CAST(:demand AS jsonb)) AS w(lane text, wanted int)
@@ -129,12 +137,15 @@ _SHARE = sa.text("""
         SELECT lane, :worker, wanted, now() + make_interval(secs => :lease_s) FROM mine
         ON CONFLICT (lane, worker_id) DO UPDATE SET wanted = excluded.wanted, lease_until = excluded.lease_until
     ), others AS (
-        SELECT mine.lane, coalesce(array_agg(d.wanted) FILTER (WHERE d.wanted > 0), '{}') AS wants
+        SELECT mine.lane, coalesce(array_agg(d.wanted) FILTER (WHERE d.wanted > 0), '{}') AS wants,
+               coalesce(array_agg(d.worker_id) FILTER (WHERE d.wanted > 0), '{}') AS busy,
+               count(*) FILTER (WHERE d.wanted = 0) AS idle
         FROM mine LEFT JOIN core.lane_demand AS d
           ON d.lane = mine.lane AND d.worker_id <> :worker AND d.lease_until > now()
         GROUP BY mine.lane
     )
-    SELECT l.lane, l.max_in_flight, l.settle_s, others.wants, l.breaker, l.requests_per_s
+    SELECT l.lane, l.max_in_flight, l.settle_s, others.wants, others.busy, others.idle, l.breaker, l.requests_per_s,
+           CAST(floor(extract(epoch FROM now()) / CAST(:turn_s AS numeric)) AS bigint) AS turn
     FROM others JOIN core.lane AS l USING (lane)
 """)
 _LEASE = sa.text("""
@@ -201,6 +212,17 @@ def fair_share(most: int, mine: int, others: Sequence[int]) -> int:
     return max(1, min(mine, math.ceil(left / (len(wishes) + 1))))
 
 
+def spare_share(most: int, spare: int, others: Sequence[int], *, idle: int) -> int:
+    """What a worker without work may hold in advance: of what busy ones leave, as much as each other idle one."""
+    return max(0, min(spare, (most - sum(others)) // (idle + 1)))
+
+
+def has_turn(most: int, worker: int, others: Sequence[int], turn: int) -> bool:
+    """Whether a busy worker gets one of too few slots now; over the turns all get them equally often."""
+    all_busy = sorted([worker, *others])
+    return (all_busy.index(worker) - turn * most) % len(all_busy) < most
+
+
 @dataclass(frozen=True, slots=True)
 class LaneView:
     lane: str
@@ -212,20 +234,18 @@ async def share_slots(
 ) -> list[LaneView]:
     """State this worker's demand, lease its fair share of each lane's slots, and size the gates. Caller commits.
 
-    `spare` is what a worker asks for while it has nothing to do, so that its first call need not wait.
-    Slots in use are never given up: a gate shrinks only to what is in use.
+    `spare` is what a worker asks for while it has nothing to do, so that its first call need not wait. It yields to
+    work. Slots in use are never given up, but a gate above its share lets no new call in: it would never shrink.
     """
     by_lane = {gate.lane: gate for gate in gates}
     for gate in gates:
         gate.stated = max(gate.demand, spare)
-    wanted = [{"lane": gate.lane, "wanted": gate.stated} for gate in gates]
+    wanted = [{"lane": gate.lane, "wanted": gate.stated if gate.demand else 0} for gate in gates]
     limits = {"worker": worker, "lease_s": SLOT_LEASE_S}
-    rows = list(await conn.execute(_SHARE, {**limits, "demand": orjson.dumps(wanted).decode()}))
-    targets = []
-    for row in rows:
-        gate = by_lane[Lane(row.lane)]
-        share = fair_share(row.max_in_flight, gate.stated, row.wants)
-        targets.append({"lane": row.lane, "size": max(share, gate.in_use)})
+    rows = list(await conn.execute(_SHARE, {**limits, "demand": orjson.dumps(wanted).decode(), "turn_s": TURN_S}))
+    busy = {row["lane"] for row in wanted if row["wanted"]}
+    shares = {row.lane: _share(row, by_lane[Lane(row.lane)].stated, worker, row.lane in busy) for row in rows}
+    targets = [{"lane": lane, "size": max(share, by_lane[Lane(lane)].in_use)} for lane, share in shares.items()]
     started = time.monotonic()
     held = {
         row.lane: row.held for row in await conn.execute(_LEASE, {**limits, "targets": orjson.dumps(targets).decode()})
@@ -234,8 +254,17 @@ async def share_slots(
     tokens = await _reserve_tokens(conn, [by_lane[Lane(lane)] for lane in limited]) if limited else {}
     for gate in gates:
         valid_until = started + SLOT_LEASE_S
-        await gate.resize(held.get(gate.lane, 0), valid_until=valid_until, tokens=tokens.get(gate.lane))
+        size = min(held.get(gate.lane, 0), shares.get(gate.lane, 0))
+        await gate.resize(size, valid_until=valid_until, tokens=tokens.get(gate.lane))
     return [LaneView(row.lane, row.breaker) for row in rows]
+
+
+def _share(row: sa.Row[Any], stated: int, worker: int, busy: bool) -> int:
+    if not busy:
+        return spare_share(row.max_in_flight, stated, row.wants, idle=row.idle)
+    if len(row.busy) >= row.max_in_flight:
+        return int(has_turn(row.max_in_flight, worker, row.busy, row.turn))
+    return fair_share(row.max_in_flight, stated, row.wants)
 
 
 async def _reserve_tokens(conn: AsyncConnection, gates: Sequence[LaneGate]) -> dict[str, float]:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from sync_core.desired import ErpObject, Found, Kind, Project
+from sync_core.errors import ClmError
 from sync_core.keys import BusinessKey, ErpRef, ExternalId
 
 
@@ -163,6 +164,7 @@ class WriteBack:
     project_ref: str | None
     erp: str
     provisioned_at: datetime | None
+    note: str | None = None  # what its people should know, such as that an approval is needed; for a CLM with a place
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,15 +176,23 @@ class PolledPage:
     more: bool
 
 
+class ClmUnanswered(ClmError):
+    """A write-back was sent and got no answer: the CLM may still be at it, so nothing newer is sent just yet."""
+
+    code = "clm.unanswered"
+
+
 class ClmConnector(Protocol):
-    """One CLM."""
+    """One CLM. Raises ClmError for whatever goes wrong."""
 
     name: str
     source: str
 
     async def poll(self, watermark: str | None) -> PolledPage: ...
 
-    async def write_back(self, items: Sequence[WriteBack]) -> None: ...
+    async def write_back(self, items: Sequence[WriteBack]) -> None:
+        """Replace what the CLM holds of these contracts. ClmUnanswered when nobody knows whether it was done."""
+        ...
 
     async def aclose(self) -> None: ...
 

@@ -11,7 +11,7 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NewType
 
@@ -37,6 +37,17 @@ def signing_key(secret: str) -> SigningKey:
     if not 24 <= len(key) <= 64:
         raise InvalidEstate(f"a webhook secret has {len(key)} bytes; make one of 24 to 64")
     return SigningKey(key)
+
+
+def usable_keys(secrets: Iterable[str | None]) -> list[SigningKey]:
+    """Of those that are set and well-formed; the others are left out."""
+    keys = []
+    for secret in secrets:
+        try:
+            keys += [signing_key(secret)] if secret else []
+        except InvalidEstate:
+            continue  # whoever has no key left says so when it would sign
+    return keys
 
 
 def sign(body: bytes, *, webhook_id: str, at: datetime, key: SigningKey) -> dict[str, str]:

@@ -24,7 +24,7 @@ from app.sandbox.cloud.faults import Effect, Fault
 from app.sandbox.in_process import InProcess
 from app.sandbox.master_data import required
 from app.sandbox.portfolio.firms import known_firms
-from app.sandbox.portfolio.plan import plan
+from app.sandbox.portfolio.plan import Portfolio, plan
 from app.sandbox.portfolio.steps import Step
 from collectors.financial_status import collect
 from sync_core import lanes
@@ -50,12 +50,15 @@ log = logging.getLogger(__name__)
 WEEKS = 26
 TICK = timedelta(minutes=30)
 OUTAGE_WEEK, OUTAGE_LASTS = 20, timedelta(hours=7)
-DEFECT_SHARE = 0.25  # a firm's first half-year with a bridge; a quarter of them need nobody's help
+DEFECT_SHARE = 0.25  # a firm's first half-year with a bridge; a third of them need nobody's help
+OPEN_SHARE = 0.05  # of the contracts: exceptions that are open when the past ends
+_RECHECKS = timedelta(hours=9)  # within which all have looked whether master data that changed has mended them
 _CALL_S = 0.18  # virtual; a cloud ERP's ordinary answer
 
 _DUE = sa.text("""
     SELECT EXISTS (SELECT 1 FROM core.contract WHERE due_at <= :now AND lease_owner IS NULL) AS now,
-           least((SELECT min(due_at) FROM core.contract WHERE due_at > :now AND lease_owner IS NULL),
+           least((SELECT min(due_at) FROM core.contract
+                  WHERE due_at > :now AND lease_owner IS NULL AND (:rechecks OR state <> 'blocked')),
                  (SELECT min(probe_at) FROM core.lane WHERE breaker <> 'closed' AND probe_at > :now)) AS next
 """)
 
@@ -73,6 +76,7 @@ class History:
     erps: dict[str, ErpConnector]
     worker: Worker
     until: datetime
+    rechecks_until: datetime | None = None  # at other times no change of master data has mended a blocked contract
 
     async def play(
         self, steps: Iterator[Step], say: Callable[[str], None], reached: Callable[[datetime], Awaitable[None]]
@@ -96,7 +100,7 @@ class History:
                 news |= self._perform(step)
                 step = next(steps, None)
             self.clock.advance_to(tick)
-            outage = self._outage(outage, tick)
+            outage = self._outage(outage, tick, say)
             if news:
                 await self._poll()
             if news or (wake is not None and wake <= tick):
@@ -121,18 +125,21 @@ class History:
         return steps
 
     def _perform(self, step: Step) -> bool:
-        """Whether the CLM has news to poll."""
+        """Whether there is something to look at: news of the CLM, or master data that was changed."""
         if isinstance(step.action, Change | Repeat | DeliveryFault):
             return self.clm.perform(step.action) is not None
         demo_books.mend(self.erp.store, step.action)
-        return False
+        self.rechecks_until = self.clock.now() + _RECHECKS
+        return True
 
-    def _outage(self, left: list[datetime], now: datetime) -> list[datetime]:
+    def _outage(self, left: list[datetime], now: datetime, say: Callable[[str], None]) -> list[datetime]:
         """At the first moment the ERP goes down, at the second it comes back."""
         if not left or now < left[0]:
             return left
         self.erp.faults.clear()
         down = len(left) == 2
+        if not down:
+            say(f"the ERP was down for {OUTAGE_LASTS / timedelta(hours=1):g} hours on {now:%d %b %Y}")
         self.erp.faults.add(Fault(Effect.STATUS, status=503) if down else Fault(Effect.LATENCY, seconds=_CALL_S))
         return left[1:]
 
@@ -152,7 +159,8 @@ class History:
     async def _due(self) -> tuple[bool, datetime | None]:
         async with self.engine.connect() as conn:
             await conn.execution_options(isolation_level="AUTOCOMMIT")
-            row = (await conn.execute(_DUE, {"now": self.clock.now()})).one()
+            rechecks = self.rechecks_until is not None and self.clock.now() < self.rechecks_until
+            row = (await conn.execute(_DUE, {"now": self.clock.now(), "rechecks": rechecks})).one()
         return row.now, row.next
 
     async def _report(self) -> None:
@@ -180,28 +188,29 @@ def _outage(until: datetime) -> list[datetime]:
     return [begins, begins + OUTAGE_LASTS]
 
 
+def portfolio_of(seed: int, *, until: datetime, contracts: int, estate: Estate) -> Portfolio:
+    """What the past up to `until` tells of."""
+    return Portfolio(
+        seed, until - timedelta(weeks=WEEKS), until, contracts, estate, defect_share=DEFECT_SHARE, open_share=OPEN_SHARE
+    )
+
+
 async def play(
     engine: AsyncEngine,
     *,
-    estate: Estate,
+    portfolio: Portfolio,
     systems: "DemoSystems",
-    until: datetime,
-    contracts: int,
     say: Callable[[str], None],
     reached: Callable[[datetime], Awaitable[None]],
 ) -> None:
-    """Make the past up to `until` with about `contracts` signed contracts. Closes the files of the sandboxes.
+    """Make the past that the portfolio tells of. Closes the files of the sandboxes.
 
-    A history that was cut short goes on where it was, when it is asked for with the same `until` and `contracts`.
+    A history that was cut short goes on where it was, when it is asked for with the same portfolio.
     """
-    clock = VirtualClock(until - timedelta(weeks=WEEKS))
-    start = clock.now()
+    clock = VirtualClock(portfolio.start)
     async with AsyncExitStack() as stack:
-        history = await _assemble(engine, clock, estate, systems, until, stack)
-        steps = plan(
-            systems.seed, start=start, end=until, contracts=contracts, estate=estate, defect_share=DEFECT_SHARE
-        )
-        await history.play(history.left_of(steps), say, reached)
+        history = await _assemble(engine, clock, portfolio.estate, systems, portfolio.end, stack)
+        await history.play(history.left_of(plan(portfolio)), say, reached)
         await history.worker.lanes.give_back()
 
 

@@ -194,7 +194,7 @@ class ErpHttp:
                 return response
         except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
             words = f"{operation} got no answer within {self._timeout_s:g} s or lost the connection ({_name(error)})"
-            if _never_sent(error):
+            if never_sent(error):
                 words = f"cannot be reached for {operation} ({_name(error)}); check its url in the estate file"
             elif write:
                 raise ErpAmbiguous(self.system, words) from error
@@ -225,7 +225,8 @@ def _session() -> aiohttp.ClientSession:
     return session
 
 
-def _never_sent(error: Exception) -> bool:
+def never_sent(error: Exception) -> bool:
+    """Whether the request surely never left this machine (see the traps above)."""
     cause = error.__cause__
     if isinstance(cause, aiohttp.ClientError):
         return isinstance(cause, _NEVER_SENT_AIOHTTP)

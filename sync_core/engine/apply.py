@@ -59,7 +59,7 @@ class Applier:
         self.refs.update({(o.kind, o.key): o.ref for o in plan.operations if o.ref and o.wanted is not None})
         self._learn(observed)
         self.outcome.operations += [
-            noted(o, "no_op" if o.kind.shared or o.key in known else "adopted", self.clock.now())
+            noted(o, "no_op" if o.kind.shared or o.ref == known.get(o.key) else "adopted", self.clock.now())
             for o in plan.operations
             if o.action is Action.NO_OP
         ]

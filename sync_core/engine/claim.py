@@ -5,7 +5,7 @@ clock, because every worker must agree on them.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -15,7 +15,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sync_core.desired import Kind
-from sync_core.events import Event, SchemaUnknown, understand
+from sync_core.engine import items
+from sync_core.engine.items import ReplayItem
+from sync_core.events import Amended, Event, SchemaUnknown, Signed, understand
 from sync_core.keys import BusinessKey, ContractId, ErpRef
 
 WORKER_LOCK_CLASS = 7715
@@ -39,10 +41,12 @@ class Claimed:
     first_active_at: datetime | None
     project_ref: str | None
     last_error: str | None
+    replay: ReplayItem | None = None  # this run carries it
 
 
 # SKIP LOCKED: rows that another worker is claiming are its own. Only unleased rows are taken; what a lost
 # worker held is given back by RELEASE_LOST, and waits until the ERP has settled, whatever new events say.
+# ANY(ARRAY(...)), not a join: the planner cannot know `want.batch`, expects millions and would scan the table.
 _CLAIM = sa.text("""
     WITH want AS (
         SELECT w.lane, w.batch, make_interval(secs => coalesce(l.settle_s, 0)) AS settle
@@ -60,10 +64,10 @@ _CLAIM = sa.text("""
     UPDATE core.contract AS c
     SET lease_owner = :worker, lease_until = now() + make_interval(secs => :lease_s),
         lease_token = lease_token + 1, attempt = attempt + 1
-    FROM picked WHERE c.contract_id = picked.contract_id
+    WHERE c.contract_id = ANY(ARRAY(SELECT contract_id FROM picked))
     RETURNING c.contract_id, c.source, c.external_id, c.state, c.state_since, c.lane, c.due_at, c.lease_token,
               c.attempt, c.unclean_at, c.done_rev, c.first_active_at, c.project_ref, c.last_error,
-              c.priority
+              c.replay_id, c.priority
 """)
 
 
@@ -78,7 +82,12 @@ async def claim(
         _CLAIM, {"lanes": orjson.dumps(wanted).decode(), "now": now, "worker": worker, "lease_s": lease_s}
     )
     ordered = sorted(rows, key=lambda row: (-row.priority, row.due_at))
-    return [Claimed(*row[:-1]) for row in ordered]
+    claimed = [Claimed(*row[:-2]) for row in ordered]
+    marked = {ContractId(row.contract_id): int(row.replay_id) for row in ordered if row.replay_id is not None}
+    if not marked:
+        return claimed
+    carried = await items.take(conn, marked)
+    return [replace(c, replay=carried[c.contract_id]) if c.contract_id in carried else c for c in claimed]
 
 
 # One statement, so that wanted_rev and the events are of one snapshot: an event stored later raises the
@@ -126,9 +135,9 @@ async def load(conn: AsyncConnection, ids: Sequence[ContractId]) -> dict[Contrac
             continue
         item.events.append(Event(row.source, row.id, row.type, row.occurred_at, payload))
         item.correlation_id, item.traceparent = row.correlation_id, row.traceparent
-        if row.type.endswith(".signed.v1") and not any(e.type == row.type for e in item.events[:-1]):
+        if isinstance(payload, Signed) and not any(isinstance(e.payload, Signed) for e in item.events[:-1]):
             item.captured_at = row.recorded_at
-        if row.type.endswith(".amended.v1"):
+        if isinstance(payload, Amended):
             item.gap_since = row.recorded_at
     for row in await conn.execute(_KNOWN, {"ids": list(ids)}):
         if row.contract_id in loaded:
@@ -177,6 +186,11 @@ _RELEASE_LOST = sa.text("""
         UPDATE core.contract AS c
         SET lease_owner = NULL, lease_until = NULL, lease_token = c.lease_token + 1, unclean_at = :now
         FROM lost WHERE c.contract_id = lost.contract_id RETURNING c.contract_id
+    ), dead AS MATERIALIZED (
+        SELECT worker_id FROM core.worker WHERE worker_id NOT IN (SELECT worker_id FROM live)
+    ), previews AS (
+        UPDATE core.replay_item AS i SET preview_worker = NULL, preview_until = NULL
+        FROM dead WHERE i.preview_worker = dead.worker_id
     ), reservations AS (
         UPDATE core.crosswalk SET reserved_until = now() + make_interval(secs => coalesce(
             (SELECT settle_s FROM core.lane WHERE lane = system), 0)), holder = NULL

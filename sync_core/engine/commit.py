@@ -10,6 +10,8 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+import sqlalchemy as sa
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Store = Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]
@@ -58,6 +60,9 @@ class Batcher(Generic[Item, Result]):
         try:
             results = await self._store([item for item, _ in batch])
         except Exception as wrong:
+            if _is_lost(wrong):
+                self._fail(batch, wrong)
+                return
             # A poison item fails whatever it is stored with: the halves tell who it is.
             if len(batch) == 1:
                 self._fail(batch, wrong)
@@ -78,3 +83,8 @@ class Batcher(Generic[Item, Result]):
         for _, done in batch:
             if not done.done():
                 done.set_exception(wrong)
+
+
+def _is_lost(wrong: Exception) -> bool:
+    """The database cannot be reached: halves would fail too, each after its own time-out."""
+    return isinstance(wrong, sa.exc.OperationalError) and getattr(wrong.orig, "sqlstate", None) is None

@@ -2,7 +2,8 @@
 
 Nothing is written before all checks passed; the project becomes billable only after a read-back found all the
 rest as wanted; the contract is active only after another one found the project billable. A run that stops
-anywhere leaves nothing to clean up: the next one looks first and goes on from what is there.
+anywhere leaves nothing to clean up: the next one looks first and goes on from what is there. A run that carries
+an item of a replay writes nothing but what was confirmed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,20 +11,20 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
-from sync_core.checks import Finding, contract_findings, reference_findings
+from sync_core.checks import Finding
 from sync_core.clock import Clock
 from sync_core.contract import Contract, Stage
-from sync_core.derive import derive
-from sync_core.desired import Desired, Found, Kind, LabourCategory
+from sync_core.desired import Desired, Found, Kind
 from sync_core.engine.apply import Applier, SharedObjects, noted
 from sync_core.engine.claim import Claimed, Loaded
+from sync_core.engine.look import Intent, intend, see
 from sync_core.engine.outcome import GAP_GRACE, RECHECK_CONTRACT, Done, Outcome, recheck_at
-from sync_core.errors import ErrorClass, Function, StoredEventUnreadable
+from sync_core.engine.replayed import departed, skip
+from sync_core.errors import ErrorClass, Function
 from sync_core.estate import Estate
-from sync_core.fold import fold
-from sync_core.keys import BusinessKey, contract_key
-from sync_core.plan import Action, Plan, diff
-from sync_core.ports import CallContext, ErpConnector, Observation, Scope
+from sync_core.keys import BusinessKey
+from sync_core.plan import Action, Plan
+from sync_core.ports import CallContext, ErpConnector, Observation
 from sync_core.progress import Step
 
 
@@ -38,39 +39,44 @@ class Converger:
 
     async def run(self, claimed: Claimed, loaded: Loaded, outcome: Outcome, ctx: CallContext) -> None:
         """Fill `outcome`. Raises the error that stopped the run; what was done until then is in `outcome`."""
-        if loaded.unreadable is not None:
-            raise StoredEventUnreadable(f"a stored event cannot be read any more: {loaded.unreadable}")
-        contract = outcome.contract = fold(loaded.events)
+        intent = intend(loaded, self.estate, self.connectors, now=self.clock.now())
+        contract = outcome.contract = intent.contract
         outcome.held_value = loaded.project_value
-        now = self.clock.now()
-        if contract.signed_at is None and not contract.amendments:
-            outcome.state = "ended" if contract.stage is Stage.CANCELLED else "draft"
+        if not intent.signed:
+            outcome.state = "draft" if contract.stage is Stage.DRAFT else "ended"
+            self._departed(["it is not signed"], claimed, loaded, outcome)
             return
         if contract.stage is Stage.SIGNED:
             self._signed(contract, loaded, outcome)
-            outcome.findings += contract_findings(contract, self.estate)
-        if outcome.findings:
-            self._block(claimed, outcome, now)
-            outcome.next_due = now + RECHECK_CONTRACT
+        if intent.stops:
+            self._stop(intent, claimed, outcome)
             return
-        desired = derive(contract, self.estate, on=self._today(contract))
-        lane = desired.lane if desired.project else loaded.project_in or desired.lane
-        if loaded.project_in not in (None, lane):
-            outcome.findings.append(_elsewhere(loaded.project_in or "", lane))
-            self._block(claimed, outcome, now)
-            return
-        connector = self.connectors.get(lane)
-        if connector is None:
+        outcome.lane = intent.lane if intent.connector else None
+        if intent.desired is None or intent.connector is None:
             # Ended, and no ERP ever held anything of it: nothing is left to read back.
             outcome.state, outcome.read_back = "ended", loaded.project_in is None
+            self._departed(self._differs(claimed, None, intent.lane), claimed, loaded, outcome)
             return
-        outcome.lane = lane
-        await self._converge(contract, desired, connector, claimed, loaded, outcome, ctx)
+        await self._converge(intent, intent.desired, intent.connector, claimed, loaded, outcome, ctx)
 
-    def _today(self, contract: Contract) -> date:
-        """The day it is at the legal entity: rates change at its midnight."""
-        entity = self.estate.entities.get(contract.terms.legal_entity if contract.terms else "")
-        return self.clock.now().astimezone(ZoneInfo(entity.timezone if entity else "UTC")).date()
+    def _stop(self, intent: Intent, claimed: Claimed, outcome: Outcome) -> None:
+        now = self.clock.now()
+        outcome.findings += intent.stops
+        self._block(claimed, outcome, now)
+        if intent.findings:
+            outcome.next_due = now + RECHECK_CONTRACT
+
+    @staticmethod
+    def _differs(claimed: Claimed, plan: Plan | None, lane: str) -> list[str]:
+        return departed(claimed.replay, plan, lane) if claimed.replay else []
+
+    def _departed(self, how: Sequence[str], claimed: Claimed, loaded: Loaded, outcome: Outcome) -> bool:
+        """Whether the run ends here, because a replay confirmed something else than would be done now."""
+        if claimed.replay is None or not how:
+            return False
+        outcome.state, outcome.read_back = None, False
+        skip(outcome, claimed.replay, how, loaded, self.clock.now())
+        return True
 
     def _signed(self, contract: Contract, loaded: Loaded, outcome: Outcome) -> None:
         if contract.signed_at is not None:
@@ -78,31 +84,30 @@ class Converger:
 
     async def _converge(
         self,
-        contract: Contract,
-        desired: Desired,
+        intent: Intent,
+        wanted: Desired,
         connector: ErpConnector,
         claimed: Claimed,
         loaded: Loaded,
         outcome: Outcome,
         ctx: CallContext,
     ) -> None:
-        scope = scope_of(contract, desired, self.estate)
-        observed = await connector.observe(scope, ctx)
-        desired = _representable(desired, connector)
-        plan = diff(desired, observed.found, keep=loaded.known)
+        sight = await see(intent, wanted, connector, loaded, self.estate, ctx)
+        plan, desired = sight.plan, sight.desired
         outcome.digest = plan.digest
-        outcome.findings += reference_findings(desired, observed, self.estate, connector.capabilities)
-        outcome.findings += _conflicts(plan)
-        _remember(outcome, desired, observed)
+        if self._departed(self._differs(claimed, plan, intent.lane), claimed, loaded, outcome):
+            return
+        outcome.findings += sight.findings
+        _remember(outcome, desired, sight.observed)
         if outcome.findings:
             _note_conflicts(outcome, plan, self.clock.now())
             self._block(claimed, outcome, self.clock.now())
             return
         if desired.project is not None:
             outcome.steps.append((Step.VALIDATED, self.clock.now()))
-        applier = Applier(connector, self.shared, self.clock, ctx, outcome, scope)
-        observed = await applier.apply(desired, plan, observed, loaded.known)
-        self._finish(contract, desired, observed, claimed, loaded, outcome)
+        applier = Applier(connector, self.shared, self.clock, ctx, outcome, sight.scope)
+        observed = await applier.apply(desired, plan, sight.observed, loaded.known)
+        self._finish(intent.contract, desired, observed, claimed, loaded, outcome)
 
     def _finish(
         self,
@@ -155,44 +160,6 @@ class Converger:
             outcome.steps.append((Step.BLOCKED, now))
 
 
-def scope_of(contract: Contract, desired: Desired, estate: Estate) -> Scope:
-    """What to read from the ERP for this contract, also when it wants nothing to exist any more."""
-    terms = contract.terms
-    assert terms is not None  # noqa: S101 - a contract without terms never passes the checks
-    revenue = {o.revenue_category for o in desired.objects if hasattr(o, "revenue_category") and o.revenue_category}
-    return Scope(
-        contract=contract_key(estate.clms[contract.source].name, contract.external_id),
-        legal_entity=terms.legal_entity,
-        customer=BusinessKey(terms.customer.code),
-        tax_code=None if terms.tax.exempt else terms.tax.tax_code,
-        payment_terms=terms.billing.payment_terms,
-        labour_categories=tuple(o.key for o in desired.objects if isinstance(o, LabourCategory)),
-        revenue_categories=tuple(sorted(revenue)),
-    )
-
-
-def _representable(desired: Desired, connector: ErpConnector) -> Desired:
-    """Without the kinds that this ERP has no place for."""
-    held = tuple(o for o in desired.objects if o.kind in connector.capabilities.kinds)
-    return (
-        desired
-        if len(held) == len(desired.objects)
-        else Desired(desired.contract, desired.lane, held, desired.may_create_customer, desired.changes_on)
-    )
-
-
-def _conflicts(plan: Plan) -> list[Finding]:
-    """One finding per class of conflict, however many objects it concerns."""
-    causes = {ErrorClass.DUPLICATE_FOUND: "double_in_erp"}
-    found: dict[ErrorClass, list[str]] = {}
-    for operation in plan.conflicts:
-        found.setdefault(operation.why or ErrorClass.ERP_REJECTED, []).append(operation.words)
-    return [
-        Finding(why, causes.get(why, "billed_differs"), Function.FINANCE_OPERATIONS, "; ".join(sorted(words)))
-        for why, words in found.items()
-    ]
-
-
 def _note_conflicts(outcome: Outcome, plan: Plan, now: datetime) -> None:
     outcome.operations += [noted(o, "conflict", now) for o in plan.conflicts]
 
@@ -212,10 +179,3 @@ def _built(operations: Sequence[Done], now: datetime) -> list[tuple[Step, dateti
     project = [o.finished_at for o in operations if o.kind == Kind.PROJECT and o.action == Action.CREATE]
     parts = [o.finished_at for o in operations if o.kind in (Kind.MILESTONE, Kind.LABOUR_RATE) and o.status == "done"]
     return [(Step.PROJECT_CREATED, max(project, default=now)), (Step.BILLING_SET_UP, max(parts, default=now))]
-
-
-def _elsewhere(held_by: str, wanted: str) -> Finding:
-    words = (
-        f"its project stands in {held_by}, the contract now belongs to {wanted}; close the one before the other opens"
-    )
-    return Finding(ErrorClass.OWNERSHIP_CONFLICT, "project_elsewhere", Function.FINANCE_OPERATIONS, words)

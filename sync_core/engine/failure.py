@@ -58,7 +58,7 @@ def judge(wrong: Exception, outcome: Outcome, settle_s: float, now: datetime, ch
         case ErrorClass.AMBIGUOUS:
             # A read-back that found something else is known; only an unanswered write may still land.
             outcome.unclean = settle_s > 0 and not isinstance(wrong, ReadBackMismatch)
-            return _ambiguous(outcome, str(wrong), settle_s, now, chance)
+            return _ambiguous(outcome, wrong, settle_s, now, chance)
     return _failed(outcome, wrong, now, chance)
 
 
@@ -78,12 +78,14 @@ def _lane_refuses(outcome: Outcome, words: str, error_class: ErrorClass, now: da
     return Verdict(words)
 
 
-def _ambiguous(outcome: Outcome, words: str, settle_s: float, now: datetime, chance: random.Random) -> Verdict:
+def _ambiguous(outcome: Outcome, wrong: Exception, settle_s: float, now: datetime, chance: random.Random) -> Verdict:
+    words = str(wrong)
     if outcome.claimed.attempt >= MAX_ATTEMPTS:
         return _set_aside(outcome, ErrorClass.AMBIGUOUS, "outcome_unknown", words, now)
     settled = now + timedelta(seconds=settle_s)
     outcome.next_due = max(settled, retry_at(now, outcome.claimed.attempt - 1, chance.random()))
-    return Verdict(words, lane_trouble=True)
+    # An ERP that answers but holds something else is reachable: no reason to stop its lane for all.
+    return Verdict(words, lane_trouble=not isinstance(wrong, ReadBackMismatch))
 
 
 def _refused(outcome: Outcome, words: str, now: datetime) -> Verdict:

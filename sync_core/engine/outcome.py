@@ -13,6 +13,7 @@ from sync_core.checks import Finding
 from sync_core.contract import Contract
 from sync_core.desired import Found, Scalar
 from sync_core.engine.claim import Claimed
+from sync_core.engine.items import ItemEnd
 from sync_core.keys import BusinessKey
 from sync_core.ports import ApiCall
 from sync_core.progress import Step
@@ -51,8 +52,9 @@ class Outcome:
     started_at: datetime
     correlation_id: str
     trace_id: str | None = None
-    name: str = "converged"  # converged, blocked, retry, lane_down, lost, failed
+    name: str = "converged"  # converged, blocked, retry, lane_down, lost, failed, skipped
     state: str | None = None
+    since: datetime | None = None  # of the state, where it is not now
     next_due: datetime | None = None
     refund: bool = False  # the attempt does not count
     unclean: bool = False  # a request of ours may still be running in the ERP
@@ -70,6 +72,8 @@ class Outcome:
     findings: list[Finding] = field(default_factory=list)
     read_back: bool = False  # the ERP was read after the last write and is as wanted
     steps: list[tuple[Step, datetime]] = field(default_factory=list)
+    sent: bool = False  # of a replay's item: the ERP may have got a write
+    end: ItemEnd | None = None  # of a replay's item; None: it stays pending
 
     @property
     def reason(self) -> str | None:
@@ -80,7 +84,7 @@ class Outcome:
     def mere_recheck(self) -> bool:
         """A blocked contract looked whether its cause is gone, and it is not: no news, so no run and no occurrence."""
         again = self.name == "blocked" and self.claimed.state == "blocked" and self.seen_rev == self.claimed.done_rev
-        return again and self.reason == self.claimed.last_error
+        return again and self.reason == self.claimed.last_error and self.claimed.replay is None
 
 
 def recheck_at(now: datetime, since: datetime, *, last: timedelta = RECHECK_LAST) -> datetime:

@@ -28,6 +28,7 @@ from sync_core.engine.converge import Converger
 from sync_core.engine.failure import judge
 from sync_core.engine.lane_watch import LaneWatch
 from sync_core.engine.outcome import MAX_ATTEMPTS, Outcome
+from sync_core.engine.replayed import conclude
 from sync_core.engine.shared import Broker
 from sync_core.errors import TielineError, WorkersLost
 from sync_core.estate import Estate
@@ -96,7 +97,8 @@ class Worker:
                 self.wake.clear()
                 if await self.claim_some() == 0:
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self.wake.wait(), self.pace.idle_s)
+                        async with asyncio.timeout(self.pace.idle_s):
+                            await self.wake.wait()
                 for keeper in keepers:
                     if keeper.done():
                         keeper.result()
@@ -200,6 +202,8 @@ class Worker:
             log.exception("contract %s: its outcome could not be stored", outcome.claimed.external_id)
             poor = Outcome(uuid4(), outcome.claimed, outcome.seen_rev, outcome.started_at, outcome.correlation_id)
             judge(wrong, poor, self._settle_s(outcome.claimed), self.clock.now(), self.chance)
+            poor.sent = True  # nobody will know better
+            conclude(poor, wrong)
         try:
             await self._outcomes.submit(poor)
         except Exception:
@@ -213,6 +217,7 @@ class Worker:
                 )
             await self._converger.run(claimed, loaded, outcome, ctx)
             self._succeeded(outcome)
+            conclude(outcome, None)
         except DATABASE_TROUBLE:
             raise
         except Exception as wrong:
@@ -220,6 +225,7 @@ class Worker:
             if not isinstance(wrong, TielineError):
                 log.exception("contract %s failed by a fault of ours", claimed.external_id)
             verdict = judge(wrong, outcome, self._settle_s(claimed), self.clock.now(), self.chance)
+            conclude(outcome, wrong)
             await self.lanes.failed(outcome.lane or claimed.lane, verdict)
         outcome.calls = ctx.calls
 

@@ -34,6 +34,17 @@ class MoneyTotal:
     unconverted: tuple[Unconverted, ...] = ()
 
 
+def summed(amounts: Iterable[tuple[Money | None, Money | None]], reporting: str) -> MoneyTotal:
+    """Of single amounts, each in its own and in the reporting currency; None: that is not known."""
+    return add_up((_part(own, converted) for own, converted in amounts), reporting)
+
+
+def _part(own: Money | None, converted: Money | None) -> Part:
+    if converted is None and own is not None and own.amount:
+        return Part(1, None, own.currency, own.amount)
+    return Part(1, converted.amount if converted else None)
+
+
 def add_up(parts: Iterable[Part], reporting: str) -> MoneyTotal:
     """Unrounded: round where it is shown."""
     converted, count = Decimal(0), 0

@@ -13,19 +13,20 @@ import sqlalchemy as sa
 
 from sync_core.errors import ErrorClass, Function
 from sync_core.reads.amounts import MoneyTotal, Part, add_up
+from sync_core.reads.scope import OF_CONTRACT, Entities, bound
 
 # Calendar days since an exception was opened; the last one is open-ended.
 AGE_DAYS = (1, 3, 7, 14, 30)
 AGE_BUCKETS = ("< 1 d", "1-3 d", "3-7 d", "7-14 d", "14-30 d", "> 30 d")
 
-OPEN_CASES = sa.text("""
+OPEN_CASES = sa.text(f"""
     SELECT k.function, k.cause, k.error_class, width_bucket(date_part('epoch', :now - k.opened_at) / 86400,
                CAST(:days AS float8[])) AS age,
            CASE WHEN k.exposure_reporting IS NULL AND k.exposure <> 0 THEN k.currency END AS unconverted,
            count(*) AS cases, sum(k.exposure_reporting) AS reporting, sum(k.exposure) AS amount,
            min(k.opened_at) AS oldest, count(*) FILTER (WHERE k.due_at < :now) AS overdue
     FROM core.case AS k JOIN core.contract AS c USING (contract_id)
-    WHERE k.state = 'open' AND NOT c.test
+    WHERE k.state = 'open' AND NOT c.test AND {OF_CONTRACT}
     GROUP BY 1, 2, 3, 4, 5
 """)
 
@@ -64,8 +65,8 @@ class CauseGroup:
         return {"cause": self.cause, "function": self.function}
 
 
-def open_cases(conn: sa.Connection, *, now: datetime) -> list[OpenCases]:
-    rows = conn.execute(OPEN_CASES, {"now": now, "days": list(AGE_DAYS)})
+def open_cases(conn: sa.Connection, *, now: datetime, entities: Entities) -> list[OpenCases]:
+    rows = conn.execute(OPEN_CASES, {"now": now, "days": list(AGE_DAYS), **bound(entities)})
     return [
         OpenCases(
             row.function,

@@ -7,9 +7,12 @@ import sqlalchemy as sa
 from sync_core.contract import BillingKind
 from sync_core.errors import Function
 from sync_core.estate import Estate
+from sync_core.reads.scope import CONTRACT, Entities, bound
 
 # A scan of all contracts (about 30 ms for 100,000): ask seldom.
-SERVICE_LINES = sa.text("SELECT DISTINCT service_line FROM core.contract WHERE service_line <> '' ORDER BY 1")
+SERVICE_LINES = sa.text(f"""
+    SELECT DISTINCT service_line FROM core.contract WHERE service_line <> '' AND {CONTRACT} ORDER BY 1
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +26,11 @@ class Choices:
     functions: tuple[str, ...]
 
 
-def choices(conn: sa.Connection, estate: Estate) -> Choices:
+def choices(conn: sa.Connection, estate: Estate, *, entities: Entities) -> Choices:
+    """Legal entities out of reach are left out."""
     return Choices(
-        entities={entity.code: entity.name for entity in estate.entity},
-        service_lines=tuple(conn.execute(SERVICE_LINES).scalars()),
+        entities={entity.code: entity.name for entity in estate.entity if entities is None or entity.code in entities},
+        service_lines=tuple(conn.execute(SERVICE_LINES, bound(entities)).scalars()),
         billing=tuple(kind.value for kind in BillingKind),
         lanes=tuple(erp.name for erp in estate.erp),
         functions=tuple(function.value for function in Function),

@@ -13,6 +13,8 @@ from sync_core.money import Money
 from sync_core.reads.contracts import COLUMNS, ContractRow, contract_row
 from sync_core.reads.exceptions import COLUMNS as CASE_COLUMNS
 from sync_core.reads.exceptions import ExceptionRow, exception_row
+from sync_core.reads.invoices import Invoice, invoices
+from sync_core.reads.scope import CONTRACT, Entities, bound
 from sync_core.reads.timeline import Moment, StoredEvent, flat, history
 
 MAX_EVENTS, MAX_RUNS = 1_000, 50
@@ -123,11 +125,18 @@ class ContractDetail:
     financials: tuple[Financial, ...]
     progress: tuple[Reached, ...]
 
+    @property
+    def invoices(self) -> tuple[Invoice, ...]:
+        """One each, with its latest status."""
+        return invoices(self.financials)
 
-_BY_ID = sa.text(f"SELECT {COLUMNS}, last_error_class, customer_code FROM core.contract WHERE contract_id = :contract")
+
+_BY_ID = sa.text(f"""
+    SELECT {COLUMNS}, last_error_class, customer_code FROM core.contract WHERE contract_id = :contract AND {CONTRACT}
+""")
 _BY_KEY = sa.text(f"""
     SELECT {COLUMNS}, last_error_class, customer_code FROM core.contract
-    WHERE source = :source AND external_id = :external_id
+    WHERE source = :source AND external_id = :external_id AND {CONTRACT}
 """)
 _EVENTS = sa.text("""
     SELECT seq, source, id, type, occurred_at, recorded_at, received_by, correlation_id, CAST(data AS text) AS data
@@ -164,7 +173,7 @@ _OBJECTS = sa.text("""
 """)
 _FINANCIALS = sa.text("""
     SELECT system, kind, ref, invoice_ref, amount, currency, status, occurred_on, recorded_at
-    FROM core.financial_fact WHERE contract_id = :contract ORDER BY occurred_on, recorded_at, ref
+    FROM core.financial_fact WHERE contract_id = :contract ORDER BY occurred_on, recorded_at, recorded_xid, ref
 """)
 _PROGRESS = sa.text("""
     SELECT step, amendment, occurred_at, recorded_at FROM core.progress
@@ -172,21 +181,36 @@ _PROGRESS = sa.text("""
 """)
 
 
-def contract_by_id(conn: sa.Connection, contract_id: int, *, now: datetime, reporting: str) -> ContractDetail | None:
-    """None when there is no such contract."""
-    return _detail(conn, conn.execute(_BY_ID, {"contract": contract_id}), now=now, reporting=reporting)
+def contract_by_id(
+    conn: sa.Connection, contract_id: int, *, now: datetime, reporting: str, entities: Entities, cases_of: Entities
+) -> ContractDetail | None:
+    """None when there is no such contract of these legal entities; its exceptions if it is one of `cases_of`."""
+    found = conn.execute(_BY_ID, {"contract": contract_id, **bound(entities)})
+    return _detail(conn, found, now=now, reporting=reporting, cases_of=cases_of)
 
 
 def contract_by_key(
-    conn: sa.Connection, source: str, external_id: str, *, now: datetime, reporting: str
+    conn: sa.Connection,
+    source: str,
+    external_id: str,
+    *,
+    now: datetime,
+    reporting: str,
+    entities: Entities,
+    cases_of: Entities,
 ) -> ContractDetail | None:
-    """None when there is no such contract."""
-    found = conn.execute(_BY_KEY, {"source": source, "external_id": external_id})
-    return _detail(conn, found, now=now, reporting=reporting)
+    """None when there is no such contract of these legal entities; its exceptions if it is one of `cases_of`."""
+    found = conn.execute(_BY_KEY, {"source": source, "external_id": external_id, **bound(entities)})
+    return _detail(conn, found, now=now, reporting=reporting, cases_of=cases_of)
 
 
 def _detail(
-    conn: sa.Connection, found: sa.CursorResult[tuple[object, ...]], *, now: datetime, reporting: str
+    conn: sa.Connection,
+    found: sa.CursorResult[tuple[object, ...]],
+    *,
+    now: datetime,
+    reporting: str,
+    cases_of: Entities,
 ) -> ContractDetail | None:
     row = found.one_or_none()
     if row is None:
@@ -206,7 +230,7 @@ def _detail(
         timeline=told.moments,
         more_events=len(newest) > MAX_EVENTS,
         runs=_runs(conn, row.contract_id),
-        cases=_cases(conn, row.contract_id, reporting),
+        cases=_cases(conn, row.contract_id, reporting) if cases_of is None or row.legal_entity in cases_of else (),
         objects=tuple(ErpObject(*held) for held in conn.execute(_OBJECTS, shared)),
         financials=tuple(
             Financial(f.system, f.kind, f.ref, f.invoice_ref, Money(f.amount, f.currency), f.status, f.occurred_on,

@@ -1,5 +1,6 @@
 """The list of contracts: found, filtered, sorted and paged by the database."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -11,6 +12,7 @@ import pandas as pd
 from sync_core.money import Money
 from sync_core.progress import State
 from sync_core.reads.paging import Listed, Listing, Order, Row, Where
+from sync_core.reads.scope import CONTRACT, Entities, bound
 
 # Trigrams need three characters; shorter text is looked for at the start of the contract's id.
 _TRIGRAM, _LONGEST = 3, 200
@@ -87,20 +89,25 @@ _WITH_CASE = """EXISTS (SELECT 1 FROM core.case AS k
     WHERE k.contract_id = contract.contract_id AND k.state = 'open' AND k.function = :function)"""
 
 
-def contract_listing(wanted: ContractFilter, sort: Sort, *, now: datetime, reporting: str) -> Listing[ContractRow]:
-    """The contracts that meet the filter, to be read page by page."""
+def contract_listing(
+    wanted: ContractFilter, sort: Sort, *, now: datetime, reporting: str, entities: Entities = None
+) -> Listing[ContractRow]:
+    """The contracts of these legal entities that meet the filter, to be read page by page."""
     return Listing(
         COLUMNS,
         "core.contract",
-        _where(wanted),
+        _where(wanted, entities),
         _ORDERS[sort],
         lambda row: contract_row(row, now=now, reporting=reporting),
     )
 
 
-def _where(wanted: ContractFilter) -> Where:
+def _where(wanted: ContractFilter, entities: Entities) -> Where:
     conditions: list[str] = [] if wanted.tests else ["NOT test"]
     values: dict[str, object] = {}
+    if entities is not None:
+        conditions.append(CONTRACT)
+        values |= bound(entities)
     for name in ("legal_entity", "service_line", "billing", "lane"):
         if value := getattr(wanted, name):
             conditions.append(f"{name} = :{name}")
@@ -152,7 +159,12 @@ def contract_row(row: Row, *, now: datetime, reporting: str) -> ContractRow:
 
 
 def contracts_frame(page: ContractPage) -> pd.DataFrame:
-    """A page as a table, a row per contract in its order, indexed by contract_id.
+    """A page as a table: see `contracts_table`."""
+    return contracts_table(page.rows)
+
+
+def contracts_table(listed: Sequence[ContractRow]) -> pd.DataFrame:
+    """A row per contract in the order given, indexed by contract_id.
 
     Columns: contract, title, customer, entity, service_line, billing, lane, state, signed_at (UTC), age_h (hours),
     value (Decimal, in `currency`), currency, value_reporting (Decimal, reporting currency), bill_on, project,
@@ -179,7 +191,7 @@ def contracts_frame(page: ContractPage) -> pd.DataFrame:
             "exceptions": ", ".join(row.functions),
             "updated_at": row.updated_at,
         }
-        for row in page.rows
+        for row in listed
     ]
     return pd.DataFrame(rows, columns=_FRAME).set_index("contract_id")
 

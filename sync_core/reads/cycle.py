@@ -13,11 +13,14 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
+from sync_core.reads.scope import CONTRACT, OF_CONTRACT, Entities, bound
 from sync_core.survival import SAMPLE_FLOOR, Curve, Floats, Quantile, kaplan_meier, naive_quantile, quantile
+
+POOLED_WEEKS = 4  # where a week alone has too few cases for a percentile
 
 # One row per ISO week (its Monday in the zone) with the seconds of each case: a row per contract would cost five times
 # as much on the way here. contract_by_signed carries every column that is read.
-CYCLE = sa.text("""
+CYCLE = sa.text(f"""
     SELECT CAST(date_trunc('week', signed_at, :zone) AT TIME ZONE :zone AS date) AS week,
            array_agg(CAST(date_part('epoch', first_active_at - signed_at) AS int8))
                FILTER (WHERE first_active_at >= signed_at) AS ended,
@@ -26,15 +29,17 @@ CYCLE = sa.text("""
            count(*) FILTER (WHERE first_active_at IS NULL AND state = 'ended') AS cancelled,
            count(*) FILTER (WHERE first_active_at < signed_at) AS before_signature
     FROM core.contract
-    WHERE signed_at >= :since AND signed_at <= :now AND NOT test
+    WHERE signed_at >= :since AND signed_at <= :now AND NOT test AND {CONTRACT}
     GROUP BY 1 ORDER BY 1
 """)
 # A signature that could not be read has no contract yet, or one without a signature.
-QUARANTINED = sa.text("""
+QUARANTINED = sa.text(f"""
     SELECT CAST(date_trunc('week', q.recorded_at, :zone) AT TIME ZONE :zone AS date) AS week,
            array_agg(CAST(date_part('epoch', :now - q.recorded_at) AS int8)) AS still_open
     FROM core.quarantine AS q LEFT JOIN core.contract AS c USING (source, external_id)
-    WHERE q.released_at IS NULL AND q.signature AND q.recorded_at <= :now AND c.signed_at IS NULL
+    WHERE q.released_at IS NULL AND q.dismissed_at IS NULL AND q.signature AND q.recorded_at <= :now
+      AND c.signed_at IS NULL
+      AND {OF_CONTRACT}
     GROUP BY 1
 """)
 
@@ -58,7 +63,8 @@ class CycleTime:
 @dataclass(frozen=True, slots=True)
 class Cycle:
     total: CycleTime
-    weekly: pd.DataFrame  # week (UTC, the ISO week's Monday), p50 and p90 (hours, NaN where too few), n, n_open
+    weekly: pd.DataFrame  # week (UTC, the ISO week's Monday), p50 and p90 (hours, NaN where too few), pooled, n, n_open
+    span: int  # weeks that each percentile is of: the week and those before it; `pooled` is how many cases that makes
     quarantined: int  # signatures not yet understood, whenever they came
     active: int  # signed in the window and active at least once
 
@@ -70,12 +76,16 @@ class _Cases:
     ended: Floats
     still_open: Floats
 
+    @property
+    def count(self) -> int:
+        return len(self.ended) + len(self.still_open)
 
-def cycle(conn: sa.Connection, *, since: datetime, now: datetime, zone: str) -> Cycle:
+
+def cycle(conn: sa.Connection, *, since: datetime, now: datetime, zone: str, entities: Entities) -> Cycle:
     """Contracts signed in [since, now]; weeks are cut in `zone`."""
-    bound = {"since": since, "now": now, "zone": zone}
-    rows = conn.execute(CYCLE, bound).all()
-    unread = {row.week: row.still_open for row in conn.execute(QUARANTINED, {"now": now, "zone": zone})}
+    both = {"now": now, "zone": zone, **bound(entities)}
+    rows = conn.execute(CYCLE, {**both, "since": since}).all()
+    unread = {row.week: row.still_open for row in conn.execute(QUARANTINED, both)}
     quarantined = sum(map(len, unread.values()))
     weeks = {row.week: _Cases(_hours(row.ended), _hours(row.still_open, unread.pop(row.week, ()))) for row in rows}
     weeks |= {week: _Cases(_hours(()), _hours(hours)) for week, hours in unread.items()}
@@ -85,7 +95,8 @@ def cycle(conn: sa.Connection, *, since: datetime, now: datetime, zone: str) -> 
     total = cycle_time(
         curve, naive_quantile(ended, 0.5), cancelled=sum(row.cancelled for row in rows), before_signature=before
     )
-    return Cycle(total, _weekly(weeks), quarantined, curve.ended + before)
+    span = _span(weeks)
+    return Cycle(total, _weekly(weeks, span), span, quarantined, curve.ended + before)
 
 
 def cycle_time(curve: Curve, naive: float | None, *, cancelled: int = 0, before_signature: int = 0) -> CycleTime:
@@ -106,16 +117,32 @@ def cycle_time(curve: Curve, naive: float | None, *, cancelled: int = 0, before_
     )
 
 
-def _weekly(weeks: Mapping[date, _Cases]) -> pd.DataFrame:
+def _span(weeks: Mapping[date, _Cases]) -> int:
+    """1 where most weeks have enough cases of their own; else 4, for all of them alike, so that points compare."""
+    enough = sum(week.count >= SAMPLE_FLOOR for week in weeks.values())
+    return 1 if 2 * enough > len(weeks) or not weeks else POOLED_WEEKS
+
+
+def _pool(weeks: Mapping[date, _Cases], week: date, span: int) -> Curve:
+    """Of the week and the span - 1 before it, as far as they are in the window."""
+    wanted = [week - timedelta(days=7 * back) for back in range(span)]
+    cases = [weeks[one] for one in wanted if one in weeks]
+    return kaplan_meier(
+        np.concatenate([case.ended for case in cases]), np.concatenate([case.still_open for case in cases])
+    )
+
+
+def _weekly(weeks: Mapping[date, _Cases], span: int) -> pd.DataFrame:
     ordered = sorted(weeks)
-    curves = [kaplan_meier(weeks[week].ended, weeks[week].still_open) for week in ordered]
+    curves = [_pool(weeks, week, span) for week in ordered]
     return pd.DataFrame(
         {
             "week": pd.DatetimeIndex(ordered, tz="UTC", dtype="datetime64[us, UTC]"),
             "p50": np.array([_percentile(curve, 0.5) for curve in curves]),
             "p90": np.array([_percentile(curve, 0.9) for curve in curves]),
-            "n": np.array([curve.cases for curve in curves], dtype=np.int64),
-            "n_open": np.array([curve.open for curve in curves], dtype=np.int64),
+            "pooled": np.array([curve.cases for curve in curves], dtype=np.int64),
+            "n": np.array([weeks[week].count for week in ordered], dtype=np.int64),
+            "n_open": np.array([len(weeks[week].still_open) for week in ordered], dtype=np.int64),
         }
     )
 

@@ -1,5 +1,7 @@
 """The list of exceptions, with the contract each one holds up."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -10,7 +12,9 @@ import pandas as pd
 
 from sync_core.errors import ErrorClass
 from sync_core.money import Money
+from sync_core.reads.ages import IN_BUCKET, Cuts
 from sync_core.reads.paging import Listed, Listing, Order, Row, Where
+from sync_core.reads.scope import OF_CONTRACT, Entities, bound
 
 
 class ExceptionSort(StrEnum):
@@ -21,15 +25,22 @@ class ExceptionSort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExceptionFilter:
-    """Empty fields do not filter. `state` "all" lists resolved ones too."""
+    """Empty fields do not filter. `state` "all" lists closed ones too, "closed" both resolved and decided ones."""
 
     function: str = ""
     cause: str = ""
     error_class: str = ""
     severity: str = ""
     legal_entity: str = ""
-    state: Literal["open", "resolved", "all"] = "open"
+    state: Literal["open", "resolved", "decided", "closed", "all"] = "open"
     tests: bool = False
+    assignee: str = ""
+    unassigned: bool = False
+    acknowledged: bool | None = None
+    group: str = ""  # a group_key
+    age: int | None = None  # index into WORKING_BUCKETS
+    due_before: datetime | None = None
+    text: str = ""  # in the contract's id, title, project or customer
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +66,26 @@ class ExceptionRow:
     opened_at: datetime
     seen_at: datetime
     due_at: datetime | None
-    resolved_at: datetime | None
+    resolved_at: datetime | None  # when it was closed, by read-back or by decision
+    first_opened_at: datetime | None = None  # if it reopened since
+    operation: str = ""  # where it arose: "check.contract", "project.create"
+    group_key: str = ""
+    assignee: str | None = None
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str | None = None
+    version: int = 1
+    closed_how: str | None = None  # read_back, decision
+    decided_by: str | None = None  # of an open one: who approved it
+    decided_reason: str | None = None
 
 
 ExceptionPage = Listed[ExceptionRow]
 
-_FROM: Final = "core.case AS k JOIN core.contract AS c USING (contract_id)"
+FROM: Final = "core.case AS k JOIN core.contract AS c USING (contract_id)"
 COLUMNS: Final = """k.case_id, contract_id, c.external_id, c.title, c.customer_name, c.legal_entity, k.cause,
     k.error_class, k.function, k.severity, k.message, k.exposure, k.currency, k.exposure_reporting, k.bill_on, k.state,
-    k.occurrences, k.opened_at, k.seen_at, k.due_at, k.resolved_at"""
+    k.occurrences, k.opened_at, k.seen_at, k.due_at, k.resolved_at, k.first_opened_at, k.operation, k.group_key,
+    k.assignee, k.acknowledged_at, k.acknowledged_by, k.version, k.closed_how, k.decided_by, k.decided_reason"""
 _ORDERS: Final = {
     ExceptionSort.MONEY: Order("k.exposure_reporting", True, True, Decimal, "k.case_id"),
     ExceptionSort.AGE: Order("k.opened_at", False, False, datetime, "k.case_id"),
@@ -71,14 +93,21 @@ _ORDERS: Final = {
 }
 
 
-def exception_listing(wanted: ExceptionFilter, sort: ExceptionSort, *, reporting: str) -> Listing[ExceptionRow]:
-    """The exceptions that meet the filter, to be read page by page."""
-    return Listing(COLUMNS, _FROM, _where(wanted), _ORDERS[sort], lambda row: exception_row(row, reporting=reporting))
+def exception_listing(
+    wanted: ExceptionFilter, sort: ExceptionSort, *, reporting: str, entities: Entities = None, cuts: Cuts | None = None
+) -> Listing[ExceptionRow]:
+    """The exceptions of these legal entities that meet the filter, to be read page by page. `cuts`: for its age."""
+    return Listing(
+        COLUMNS, FROM, where(wanted, entities, cuts), _ORDERS[sort], lambda row: exception_row(row, reporting=reporting)
+    )
 
 
-def _where(wanted: ExceptionFilter) -> Where:
+def where(wanted: ExceptionFilter, entities: Entities, cuts: Cuts | None = None) -> Where:
     conditions: list[str] = [] if wanted.tests else ["NOT c.test"]
     values: dict[str, object] = {}
+    if entities is not None:
+        conditions.append(OF_CONTRACT)
+        values |= bound(entities)
     for column in ("k.function", "k.cause", "k.error_class", "k.severity", "c.legal_entity"):
         name = column[2:]
         if value := getattr(wanted, name):
@@ -86,8 +115,45 @@ def _where(wanted: ExceptionFilter) -> Where:
             values[name] = value
     if wanted.state != "all":
         # Spelled out, so that the partial index case_open serves it.
-        conditions.append("k.state = 'open'" if wanted.state == "open" else "k.state = 'resolved'")
+        conditions.append(_STATES[wanted.state])
+    _add_work(wanted, conditions, values)
+    if wanted.age is not None and cuts is not None:
+        conditions.append(IN_BUCKET)
+        values |= cuts.bucket(wanted.age)
     return Where(tuple(conditions), values)
+
+
+_STATES: Final = {
+    "open": "k.state = 'open'",
+    "resolved": "k.state = 'resolved'",
+    "decided": "k.state = 'decided'",
+    "closed": "k.state <> 'open'",
+}
+# Word for word the expression of the index contract_search; another spelling would scan the table.
+_SEARCHED = "(c.external_id || ' ' || c.title || ' ' || c.customer_name || ' ' || coalesce(c.project_ref, ''))"
+_LONGEST_SEARCH = 200
+
+
+def _add_work(wanted: ExceptionFilter, conditions: list[str], values: dict[str, object]) -> None:
+    """Who has it, what it is like, until when."""
+    given = {"k.assignee = :assignee": wanted.assignee, "k.group_key = :group_key": wanted.group}
+    for condition, value in given.items():
+        if value:
+            conditions.append(condition)
+            values[condition.partition(":")[2]] = value.replace("\0", "")
+    if wanted.unassigned:
+        conditions.append("k.assignee IS NULL")
+    if wanted.acknowledged is not None:
+        conditions.append(f"k.acknowledged_at IS {'NOT ' if wanted.acknowledged else ''}NULL")
+    if wanted.due_before is not None:
+        conditions.append("k.due_at < :due_before")
+        values["due_before"] = wanted.due_before
+    if text := wanted.text.replace("\0", "").strip()[:_LONGEST_SEARCH]:
+        conditions.append(f"{_SEARCHED} ILIKE :pattern")
+        values["pattern"] = f"%{_SPECIAL.sub(_ESCAPED, text)}%"
+
+
+_SPECIAL, _ESCAPED = re.compile(r"[\\%_]"), r"\\\g<0>"  # LIKE takes the text as it stands
 
 
 def exception_row(row: Row, *, reporting: str) -> ExceptionRow:
@@ -112,11 +178,26 @@ def exception_row(row: Row, *, reporting: str) -> ExceptionRow:
         seen_at=row.seen_at,
         due_at=row.due_at,
         resolved_at=row.resolved_at,
+        first_opened_at=row.first_opened_at,
+        operation=row.operation,
+        group_key=row.group_key,
+        assignee=row.assignee,
+        acknowledged_at=row.acknowledged_at,
+        acknowledged_by=row.acknowledged_by,
+        version=row.version,
+        closed_how=row.closed_how,
+        decided_by=row.decided_by,
+        decided_reason=row.decided_reason,
     )
 
 
 def exceptions_frame(page: ExceptionPage, *, now: datetime) -> pd.DataFrame:
-    """A page as a table, a row per exception in its order, indexed by case_id.
+    """A page as a table: see `exceptions_table`."""
+    return exceptions_table(page.rows, now=now)
+
+
+def exceptions_table(listed: Sequence[ExceptionRow], *, now: datetime) -> pd.DataFrame:
+    """A row per exception in the order given, indexed by case_id.
 
     Columns: contract, title, customer, entity, cause, function, severity, exposure (Decimal, in `currency`), currency,
     exposure_reporting (Decimal, reporting currency), age_h (hours since opened, until resolved or `now`), due_at and
@@ -141,7 +222,7 @@ def exceptions_frame(page: ExceptionPage, *, now: datetime) -> pd.DataFrame:
             "occurrences": row.occurrences,
             "message": row.message,
         }
-        for row in page.rows
+        for row in listed
     ]
     return pd.DataFrame(rows, columns=_FRAME).set_index("case_id")
 

@@ -136,6 +136,10 @@ class Listing(Generic[T]):
             self._cursor(rows[0]) if rows and before else None,
         )
 
+    def first(self, conn: sa.Connection, most: int) -> tuple[T, ...]:
+        """The rows from the beginning, `most` at most, for an export: one statement, or two."""
+        return tuple(self.make(row) for row in self._along(conn, None, most, backward=False))
+
     def _few(self, conn: sa.Connection, window: Window) -> tuple[int, list[int]]:
         """How many match, counted to the limit + 1, and if they are fewer the ids of the page, one more than fits."""
         order, backward = self.order, window.backward
@@ -160,13 +164,18 @@ class Listing(Generic[T]):
             return []
         text = f"SELECT {self.columns} FROM {self.source} WHERE {self.order.row_id} = ANY(:ids)"
         name = _attribute(self.order.row_id)
-        by_id = {getattr(row, name): row for row in conn.execute(sa.text(text), {"ids": list(ids)})}
+        by_id = {
+            getattr(row, name): row for row in conn.execute(sa.text(text), {**self.where.values, "ids": list(ids)})
+        }
         return [by_id[row_id] for row_id in ids]
 
     def _walk(self, conn: sa.Connection, window: Window) -> list[Row]:
+        return self._along(conn, window.cursor, window.rows + 1, backward=window.backward)
+
+    def _along(self, conn: sa.Connection, cursor: Cursor | None, most: int, *, backward: bool) -> list[Row]:
         found: list[Row] = []
-        for segment in segments(self.order, window.cursor, backward=window.backward):
-            left = window.rows + 1 - len(found)
+        for segment in segments(self.order, cursor, backward=backward):
+            left = most - len(found)
             if left > 0:
                 where = self.where.sql(*segment.conditions)
                 text = f"SELECT {self.columns} FROM {self.source} WHERE {where} ORDER BY {segment.by} LIMIT :page_rows"

@@ -10,16 +10,21 @@ import sqlalchemy as sa
 from sync_core.money import Money
 from sync_core.progress import State
 from sync_core.reads.amounts import MoneyTotal
+from sync_core.reads.scope import CONTRACT, OF_CONTRACT, Entities, bound
 from sync_core.reads.waiting import by_lane, open_groups
 
 # A worker lives while it holds its advisory lock (class 7715). Locks do not show on a replica: there its beat counts.
 SILENCE = timedelta(seconds=60)
 
-# Slot leases are by the database's clock.
+# Slot leases are by the database's clock. A run that converged has read its ERP back, and the watermark of an ERP's
+# books moves when a page of them was read: both are calls that were answered.
 LANES = sa.text("""
     SELECT l.lane, l.breaker, l.reason, l.failures, l.opened_at, l.probe_at, l.max_in_flight,
            (SELECT count(*) FROM core.lane_slot AS s
-            WHERE s.lane = l.lane AND s.worker_id IS NOT NULL AND s.lease_until > now()) AS slots_used
+            WHERE s.lane = l.lane AND s.worker_id IS NOT NULL AND s.lease_until > now()) AS slots_used,
+           greatest((SELECT r.finished_at FROM core.run AS r WHERE r.lane = l.lane AND r.outcome = 'converged'
+                     ORDER BY r.finished_at DESC LIMIT 1),
+                    (SELECT w.updated_at FROM core.watermark AS w WHERE w.name = 'erp:' || l.lane)) AS reached_at
     FROM core.lane AS l ORDER BY l.lane
 """)
 WORKERS = sa.text("""
@@ -45,13 +50,16 @@ JOBS = sa.text("""
                       WHERE r.job = newest.job AND r.outcome = 'ok' ORDER BY r.scheduled_for DESC LIMIT 1) AS last_ok_at
     FROM newest ORDER BY job
 """)
-STATES = sa.text("SELECT state, count(*) AS contracts FROM core.contract GROUP BY state")
+STATES = sa.text(f"SELECT state, count(*) AS contracts FROM core.contract WHERE {CONTRACT} GROUP BY state")
 # Before the first activation a contract waits since its signature, later since the change that made it wait.
-OLDEST = sa.text("""
+OLDEST = sa.text(f"""
     SELECT min(CASE WHEN first_active_at IS NULL THEN coalesce(signed_at, state_since) ELSE state_since END)
-    FROM core.contract WHERE state = 'waiting'
+    FROM core.contract WHERE state = 'waiting' AND {CONTRACT}
 """)
-QUARANTINE = sa.text("SELECT count(*) FROM core.quarantine WHERE released_at IS NULL")
+QUARANTINE = sa.text(f"""
+    SELECT count(*) FROM core.quarantine LEFT JOIN core.contract AS c USING (source, external_id)
+    WHERE released_at IS NULL AND dismissed_at IS NULL AND {OF_CONTRACT}
+""")
 VERSIONS = sa.text("""
     SELECT current_setting('server_version') AS postgresql,
            (SELECT digest FROM core.estate_version ORDER BY activated_at DESC LIMIT 1) AS estate
@@ -69,6 +77,7 @@ class LaneState:
     slots_total: int
     slots_used: int
     waiting: MoneyTotal  # contracts that wait for their first activation here
+    reached_at: datetime | None  # when the ERP last answered, as far as is kept; None: never
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +129,14 @@ class Status:
         }
 
 
-def lanes(conn: sa.Connection, *, now: datetime, reporting: str) -> list[LaneState]:
-    waiting = by_lane(open_groups(conn, now=now), reporting)
+def lanes(conn: sa.Connection, *, now: datetime, reporting: str, entities: Entities) -> list[LaneState]:
+    """All lanes; what waits in them is that of these legal entities."""
+    waiting = by_lane(open_groups(conn, now=now, entities=entities), reporting)
     nothing = MoneyTotal(Money(Decimal(0), reporting), 0)
     return [
         LaneState(
             row.lane, row.breaker, row.reason, row.failures, row.opened_at, row.probe_at, row.max_in_flight,
-            row.slots_used, waiting.get(row.lane, nothing),
+            row.slots_used, waiting.get(row.lane, nothing), row.reached_at,
         )
         for row in conn.execute(LANES)
     ]  # fmt: skip
@@ -140,17 +150,18 @@ def jobs(conn: sa.Connection) -> list[JobState]:
     return [JobState(*row) for row in conn.execute(JOBS)]
 
 
-def status(conn: sa.Connection, *, now: datetime, reporting: str, product: str) -> Status:
+def status(conn: sa.Connection, *, now: datetime, reporting: str, product: str, entities: Entities) -> Status:
     """`product` is the release that asks."""
-    oldest = conn.scalar(OLDEST)
+    mine = bound(entities)
+    oldest = conn.scalar(OLDEST, mine)
     crew = [worker for worker in workers(conn, now=now) if worker.alive]
     versions = conn.execute(VERSIONS).one()
     return Status(
         now=now,
-        by_state=dict.fromkeys(State, 0) | {State(row.state): row.contracts for row in conn.execute(STATES)},
+        by_state=dict.fromkeys(State, 0) | {State(row.state): row.contracts for row in conn.execute(STATES, mine)},
         oldest_waiting_age_s=None if oldest is None else max(0.0, (now - oldest).total_seconds()),
-        lanes=tuple(lanes(conn, now=now, reporting=reporting)),
-        quarantine_open=int(conn.scalar(QUARANTINE) or 0),
+        lanes=tuple(lanes(conn, now=now, reporting=reporting, entities=entities)),
+        quarantine_open=int(conn.scalar(QUARANTINE, mine) or 0),
         workers_alive=len(crew),
         versions={
             "tieline": product,
@@ -168,6 +179,7 @@ def _lane_json(lane: LaneState) -> dict[str, object]:
         "reason": lane.reason,
         "slots_used": lane.slots_used,
         "slots_total": lane.slots_total,
+        "reached_at": None if lane.reached_at is None else lane.reached_at.isoformat(),
         "waiting": lane.waiting.count,
         "waiting_money": str(lane.waiting.money.amount),
         "currency": lane.waiting.money.currency,

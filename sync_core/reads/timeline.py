@@ -11,7 +11,7 @@ from enum import Enum
 
 from sync_core.contract import Contract, Terms
 from sync_core.desired import plain
-from sync_core.events import PREFIX, Event, SchemaUnknown, understand
+from sync_core.events import PREFIX, WORKFLOW, Event, SchemaUnknown, understand
 from sync_core.fold import fold
 
 # Beyond so many events each further prefix costs more than anyone reads; older events are listed without their changes.
@@ -72,7 +72,7 @@ def history(stored: Sequence[StoredEvent]) -> History:
     before: dict[str, str] = {}
     silent = len(stored) - EXPLAINED
     for at, event in enumerate(stored):
-        what, problem, changes = event.type.removeprefix(PREFIX).rpartition(".v")[0] or event.type, None, []
+        what, problem, changes = _what(event.type), None, []
         try:
             known.append(
                 Event(event.source, event.id, event.type, event.occurred_at, understand(event.type, event.data))
@@ -85,6 +85,10 @@ def history(stored: Sequence[StoredEvent]) -> History:
             before = after
         moments.append(Moment(event, what, tuple(changes), problem))
     return History(tuple(moments), fold(known) if known else None)
+
+
+def _what(event_type: str) -> str:
+    return event_type.removeprefix(PREFIX).removeprefix(WORKFLOW).rpartition(".v")[0] or event_type
 
 
 def changes_between(before: Mapping[str, str], after: Mapping[str, str]) -> list[Change]:
@@ -105,6 +109,10 @@ def flat(contract: Contract) -> dict[str, str]:
     shown |= {f"clause {name}": status.value for name, status in contract.clauses}
     for amendment in contract.amendments:
         shown[f"amendment {amendment.number}"] = amendment.summary or "executed"
+    for decision in contract.decisions:
+        what = "approved up to" if decision.approved else "refused from"
+        money = f"{plain(decision.amount)} {decision.currency}"
+        shown[f"approval under {decision.rule}"] = f"{what} {money} by {decision.by}"
     if contract.missing_amendment is not None:
         shown["missing amendment"] = str(contract.missing_amendment)
     return shown

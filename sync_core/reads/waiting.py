@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from sync_core.progress import FUNNEL, State, Step
 from sync_core.reads.amounts import MoneyTotal, Part, add_up
+from sync_core.reads.scope import CONTRACT, Entities, bound
 
 
 class WaitAge(StrEnum):
@@ -25,12 +26,12 @@ class WaitAge(StrEnum):
 
 
 # What was reached is read for open contracts alone, by progress_of_contract; they are few beside the active ones.
-OPEN = sa.text("""
+OPEN = sa.text(f"""
     WITH open AS MATERIALIZED (
         SELECT contract_id, state, lane, signed_at, value, value_reporting, currency
         FROM core.contract
         WHERE state IN ('waiting', 'blocked', 'set_aside') AND first_active_at IS NULL
-          AND signed_at IS NOT NULL AND NOT test
+          AND signed_at IS NOT NULL AND NOT test AND {CONTRACT}
     ), reached AS (
         SELECT contract_id, max(array_position(CAST(:funnel AS text[]), step)) AS step
         FROM core.progress WHERE contract_id = ANY(ARRAY(SELECT contract_id FROM open)) GROUP BY contract_id
@@ -57,9 +58,9 @@ class OpenGroup:
     oldest: datetime
 
 
-def open_groups(conn: sa.Connection, *, now: datetime) -> list[OpenGroup]:
+def open_groups(conn: sa.Connection, *, now: datetime, entities: Entities) -> list[OpenGroup]:
     """Everything signed and never active yet."""
-    rows = conn.execute(OPEN, {"funnel": [step.value for step in FUNNEL], "now": now})
+    rows = conn.execute(OPEN, {"funnel": [step.value for step in FUNNEL], "now": now, **bound(entities)})
     ages = list(WaitAge)
     return [
         OpenGroup(

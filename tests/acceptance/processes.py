@@ -155,10 +155,19 @@ class House(AbstractContextManager["House"]):
 
     def api(self) -> str:
         """`tieline api`; its URL. It listens here already, so a caller waits until it runs."""
+        return self._listening("api")
+
+    def web(self) -> str:
+        """`tieline web`; its URL, which it knows as its public one. A caller waits until it runs."""
+        return self._listening("web")
+
+    def _listening(self, command: str) -> str:
         door = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self._doors.append(door)
-        self._tieline("api", fds=(door.fileno(),), TIELINE_LISTEN_FDS=json.dumps({"web": door.fileno()}))
-        return f"http://127.0.0.1:{door.getsockname()[1]}"
+        url = f"http://127.0.0.1:{door.getsockname()[1]}"
+        fds = json.dumps({"web": door.fileno()})
+        self._tieline(command, fds=(door.fileno(),), TIELINE_LISTEN_FDS=fds, TIELINE_PUBLIC_URL=url)
+        return url
 
     def worker(self) -> Process:
         return self._tieline("worker")

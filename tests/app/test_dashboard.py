@@ -9,14 +9,23 @@ from streamlit.testing.v1 import AppTest
 from app.dashboard import discover
 from app.dashboard_context import DashboardContext, set_context
 from pages._frame import Page, Viewer
+from sync_core.authority import person
+from tests.app.shell_pages import NamedReads
 
 SCRIPT = Path(__file__).parents[2] / "app" / "dashboard.py"
 PAGES = "tests.app.shell_pages"
 SHELL = "tieline.shell"
 
 
+def viewer(email: str, *grants: str) -> Viewer:
+    return Viewer(email, person(email, grants))
+
+
+CFO = viewer("cfo@example.com", "executive@US01")
+
+
 def drawn(viewer: Viewer | None) -> AppTest:
-    set_context(DashboardContext("reads", "commands", pages_package=PAGES, local_viewer=viewer))
+    set_context(DashboardContext(NamedReads("reads"), "commands", pages_package=PAGES, local_viewer=viewer))
     return AppTest.from_file(SCRIPT, default_timeout=30).run()
 
 
@@ -48,16 +57,16 @@ def test_two_default_pages_are_refused(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_the_default_page_is_drawn_with_the_objects_of_the_process() -> None:
-    shown = drawn(Viewer("cfo@example.com"))
+    shown = drawn(CFO)
     assert not shown.exception
-    assert "Drawn from reads and commands." in texts(shown)
+    assert "Drawn from reads within executive@US01 and commands." in texts(shown)
     assert shown.metric[0].value == "$13.6M"
     assert "Data as of 23 Nov 2026 06:03 UTC." in texts(shown)
 
 
 def test_a_card_that_fails_shows_an_incident_and_the_rest_is_drawn(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR, logger="tieline.pages"):
-        shown = drawn(Viewer("cfo@example.com"))
+        shown = drawn(CFO)
     message = shown.error[0].value
     assert message.startswith("Broken card could not be drawn. Incident ")
     incident = message.split()[-1].rstrip(".")
@@ -68,9 +77,9 @@ def test_a_card_that_fails_shows_an_incident_and_the_rest_is_drawn(caplog: pytes
 
 
 def test_without_a_local_viewer_the_gates_headers_name_the_person() -> None:
-    assert drawn(None).session_state[SHELL].viewer == Viewer("test@example.com")  # AppTest's own signed-in person
+    assert drawn(None).session_state[SHELL].viewer == viewer("test@example.com")  # AppTest's own signed-in person
 
 
 def test_a_page_of_another_role_is_absent_from_the_navigation() -> None:
-    assert set(drawn(Viewer("cfo@example.com")).session_state[SHELL].links) == {"overview", "second"}
-    assert "audit" in drawn(Viewer("eve@example.com", ("auditor",))).session_state[SHELL].links
+    assert set(drawn(CFO).session_state[SHELL].links) == {"overview", "second"}
+    assert "audit" in drawn(viewer("eve@example.com", "auditor")).session_state[SHELL].links

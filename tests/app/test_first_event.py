@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import webhooks
+from app.home import Home
 from app.webhooks import Intake
 from sync_core.bell import Bell
 from sync_core.clock import SystemClock
@@ -43,9 +44,16 @@ async def serving(app: FastAPI) -> AsyncIterator[str]:
 
 
 def shell_block() -> str:
-    found = re.search(r"^```bash\n(.*?)^```$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    assert found is not None
-    return found[1]
+    blocks: list[str] = re.findall(r"^```bash\n(.*?)^```$", DOCUMENT.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    return next(block for block in blocks if "curl" in block)
+
+
+async def test_the_secret_of_the_demo_is_where_the_documentation_says(tmp_path: Path) -> None:
+    made = Home(tmp_path / ".tieline")
+    made.prepare()
+    kept = made.make_secrets()["TIELINE_SANDBOX_CLM_SECRET"]
+    (export,) = re.findall(r"^export TIELINE_CLM_SECRET=.*$", DOCUMENT.read_text("utf-8"), re.MULTILINE)
+    assert await run(f'{export}\nprintf %s "$TIELINE_CLM_SECRET"', "", tmp_path) == kept
 
 
 async def run(script: str, url: str, directory: Path) -> str:

@@ -10,21 +10,25 @@ import sqlalchemy as sa
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit.proto.BackMsg_pb2 import BackMsg
 
+from app.entry_pages import Pages
 from app.gate import (
     SIGNED_OUT,
     SecurityHeaders,
     SessionGate,
     content_security_policy,
     cookie_name,
+    is_activity,
     is_public,
     is_same_origin,
     watched,
 )
-from app.sessions import Identity, Sessions, create_link
+from app.sessions import Person, Rules, Sessions, start_session
 from sync_core.clock import SystemClock
 
-CFO = Identity("cfo@example.com", ("executive", "approver"))
+CFO = Person("cfo@example.com", ("executive", "approver@GB01"))
+LINKS, PROVIDER = Pages(signs_in=False), Pages(signs_in=True)
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -40,12 +44,12 @@ def sessions(database: sa.Engine) -> Sessions:
 @pytest.fixture
 def secret(database: sa.Engine, sessions: Sessions) -> str:
     with database.begin() as conn:
-        token = create_link(conn, CFO, now=SystemClock().now())
-    return str(sessions.redeem(token))
+        return start_session(conn, CFO, now=SystemClock().now(), rules=Rules(), how="test")
 
 
-def gated(sessions: Sessions, *, secure: bool = False) -> ASGIApp:
-    return SecurityHeaders(SessionGate(echo, sessions, secure=secure), secure=secure, script_hashes=("'sha256-x'",))
+def gated(sessions: Sessions, *, secure: bool = False, pages: Pages = LINKS) -> ASGIApp:
+    gate = SessionGate(echo, sessions, secure=secure, pages=pages)
+    return SecurityHeaders(gate, secure=secure, script_hashes=("'sha256-x'",))
 
 
 @asynccontextmanager
@@ -66,18 +70,25 @@ async def test_without_a_session_every_dashboard_path_is_refused(sessions: Sessi
     assert "tieline link" in answer.text
 
 
+async def test_with_a_provider_the_sign_in_page_leads_there_and_back(sessions: Sessions) -> None:
+    async with client(gated(sessions, pages=PROVIDER)) as http:
+        answer = await http.get("/replay?cause=tax&x=%22%3E%3Cscript%3E")
+    assert 'href="/login?next=%2Freplay%3Fcause%3Dtax%26x%3D%2522%253E%253Cscript%253E"' in answer.text
+    assert "tieline link" not in answer.text
+
+
 async def test_a_made_up_cookie_is_no_session(sessions: Sessions) -> None:
     async with client(gated(sessions), "made-up") as http:
         assert (await http.get("/")).status_code == 401
 
 
 async def test_who_the_client_claims_to_be_is_replaced(sessions: Sessions, secret: str) -> None:
-    claims = {"x-auth-email": "root@example.com", "X-Auth-Groups": "admin", "x_auth_email": "root@example.com"}
+    claims = {"x-auth-email": "root@example.com", "X-Auth-Groups": "administrator", "x_auth_email": "root@example.com"}
     async with client(gated(sessions), secret, **claims) as http:
         arrived = dict((await http.get("/")).json())
     assert {name: arrived[name] for name in arrived if "auth" in name} == {
         "x-auth-email": "cfo@example.com",
-        "x-auth-groups": "executive,approver",
+        "x-auth-groups": "executive,approver@GB01",
     }
 
 
@@ -117,7 +128,7 @@ async def test_a_websocket_needs_a_session_and_our_own_page(
         sent.append(message)
 
     scope = {"type": "websocket", "path": "/_stcore/stream", "headers": headers}
-    await SessionGate(record, sessions, secure=False)(scope, receive, send)
+    await SessionGate(record, sessions, secure=False, pages=LINKS)(scope, receive, send)
     assert bool(seen) is passes
     assert [message["code"] for message in sent] == ([] if passes else [SIGNED_OUT])
     if passes:
@@ -142,6 +153,21 @@ async def test_an_open_websocket_ends_when_its_session_does() -> None:
     arriving.put_nowait({"type": "websocket.receive", "text": "two"})
     assert await receive() == {"type": "websocket.disconnect", "code": SIGNED_OUT}
     assert sent[0]["code"] == SIGNED_OUT
+
+
+def test_only_what_a_person_does_keeps_a_session_from_growing_idle() -> None:
+    def sent(message: BackMsg) -> Message:
+        return {"type": "websocket.receive", "bytes": message.SerializeToString()}
+
+    clicked, refreshed, other = BackMsg(), BackMsg(), BackMsg()
+    clicked.rerun_script.query_string = "a=1"
+    refreshed.rerun_script.is_auto_rerun = True
+    other.stop_script = True
+    assert is_activity(sent(clicked))
+    assert not is_activity(sent(refreshed))
+    assert not is_activity(sent(other))
+    assert not is_activity({"type": "websocket.receive", "bytes": b"\xff\xff"})
+    assert not is_activity({"type": "websocket.disconnect"})
 
 
 async def test_every_answer_carries_the_protections(sessions: Sessions) -> None:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.scheduler import Job, Scheduler, due, forget
-from sync_core.clock import VirtualClock
+from sync_core.clock import SystemClock, VirtualClock
 from sync_core.errors import ClmError
 from tests.databases import DatabaseUrls
 from tests.engine.support import until
@@ -118,3 +118,36 @@ async def test_after_downtime_a_job_catches_up_once_and_at_once(
         await running
     assert counted.runs == 2
     assert await forget(async_database, before=NOON + MINUTE) == 1
+
+
+async def test_when_a_scheduler_has_ended_no_job_of_it_runs_on(
+    async_database: AsyncEngine, direct: AsyncEngine
+) -> None:
+    """Not even one that began in its time, long after the start: what it uses is closed next."""
+    begun, ended = 0, 0
+
+    async def work() -> str:
+        nonlocal begun, ended
+        begun += 1
+        if begun == 1:
+            return "caught up"
+        try:
+            await asyncio.Event().wait()
+        finally:
+            # Whatever a job needs a moment for, to leave things in order.
+            async with async_database.connect() as conn:
+                await conn.scalar(sa.text("SELECT 1"))
+            ended += 1
+        return "never"
+
+    job = Job("poll", timedelta(seconds=1), work)
+    running = asyncio.create_task(Scheduler(async_database, direct, SystemClock(), [job]).run())
+
+    async def in_its_time() -> bool:
+        return begun == 2
+
+    await until(in_its_time)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert (begun, ended) == (2, 1)

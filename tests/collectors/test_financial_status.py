@@ -72,8 +72,30 @@ async def test_facts_are_kept_exactly_once_with_their_contract(bench: Bench) -> 
 async def test_a_changed_status_is_another_fact(bench: Bench) -> None:
     ledger = Ledger([[INVOICE]])
     await collect(bench.engine, ledger, clock=bench.clock)
-    ledger.pages.append([replace(INVOICE, status="paid"), INVOICE])
+    paid = replace(INVOICE, status="paid")
+    ledger.pages.append([paid, paid])
     assert await collect(bench.engine, ledger, clock=bench.clock) == 1
+    assert [fact[2] for fact in await facts(bench)] == ["open", "paid"]
+
+
+async def test_a_status_that_comes_back_and_a_changed_amount_are_facts(bench: Bench) -> None:
+    paid, less = replace(INVOICE, status="paid"), replace(INVOICE, amount=Decimal("9000"))
+    ledger = Ledger([[INVOICE], [paid, INVOICE], [INVOICE, less]])
+    assert await collect(bench.engine, ledger, clock=bench.clock) == 4
+    rows = await bench.rows("SELECT status, amount FROM core.financial_fact ORDER BY seq")
+    assert rows == [("open", INVOICE.amount), ("paid", INVOICE.amount), ("open", INVOICE.amount), ("open", less.amount)]
+
+
+async def test_a_collector_that_was_overtaken_stores_no_old_status(bench: Bench) -> None:
+    class Slow(Ledger):
+        """Another collector reads to the end while this one waits for its first page."""
+
+        async def financial_status(self, cursor: str | None, ctx: CallContext) -> FinancialPage:
+            page = await super().financial_status(cursor, ctx)
+            await collect(bench.engine, Ledger([[INVOICE], [replace(INVOICE, status="paid")]]), clock=bench.clock)
+            return page
+
+    assert await collect(bench.engine, Slow([[INVOICE]]), clock=bench.clock) == 0
     assert [fact[2] for fact in await facts(bench)] == ["open", "paid"]
 
 

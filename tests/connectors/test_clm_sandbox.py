@@ -1,5 +1,6 @@
 """The connector of the sandbox CLM: polling by watermark, bulk write-back, and errors as ClmError."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,11 +18,13 @@ from app.sandbox.clm.app import SandboxClm
 from app.sandbox.clm.changes import Change, ChangeKind
 from app.sandbox.clm.server import build
 from sync_core.clock import SystemClock, VirtualClock
+from sync_core.connectors.clm import sandbox as sandbox_clm
 from sync_core.connectors.clm.sandbox import SandboxClmConnector, connect
 from sync_core.errors import ClmError, InvalidEstate
 from sync_core.estate import Clm
 from sync_core.keys import ExternalId
-from sync_core.ports import ClmConnector, WriteBack
+from sync_core.ports import ClmConnector, ClmUnanswered, WriteBack
+from tests.connectors.wire import Script, drip, half, reset, silence, wire
 from tests.sandbox.clm_process import TOKEN, running_clm
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -119,6 +122,44 @@ async def test_an_answer_that_is_no_feed_is_a_clm_error(status: int, body: bytes
         await made.poll("3")
     with pytest.raises(ClmError):
         await made.write_back([written("C-1")])
+    await made.aclose()
+
+
+async def test_a_feed_is_passed_on_digit_by_digit_and_no_entry_of_it_stops_the_others() -> None:
+    entries = [b'{"value":1234567890123456789.12,"many":123456789012345678901234567890}', b"7", b'{"half":"\\ud800"}']
+
+    async def answer(_request: Request) -> Response:
+        return Response(b'{"events":[%s],"watermark":"3","more":false}' % b",".join(entries))
+
+    feed = Starlette(routes=[Route("/api/events", answer)])
+    made = connect(CLM, secrets=(TOKEN,), clock=VirtualClock(NOW), transport=httpx.ASGITransport(feed))
+    page = await made.poll(None)
+    assert page.events[:2] == tuple(entries[:2])
+    assert orjson.loads(page.events[2].replace(b"\\", b"/")) == {"half": "/ud800"}
+    assert page.watermark == "3"
+    await made.aclose()
+
+
+@pytest.mark.parametrize("script", [silence, reset, half, drip], ids=lambda script: script.__name__)
+async def test_without_an_answer_nobody_knows_what_became_of_a_write_back(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox_clm, "_TIMEOUT_S", 0.25)
+    async with wire(script) as server, asyncio.timeout(10):
+        made = connect(replace(CLM, url=server.url), secrets=(TOKEN,), clock=SystemClock())
+        with pytest.raises(ClmError, match="no answer"):
+            await made.poll(None)
+        with pytest.raises(ClmUnanswered):
+            await made.write_back([written("C-1")])
+        await made.aclose()
+
+
+async def test_a_connection_that_was_refused_carried_nothing(tmp_path: Path) -> None:
+    with running_clm(tmp_path / "clm.jsonl") as process:
+        made = connect(replace(CLM, url=process.url), secrets=(TOKEN,), clock=SystemClock())
+    with pytest.raises(ClmError) as refused:
+        await made.write_back([written("C-1")])
+    assert not isinstance(refused.value, ClmUnanswered)
     await made.aclose()
 
 

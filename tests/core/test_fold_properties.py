@@ -211,6 +211,23 @@ def test_no_events_and_events_of_two_contracts_are_the_callers_fault() -> None:
         fold([other, stranger])
 
 
+def test_a_correction_of_an_amendment_that_waits_waits_with_it() -> None:
+    phase = {"key": "phase3", "name": "Third", "amount": "5.00", "due_on": "2026-11-30"}
+    third, correction = amending(3, 6, value="30000.00"), correcting(6, 8, milestones=[phase])
+    history = [
+        signing(1),
+        amending(1, 4, po_number="PO-1"),
+        third,
+        correction,
+        correcting(8, 9, title="Corrected twice"),
+    ]
+    assert fold(history) == fold(history[:3])
+    whole = fold([*history, amending(2, 5)])
+    assert whole.terms is not None
+    assert (whole.missing_amendment, whole.terms.title) == (None, "Corrected twice")
+    assert "phase3" in {milestone.key for milestone in whole.terms.milestones}
+
+
 def test_a_signature_after_an_end_signs_the_contract_anew() -> None:
     ended = event("cancelled", 3, {"ended_on": "2026-04-02"})
     contract = fold([ended, signing(1), signing(4)])

@@ -1,6 +1,8 @@
 """Workers for engine tests: real PostgreSQL, a memory ERP, a clock of the test's choice."""
 
 import asyncio
+import contextlib
+import gc
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -12,8 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sync_core import lanes
 from sync_core.clock import Clock, VirtualClock
 from sync_core.engine.lane_watch import LaneWatch
+from sync_core.engine.replaying import Replayer
 from sync_core.engine.session import Session, open_session
 from sync_core.engine.worker import Pace, Worker
+from sync_core.estate import Estate
 from sync_core.keys import Lane
 from sync_core.lanes import LaneGate
 from tests.memory_erp import MemoryConnector, MemoryErp
@@ -29,6 +33,7 @@ class Bench:
     clock: Clock = field(default_factory=lambda: VirtualClock(SIGNED_AT))
     settle_s: float = 0.05
     workers: int = 0
+    estate: Estate = field(default_factory=estate)
 
     @property
     def virtual(self) -> VirtualClock:
@@ -38,7 +43,7 @@ class Bench:
     async def worker(self, *, pace: Pace | None = None, worker_id: int | None = None) -> Worker:
         self.workers += 1
         number = worker_id or self.workers
-        known = estate()
+        known = self.estate
         gates = {"cloud": LaneGate(Lane("cloud"))}
         connectors = {"cloud": MemoryConnector(self.erp, gates["cloud"], settle_s=self.settle_s)}
         async with self.engine.begin() as conn:
@@ -70,21 +75,27 @@ class Living:
     worker: Worker
     session: Session
     task: asyncio.Task[None]
+    replaying: asyncio.Task[None]
     stop: asyncio.Event
     close: Callable[[], Awaitable[None]]
 
     async def kill(self) -> None:
         """Its tasks vanish and its connection breaks; nothing is given back, nothing more is written."""
         running = [r.task for r in self.worker.running.values() if r.task]
-        for task in (self.task, *running):
+        for task in (self.task, self.replaying, *running):
             task.cancel()
-        await asyncio.gather(self.task, *running, return_exceptions=True)
+        await asyncio.gather(self.task, self.replaying, *running, return_exceptions=True)
         self.session.connection.pgconn.finish()
+        del running
+        gc.collect()  # connections broke with it: now, while the test says that they may
 
     async def finish(self) -> None:
         self.stop.set()
         self.worker.wake.set()
         await self.task
+        self.replaying.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.replaying
         await self.close()
 
 
@@ -97,7 +108,8 @@ async def start(bench: Bench, database_url: str, *, pace: Pace) -> Living:
     async def close() -> None:
         await context.__aexit__(None, None, None)
 
-    return Living(worker, session, asyncio.create_task(worker.run(stop)), stop, close)
+    replaying = asyncio.create_task(Replayer(worker).run())
+    return Living(worker, session, asyncio.create_task(worker.run(stop)), replaying, stop, close)
 
 
 async def until(condition: Callable[[], Awaitable[bool]], *, within_s: float = 20.0) -> None:

@@ -86,6 +86,21 @@ async def test_a_new_event_wakes_a_settled_contract_and_leaves_its_lease(
     assert (row.lease_owner, row.lease_token, row.wanted_rev, row.done_rev) == (7, 3, 2, 1)
 
 
+async def test_news_gives_a_contract_that_was_set_aside_its_attempts_back(async_database: AsyncEngine) -> None:
+    await deliver(async_database, signing("C-1"))
+    await set_state(async_database, "C-1", "state = 'set_aside', due_at = NULL, attempt = 8")
+    await deliver(async_database, signing("C-1", revision=2), now=NOW + timedelta(hours=1))
+    row = await contract_row(async_database, "C-1")
+    assert (row.state, row.due_at, row.attempt) == ("set_aside", NOW + timedelta(hours=1), 0)
+
+
+async def test_a_repeat_gives_no_attempts_back(async_database: AsyncEngine) -> None:
+    await deliver(async_database, signing("C-1"))
+    await set_state(async_database, "C-1", "attempt = 5")
+    await deliver(async_database, signing("C-1"), now=NOW + timedelta(hours=1))
+    assert (await contract_row(async_database, "C-1")).attempt == 5
+
+
 async def test_a_waiting_contract_keeps_its_earlier_due_time_and_its_since(async_database: AsyncEngine) -> None:
     await deliver(async_database, signing("C-1"))
     await deliver(async_database, amending("C-1", 1), now=NOW + timedelta(hours=3))

@@ -37,6 +37,7 @@ NOT_UNDERSTOOD = {
     "contract_id": event(
         "x", "signed.v1", {"revision": 1, "signed_at": "2026-01-01T00:00:00Z"} | {"contract_id": None}
     ),
+    "signed_at": event("x", "signed.v1", signed("C-9") | {"signed_at": "0001-01-01T00:00:00+02:00"}),
     "U+0000": event("x", "signed.v1", signed("C-9", milestone_terms(title="a\0b"))),
     "terms.value": event("x", "signed.v1", signed("C-9", milestone_terms(value="1e300"))),
     "finite number": event("x", "signed.v1", signed("C-9", milestone_terms(value="NaN"))),

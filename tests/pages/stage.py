@@ -8,8 +8,11 @@ from streamlit.testing.v1 import AppTest
 from app.dashboard import Found, discover
 from pages import _frame as frame
 from pages._frame import Shell, Viewer
+from sync_core.authority import Actor, person
+from sync_core.commands.commands import Commands
 from sync_core.reads import Reads
 
+CFO = person("cfo@example.com", ["executive"])
 _played: dict[str, object] = {}
 _notices: list[Callable[[], str | None] | None] = [None]
 
@@ -20,9 +23,11 @@ def play(
     query: Mapping[str, str | list[str]] | None = None,
     *,
     notice: Callable[[], str | None] | None = None,
+    actor: Actor = CFO,
+    commands: Commands | None = None,
 ) -> AppTest:
-    """The page at `path`, drawn once, with these parameters in its URL."""
-    _played.update(path=path, reads=reads)
+    """The page at `path`, drawn once for this actor, with these parameters in its URL."""
+    _played.update(path=path, reads=reads.within(actor), commands=commands, viewer=Viewer(actor.name, actor))
     _notices[:] = [notice]
     shown = AppTest.from_function(_script, default_timeout=30)
     for name, value in (query or {}).items():
@@ -43,13 +48,15 @@ def _script() -> None:
 
 def draw() -> None:
     """One run of the script."""
+    viewer = _played["viewer"]
+    assert isinstance(viewer, Viewer)
     targets = {one.page.path: _target(one) for one in discover("pages")}
-    frame.enter(Shell(Viewer("cfo@example.com"), targets, _notices[0]))
+    frame.enter(Shell(viewer, targets, _notices[0]))
     st.navigation(list(targets.values()), position="top").run()
 
 
 def _target(one: Found) -> st.Page:
-    page, render, reads = one.page, one.render, _played["reads"]
+    page, render, reads, commands = one.page, one.render, _played["reads"], _played["commands"]
     return st.Page(
-        lambda: render(reads, None), title=page.title, url_path=page.path, default=page.path == _played["path"]
+        lambda: render(reads, commands), title=page.title, url_path=page.path, default=page.path == _played["path"]
     )

@@ -26,6 +26,9 @@ WEEKS = pd.DataFrame(
         "week": pd.date_range("2026-08-31", periods=4, freq="7D", tz="UTC"),
         "p50": [8.2, None, 7.1, 6.4],
         "p90": [22.0, None, 19.7, 16.8],
+        "pooled": [31, 12, 40, 36],
+        "n": [31, 12, 40, 36],
+        "n_open": [0, 2, 0, 5],
     }
 )
 BINS = pd.DataFrame({"start": [0.0, 6.0, 12.0, 18.0, 24.0, 30.0], "cases": [90, 640, 300, 120, 40, 12]})
@@ -39,6 +42,7 @@ FIGURES: dict[str, Callable[[Palette], go.Figure]] = {
     "weekly": lambda palette: charts.weekly_lines(
         WEEKS, target=timedelta(hours=24), target_label="p90 target 24 h", palette=palette
     ),
+    "counts": lambda palette: charts.weekly_counts(WEEKS, palette=palette),
     "histogram": lambda palette: charts.histogram(
         BINS,
         rules={"p50": timedelta(hours=8)},
@@ -114,6 +118,17 @@ def test_weekly_lines_without_any_known_week_still_show_the_target() -> None:
     unknown = WEEKS.assign(p50=None, p90=None)
     figure = charts.weekly_lines(unknown, target=timedelta(hours=24), target_label="target", palette=LIGHT)
     assert labels(figure) == ["target"]
+
+
+def test_a_point_says_of_how_many_cases_it_is() -> None:
+    line = FIGURES["weekly"](LIGHT).data[0]
+    assert list(line.customdata) == [31, 12, 40, 36]
+    assert "n = %{customdata:,}" in line.hovertemplate
+
+
+def test_counts_of_a_week_add_up_to_its_cases() -> None:
+    done, still_open = FIGURES["counts"](LIGHT).data
+    assert [a + b for a, b in zip(done.y, still_open.y, strict=True)] == [31, 12, 40, 36]
 
 
 def test_only_bins_past_the_promise_are_red_and_the_last_is_open() -> None:

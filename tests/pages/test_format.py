@@ -134,5 +134,5 @@ def test_times_are_shown_in_utc_with_the_zone() -> None:
 
 def test_text_of_others_is_no_markdown() -> None:
     assert fmt.plain("> 7 d") == r"\> 7 d"
-    assert fmt.plain("[x](http://y) $3") == r"\[x\]\(http\://y\) \$3"
+    assert fmt.plain("[x](http://y) $3") == r"\[x\]\(http" + "\u2060" + r"\://y\) \$3"
     assert fmt.plain("Customer 1") == "Customer 1"

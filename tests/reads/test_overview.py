@@ -94,6 +94,27 @@ def test_below_twenty_cases_there_is_no_percentile(database: sa.Engine, reads: R
     assert seen.weekly["p50"].isna().all()
 
 
+def test_weeks_with_too_few_cases_are_pooled_by_fours(database: sa.Engine, reads: Reads) -> None:
+    for week in range(5):
+        for hours in range(1, 7):
+            add_contract(database, signed=100 + 24 * 7 * week, took=hours)
+    seen = reads.overview()
+    assert seen.weekly_span == 4
+    assert seen.weekly["n"].tolist() == [6] * 5
+    assert seen.weekly["pooled"].tolist() == [6, 12, 18, 24, 24]
+    assert seen.weekly["p50"].isna().tolist() == [True, True, True, False, False]
+
+
+def test_weeks_with_cases_enough_stand_alone(database: sa.Engine, reads: Reads) -> None:
+    for hours in range(1, 21):
+        add_contract(database, signed=100, took=hours)
+        add_contract(database, signed=100 + 24 * 7, took=hours)
+    add_contract(database, signed=100 + 24 * 14, took=5)
+    seen = reads.overview()
+    assert seen.weekly_span == 1
+    assert seen.weekly["pooled"].tolist() == seen.weekly["n"].tolist() == [1, 20, 20]
+
+
 def test_cancelled_and_begun_before_signature_are_counted_apart(database: sa.Engine, reads: Reads) -> None:
     add_contract(database, state="ended")
     add_contract(database, signed=24, took=-5)

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.embedded_postgres import Endpoint
+from sync_core.authority import person
 from sync_core.progress import State
 from sync_core.reads import ContractFilter, Cursor, Reads, Sort, Window
 from sync_core.reads.snapshot import snapshot
@@ -107,6 +108,32 @@ def test_the_overview_reads_the_index_made_for_it(many: sa.Engine, of: str, inde
     assert index in plan, plan
 
 
+@pytest.mark.parametrize(
+    ("of", "plan_has"),
+    [
+        ("AS before_signature", "Index Only Scan using contract_by_signed"),
+        ("count(signed_at)", "Index Only Scan using contract_by_signed"),
+        ("WITH open AS", "contract_by_state"),
+        ("width_bucket", "case_open"),
+    ],
+)
+def test_a_limited_overview_reads_the_same_indexes(many: sa.Engine, of: str, plan_has: str) -> None:
+    limited = reads_over(many).within(person("gb@example.com", ["executive@GB01"]))
+    (plan,) = plans(many, limited.overview, of=of)
+    assert plan_has in plan, plan
+
+
+def test_a_limited_page_of_contracts_is_a_walk_too(many: sa.Engine) -> None:
+    limited = reads_over(many).within(person("gb@example.com", ["executive@GB01+DE01"]))
+    for plan in plans(many, lambda: limited.contracts(sort=Sort.VALUE), of="functions"):
+        assert re.match(r"Limit\n  ->  Index Scan using contract_by_value on contract\n", plan), plan
+
+
+def test_when_an_erp_last_answered_is_the_end_of_an_index(many: sa.Engine) -> None:
+    (plan,) = plans(many, reads_over(many).lanes, of="slots_used")
+    assert "Index Only Scan using run_reached" in plan, plan
+
+
 def test_no_read_asks_once_per_row(many: sa.Engine) -> None:
     reads = reads_over(many)
     calls: dict[str, tuple[Callable[[], object], int]] = {
@@ -116,6 +143,11 @@ def test_no_read_asks_once_per_row(many: sa.Engine) -> None:
         "exceptions": (lambda: reads.exceptions(window=Window(500)), 3),
         "ageing": (reads.ageing, 2),
         "lanes": (reads.lanes, 3),
+        "tallies": (lambda: reads.tallies("ada@example.com"), 2),
+        "stuck": (lambda: reads.stuck(window=Window(500)), 3),
+        "approvals": (reads.approvals, 4),
+        "quarantine": (reads.quarantine, 3),
+        "replays": (reads.replays, 4),
         "status": (reads.status, 8),
     }
     for name, (call, most) in calls.items():
@@ -152,6 +184,11 @@ def _calls(reads: Reads, edge: Cursor) -> dict[str, Callable[[], object]]:
         "exceptions": reads.exceptions,
         "exception groups": reads.exception_groups,
         "ageing": reads.ageing,
+        "ageing in working days": reads.exception_ageing,
+        "tallies": lambda: reads.tallies("ada@example.com"),
+        "stuck": reads.stuck,
+        "approvals": reads.approvals,
+        "quarantine": reads.quarantine,
         "lanes": reads.lanes,
         "workers": reads.workers,
         "jobs": reads.jobs,

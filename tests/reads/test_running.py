@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from uuid import UUID
 
 import orjson
 import pytest
@@ -33,6 +34,22 @@ def test_a_lane_shows_its_slots_and_the_money_that_waits_there(database: sa.Engi
     assert (cloud.waiting.count, cloud.waiting.money) == (2, Money(Decimal(30), "USD"))
     assert cloud.waiting.unconverted == (Unconverted(Money(Decimal(7), "BRL"), 1),)
     assert (legacy.waiting.count, legacy.slots_used, legacy.breaker) == (0, 0, "closed")
+
+
+def test_a_lane_says_when_its_erp_last_answered(database: sa.Engine, reads: Reads) -> None:
+    for lane in ("called", "never", "read"):
+        insert(database, "lane", lane=lane, max_in_flight=4)
+    contract = add_contract(database)
+    for number, (hours, outcome) in enumerate([(30, "converged"), (5, "converged"), (1, "blocked")]):
+        at = NOW - timedelta(hours=hours)
+        insert(
+            database, "run", run_id=UUID(int=number), contract_id=contract, rev=1, lane="called", outcome=outcome,
+            state="active", correlation_id="k", started_at=at, finished_at=at, recorded_at=at,
+        )  # fmt: skip
+    insert(database, "watermark", name="erp:read", value="9", updated_at=NOW - timedelta(hours=2))
+    assert {lane.lane: lane.reached_at for lane in reads.lanes()} == {
+        "called": NOW - timedelta(hours=5), "never": None, "read": NOW - timedelta(hours=2),
+    }  # fmt: skip
 
 
 def test_a_worker_lives_as_long_as_its_lock(database: sa.Engine, reads: Reads) -> None:

@@ -9,7 +9,7 @@ import pytest
 import app
 from app.sandbox.clm.app import SandboxClm
 from app.sandbox.clm.server import build
-from app.sandbox.portfolio.plan import plan
+from app.sandbox.portfolio.plan import Portfolio, plan
 from app.sandbox.portfolio.steps import Step
 from sync_core.clock import VirtualClock
 from sync_core.estate import Estate, load
@@ -46,7 +46,7 @@ def estate() -> Estate:
 
 @pytest.fixture(scope="session")
 def steps(estate: Estate) -> list[Step]:
-    return list(plan(11, start=START, end=END, contracts=CONTRACTS, estate=estate))
+    return list(plan(Portfolio(11, START, END, CONTRACTS, estate)))
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,9 @@ import orjson
 from app.sandbox.clm.app import SandboxClm
 from app.sandbox.clm.changes import Change, ChangeKind, DeliveryFault, Repeat
 from app.sandbox.clm.server import build
-from app.sandbox.portfolio.defects import Defect
+from app.sandbox.portfolio.defects import TREATMENTS, Defect
+from app.sandbox.portfolio.open_work import Trouble, trouble
+from app.sandbox.portfolio.plan import Portfolio, plan, sequel
 from app.sandbox.portfolio.steps import Step
 from sync_core.clock import VirtualClock
 from sync_core.contract import Contract
@@ -57,3 +59,27 @@ def signings(steps: list[Step]) -> list[Step]:
         if isinstance(step.action, Change) and step.action.kind is ChangeKind.SIGNED:
             seen.setdefault(step.contract_id, step)
     return list(seen.values())
+
+
+def types_of(steps: list[Step]) -> dict[str, list[str]]:
+    """What the CLM has published after these steps."""
+    told: dict[str, list[str]] = {}
+    for step in steps:
+        if isinstance(step.action, Change):
+            told.setdefault(step.contract_id, []).append(step.action.event_type)
+    return told
+
+
+def troubles(portfolio: Portfolio) -> dict[str, tuple[Trouble, str]]:
+    """By contract: its exception and the exception's cause, from what is told before the end and after."""
+    before = list(plan(portfolio))
+    stories: dict[str, list[Step]] = {}
+    for step in [*before, *sequel(portfolio, types_of(before))]:
+        stories.setdefault(step.contract_id, []).append(step)
+    found: dict[str, tuple[Trouble, str]] = {}
+    for contract_id, steps in stories.items():
+        each = trouble(0, steps)
+        if each is not None and each.opens_at < portfolio.end:
+            defect = next(step.defect for step in steps if step.defect)
+            found[contract_id] = each, TREATMENTS[defect].cause or ""
+    return found

@@ -19,6 +19,8 @@ from sync_core.estate import Estate
 from tests.sandbox.clm_process import SECRET
 from tests.sandbox.stories import CONTRACTS, START, contracts_of, defect_of, play, signings
 
+_IN_THE_CLM = (Repair.CORRECTION, Repair.APPROVED_CLAUSE)
+
 
 def test_each_defect_shows_as_the_finding_it_should_before_its_repair(steps: list[Step], estate: Estate) -> None:
     broken = [step for step in steps if not step.repairs]
@@ -35,7 +37,7 @@ def test_each_defect_shows_as_the_finding_it_should_before_its_repair(steps: lis
     for contract in contracts_of(play(upto_signature)):
         if contract.stage is Stage.SIGNED:
             seen |= {(by_id[contract.external_id], f.cause) for f in contract_findings(contract, estate)}
-    wanted = {(d, t.cause) for d, t in TREATMENTS.items() if t.repair is Repair.CORRECTION and t.cause}
+    wanted = {(d, t.cause) for d, t in TREATMENTS.items() if t.repair in _IN_THE_CLM and t.cause}
     assert seen == wanted
 
 

@@ -44,7 +44,8 @@ async def pump(clm: SandboxClm, send: Send) -> None:
         due = clm.next_due()
         nap = _LONGEST_NAP_S if due is None else min((due - clm.clock.now()).total_seconds(), _LONGEST_NAP_S)
         with suppress(TimeoutError):
-            await asyncio.wait_for(woken.wait(), max(nap, 0.01))
+            async with asyncio.timeout(max(nap, 0.01)):
+                await woken.wait()
 
 
 def _report(task: asyncio.Task[None]) -> None:

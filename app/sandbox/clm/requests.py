@@ -42,6 +42,11 @@ class IntegrationStatus(BaseModel):
     project_ref: str | None = None
     erp: str
     provisioned_at: str | None = None
+    note: str | None = None
+
+    def kept(self) -> Body:
+        """As the contract's record shows it: without a note where there is none."""
+        return self.model_dump(exclude={"contract_id"} if self.note else {"contract_id", "note"})
 
 
 class IntegrationItem(IntegrationStatus):

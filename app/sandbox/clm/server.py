@@ -153,7 +153,8 @@ class _Routes:
         feed = self._clm.store.feed
         page = feed[after : after + limit]
         reached = after + len(page)
-        # A watermark beyond the end (a CLM that was reset) stays: the reader must notice, not start over.
+        if after > len(feed):
+            return _problem(410, "Beyond the end", "this CLM was reset: its feed has fewer events than you have read")
         return _json(
             {
                 "events": [orjson.Fragment(event) for event in page],
@@ -192,7 +193,7 @@ class _Routes:
 
     async def integrate(self, request: Request) -> Response:
         status = IntegrationStatus.model_validate_json(await request.body())
-        self._clm.store.integrate(request.path_params["contract_id"], status.model_dump())
+        self._clm.store.integrate(request.path_params["contract_id"], status.kept())
         return _json({"written": 1})
 
     async def integrate_many(self, request: Request) -> Response:
@@ -200,7 +201,7 @@ class _Routes:
         unknown: list[str] = []
         for item in bulk.items:
             try:
-                store.integrate(item.contract_id, item.model_dump(exclude={"contract_id"}))
+                store.integrate(item.contract_id, item.kept())
             except UnknownContract:
                 unknown.append(item.contract_id)
         return _json({"written": len(bulk.items) - len(unknown), "unknown": unknown})

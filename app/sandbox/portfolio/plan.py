@@ -1,18 +1,21 @@
 """The story of a whole portfolio: `plan` for a history, `live` for traffic that goes on.
 
-Both are functions of the seed: every contract draws from its own generator, so asking for a longer window or
-fewer contracts changes the others as little as possible.
+`sequel` is what the stories of a history tell after its end. All are functions of the seed: every contract draws from
+its own generator, so asking for a longer window or fewer contracts changes the others as little as possible.
 """
 
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count, cycle
 
 from app.sandbox.chance import chance
+from app.sandbox.clm.changes import Change
 from app.sandbox.portfolio.case import HISTORY, LIVE
-from app.sandbox.portfolio.defects import Defect
+from app.sandbox.portfolio.defects import TREATMENTS, Defect
+from app.sandbox.portfolio.open_work import late_repairs, trouble
 from app.sandbox.portfolio.planning import SigningDays
 from app.sandbox.portfolio.signing import LONGEST_LEAD
 from app.sandbox.portfolio.steps import Step
@@ -23,39 +26,83 @@ from sync_core.estate import Entity, Estate
 DEFECT_SHARE = 0.05
 _PIPELINE = timedelta(days=21)  # contracts signed this long after the end show their drafts before it
 _LEAD_MARGIN = LONGEST_LEAD + timedelta(days=10)  # drafts are moved into office hours
+_RECENT, _FRESH = timedelta(weeks=8), timedelta(days=3)
+_RECENT_EVERY, _FRESH_EVERY = 4, 5  # of so many defects one is recent, of so many recent ones one is fresh
+_TO_SHOW = timedelta(hours=1)  # from a fresh signature to the end of the history
 _EPOCH = date(2026, 1, 1)
 
 
-def plan(
-    seed: int,
-    *,
-    start: datetime,
-    end: datetime,
-    contracts: int,
-    estate: Estate,
-    defect_share: float = DEFECT_SHARE,
-) -> Iterator[Step]:
-    """All steps in [start, end), oldest first, of `contracts` contracts signed in it and of those in the pipeline.
+@dataclass(frozen=True, slots=True)
+class Portfolio:
+    """What a history depends on: `contracts` signed in [start, end), and those in the pipeline at its end.
 
-    A defect that is not repaired by `end` stays open. Steps are made as they are asked for, not all at once.
+    `open_share` of the contracts have an open exception at `end`, about. At 0 all owners are as prompt as ever, and
+    open is what shows shortly before the end.
     """
-    signings = _signings(seed, start=start, end=end, contracts=contracts, estate=estate, defect_share=defect_share)
+
+    seed: int
+    start: datetime
+    end: datetime
+    contracts: int
+    estate: Estate
+    defect_share: float = DEFECT_SHARE
+    open_share: float = 0.0
+
+
+def plan(portfolio: Portfolio) -> Iterator[Step]:
+    """All steps in [start, end), oldest first. They are made as they are asked for, not all at once."""
     waiting: list[tuple[datetime, int, Step]] = []
     serial = count()
-    for signing in signings:
+    for signing in _signings(portfolio):
         # No later story has a step before this, so what is due until then can go out.
         safe = signing.at - _LEAD_MARGIN
         while waiting and waiting[0][0] < safe:
             yield heappop(waiting)[2]
-        for step in tell(signing, estate, earliest=start, tempo=HISTORY):
-            if step.at < end:
+        for step in _told(signing, portfolio):
+            if step.at < portfolio.end:
                 heappush(waiting, (step.at, next(serial), step))
     while waiting:
         yield heappop(waiting)[2]
 
 
-async def live(seed: int, clock: Clock, *, rate_per_minute: float, estate: Estate) -> AsyncIterator[Step]:
+def sequel(portfolio: Portfolio, published: Mapping[str, Sequence[str]]) -> list[Step]:
+    """How the stories go on at `end` and later, oldest first: the late repairs, and whatever else follows.
+
+    `published` are the event types of each contract so far, oldest first. What was published is not told again, and a
+    contract whose events are not those of its story is left alone: somebody else has changed it.
+    """
+    coming: list[Step] = []
+    for signing in _signings(portfolio):
+        steps = _told(signing, portfolio)
+        changes = [step.action.event_type for step in steps if isinstance(step.action, Change)]
+        so_far = list(published.get(steps[0].contract_id, ()))
+        if not so_far or changes[: len(so_far)] != so_far:
+            continue
+        left = len(so_far)
+        for step in steps:
+            if isinstance(step.action, Change) and left:
+                left -= 1
+            elif step.at >= portfolio.end:
+                coming.append(step)
+    return sorted(coming, key=lambda step: step.at)
+
+
+def _told(signing: Signing, portfolio: Portfolio) -> list[Step]:
+    return tell(signing, portfolio.estate, earliest=portfolio.start, tempo=HISTORY)
+
+
+async def live(
+    seed: int,
+    clock: Clock,
+    *,
+    rate_per_minute: float,
+    estate: Estate,
+    defect_share: float = DEFECT_SHARE,
+    before: Iterable[Step] = (),
+) -> AsyncIterator[Step]:
     """New contracts for ever, at this mean rate of signatures; each step comes when the clock reaches it.
+
+    `before` are steps that are already known, of a sequel; those whose time has passed come at once.
 
     Contract ids carry the moment of the start, so that a second run does not continue the contracts of the first.
     """
@@ -64,9 +111,11 @@ async def live(seed: int, clock: Clock, *, rate_per_minute: float, estate: Estat
     # New customers need numbers that no earlier run has used.
     base = ((started.date() - _EPOCH).days * 86_400 + started.hour * 3600 + started.minute * 60 + started.second) * 10
     rng = chance(seed, "live", stamp)
-    waiting: list[tuple[datetime, int, Step]] = []
     serial, arrival = count(), started
-    kinds = cycle(_kinds(seed, estate))
+    waiting = [(step.at, next(serial), step) for step in before]
+    heapify(waiting)
+    # An unreadable event raises an alarm, which in a terminal would look like a failure of the demo.
+    kinds = cycle(kind for kind in _kinds(seed, estate) if kind is not Defect.UNREADABLE)
     for number in count(1):
         arrival += timedelta(minutes=rng.expovariate(rate_per_minute))
         while waiting and waiting[0][0] <= arrival:
@@ -74,7 +123,7 @@ async def live(seed: int, clock: Clock, *, rate_per_minute: float, estate: Estat
             await _until(clock, at)
             yield step
         await _until(clock, arrival)
-        defect = next(kinds) if rng.random() < DEFECT_SHARE else None
+        defect = next(kinds) if rng.random() < defect_share else None
         entity = _entity(seed, base + number, estate, defect)
         signed_at = arrival + timedelta(seconds=rng.uniform(15, 90))
         signing = Signing(f"{seed}/{stamp}", base + number, f"L-{stamp}-{number}", entity, signed_at, defect)
@@ -88,34 +137,64 @@ async def _until(clock: Clock, moment: datetime) -> None:
         await clock.sleep(left)
 
 
-def _signings(
-    seed: int, *, start: datetime, end: datetime, contracts: int, estate: Estate, defect_share: float
-) -> list[Signing]:
-    defects = _defects(seed, contracts, estate, defect_share)
-    days = {e.code: SigningDays(e, start.date(), end.date()) for e in estate.entity}
-    ahead = {e.code: SigningDays(e, end.date(), (end + _PIPELINE).date()) for e in estate.entity}
-    pipeline = round(contracts * (_PIPELINE / (end - start)))
-    drawn: list[Signing] = []
-    for number in range(1, contracts + pipeline + 1):
-        inside = number <= contracts
-        entity = _entity(seed, number, estate, defects.get(number))
-        rng = chance(seed, "signing", number)
-        at = (days if inside else ahead)[entity.code].draw(rng)
-        at = min(max(at, start + timedelta(hours=1)), end - timedelta(minutes=15)) if inside else max(at, end)
-        drawn.append(Signing(seed, number, "", entity, at, defects.get(number)))
-    drawn.sort(key=lambda signing: (signing.at, signing.number))
-    return [replace(signing, contract_id=f"C-{signing.at.year}-{place:05d}") for place, signing in enumerate(drawn, 1)]
+def _signings(portfolio: Portfolio) -> list[Signing]:
+    """By time; those whose exception is to be open at the end say when it is mended."""
+    drawn = sorted(_drawn(portfolio), key=lambda signing: (signing.at, signing.number))
+    named = [replace(s, contract_id=f"C-{s.at.year}-{place:05d}") for place, s in enumerate(drawn, 1)]
+    if not portfolio.open_share:
+        return named
+    found = (trouble(s.number, _told(s, portfolio)) for s in named if s.defect)
+    wanted = round(portfolio.contracts * portfolio.open_share)
+    late = late_repairs(portfolio.seed, [t for t in found if t], end=portfolio.end, wanted=wanted)
+    return [replace(s, mended_at=late.get(s.number)) for s in named]
 
 
-def _defects(seed: int, contracts: int, estate: Estate, share: float) -> dict[int, Defect]:
-    """Which contracts have one: every kind about as often as the others."""
-    rng = chance(seed, "defects")
-    numbers = rng.sample(range(1, contracts + 1), round(contracts * share))
-    return dict(zip(numbers, cycle(_kinds(seed, estate)), strict=False))
+def _drawn(portfolio: Portfolio) -> Iterator[Signing]:
+    seed, estate, start, end = portfolio.seed, portfolio.estate, portfolio.start, portfolio.end
+    defects = _defects(portfolio)
+    recent = _recent(defects)
+    calendars = {window: _calendars(estate, max(start, end - window), end) for window in (end - start, _RECENT)}
+    calendars[_FRESH] = _calendars(estate, max(start, end - _FRESH), end + timedelta(days=1))
+    ahead = _calendars(estate, end, end + _PIPELINE)
+    pipeline = round(portfolio.contracts * (_PIPELINE / (end - start)))
+    for number in range(1, portfolio.contracts + pipeline + 1):
+        defect = defects.get(number)
+        entity = _entity(seed, number, estate, defect)
+        signed = number <= portfolio.contracts
+        days = calendars[recent.get(number, end - start)] if signed else ahead
+        at = days[entity.code].draw(chance(seed, "signing", number))
+        if signed:
+            # Fresh ones may fall into the rest of the last day: the same hour of the day before, then.
+            at -= timedelta(days=1) if at > end - _TO_SHOW else timedelta()
+            at = min(max(at, start + timedelta(hours=1)), end - timedelta(minutes=15))
+        yield Signing(seed, number, "", entity, at if signed else max(at, end), defect)
+
+
+def _calendars(estate: Estate, start: datetime, end: datetime) -> dict[str, SigningDays]:
+    return {entity.code: SigningDays(entity, start.date(), end.date()) for entity in estate.entity}
+
+
+def _defects(portfolio: Portfolio) -> dict[int, Defect]:
+    """Which contracts have one: every kind as often as it says, about."""
+    rng = chance(portfolio.seed, "defects")
+    numbers = rng.sample(range(1, portfolio.contracts + 1), round(portfolio.contracts * portfolio.defect_share))
+    return dict(zip(numbers, cycle(_kinds(portfolio.seed, portfolio.estate)), strict=False))
+
+
+def _recent(defects: Mapping[int, Defect]) -> dict[int, timedelta]:
+    """Which contracts were signed within so long before the end, so that what is open there is not old alone."""
+    seen = Counter[Defect]()
+    recent: dict[int, timedelta] = {}
+    for number, defect in defects.items():
+        if (seen[defect] + list(Defect).index(defect)) % _RECENT_EVERY == 0:
+            recent[number] = _RECENT if len(recent) % _FRESH_EVERY else _FRESH
+        seen[defect] += 1
+    return recent
 
 
 def _kinds(seed: int, estate: Estate) -> list[Defect]:
-    kinds = [d for d in Defect if any(eligible(d, entity) for entity in estate.entity)]
+    able = [d for d in Defect if any(eligible(d, entity) for entity in estate.entity)]
+    kinds = [d for d in able for _ in range(TREATMENTS[d].often)]
     chance(seed, "kinds").shuffle(kinds)
     return kinds
 

@@ -34,6 +34,8 @@ def before_signature(case: Case) -> None:
         case.tell(times.pop(0), ChangeKind.DRAFTED, {"terms": jsonable(_negotiated(case, left))})
     case.tell(times.pop(0), ChangeKind.APPROVED, {"approval": Approval.PENDING.value})
     clauses = _clauses(case)
+    rejected = _REJECTED if case.defect is Defect.CLAUSE_REJECTED else ()
+    clauses |= dict.fromkeys(rejected, ClauseStatus.REJECTED)
     case.tell(times.pop(0), ChangeKind.CLAUSES, {"clauses": jsonable(clauses)})
     negotiated = [name for name, status in clauses.items() if status is ClauseStatus.NEGOTIATED]
     if negotiated:
@@ -67,8 +69,13 @@ def signature(case: Case) -> None:
         repaired: dict[str, JsonValue] = {"overrides": signed_revision, "changes": changes}
         at = case.repaired_at(at, case.defect)
         case.tell(at, ChangeKind.CORRECTED, repaired, defect=case.defect, repairs=True)
+    elif case.defect is Defect.CLAUSE_REJECTED:
+        agreed: dict[str, JsonValue] = {"clauses": dict.fromkeys(_REJECTED, ClauseStatus.APPROVED.value)}
+        at = case.repaired_at(at, case.defect)
+        case.tell(at, ChangeKind.CLAUSES, agreed, defect=case.defect, repairs=True)
 
 
+_REJECTED = ("limitation_of_liability",)
 _SHOWS_AT_SIGNATURE = frozenset(Defect) - {Defect.AMENDMENT_GAP, Defect.UNNUMBERED_CHANGE, Defect.UNREADABLE}
 
 

@@ -30,6 +30,7 @@ _BILLING = {
     Defect.MILESTONES_OFF: BillingKind.MILESTONES,
     Defect.UNNUMBERED_CHANGE: BillingKind.MILESTONES,
     Defect.RATE_MISSING: BillingKind.TIME_AND_MATERIALS,
+    Defect.PERIOD_CLOSED: BillingKind.MILESTONES,
 }
 
 
@@ -43,6 +44,7 @@ class Signing:
     entity: Entity
     at: datetime
     defect: Defect | None = None
+    mended_at: datetime | None = None  # set: the defect is not mended before, however fast its owner is
 
 
 def tell(signing: Signing, estate: Estate, *, earliest: datetime, tempo: Tempo) -> list[Step]:
@@ -63,6 +65,7 @@ def tell(signing: Signing, estate: Estate, *, earliest: datetime, tempo: Tempo) 
         terms=terms,
         shown=spoil(rng, terms, deal) if spoil else terms,
         defect=signing.defect,
+        mended_at=signing.mended_at,
     )
     if signing.defect is Defect.SHARED_LOCAL_ID:
         case.contract_id = f"PR-{signing.number:05d}:1"
@@ -109,7 +112,7 @@ def _faultless(terms: Terms, signing: Signing) -> Terms:
         return replace(terms, tax=TaxAttributes(domestic_tax(signing.entity)))
     if signing.defect is not Defect.PERIOD_CLOSED:
         return terms
-    # A start so far ahead that its accounting period is not open yet: nobody else's contract is held up by it.
+    # A start so far ahead that the period of its first bill is not open yet: hardly anybody else's is held up by it.
     later = timedelta(days=30 * chance(signing.seed, "period", signing.number).randrange(10, 16))
     renewal = replace(
         terms.renewal,
@@ -134,7 +137,7 @@ def _master_data(case: Case, customer: CustomerRecord) -> None:
     if defect in (Defect.CUSTOMER_UNKNOWN, Defect.CUSTOMER_UNTAXED):
         case.meanwhile(case.repaired_at(shown, defect), PutCustomer(customer), defect=defect, repairs=True)
     if defect is Defect.PERIOD_CLOSED:
-        month = case.terms.starts_on.replace(day=1)
+        month = min(m.due_on for m in case.terms.milestones).replace(day=1)
         case.meanwhile(case.signed_at - timedelta(minutes=2), SwitchPeriod(case.entity.code, month, open=False))
         opened = SwitchPeriod(case.entity.code, month, open=True)
         case.meanwhile(case.repaired_at(shown, defect), opened, defect=defect, repairs=True)

@@ -2,27 +2,41 @@
 
 Every call is safe to repeat: a poll reads, and a write-back replaces what the CLM held. So whatever goes wrong
 is a ClmError, and the next round tries again. Option `page_size` in the estate file: events per poll (200).
+
+What an entry of the feed holds is for intake to judge, which quarantines one that it cannot take. So nothing but the
+page around the entries is checked here, and their numbers are passed on digit by digit.
 """
 
+import asyncio
+import json
 from collections.abc import Sequence
 from typing import Annotated
 
 import httpx
 import orjson
 from httpx_aiohttp import HttpxAiohttpClient
-from pydantic import BaseModel, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from sync_core.clock import Clock
+from sync_core.connectors.http import never_sent
 from sync_core.errors import ClmError, InvalidEstate
 from sync_core.estate import Clm
-from sync_core.ports import PolledPage, WriteBack
+from sync_core.ports import ClmUnanswered, PolledPage, WriteBack
 
-_TIMEOUT_S = 15.0
+_TIMEOUT_S = 15.0  # of a whole call: httpx alone would wait anew for each byte of an answer that drips
 _ITEMS_PER_CALL = 200
+_NOBODY_KNOWS = frozenset({502, 504})  # a gateway's word; the CLM behind it may still be at it
+
+
+class _Number:
+    """A JSON number as its sender wrote it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
 
 
 class _Feed(BaseModel):
-    events: list[dict[str, JsonValue]]
+    events: list[object]
     watermark: str
     more: bool
 
@@ -44,10 +58,11 @@ class SandboxClmConnector:
         query = {"after": watermark or "0", "limit": str(self._page_size)}
         answer = await self._call("GET", "/api/events", query=query)
         try:
-            feed = _Feed.model_validate(orjson.loads(answer))
-        except (orjson.JSONDecodeError, ValidationError) as wrong:
+            read: object = json.loads(answer, parse_float=_Number, parse_int=_Number, parse_constant=_Number)
+            feed = _Feed.model_validate(read)
+        except (ValueError, RecursionError) as wrong:
             raise ClmError(self.source, f"its event feed is not what it should be ({_first_line(wrong)})") from wrong
-        return PolledPage(tuple(orjson.dumps(event) for event in feed.events), feed.watermark, feed.more)
+        return PolledPage(tuple(_entry(event) for event in feed.events), feed.watermark, feed.more)
 
     async def write_back(self, items: Sequence[WriteBack]) -> None:
         """In calls of 200. Raises ClmError; contracts the CLM does not know are named, the others were written."""
@@ -68,15 +83,36 @@ class SandboxClmConnector:
 
     async def _call(self, method: str, path: str, *, query: dict[str, str] | None = None, body: bytes = b"") -> bytes:
         headers = {"content-type": "application/json"} if body else {}
+        unanswered = ClmUnanswered if body else ClmError
         try:
-            answer = await self._client.request(method, path, params=query, content=body, headers=headers)
-        except httpx.HTTPError as wrong:
-            raise ClmError(self.source, f"no answer to {method} {path} ({type(wrong).__name__})") from wrong
+            async with asyncio.timeout(_TIMEOUT_S):
+                answer = await self._client.request(method, path, params=query, content=body, headers=headers)
+        except (httpx.HTTPError, TimeoutError) as wrong:
+            kind = ClmError if never_sent(wrong) else unanswered
+            raise kind(self.source, f"no answer to {method} {path} ({type(wrong).__name__})") from wrong
         if answer.status_code in (401, 403):
             raise ClmError(self.source, f"refused our token ({answer.status_code}); renew it in the estate")
         if answer.status_code != 200:
-            raise ClmError(self.source, f"answered {answer.status_code} to {method} {path}: {answer.text[:200]}")
+            kind = unanswered if answer.status_code in _NOBODY_KNOWS else ClmError
+            raise kind(self.source, f"answered {answer.status_code} to {method} {path}: {answer.text[:200]}")
         return answer.content
+
+
+def _entry(event: object) -> bytes:
+    try:
+        return orjson.dumps(event, default=_digits)
+    except TypeError:  # half a character, which is no Unicode: intake will say so of the escaped form
+        return json.dumps(event, default=_text).encode()
+
+
+def _digits(value: object) -> orjson.Fragment:
+    return orjson.Fragment(_text(value))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, _Number):
+        return value.text
+    raise TypeError(f"{type(value).__name__} is no part of JSON")
 
 
 def _item(item: WriteBack) -> dict[str, str | None]:
@@ -86,6 +122,7 @@ def _item(item: WriteBack) -> dict[str, str | None]:
         "project_ref": item.project_ref,
         "erp": item.erp,
         "provisioned_at": item.provisioned_at.isoformat() if item.provisioned_at else None,
+        "note": item.note,
     }
 
 

@@ -1,10 +1,11 @@
-"""A page for one role only, in the menu "More"."""
+"""A page for auditors only, in the menu "More"."""
 
 from pages import _frame as frame
 from pages._frame import Page
+from sync_core.authority import Permission
 
 PAGE = Page(
-    title="Audit", icon=":material/policy:", path="audit", order=50, section="More", roles=frozenset({"auditor"})
+    title="Audit", icon=":material/policy:", path="audit", order=50, section="More", needs=Permission.AUDIT_READ
 )
 
 

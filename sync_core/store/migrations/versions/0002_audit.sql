@@ -17,10 +17,14 @@ CREATE TABLE core.audit (
     previous        bytea NOT NULL,
     hash            bytea NOT NULL
 );
-CREATE INDEX audit_of_contract ON core.audit (contract_id, id DESC) WHERE contract_id IS NOT NULL;
-CREATE INDEX audit_by_actor ON core.audit (actor, id DESC);
-CREATE INDEX audit_by_action ON core.audit (action text_pattern_ops, id DESC);
-CREATE INDEX audit_by_time ON core.audit (occurred_at);
+-- Lists are read newest first; each filter that can meet few rows has an index in that order.
+CREATE INDEX audit_by_time ON core.audit (occurred_at DESC, id DESC);
+CREATE INDEX audit_of_contract ON core.audit (contract_id, occurred_at DESC, id DESC) WHERE contract_id IS NOT NULL;
+CREATE INDEX audit_of_entity ON core.audit (legal_entity, occurred_at DESC, id DESC) WHERE legal_entity IS NOT NULL;
+CREATE INDEX audit_by_actor ON core.audit (actor, occurred_at DESC, id DESC);
+CREATE INDEX audit_by_action ON core.audit (action text_pattern_ops, occurred_at DESC, id DESC);
+CREATE INDEX audit_by_subject ON core.audit (subject text_pattern_ops, occurred_at DESC, id DESC);
+CREATE INDEX audit_search ON core.audit USING gin ((actor || ' ' || action || ' ' || subject || ' ' || reason) gin_trgm_ops);
 
 -- The last row's id and hash: one row, locked last by every command.
 CREATE TABLE core.audit_head (
@@ -41,6 +45,9 @@ CREATE TABLE core.legal_hold (
     released_at     timestamptz
 );
 CREATE UNIQUE INDEX legal_hold_in_force ON core.legal_hold (contract_id) WHERE released_at IS NULL;
+CREATE INDEX legal_hold_by_time ON core.legal_hold (placed_at DESC, hold_id DESC);
+-- Retention takes what ended before a day.
+CREATE INDEX contract_ended ON core.contract (state_since, contract_id) WHERE state = 'ended';
 
 -- First answers of requests with an Idempotency-Key.
 CREATE TABLE core.idempotency (

@@ -12,7 +12,7 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-PARTS = ("audit", "identity", "cases", "replay", "delivery")
+PARTS = ("audit", "identity", "cases", "replay", "delivery", "scope", "facts")
 
 
 def upgrade() -> None:

@@ -1,0 +1,87 @@
+"""Exceptions as they are read: the list, those alike, and one with its history and the form that mends it."""
+
+from typing import Annotated
+
+from fastapi import Depends, Query, Response
+
+from app.api.answers import AllOf, PageOf, Paging, answer, paging
+from app.api.calling import Call, calling
+from app.api.exception_views import (
+    ActionView,
+    CorrectionFormView,
+    ExceptionDetailView,
+    ExceptionView,
+    GroupView,
+    HistoryView,
+    exception_filter,
+)
+from app.api.inputs import Id
+from app.api.routing import problems, resource
+from sync_core.authority import Permission
+from sync_core.commands.desk import CommandRefused, NotFound
+from sync_core.reads.case import CaseDetail
+from sync_core.reads.exceptions import ExceptionFilter, ExceptionSort
+
+routes = resource("exceptions")
+Reading = Annotated[Call, Depends(calling(Permission.EXCEPTIONS_READ))]
+Filter = Annotated[ExceptionFilter, Depends(exception_filter)]
+
+
+@routes.get("/exceptions", response_model=PageOf[ExceptionView], summary="List exceptions")
+def list_exceptions(
+    call: Reading,
+    page: Annotated[Paging, Depends(paging)],
+    wanted: Filter,
+    sort: Annotated[ExceptionSort, Query(description="Rows without the value come last")] = ExceptionSort.MONEY,
+) -> Response:
+    found = call.reads.exceptions(wanted, sort=sort, window=page.window)
+    call.showed(row.contract_id for row in found.rows)
+    return page.answer(found, ExceptionView)
+
+
+@routes.get("/exceptions/groups", response_model=AllOf[GroupView], summary="Exceptions that are alike")
+def groups(call: Reading, wanted: Filter) -> Response:
+    """Most money first; 500 groups at most."""
+    return answer(AllOf[GroupView](items=[GroupView.model_validate(one) for one in call.reads.case_groups(wanted)]))
+
+
+@routes.get(
+    "/exceptions/{exception_id}",
+    response_model=ExceptionDetailView,
+    responses=problems(404),
+    summary="One exception; its ETag is what a change of it names in If-Match",
+)
+def one_exception(call: Reading, exception_id: Id) -> Response:
+    found = _found(call, exception_id)
+    view = ExceptionDetailView(
+        exception=ExceptionView.model_validate(found.row),
+        source=found.source,
+        history=[HistoryView.model_validate(moment) for moment in found.history],
+        actions=[ActionView(name=a.name, allowed=a.allowed(call.actor), why=a.why) for a in found.actions],
+        open_for_s=found.open_for,
+    )
+    return answer(view, version=found.row.version)
+
+
+@routes.get(
+    "/exceptions/{exception_id}/correction",
+    response_model=CorrectionFormView,
+    responses=problems(404, 409),
+    summary="The form that corrects its contract: values, and their JSON Schema",
+)
+def correction_form(call: Reading, exception_id: Id) -> Response:
+    found = _found(call, exception_id)
+    if found.form is None:
+        raise CommandRefused(f"the events of exception {exception_id}'s contract cannot be read, so none is corrected")
+    return answer(CorrectionFormView.model_validate(found.form), version=found.row.version)
+
+
+def _found(call: Call, exception_id: int) -> CaseDetail:
+    found = call.reads.case(exception_id)
+    if found is None:
+        raise NotFound(f"there is no exception {exception_id} within your reach")
+    row = found.row
+    call.showed_one(
+        "exception.read", f"exception {exception_id}", contract_id=row.contract_id, legal_entity=row.legal_entity
+    )
+    return found

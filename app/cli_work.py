@@ -1,0 +1,93 @@
+"""What the commands for exceptions, quarantine and replays share: the database, the actor, and texts on a terminal."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from app.cli_actor import operator_of_this_machine
+from app.cli_begin import begin
+from app.refusals import Exit, Refusal
+from sync_core.money import Money
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from sync_core.authority import Actor
+    from sync_core.commands.chosen import CasesChanged
+    from sync_core.commands.commands import Commands
+    from sync_core.reads.reads import Reads
+
+AsJson = Annotated[bool, typer.Option("--json", help="JSON as the API answers it, for programs.")]
+Reason = Annotated[str, typer.Option(help="Why; kept in the audit.")]
+Limit = Annotated[int, typer.Option(min=1, max=500, help="Rows shown.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One command's way to the database."""
+
+    actor: "Actor"
+    commands: "Commands"
+    reads: "Reads"
+
+
+def work(part: str) -> Work:
+    """As every command begins."""
+    from app.wiring import Wiring
+    from sync_core.commands.commands import Commands
+    from sync_core.reads.reads import Reads
+
+    wiring = Wiring(begin(part), part)
+    engine = wiring.engine(pool_size=1)
+    reads = Reads(engine, clock=wiring.clock, estate=wiring.estate)
+    commands = Commands(engine, clock=wiring.clock, estate=wiring.estate)
+    return Work(operator_of_this_machine(), commands, reads)
+
+
+def plain(given: object) -> str:
+    """Words of others for a terminal, whose control sequences they must not be."""
+    from sync_core.commands.words import visible
+
+    return "" if given is None else visible(str(given), lines=True)
+
+
+def text(given: object) -> str:
+    """The same for a cell of a table, where markup is obeyed."""
+    return escape(plain(given))
+
+
+def money(given: Money | None) -> str:
+    return "" if given is None else f"{given.amount:,.2f} {given.currency}"
+
+
+def table(*columns: str) -> Table:
+    return Table(*columns, box=None, pad_edge=False)
+
+
+def draw(drawn: object) -> None:
+    Console().print(drawn)
+
+
+def print_json(found: "BaseModel | Sequence[BaseModel]") -> None:
+    """One object, or an array."""
+    from pydantic import BaseModel
+
+    if isinstance(found, BaseModel):
+        typer.echo(json.dumps(found.model_dump(mode="json"), indent=2))
+    else:
+        typer.echo(json.dumps([view.model_dump(mode="json") for view in found], indent=2))
+
+
+def report(done: "CasesChanged", what: str) -> None:
+    """What became of exceptions. Raises Refusal when some of them stayed as they were."""
+    typer.echo(f"{what}: {', '.join(map(str, done.changed))}")
+    for one in done.refused:
+        typer.echo(f"not changed: {plain(one.words)}", err=True)
+    if done.refused:
+        raise Refusal(f"{len(done.refused):,} exceptions stayed as they were; the lines above say why", Exit.REFUSED)

@@ -1,0 +1,301 @@
+"""One exception told whole: what is wrong in whose words, what it holds up, what mends it, who did what about it."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+import streamlit as st
+
+from pages import _acting as acting
+from pages import _approving as approving
+from pages import _case_forms as forms
+from pages import _correction as correction
+from pages import _data as data
+from pages import _filters as filters
+from pages import _format as fmt
+from pages import _frame as frame
+from pages import _inbox as inbox
+from pages._frame import Freshness, Kpi
+from pages._words import inside, words
+from sync_core.authority import PERMISSIONS, Permission, Role
+from sync_core.commands.commands import Commands
+from sync_core.ownership import CAUSES, Arises
+from sync_core.reads import Reads
+from sync_core.reads.case import CaseAction, CaseDetail, CaseMoment
+from sync_core.reads.stuck import bill_runs
+
+_ID: Final = re.compile(r"[0-9]{1,18}")
+_LONGEST: Final = 4_000
+_STATES: Final[Mapping[str, tuple[str, str]]] = {
+    "open": ("orange", ":material/back_hand:"),
+    "resolved": ("green", ":material/check_circle:"),
+    "decided": ("gray", ":material/gavel:"),
+}
+_PLACES: Final = {
+    Arises.EVENTS.value: "when its events were read",
+    Arises.CONTRACT.value: "when the contract was checked",
+    Arises.POLICY.value: "when its approvals were checked",
+    Arises.REFERENCES.value: "when the ERP's master data was checked",
+    Arises.PLAN.value: "when it was compared with the ERP",
+    Arises.WRITE.value: "when the ERP was written to",
+}
+_ICONS: Final = {
+    "opened": ":material/flag:",
+    "reopened": ":material/restart_alt:",
+    "resolved": ":material/check_circle:",
+    "decided": ":material/gavel:",
+    "assigned": ":material/person_add:",
+    "acknowledged": ":material/visibility:",
+    "commented": ":material/chat_bubble:",
+    "handed_over": ":material/move_up:",
+    "corrected": ":material/build:",
+    "approved": ":material/thumb_up:",
+    "refused": ":material/thumb_down:",
+}
+
+
+def draw(reads: Reads, commands: Commands | None, asked: str, now: datetime) -> None:
+    """The page of the exception that the URL names."""
+    head = st.container()
+    with frame.contained("The exception"):
+        found = reads.case(int(asked)) if _ID.fullmatch(asked) else None
+        if found is None:
+            with head:
+                frame.header("Exception", "One exception, with all that was done about it.",
+                             Freshness(now, now, data.KEPT))  # fmt: skip
+            _back()
+            with frame.card("unknown", "No such exception", "Exceptions are found by their number"):
+                frame.empty("There is no exception by this link.", "It may be mistyped, or beyond your reach.",
+                            icon=":material/search_off:")  # fmt: skip
+            return
+        with head:
+            _header(found, now)
+        _back()
+        acting.said()
+        frame.kpi_row(_facts(found, reads, now))
+        _sections(found, reads, commands)
+
+
+def _back() -> None:
+    st.button("Back to the list", icon=":material/arrow_back:", type="tertiary", key="back_to_list",
+              on_click=filters.forget, args=("case",))  # fmt: skip
+
+
+def _header(found: CaseDetail, now: datetime) -> None:
+    row = found.row
+    colour, icon = _STATES.get(row.state, ("gray", ":material/help:"))
+    scope = ", ".join(fmt.plain(part) for part in (row.title, row.customer_name, row.legal_entity) if part)
+    title = fmt.plain(f"{words(row.cause)}, {row.external_id}")
+    with frame.header(title, f"Exception {row.case_id}. {scope}.", Freshness(now, now, data.KEPT)):
+        st.badge(words(row.state), icon=icon, color=colour)  # type: ignore[arg-type]  # one of Streamlit's colours
+        if row.acknowledged_by:
+            st.badge("Acknowledged", icon=":material/visibility:", color="blue",
+                     help=f"By {fmt.plain(row.acknowledged_by)}")  # fmt: skip
+
+
+def _facts(found: CaseDetail, reads: Reads, now: datetime) -> list[Kpi]:
+    row = found.row
+    run_at = bill_runs(reads.estate, now=now).get(row.legal_entity)
+    other = row.exposure_reporting
+    own = "" if row.exposure is None or (other and row.exposure.currency == other.currency) else fmt.money(row.exposure)
+    shown = fmt.money(other) if other else fmt.money(row.exposure) if row.exposure else fmt.DASH
+    overdue = row.due_at is not None and row.due_at < now and row.state == "open"
+    return [
+        Kpi("Exposure", shown, "What it keeps from being billed, in the reporting currency.", delta=own or None,
+            comparison="in the contract's currency" if own else None),
+        Kpi("Next bill", f"{row.bill_on.day} {row.bill_on:%b %Y}" if row.bill_on else fmt.DASH,
+            "The next date on which something of the contract is to be billed; the last one when all have passed."),
+        Kpi("To the bill run", fmt.duration(run_at - now) if run_at else fmt.DASH,
+            "Until the legal entity's next bill run; what is not in its ERP by then misses it.",
+            comparison=fmt.moment(run_at) if run_at else "no bill run is known"),
+        Kpi("Due", inbox.due(row, now) or fmt.DASH,
+            "When its owner's working time for it is up, by the calendar of the legal entity.",
+            comparison=fmt.moment(row.due_at) if row.due_at else "no limit was set", is_good=False if overdue else None,
+            delta="late" if overdue else None),
+        Kpi("Open for", fmt.age(found.open_for), "All the time that it was open; the time between does not count.",
+            comparison=f"found {fmt.plural(row.occurrences, 'time')}"),
+        Kpi("Function", words(row.function), "Who has it. Handing it over begins the other function's own time.",
+            comparison=row.assignee or "assigned to nobody"),
+    ]  # fmt: skip
+
+
+def _sections(found: CaseDetail, reads: Reads, commands: Commands | None) -> None:
+    left, right = st.columns([3, 2], gap="small")
+    # Each card in a place of its own: as high as what is in it, not as the column.
+    with left:
+        with st.container():
+            _wrong(found)
+        with st.container():
+            _approval(found, commands)
+        with st.container():
+            correction.draw(found, _action(found, "corrections.submit"), commands)
+    with right:
+        with st.container():
+            _work(found, commands)
+        with st.container():
+            _history(found, commands)
+
+
+def _wrong(found: CaseDetail) -> None:
+    row, known = found.row, CAUSES.get(found.row.cause)
+    with frame.card("wrong", "What is wrong", "In the words of the ERP or of the check that found it"):
+        with st.container(key="quoted"):
+            st.markdown(fmt.plain(acting.sentence(row.message)))
+        where = f"Found {_PLACES.get(row.operation, f'at {words(row.operation).lower()}')}. " if row.operation else ""
+        if found.form is not None:
+            st.markdown(f":material/build: {fmt.plain(found.form.where)}")
+        elif known is not None:
+            st.markdown(f":material/build: {fmt.plain(acting.sentence(f'{known.how}; mended in {known.place}'))}")
+        st.caption(fmt.plain(f"{where}Last seen {fmt.moment(row.seen_at)}. It closes when the ERP was read back."))
+        with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
+            frame.link("contract", f"Contract {fmt.plain(row.external_id)}", icon=":material/contract:",
+                       id=str(row.contract_id))  # fmt: skip
+            if row.group_key:
+                st.button("All that are alike", icon=":material/stacks:", type="tertiary", key="alike",
+                          on_click=filters.put, args=({"group": row.group_key, "case": "", "view": ""},),
+                          help="The same cause in the same words: one person can mend them in one go.")  # fmt: skip
+        if row.decided_by:
+            st.markdown(fmt.plain(f"Decided by {row.decided_by}: {row.decided_reason or ''}"))
+
+
+def _action(found: CaseDetail, name: str) -> CaseAction | None:
+    return next((one for one in found.actions if one.name == name), None)
+
+
+def refusal(action: CaseAction) -> str:
+    """Why the viewer cannot do it; empty: they can."""
+    actor = frame.actor()
+    if action.why:
+        return acting.sentence(action.why)
+    if actor.name in action.except_for:
+        return "You corrected this contract yourself, so another approver must decide."
+    if action.allowed(actor):
+        return ""
+    return f"{who_may(action.permission, action.function)} may; ask one, or whoever runs Tieline."
+
+
+def who_may(permission: Permission, function: str | None) -> str:
+    """The roles that have the permission, with the function where it counts: "An operator of tax"."""
+    roles = [role.value for role in Role if permission in PERMISSIONS[role]]
+    having = " or ".join(f"{'an' if role[0] in 'aeiou' else 'a'} {role}" for role in roles)
+    return f"{having[:1].upper()}{having[1:]}{f' of {inside(function)}' if function else ''}"
+
+
+def _work(found: CaseDetail, commands: Commands | None) -> None:
+    if commands is None:
+        return
+    row, actor = found.row, frame.actor()
+    with frame.card("work", "Work on it", "Each step is kept in its history and in the audit"):
+        with st.container(horizontal=True, gap="small"):
+            if _button(found, "cases.assign", "Assign to me", ":material/person_check:", "case_me"):
+                do = partial(commands.cases.assign, actor, [row.case_id], actor.name, version=row.version)
+                acting.carry_out(do, "Assigning", acting.changed("assigned to you"))
+            _opens(found, "cases.assign", "Assign…", ":material/person_add:", "case_assign")
+            if _button(found, "cases.acknowledge", "Acknowledge", ":material/visibility:", "case_seen"):
+                do = partial(commands.cases.acknowledge, actor, [row.case_id], version=row.version)
+                acting.carry_out(do, "Acknowledging", acting.changed("acknowledged"))
+            _opens(found, "cases.hand_over", "Hand over…", ":material/move_up:", "case_hand_over")
+            _opens(found, "cases.decide", "Close by decision…", ":material/gavel:", "case_decide")
+            if frame.may(Permission.REPLAY_PREVIEW) and st.button(
+                "Replay 1", icon=":material/replay:", key="case_replay", disabled=row.state != "open",
+                help="Preview first: nothing is sent to an ERP before you confirm.",
+            ):  # fmt: skip
+                inbox.replay(commands, (row.contract_id,))
+        lacking = {refusal(one) for one in found.actions if one.name.startswith("cases.") and not one.why} - {""}
+        for words_ in sorted(lacking):
+            st.caption(f":material/lock: {fmt.plain(words_)}")
+    _dialogs(found, commands)
+
+
+def _button(found: CaseDetail, action: str, label: str, icon: str, key: str) -> bool:
+    known = _action(found, action)
+    return st.button(label, icon=icon, key=key, disabled=known is None or bool(refusal(known)))
+
+
+def _opens(found: CaseDetail, action: str, label: str, icon: str, dialog: str) -> None:
+    known = _action(found, action)
+    st.button(label, icon=icon, key=f"open_{dialog}", disabled=known is None or bool(refusal(known)),
+              on_click=acting.open_dialog, args=(dialog,))  # fmt: skip
+
+
+def _dialogs(found: CaseDetail, commands: Commands) -> None:
+    row, actor, cases, ids = found.row, frame.actor(), commands.cases, [found.row.case_id]
+    acting.dialog(
+        "case_assign",
+        "Assign the exception",
+        lambda: forms.assign([row], lambda person: cases.assign(actor, ids, person, version=row.version)),
+        icon=":material/person_add:",
+    )
+    acting.dialog(
+        "case_hand_over",
+        "Hand the exception over",
+        lambda: forms.hand_over([row], lambda to, why: cases.hand_over(actor, ids, to, why, version=row.version)),
+        icon=":material/move_up:",
+    )
+    acting.dialog("case_decide", "Close the exception by decision", lambda: forms.decide(
+        [row], lambda why: cases.decide(actor, ids, why, version=row.version)), icon=":material/gavel:")  # fmt: skip
+
+
+def _approval(found: CaseDetail, commands: Commands | None) -> None:
+    asks = _action(found, "approvals.decide")
+    if asks is None:
+        return
+    row = found.row
+    with frame.card("approval", "Approval", "Nothing is in the ERP until somebody decides"):
+        if commands is not None:
+            approving.buttons(
+                f"case_{row.case_id}",
+                lambda approve, reason: commands.approvals.decide(
+                    frame.actor(), row.case_id, approve, reason, version=row.version
+                ),
+                f"{row.external_id}: {row.message}",
+                why_not=refusal(asks),
+            )
+
+
+def _history(found: CaseDetail, commands: Commands | None) -> None:
+    with frame.card("history", "History and comments", "Oldest first, UTC"):
+        for at, moment in enumerate(found.history):
+            _moment(moment, at)
+        if not found.history:
+            st.caption("Nothing is kept of its past.")
+        comment = _action(found, "cases.comment")
+        if commands is not None and comment is not None and not refusal(comment):
+            _comment_box(found, commands)
+
+
+def _moment(moment: CaseMoment, at: int) -> None:
+    with st.container(key=f"moment_{at}", gap=None):
+        icon = _ICONS.get(moment.what, ":material/event:")
+        st.markdown(f"{icon} **{fmt.plain(_told(moment))}** {fmt.moment(moment.occurred_at)}")
+        if moment.actor != "tieline":
+            st.caption(f"by {fmt.plain(moment.actor)}")
+        for line in moment.note.splitlines():
+            st.markdown(fmt.plain(line))
+
+
+def _told(moment: CaseMoment) -> str:
+    if moment.what == "assigned":
+        return f"Assigned to {moment.assignee or 'nobody'}"
+    if moment.what == "handed_over":
+        return f"Handed over from {inside(moment.from_function or 'nobody')} to {inside(moment.function)}"
+    return {"resolved": "Resolved: the ERP was read back", "decided": "Closed by decision"}.get(
+        moment.what, words(moment.what)
+    )
+
+
+def _comment_box(found: CaseDetail, commands: Commands) -> None:
+    with st.form("comment", border=False, clear_on_submit=False):
+        key = f"comment_{found.row.case_id}_{len(found.history)}"
+        text = st.text_area("Comment", max_chars=_LONGEST, height=80, key=key, placeholder="Everybody who may see the "
+                            "exception reads it")  # fmt: skip
+        if st.form_submit_button("Comment", icon=":material/chat_bubble:"):
+            done, why_not = acting.attempt(
+                lambda: commands.cases.comment(frame.actor(), found.row.case_id, text), "The comment"
+            )
+            if done is None:
+                acting.why_not(why_not)
+            else:
+                acting.finish("Comment added.")

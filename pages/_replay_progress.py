@@ -1,0 +1,84 @@
+"""How far a replay is: one bar whose parts add up to its contracts, each named with its number; and what it does."""
+
+from html import escape
+from typing import Final
+
+import streamlit as st
+
+from pages import _format as fmt
+from pages import _frame as frame
+from pages import _replay_words as told
+from pages import _sentences as sentences
+from pages._frame import Kpi
+from pages._palette import Palette
+from sync_core.reads.replays import ReplayDetail, Totals
+from sync_core.replay import ItemState, PreviewState, ReplayState
+
+_ORDER: Final = (
+    ItemState.VERIFIED,
+    ItemState.MISMATCH,
+    ItemState.FAILED,
+    ItemState.UNVERIFIABLE,
+    ItemState.SKIPPED,
+    ItemState.CANCELLED,
+)
+
+
+def draw(found: ReplayDetail, palette: Palette) -> None:
+    """The bar, and the totals of the effects."""
+    totals = found.totals
+    if found.replay.state is ReplayState.PREVIEWING:
+        pending = totals.previews[PreviewState.PENDING]
+        done = totals.items - pending
+        sub = f"Workers read the ERP for each contract; {fmt.count(done)} of {fmt.count(totals.items)} are done"
+        with frame.card("progress", "Preview", sub):
+            st.progress(done / max(1, totals.items), text=f"{fmt.count(pending)} to go")
+    elif found.replay.confirmed_at is not None or found.replay.state.over:
+        with frame.card("progress", "Progress", _sub(found)):
+            _bar(totals, palette)
+    frame.kpi_row(_effects(totals))
+
+
+def _sub(found: ReplayDetail) -> str:
+    totals = found.totals
+    told_ = f"{fmt.count(totals.ended)} of {fmt.plural(totals.items, 'contract')} ended"
+    if found.remaining is not None and totals.waiting:
+        told_ += f"; the last is dispatched in {fmt.age(found.remaining)}"
+    return told_
+
+
+def _bar(totals: Totals, palette: Palette) -> None:
+    colours = {
+        ItemState.VERIFIED: palette.teal,
+        ItemState.MISMATCH: palette.red,
+        ItemState.FAILED: palette.red,
+        ItemState.UNVERIFIABLE: palette.amber,
+        ItemState.SKIPPED: palette.muted,
+        ItemState.CANCELLED: palette.muted,
+    }
+    parts = [(told.ITEM_STATES[state], totals.states[state], colours[state]) for state in _ORDER]
+    rest = totals.states[ItemState.PENDING] - totals.in_hand
+    parts += [("in hand", totals.in_hand, palette.blue), ("to come", rest, palette.pale)]
+    shown = [(name, n, colour) for name, n, colour in parts if n]
+    whole = max(1, totals.items)
+    bar = "".join(f"<span style='width:{100 * n / whole:.3f}%;background:{colour}'></span>" for _, n, colour in shown)
+    key = "".join(f"<li><i style='background:{colour}'></i><b>{n:,}</b> {escape(name)}</li>"
+                  for name, n, colour in shown)  # fmt: skip
+    said = escape(", ".join(f"{n:,} {name}" for name, n, _ in shown))
+    st.html(f"<div class='tl-bar' role='img' aria-label='{said}'>{bar}</div><ul class='tl-key'>{key}</ul>")
+
+
+def _effects(totals: Totals) -> list[Kpi]:
+    skipped = totals.states[ItemState.SKIPPED]
+    closes = f"{totals.closes:,} more closed" if totals.closes else None
+    return [
+        Kpi("Contracts", fmt.count(totals.items), "Frozen when the replay was made: nothing joins it later.",
+            delta=fmt.count(skipped) if skipped else None, comparison="skipped" if skipped else "none skipped"),
+        Kpi("Create", fmt.count(totals.creates), "ERP objects that do not exist there and would be made."),
+        Kpi("Update", fmt.count(totals.updates), "ERP objects of which fields would be changed.", comparison=closes),
+        Kpi("Activate", fmt.count(totals.activates), "Projects that would be switched to billable, last of all."),
+        Kpi("Conflicts", fmt.count(totals.conflicts), "What the ERP has and may not be changed: left as it is.",
+            comparison=f"{totals.no_ops:,} unchanged"),
+        Kpi("Money", sentences.money_of(totals.money),
+            "Value of the contracts of which anything would be written, in the reporting currency."),
+    ]  # fmt: skip

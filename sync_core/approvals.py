@@ -1,0 +1,85 @@
+"""Approvals given in Tieline: which contracts need one, and which decision speaks for a contract. Pure.
+
+The rules are the estate's. An approval holds up to the amount that was approved, a refusal from the amount refused on;
+so an amendment above what was approved asks again, and one that stays below what was refused does too. Amounts are
+compared in the contract's currency; the threshold is met at the exchange rate of the last signature, so that a rate
+that moves later asks nobody anything.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from sync_core.approval_rules import ApprovalRule, rule_for
+from sync_core.contract import Contract, Decision
+from sync_core.errors import ErrorClass, Function, InvalidMoney
+from sync_core.estate import Estate
+from sync_core.findings import Finding
+from sync_core.money import Money
+
+NEEDED, REFUSED = "approval_needed", "approval_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An approval that a contract needs under a rule, whether it has been given or not."""
+
+    rule: ApprovalRule
+    amount: Decimal
+    currency: str
+    reporting: str  # currency of the rule's amount
+
+    @property
+    def words(self) -> str:
+        limit = f"over {self.rule.from_amount.normalize():,f} {self.reporting}"
+        return f"approval needed: {limit} ({self.rule.name}), the contract is {self.amount:,} {self.currency}"
+
+
+def request(contract: Contract, estate: Estate) -> Request | None:
+    """None: no rule asks for one, or the value is no amount of money yet."""
+    terms = contract.terms
+    if terms is None or not estate.approval:
+        return None
+    try:
+        value = Money.of(terms.value, terms.currency)
+    except InvalidMoney:
+        return None
+    signed_on = _signed_on(contract)
+    reporting = None if signed_on is None else estate.to_reporting(value.amount, value.currency, signed_on)
+    rule = rule_for(estate.approval, reporting, service_line=terms.service_line, legal_entity=terms.legal_entity)
+    if rule is None:
+        return None
+    return Request(rule, value.amount, value.currency, estate.group.reporting_currency)
+
+
+def _signed_on(contract: Contract) -> date | None:
+    moments = [amendment.executed_at for amendment in contract.amendments]
+    moments += [contract.signed_at] if contract.signed_at else []
+    return max(moments).date() if moments else None
+
+
+def standing(contract: Contract, asked: Request) -> Decision | None:
+    """The last decision that speaks of so much money under this rule."""
+    for decision in reversed(contract.decisions):
+        if (decision.rule, decision.currency) != (asked.rule.name, asked.currency):
+            continue
+        if asked.amount <= decision.amount if decision.approved else asked.amount >= decision.amount:
+            return decision
+    return None
+
+
+def approval_findings(contract: Contract, estate: Estate) -> Iterator[Finding]:
+    """The approval that is missing, or was refused. The exception made of it is the approver's task."""
+    asked = request(contract, estate)
+    if asked is None:
+        return
+    decision = standing(contract, asked)
+    if decision is None:
+        yield Finding(ErrorClass.POLICY_DENIED, NEEDED, asked.rule.function, asked.words)
+    elif not decision.approved:
+        yield Finding(ErrorClass.POLICY_DENIED, REFUSED, Function.LEGAL, refusal(decision))
+
+
+def refusal(decision: Decision) -> str:
+    return f"refused by {decision.by}: {decision.reason}; renegotiate or cancel it, or have it approved after all"

@@ -1,0 +1,35 @@
+"""Bill runs: the days of the month on which a legal entity invoices. Pure.
+
+A run is taken to begin when the entity's working day does: what is not in its ERP by then misses it.
+"""
+
+import calendar
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sync_core.estate import Entity
+
+
+def next_bill_run(entity: Entity, now: datetime) -> datetime | None:
+    """The next run after `now`, UTC; None for an entity without any. A day that a month lacks is its last one."""
+    zone = ZoneInfo(entity.timezone)
+    runs = (
+        datetime.combine(day, entity.working_time.opens, zone).astimezone(UTC)
+        for month in _months(now.astimezone(zone).date())
+        for day in sorted({_day(month, number) for number in entity.bill_runs})
+    )
+    return next((run for run in runs if run > now), None)
+
+
+def _months(day: date) -> Iterator[date]:
+    first = day.replace(day=1)
+    for _ in range(3):
+        yield first
+        first = (first + timedelta(days=32)).replace(day=1)
+
+
+def _day(month: date, number: int) -> date:
+    """-1 is the last day of the month, -2 the one before."""
+    last = calendar.monthrange(month.year, month.month)[1]
+    return month.replace(day=min(max(number if number > 0 else last + 1 + number, 1), last))

@@ -1,0 +1,271 @@
+"""What people do with exceptions: take them, pass them on, talk about them, close them by decision; and their filters.
+
+Nothing here mends a cause: an exception closes on read-back from the ERP, or by a decision to live with it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+import sqlalchemy as sa
+
+from sync_core.audit import Entry
+from sync_core.authority import Actor, Permission
+from sync_core.calendar import add_working_hours
+from sync_core.commands import words
+from sync_core.commands.chosen import CasesChanged, Needs, Row, choose, note, remember
+from sync_core.commands.desk import Act, Changed, Desk, InvalidInput, NotFound
+from sync_core.errors import Function
+
+MOST_FILTERS, MOST_TERMS = 100, 20
+APPROVALS: Final = frozenset({"approval_needed", "approval_refused"})
+
+COMMANDS: Final[Mapping[str, Permission]] = {
+    "assign": Permission.EXCEPTIONS_WRITE,
+    "hand_over": Permission.EXCEPTIONS_WRITE,
+    "acknowledge": Permission.EXCEPTIONS_WRITE,
+    "comment": Permission.EXCEPTIONS_WRITE,
+    "decide": Permission.EXCEPTIONS_DECIDE,
+    "save_filter": Permission.EXCEPTIONS_WRITE,
+    "delete_filter": Permission.EXCEPTIONS_WRITE,
+}
+
+Versions = Mapping[int, int] | None  # by case id
+
+
+@dataclass(frozen=True, slots=True)
+class FilterSaved:
+    owner: str
+    name: str
+    version: int
+
+
+class Cases:
+    """Bulk commands take 1,000 exceptions at most; `version` belongs to a single one, `versions` to many.
+
+    All raise Forbidden; for a single exception NotFound, Changed and CommandRefused; InvalidInput for bad values.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def assign(
+        self,
+        actor: Actor,
+        case_ids: Sequence[int],
+        assignee: str | None,
+        *,
+        version: int | None = None,
+        versions: Versions = None,
+    ) -> CasesChanged:
+        """To a person by e-mail; None: to nobody."""
+        return self._desk.run(
+            actor, COMMANDS["assign"], lambda act: assign(act, case_ids, assignee, version=version, versions=versions)
+        )
+
+    def hand_over(
+        self,
+        actor: Actor,
+        case_ids: Sequence[int],
+        function: Function,
+        reason: str,
+        *,
+        version: int | None = None,
+        versions: Versions = None,
+    ) -> CasesChanged:
+        """To another function, whose own time begins now; nobody there has it yet."""
+        return self._desk.run(
+            actor,
+            COMMANDS["hand_over"],
+            lambda act: hand_over(act, case_ids, function, reason, version=version, versions=versions),
+        )
+
+    def acknowledge(
+        self, actor: Actor, case_ids: Sequence[int], *, version: int | None = None, versions: Versions = None
+    ) -> CasesChanged:
+        """Say that somebody has seen it: the first response."""
+        return self._desk.run(
+            actor, COMMANDS["acknowledge"], lambda act: acknowledge(act, case_ids, version=version, versions=versions)
+        )
+
+    def comment(self, actor: Actor, case_id: int, text: str) -> CasesChanged:
+        """Plain text of 4,000 characters at most, also on a closed exception."""
+        return self._desk.run(actor, COMMANDS["comment"], lambda act: comment(act, case_id, text))
+
+    def decide(
+        self,
+        actor: Actor,
+        case_ids: Sequence[int],
+        reason: str,
+        *,
+        version: int | None = None,
+        versions: Versions = None,
+    ) -> CasesChanged:
+        """Close by decision: it comes back only with a new event of its contract, or with other words."""
+        return self._desk.run(
+            actor, COMMANDS["decide"], lambda act: decide(act, case_ids, reason, version=version, versions=versions)
+        )
+
+    def save_filter(
+        self, actor: Actor, name: str, query: Mapping[str, str], *, shared: bool = False, version: int | None = None
+    ) -> FilterSaved:
+        """Make or replace the actor's filter of that name. `version` None: whatever it is now."""
+        return self._desk.run(
+            actor,
+            COMMANDS["save_filter"],
+            lambda act: save_filter(act, name, query, shared=shared, version=version),
+        )
+
+    def delete_filter(self, actor: Actor, name: str) -> FilterSaved:
+        """The actor's own. Raises NotFound."""
+        return self._desk.run(actor, COMMANDS["delete_filter"], lambda act: delete_filter(act, name))
+
+
+_ASSIGN = sa.text("UPDATE core.case SET assignee = :assignee, version = version + 1 WHERE case_id = ANY(:ids)")
+_HAND_OVER = sa.text("""
+    UPDATE core.case AS k SET function = :function, assignee = NULL, due_at = r.due_at, version = k.version + 1
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(case_id bigint, due_at timestamptz)
+    WHERE k.case_id = r.case_id
+""")
+_ACKNOWLEDGE = sa.text("""
+    UPDATE core.case SET acknowledged_at = :now, acknowledged_by = :actor, version = version + 1
+    WHERE case_id = ANY(:ids)
+""")
+# The contracts are locked, so that no event comes between what was decided on and what is remembered of it.
+DECIDE: Final = sa.text("""
+    UPDATE core.case AS k SET state = 'decided', closed_how = 'decision', resolved_at = :now, decided_by = :actor,
+        decided_reason = :reason, decided_rev = c.wanted_rev, version = k.version + 1
+    FROM core.contract AS c WHERE c.contract_id = k.contract_id AND k.case_id = ANY(:ids)
+""")
+_SAVE = sa.text("""
+    INSERT INTO core.saved_filter AS f (owner, name, query, shared, created_at, updated_at)
+    VALUES (:owner, :name, CAST(:query AS jsonb), :shared, :now, :now)
+    ON CONFLICT (owner, name) DO UPDATE
+    SET query = excluded.query, shared = excluded.shared, updated_at = excluded.updated_at, version = f.version + 1
+    WHERE CAST(:version AS integer) IS NULL OR f.version = :version
+    RETURNING version
+""")
+_COUNT = sa.text("SELECT count(*) FROM core.saved_filter WHERE owner = :owner AND name <> :name")
+_DELETE = sa.text("DELETE FROM core.saved_filter WHERE owner = :owner AND name = :name RETURNING version")
+
+
+def assign(
+    act: Act, case_ids: Sequence[int], assignee: str | None, *, version: int | None = None, versions: Versions = None
+) -> CasesChanged:
+    person = None if assignee is None else words.name(assignee, "the assignee")
+    chosen = choose(act, Needs(COMMANDS["assign"]), case_ids, version=version, versions=versions)
+    act.conn.execute(_ASSIGN, {"ids": chosen.ids, "assignee": person})
+    remember(act, "assigned", chosen.rows, keeps=False, assignee=person)
+    note(act, "exception.assign", chosen, {"assignee": person})
+    return chosen.result
+
+
+def hand_over(
+    act: Act,
+    case_ids: Sequence[int],
+    function: Function,
+    reason: str,
+    *,
+    version: int | None = None,
+    versions: Versions = None,
+) -> CasesChanged:
+    why, receiver = words.reason(reason), _function(function)
+
+    def there_already(row: Row) -> str | None:
+        return f"exception {row.case_id} is with {receiver} already" if row.function == receiver else None
+
+    needs = Needs(COMMANDS["hand_over"], objection=there_already)
+    chosen = choose(act, needs, case_ids, version=version, versions=versions)
+    due = {entity: _due(act, receiver, entity) for entity in {row.legal_entity for row in chosen.rows}}
+    listed = [{"case_id": row.case_id, "due_at": due[row.legal_entity]} for row in chosen.rows]
+    act.conn.execute(_HAND_OVER, {"function": receiver, "rows": orjson.dumps(listed).decode()})
+    remember(act, "handed_over", chosen.rows, note=why, function=receiver, keeps=False)
+    note(act, "exception.hand_over", chosen, {"function": receiver}, why)
+    return chosen.result
+
+
+def _function(given: str) -> Function:
+    try:
+        return Function(given)
+    except ValueError as wrong:
+        raise InvalidInput(f"{words.visible(given)[:40]!r} is no function; use one of {', '.join(Function)}") from wrong
+
+
+def _due(act: Act, function: Function, legal_entity: str) -> str | None:
+    owner, entity = act.estate.owners.get(function), act.estate.entities.get(legal_entity)
+    if owner is None or entity is None:
+        return None
+    return add_working_hours(act.now, owner.sla_working_hours, entity.working_time, entity.timezone).isoformat()
+
+
+def acknowledge(
+    act: Act, case_ids: Sequence[int], *, version: int | None = None, versions: Versions = None
+) -> CasesChanged:
+    def seen(row: Row) -> str | None:
+        return f"{row.acknowledged_by} acknowledged exception {row.case_id} before" if row.acknowledged_by else None
+
+    needs = Needs(COMMANDS["acknowledge"], objection=seen)
+    chosen = choose(act, needs, case_ids, version=version, versions=versions)
+    act.conn.execute(_ACKNOWLEDGE, {"ids": chosen.ids, "now": act.now, "actor": act.actor.name})
+    remember(act, "acknowledged", chosen.rows)
+    note(act, "exception.acknowledge", chosen, {"acknowledged_by": act.actor.name})
+    return chosen.result
+
+
+def comment(act: Act, case_id: int, text: str) -> CasesChanged:
+    written = words.comment(text)
+    chosen = choose(act, Needs(COMMANDS["comment"], open_only=False), [case_id])
+    remember(act, "commented", chosen.rows, note=written)
+    note(act, "exception.comment", chosen, {"comment": written})
+    return chosen.result
+
+
+def decide(
+    act: Act, case_ids: Sequence[int], reason: str, *, version: int | None = None, versions: Versions = None
+) -> CasesChanged:
+    why = words.reason(reason)
+
+    def asks(row: Row) -> str | None:
+        return f"exception {row.case_id} asks for an approval: approve or refuse it" if row.cause in APPROVALS else None
+
+    needs = Needs(COMMANDS["decide"], by_function=True, contracts=True, objection=asks)
+    chosen = choose(act, needs, case_ids, version=version, versions=versions)
+    close(act, chosen.rows, "decided", why)
+    note(act, "exception.decide", chosen, {"state": "decided"}, why)
+    return chosen.result
+
+
+def close(act: Act, rows: Sequence[Row], what: str, why: str) -> None:
+    """By decision, with its history. The contracts of `rows` are locked."""
+    ids = [row.case_id for row in rows]
+    act.conn.execute(DECIDE, {"ids": ids, "now": act.now, "actor": act.actor.name, "reason": why})
+    remember(act, what, rows, note=why)
+
+
+def save_filter(
+    act: Act, name: str, query: Mapping[str, str], *, shared: bool = False, version: int | None = None
+) -> FilterSaved:
+    called = words.name(name, "the filter's name")
+    if len(query) > MOST_TERMS:
+        raise InvalidInput(f"a filter of {len(query)} terms; keep at most {MOST_TERMS}")
+    terms = {words.name(key, "a term"): words.visible(value)[: words.LONGEST_NAME] for key, value in query.items()}
+    owner = act.actor.name
+    if int(act.conn.scalar(_COUNT, {"owner": owner, "name": called}) or 0) >= MOST_FILTERS:
+        raise InvalidInput(f"you have {MOST_FILTERS} filters; delete one first")
+    bound = {"owner": owner, "name": called, "query": orjson.dumps(terms).decode(), "shared": shared, "now": act.now,
+             "version": version}  # fmt: skip
+    saved = act.conn.scalar(_SAVE, bound)
+    if saved is None:
+        raise Changed(f"the filter {called!r} was changed since you read it; look at it again")
+    act.note(Entry("filter.save", f"filter {called}", detail={"query": terms, "shared": shared}))
+    return FilterSaved(owner, called, int(saved))
+
+
+def delete_filter(act: Act, name: str) -> FilterSaved:
+    called = words.name(name, "the filter's name")
+    version = act.conn.scalar(_DELETE, {"owner": act.actor.name, "name": called})
+    if version is None:
+        raise NotFound(f"you have no filter {called!r}")
+    act.note(Entry("filter.delete", f"filter {called}"))
+    return FilterSaved(act.actor.name, called, int(version))

@@ -1,0 +1,157 @@
+"""Typed corrections: what an exception's owner mends of the contract itself, stored as an event with its author.
+
+Nothing is edited: the event stands behind the revision it corrects, and a later revision from the CLM stands above it.
+The exception closes when the ERP was read back, as always.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sync_core.audit import Entry
+from sync_core.authority import Actor, Permission
+from sync_core.checks import contract_findings
+from sync_core.commands import words
+from sync_core.commands.chosen import Needs, Row, choose, remember
+from sync_core.commands.desk import Act, CommandRefused, Desk, InvalidInput, NotFound
+from sync_core.commands.own_events import own_event, store
+from sync_core.contract import Contract
+from sync_core.contract_events import events_of
+from sync_core.corrections import CorrectionForm, NotCorrectable, Values, changes_of, form
+from sync_core.events import CORRECTED, Event
+from sync_core.findings import Finding
+from sync_core.fold import fold
+from sync_core.ownership import CAUSES, Arises
+from sync_core.reads.timeline import Change, changes_between, flat
+
+COMMANDS: Final[Mapping[str, Permission]] = {
+    "preview": Permission.CORRECTIONS_WRITE,
+    "submit": Permission.CORRECTIONS_WRITE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionPreview:
+    """The contract before and after, and what its checks would still find; what only the ERP knows is not asked."""
+
+    case_id: int
+    version: int
+    changes: tuple[Change, ...]
+    remaining: tuple[Finding, ...]
+    mends: bool | None  # None: only the ERP can tell
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionSubmitted:
+    case_id: int
+    event_id: str
+    correlation_id: str
+    changes: tuple[Change, ...]
+    remaining: tuple[Finding, ...]
+
+
+class Corrections:
+    """Both raise Forbidden, NotFound, CommandRefused for an exception that is closed, InvalidInput naming the field."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def preview(self, actor: Actor, case_id: int, values: Values) -> CorrectionPreview:
+        """Writes nothing, so it is no row of the audit either."""
+        actor.require(COMMANDS["preview"])
+        with self._desk.engine.connect() as conn:
+            return preview(Act(conn, actor, self._desk.clock.now(), self._desk.estate), case_id, values)
+
+    def submit(
+        self, actor: Actor, case_id: int, values: Values, reason: str, *, version: int | None = None
+    ) -> CorrectionSubmitted:
+        """Raises Changed besides. The contract is due at once."""
+        return self._desk.run(
+            actor, COMMANDS["submit"], lambda act: submit(act, case_id, values, reason, version=version)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A correction that was not stored."""
+
+    row: Row
+    form: CorrectionForm
+    event: Event
+    data: Mapping[str, object]
+    before: Contract
+    after: Contract
+    changes: tuple[Change, ...]
+    remaining: tuple[Finding, ...]
+
+    @property
+    def mends(self) -> bool | None:
+        known = CAUSES.get(self.row.cause)
+        if known is None or known.arises is not Arises.CONTRACT:
+            return None
+        return all(finding.cause != self.row.cause for finding in self.remaining)
+
+
+def preview(act: Act, case_id: int, values: Values) -> CorrectionPreview:
+    draft = _draft(act, case_id, values, version=None, locks=False)
+    return CorrectionPreview(case_id, draft.row.version, draft.changes, draft.remaining, draft.mends)
+
+
+def submit(act: Act, case_id: int, values: Values, reason: str, *, version: int | None = None) -> CorrectionSubmitted:
+    why = words.reason(reason)
+    draft = _draft(act, case_id, values, version=version, locks=True)
+    if draft.mends is False:
+        still = next(finding.message for finding in draft.remaining if finding.cause == draft.row.cause)
+        raise InvalidInput(f"the exception would remain: {still}")
+    attributes = {"author": act.actor.name, "reason": why, "function": draft.row.function}
+    correlation_id = store(act, draft.event, draft.data, received_by="correction", attributes=attributes)
+    remember(act, "corrected", [draft.row], note=why)
+    _audit(act, draft, why, correlation_id)
+    return CorrectionSubmitted(case_id, draft.event.id, correlation_id, draft.changes, draft.remaining)
+
+
+def _draft(act: Act, case_id: int, values: Values, *, version: int | None, locks: bool) -> _Draft:
+    needs = Needs(COMMANDS["submit"], by_function=True, contracts=locks, locks=locks)
+    row = choose(act, needs, [case_id], version=version).rows[0]
+    events = events_of(act.conn, row.source, row.external_id)
+    if not events:
+        raise CommandRefused(f"contract {row.external_id} has no event yet; there is nothing to correct")
+    before = fold(events)
+    made = form(before.terms, row.cause, row.function, act.estate)
+    if before.terms is None:
+        raise CommandRefused(f"the terms of contract {row.external_id} were never sent; {made.where}")
+    try:
+        changes = changes_of(before.terms, made, values)
+    except NotCorrectable as wrong:
+        raise InvalidInput(wrong.message) from wrong
+    if not changes:
+        raise InvalidInput("these are the contract's values already; change at least one")
+    _within_reach(act, row, changes)
+    data = {"contract_id": row.external_id, "revision": before.revision, "overrides": before.revision,
+            "changes": changes}  # fmt: skip
+    event = own_event(act, CORRECTED, row.source, data)
+    after = fold([*events, event])
+    shown = tuple(changes_between(flat(before), flat(after)))
+    return _Draft(row, made, event, data, before, after, shown, tuple(contract_findings(after, act.estate)))
+
+
+def _within_reach(act: Act, row: Row, changes: Mapping[str, object]) -> None:
+    """Nobody moves a contract to a legal entity that is not theirs."""
+    entity = changes.get("legal_entity")
+    if isinstance(entity, str) and not act.actor.may(COMMANDS["submit"], entity=entity, function=row.function):
+        raise NotFound(f"there is no legal entity {entity} within your reach")
+
+
+def _audit(act: Act, draft: _Draft, why: str, correlation_id: str) -> None:
+    detail = {
+        "event": draft.event.id,
+        "overrides": draft.before.revision,
+        "cause": draft.row.cause,
+        "before": {change.field: change.before for change in draft.changes},
+        "after": {change.field: change.after for change in draft.changes},
+        "remaining": [finding.cause for finding in draft.remaining],
+    }
+    act.note(
+        Entry("correction.submit", f"exception {draft.row.case_id}", why, draft.row.contract_id,
+              draft.row.legal_entity, correlation_id, detail)
+    )  # fmt: skip

@@ -1,0 +1,41 @@
+"""One contract's events as stored, for whoever folds them outside of the workers."""
+
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+
+from sync_core.errors import StoredEventUnreadable
+from sync_core.events import Event, SchemaUnknown, understand
+
+_EVENTS = sa.text("""
+    SELECT source, id, type, occurred_at, CAST(data AS text) AS data FROM core.event
+    WHERE source = :source AND external_id = :external_id ORDER BY seq
+""")
+# Who corrected what the contract says now: a later revision from the CLM makes a correction past.
+_AUTHORS = sa.text("""
+    SELECT DISTINCT c.contract_id, e.attributes ->> 'author' AS author
+    FROM core.contract AS c JOIN core.event AS e USING (source, external_id)
+    WHERE c.contract_id = ANY(:contracts) AND e.received_by = 'correction' AND e.attributes ->> 'author' IS NOT NULL
+      AND CAST(e.data ->> 'overrides' AS bigint) >= c.revision
+    ORDER BY 1, 2
+""")
+
+
+def events_of(conn: sa.Connection, source: str, external_id: str) -> list[Event]:
+    """In the order stored. Raises StoredEventUnreadable."""
+    found: list[Event] = []
+    for row in conn.execute(_EVENTS, {"source": source, "external_id": external_id}):
+        try:
+            payload = understand(row.type, row.data)
+        except SchemaUnknown as wrong:
+            raise StoredEventUnreadable(f"event {row.id} cannot be read any more: {wrong.message}") from wrong
+        found.append(Event(row.source, row.id, row.type, row.occurred_at, payload))
+    return found
+
+
+def correctors(conn: sa.Connection, contracts: Iterable[int]) -> dict[int, tuple[str, ...]]:
+    """By contract id: authors of the corrections that are in force."""
+    found: dict[int, tuple[str, ...]] = {}
+    for row in conn.execute(_AUTHORS, {"contracts": list(contracts)}):
+        found[row.contract_id] = (*found.get(row.contract_id, ()), row.author)
+    return found

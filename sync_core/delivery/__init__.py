@@ -1,0 +1,1 @@
+"""What others are told: events for subscribers, messages for people. Made from committed facts, at least once."""

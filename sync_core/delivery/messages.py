@@ -1,0 +1,256 @@
+"""What Tieline tells others: one payload model per event type and version, and the registry of them.
+
+The statements in announce_sql.py and scan.py make the payloads; tests hold those against these models. Money is
+a text in major units with its currency. Texts come from CLMs, ERPs and people: whoever shows them must escape them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sync_core.errors import Function
+from sync_core.estate_delivery import PREFIX
+
+PING = f"{PREFIX}test.ping.v1"
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Amount(Model):
+    amount: Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?$", description="In major units")]
+    currency: Annotated[str, Field(description="ISO 4217")]
+
+
+class Customer(Model):
+    code: str
+    name: str
+
+
+class ContractRef(Model):
+    """The contract as Tieline knew it when the event was made."""
+
+    id: Annotated[str, Field(description="In its CLM")]
+    source: Annotated[str, Field(description="The CloudEvents source of its CLM")]
+    title: str
+    customer: Customer
+    legal_entity: Annotated[str | None, Field(description="null: not known yet")]
+    value: Amount
+    project: Annotated[str | None, Field(description="The ERP's reference of its project")]
+    test: Annotated[bool, Field(description="A trial contract, never counted")]
+
+
+class Links(Model):
+    page: Annotated[str, Field(description="Where a person sees it")]
+
+
+class Message(Model):
+    links: Links
+
+
+class OfContract(Message):
+    contract: ContractRef
+
+
+class ProjectActivated(OfContract):
+    """The contract became billable, or became so again after a change: its ERP was read back and is equal to it."""
+
+    amendment: Annotated[int | None, Field(description="The newest amendment in it")]
+
+
+class ContractBlocked(OfContract):
+    """The contract stopped and waits for a person."""
+
+    causes: list[str]
+
+
+class ContractUnblocked(OfContract):
+    """Nothing stops the contract any more."""
+
+
+class ContractEnded(OfContract):
+    """The contract was cancelled or terminated, and its ERP was read back."""
+
+
+class ExceptionRef(Model):
+    id: int
+    cause: str
+    error_class: str
+    function: Annotated[Function, Field(description="The business function that has it")]
+    severity: str
+    state: Literal["open", "resolved", "decided"]
+    message: str
+    exposure: Amount
+    exposure_reporting: Annotated[Amount | None, Field(description="null: no exchange rate")]
+    bill_on: date | None
+    opened_at: datetime
+    due_at: datetime | None
+    occurrences: int
+
+
+class OfException(OfContract):
+    exception: ExceptionRef
+
+
+class ExceptionEvent(OfException):
+    """An exception was opened, came back, was resolved by read-back, or was closed by decision."""
+
+    by: Annotated[str, Field(description="Who did it; `tieline` is Tieline itself")]
+    note: str
+
+
+class ExceptionHandedOver(OfException):
+    """An exception went to another business function."""
+
+    by: str
+    note: str
+    from_function: str | None
+
+
+class ExceptionOverdue(OfException):
+    """The owner's time is up and the exception is still open."""
+
+
+class QuarantinedEvent(Model):
+    source: str
+    id: str
+    type: str
+
+
+class EventQuarantined(Message):
+    """An event of a CLM was not understood and is kept whole."""
+
+    event: QuarantinedEvent
+    contract_id: Annotated[str | None, Field(description="In the CLM, if it could be told")]
+    signature: Annotated[bool, Field(description="It carries executed terms, so money waits for it")]
+    reason: str
+
+
+class LaneStopped(Message):
+    """Nothing is sent to this ERP for now; its contracts wait and none becomes an exception for it."""
+
+    lane: str
+    reason: str
+    needs_person: Annotated[bool, Field(description="Credentials, or an answer that lost a field")]
+    waiting: Annotated[int, Field(description="Contracts in its queue at this moment")]
+
+
+class LaneRestored(Message):
+    """The ERP answers again and its contracts go on."""
+
+    lane: str
+    stopped_at: datetime | None
+
+
+class FinancialFact(Message):
+    """An invoice, payment or dispute as its ERP reports it; a changed status is a new event."""
+
+    system: str
+    ref: str
+    invoice: str | None
+    project_key: str
+    amount: Amount
+    status: str
+    occurred_on: date
+    contract: Annotated[ContractRef | None, Field(description="null: of no contract that Tieline knows")]
+
+
+class ReplayRef(Model):
+    id: int
+    title: str
+    items: int
+    legal_entities: list[str]
+
+
+class ReplayFinished(Message):
+    """Every item of a replay has ended; `result` counts them by how."""
+
+    replay: ReplayRef
+    result: dict[str, int]
+
+
+class ApprovalRequested(Message):
+    """Somebody with the role approver has to decide."""
+
+    of: Literal["provisioning", "replay"]
+    why: str
+    exception_id: int | None
+    contract: ContractRef | None
+    replay: ReplayRef | None
+
+
+class ApprovalDecided(ApprovalRequested):
+    """An approval was given or refused; `why` is the reason."""
+
+    decision: Literal["approved", "refused"]
+    by: str
+
+
+class RenewalDue(OfContract):
+    """The day by which notice must be given is near."""
+
+    notice_by: date
+    renews_on: date | None
+    automatic: bool
+
+
+class AmendmentLate(OfContract):
+    """An amendment is executed but not in the ERP, and the next bill run would miss it."""
+
+    bill_run: datetime
+    state: str
+
+
+class Ping(Message):
+    """A test that somebody asked for."""
+
+    subscriber: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingType:
+    name: str
+    payload: type[Message]
+
+    @property
+    def summary(self) -> str:
+        return (self.payload.__doc__ or "").strip().partition("\n")[0]
+
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema 2020-12 of the payload (the CloudEvent's `data`)."""
+        schema = self.payload.model_json_schema()
+        return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"urn:{self.name}", **schema}
+
+
+_KNOWN: dict[str, type[Message]] = {
+    "project.activated.v1": ProjectActivated,
+    "contract.blocked.v1": ContractBlocked,
+    "contract.unblocked.v1": ContractUnblocked,
+    "contract.ended.v1": ContractEnded,
+    "exception.opened.v1": ExceptionEvent,
+    "exception.reopened.v1": ExceptionEvent,
+    "exception.resolved.v1": ExceptionEvent,
+    "exception.decided.v1": ExceptionEvent,
+    "exception.handed_over.v1": ExceptionHandedOver,
+    "exception.overdue.v1": ExceptionOverdue,
+    "event.quarantined.v1": EventQuarantined,
+    "lane.stopped.v1": LaneStopped,
+    "lane.restored.v1": LaneRestored,
+    "invoice.reported.v1": FinancialFact,
+    "payment.reported.v1": FinancialFact,
+    "dispute.reported.v1": FinancialFact,
+    "replay.finished.v1": ReplayFinished,
+    "approval.requested.v1": ApprovalRequested,
+    "approval.decided.v1": ApprovalDecided,
+    "renewal.due.v1": RenewalDue,
+    "amendment.late.v1": AmendmentLate,
+    "test.ping.v1": Ping,
+}
+OUTGOING: Mapping[str, OutgoingType] = {
+    PREFIX + name: OutgoingType(PREFIX + name, payload) for name, payload in _KNOWN.items()
+}

@@ -1,0 +1,231 @@
+"""Previews of replays, a job of the workers: fold, check, derive, look, plan, and nothing is written to any ERP.
+
+The plan is worked out by the functions that a run uses (sync_core/engine/look.py), through the same connectors and the
+same lane limits. While contracts are being worked on, previews take half of a lane's slots at most.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from sync_core.clock import Clock
+from sync_core.engine import claim as queue
+from sync_core.engine import preview_rows as rows
+from sync_core.engine.claim import Loaded
+from sync_core.engine.commit import Batcher
+from sync_core.engine.failure import Verdict
+from sync_core.engine.lane_watch import LaneWatch
+from sync_core.engine.look import intend, see
+from sync_core.engine.originals import release_of
+from sync_core.engine.outcome import retry_at
+from sync_core.engine.preview_rows import Preview, Ticket
+from sync_core.engine.worker import DATABASE_TROUBLE, GATHER_S, Pace
+from sync_core.errors import ErpRateLimited, ErrorClass, LeaseLost, TielineError
+from sync_core.estate import Estate
+from sync_core.keys import ContractId
+from sync_core.lanes import LaneGate
+from sync_core.ports import CallContext, ErpConnector
+from sync_core.replay import PREVIEW_TRIES, Origin, PreviewState, effects_of
+from sync_core.summary import Summary, summarise
+
+log = logging.getLogger(__name__)
+
+_TRY_AGAIN = (ErrorClass.TRANSIENT, ErrorClass.CREDENTIALS, ErrorClass.SCHEMA_UNKNOWN)
+
+
+class Previewer:
+    """One worker's. `run` goes on until it is cancelled; `drain` until nothing is due now."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        connectors: Mapping[str, ErpConnector],
+        lanes: LaneWatch,
+        estate: Estate,
+        clock: Clock,
+        worker_id: int,
+        pace: Pace,
+    ) -> None:
+        self._engine, self._connectors, self._lanes, self._estate = engine, connectors, lanes, estate
+        self._clock, self._worker_id, self._pace = clock, worker_id, pace
+        self._kept: Batcher[Preview, None] = Batcher(self._keep, gather_s=GATHER_S, enough=self._enough)
+        self._running: set[asyncio.Task[None]] = set()
+        for gate in lanes.gates.values():
+            gate.previews = 0  # those of a session that was lost
+        self._room_again = asyncio.Event()
+        self._chance = random.SystemRandom()
+
+    async def run(self) -> None:
+        """Raises when the database is lost."""
+        try:
+            while True:
+                self._room_again.clear()
+                if await self.claim_some() == 0:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(self._pace.idle_s):
+                            await self._room_again.wait()
+        finally:
+            for task in self._running:
+                task.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def drain(self) -> int:
+        """How many previews were tried."""
+        tried = 0
+        while True:
+            await self._lanes.share_slots(spare=1_000)
+            claimed = await self.claim_some()
+            tried += claimed
+            if not claimed and not self._running:
+                return tried
+            await asyncio.wait(list(self._running), return_when=asyncio.FIRST_COMPLETED)
+
+    async def claim_some(self) -> int:
+        """Claim as many items as there is room for and start them; the number claimed. Raises what one of them met."""
+        for task in [task for task in self._running if task.done()]:
+            self._running.discard(task)
+            task.result()
+        most, shut = self._room()
+        if most <= 0:
+            return 0
+        sent = time.monotonic()
+        async with self._engine.begin() as conn:
+            lease_s, now = self._pace.lease_s, self._clock.now()
+            tickets = await rows.claim(conn, most=most, shut=shut, worker=self._worker_id, lease_s=lease_s, now=now)
+        loaded = await self._load(tickets)
+        for ticket in tickets:
+            self._count(ticket, 1)
+            work = self._preview(ticket, loaded.get(ticket.contract_id), self._send_before(sent))
+            self._running.add(asyncio.create_task(work))
+        if any(gate.outgrown for gate in self._lanes.gates.values()):
+            self._lanes.want_more.set()
+        return len(tickets)
+
+    def _room(self) -> tuple[int, list[str]]:
+        """How many to claim, and of which lanes none."""
+        left = self._pace.in_flight - len(self._running)
+        gates = {lane: gate for lane, gate in self._lanes.gates.items() if lane not in self._lanes.closed}
+        free = {lane: min(left, _most(gate) - gate.previews) for lane, gate in gates.items()}
+        # Each claim is a commit, so it waits until a good many are free; the same rule as the worker's own.
+        if self._running and not any(places * 4 >= min(_most(gates[lane]), self._pace.in_flight)
+                                     for lane, places in free.items()):  # fmt: skip
+            return 0, []
+        shut = [lane for lane in self._lanes.gates if free.get(lane, 0) <= 0]
+        return max(free.values(), default=left), shut
+
+    def _count(self, ticket: Ticket, change: int) -> None:
+        if ticket.lane in self._lanes.gates:
+            self._lanes.gates[ticket.lane].previews += change
+
+    def _enough(self) -> int:
+        return max(1, len(self._running) // 4)
+
+    def _send_before(self, sent: float) -> float:
+        return sent + self._pace.lease_s - self._pace.call_timeout_s
+
+    async def _load(self, tickets: Sequence[Ticket]) -> dict[ContractId, Loaded]:
+        if not tickets:
+            return {}
+        original = [t.contract_id for t in tickets if t.origin is Origin.ORIGINAL]
+        if original:
+            async with self._engine.begin() as conn:
+                await release_of(conn, original, estate=self._estate, now=self._clock.now())
+        async with self._engine.begin() as conn:
+            return await queue.load(conn, [t.contract_id for t in tickets])
+
+    async def _preview(self, ticket: Ticket, loaded: Loaded | None, send_before: float) -> None:
+        try:
+            if loaded is None:
+                preview = _failed(ticket, "no event of it is stored; publish it again from the CLM")
+            else:
+                preview = await self._attempt(ticket, loaded, send_before)
+            await self._submit(preview)
+        finally:
+            self._count(ticket, -1)
+            self._room_again.set()
+
+    async def _submit(self, preview: Preview) -> None:
+        try:
+            await self._kept.submit(preview)
+        except DATABASE_TROUBLE:
+            raise
+        except Exception as wrong:
+            log.exception("the preview of contract %s could not be stored", preview.ticket.contract_id)
+            await self._kept.submit(_failed(preview.ticket, f"its preview could not be stored: {type(wrong).__name__}"))
+
+    async def _attempt(self, ticket: Ticket, loaded: Loaded, send_before: float) -> Preview:
+        trace = loaded.traceparent.split("-")[1] if loaded.traceparent else secrets.token_hex(16)
+        ctx = CallContext(loaded.correlation_id, send_before, f"00-{trace}-{secrets.token_hex(8)}-01")
+        try:
+            return await self._look(ticket, loaded, ctx)
+        except DATABASE_TROUBLE:
+            raise
+        except TielineError as wrong:
+            return await self._stopped(ticket, wrong)
+        except Exception as wrong:
+            # The boundary of one item: whatever went wrong with it stops no other.
+            log.exception("the preview of contract %s failed by a fault of ours", ticket.contract_id)
+            return _failed(ticket, f"{type(wrong).__name__}: {wrong}")
+
+    async def _look(self, ticket: Ticket, loaded: Loaded, ctx: CallContext) -> Preview:
+        now = self._clock.now()
+        intent = intend(loaded, self._estate, self._connectors, now=now)
+        if not intent.signed:
+            return _failed(ticket, "not signed yet")
+        terms = intent.contract.terms
+        summary = summarise(terms, self._estate, on=now.date()) if terms else None
+        known = _with_money(Preview(ticket, PreviewState.DONE, lane=intent.lane), summary)
+        if intent.stops:
+            return replace(known, findings=intent.stops)
+        if intent.desired is None or intent.connector is None:
+            return known  # ended, and no ERP holds anything of it
+        sight = await see(intent, intent.desired, intent.connector, loaded, self._estate, ctx)
+        self._lanes.succeeded(intent.lane)
+        return replace(known, effects=effects_of(sight.plan), findings=sight.findings)
+
+    async def _stopped(self, ticket: Ticket, wrong: TielineError) -> Preview:
+        """Trouble of the ERP passes, or stops its lane; what is the contract's own is told at once."""
+        now, spent = self._clock.now(), not isinstance(wrong, LeaseLost | ErpRateLimited)
+        tries = ticket.tries + spent
+        if wrong.error_class not in _TRY_AGAIN or tries >= PREVIEW_TRIES:
+            return _failed(ticket, wrong.message)
+        if spent:
+            pause = wrong.error_class is not ErrorClass.TRANSIENT
+            await self._lanes.failed(ticket.lane, Verdict(wrong.message, lane_trouble=True, pause_lane=pause))
+        wait = timedelta(seconds=wrong.retry_after_s) if isinstance(wrong, ErpRateLimited) else None
+        due_at = now + wait if wait else retry_at(now, ticket.tries, self._chance.random())
+        return Preview(ticket, PreviewState.PENDING, wrong.message, due_at, tries)
+
+    async def _keep(self, previews: Sequence[Preview]) -> list[None]:
+        async with self._engine.begin() as conn:
+            await rows.keep(conn, previews, now=self._clock.now())
+        return [None] * len(previews)
+
+
+def _most(gate: LaneGate) -> int:
+    """Half of them wait for a slot, so that none stands idle. Contracts in work keep half of the slots."""
+    return 2 * max(1, gate.size // 2 if gate.contracts else gate.size)
+
+
+def _failed(ticket: Ticket, why: str) -> Preview:
+    return Preview(ticket, PreviewState.FAILED, why, tries=ticket.tries + 1)
+
+
+def _with_money(preview: Preview, summary: Summary | None) -> Preview:
+    if summary is None:
+        return preview
+    return replace(
+        preview,
+        money=summary.value,
+        currency=summary.currency,
+        money_reporting=summary.value_reporting,
+        bill_on=summary.bill_on,
+    )

@@ -1,0 +1,137 @@
+"""How old open exceptions are, in the working days of their legal entity and in calendar days (docs: ageing).
+
+The moments at which a bucket begins are worked out for each entity's calendar and bound, so that one statement sorts
+all exceptions into buckets. Ages count from when an exception opened first.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import orjson
+import sqlalchemy as sa
+
+from sync_core.calendar import working_days_before
+from sync_core.estate import Estate, WorkingTime
+from sync_core.reads.amounts import MoneyTotal, Part, add_up
+from sync_core.reads.scope import OF_CONTRACT, Entities, bound
+
+WORKING_DAYS: Final = (1, 3, 7, 14, 30)
+WORKING_BUCKETS: Final = ("< 1 working day", "1-3", "3-7", "7-14", "14-30", "> 30 working days")
+CALENDAR_DAYS: Final = (31, 61, 91)
+CALENDAR_BUCKETS: Final = ("0-30 days", "31-60 days", "61-90 days", "90+ days")
+
+_OPENED: Final = "coalesce(k.first_opened_at, k.opened_at)"
+_CALENDAR: Final = "CASE WHEN c.legal_entity = ANY(CAST(:calendars AS text[])) THEN c.legal_entity ELSE '' END"
+IN_BUCKET: Final = f"""EXISTS (
+    SELECT 1 FROM jsonb_to_recordset(CAST(:bucket AS jsonb)) AS b(entity text, newest timestamptz, oldest timestamptz)
+    WHERE b.entity = {_CALENDAR} AND (b.newest IS NULL OR {_OPENED} <= b.newest)
+      AND (b.oldest IS NULL OR {_OPENED} > b.oldest))"""
+
+AGEING = sa.text(f"""
+    WITH calendars AS MATERIALIZED (
+        SELECT * FROM jsonb_to_recordset(CAST(:cuts AS jsonb)) AS r(entity text, cuts timestamptz[])
+    )
+    SELECT k.function,
+           (SELECT count(*) FROM unnest(a.cuts) AS cut WHERE {_OPENED} <= cut) AS working,
+           width_bucket(date_part('epoch', :now - {_OPENED}) / 86400, CAST(:days AS float8[])) AS calendar,
+           CASE WHEN k.exposure_reporting IS NULL AND k.exposure <> 0 THEN k.currency END AS unconverted,
+           count(*) AS cases, sum(k.exposure_reporting) AS reporting, sum(k.exposure) AS amount,
+           min({_OPENED}) AS oldest
+    FROM core.case AS k JOIN core.contract AS c USING (contract_id) JOIN calendars AS a ON a.entity = {_CALENDAR}
+    WHERE k.state = 'open' AND NOT c.test AND {OF_CONTRACT}
+    GROUP BY 1, 2, 3, 4
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """Where the buckets begin, newest first, for each legal entity; "" is the calendar of those that nobody knows."""
+
+    by_entity: Mapping[str, tuple[datetime, ...]]
+
+    def bucket(self, index: int) -> dict[str, object]:
+        """What IN_BUCKET binds. An index that is none finds nothing."""
+        rows = [
+            {
+                "entity": entity,
+                "newest": cuts[index - 1] if index > 0 else None,
+                "oldest": cuts[index] if index < len(cuts) else None,
+            }
+            for entity, cuts in self.by_entity.items()
+            if 0 <= index <= len(cuts)
+        ]
+        return {"bucket": orjson.dumps(rows).decode(), "calendars": self.known}
+
+    @property
+    def known(self) -> list[str]:
+        return [entity for entity in self.by_entity if entity]
+
+
+def cuts_of(estate: Estate, now: datetime) -> Cuts:
+    calendars: dict[str, tuple[WorkingTime, str]] = {"": (WorkingTime(), estate.group.timezone)}
+    calendars |= {entity.code: (entity.working_time, entity.timezone) for entity in estate.entity}
+    return Cuts(
+        {code: tuple(working_days_before(now, WORKING_DAYS, *calendar)) for code, calendar in calendars.items()}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AgeBucket:
+    """Open exceptions of one age: how many, how much money (reporting currency), since when the oldest."""
+
+    name: str
+    count: int
+    exposure: MoneyTotal
+    oldest: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ageing:
+    """Each row adds up to the open exceptions; `working` and `calendar` count the same ones."""
+
+    working: tuple[AgeBucket, ...]
+    calendar: tuple[AgeBucket, ...]
+    by_function: Mapping[str, tuple[AgeBucket, ...]]  # in working days
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    function: str
+    working: int
+    calendar: int
+    part: Part
+    oldest: datetime
+
+
+def ageing(conn: sa.Connection, estate: Estate, *, now: datetime, entities: Entities) -> Ageing:
+    cuts = cuts_of(estate, now)
+    listed = [{"entity": entity, "cuts": list(moments)} for entity, moments in cuts.by_entity.items()]
+    values = {"now": now, "days": list(CALENDAR_DAYS), "cuts": orjson.dumps(listed).decode(), "calendars": cuts.known}
+    cells = [
+        _Cell(row.function, row.working, row.calendar, Part(row.cases, row.reporting, row.unconverted, row.amount),
+              row.oldest)
+        for row in conn.execute(AGEING, {**values, **bound(entities)})
+    ]  # fmt: skip
+    reporting = estate.group.reporting_currency
+    functions = sorted({cell.function for cell in cells})
+    return Ageing(
+        _buckets(WORKING_BUCKETS, [(cell.working, cell) for cell in cells], reporting),
+        _buckets(CALENDAR_BUCKETS, [(cell.calendar, cell) for cell in cells], reporting),
+        {
+            function: _buckets(
+                WORKING_BUCKETS, [(cell.working, cell) for cell in cells if cell.function == function], reporting
+            )
+            for function in functions
+        },
+    )
+
+
+def _buckets(names: Sequence[str], placed: Sequence[tuple[int, _Cell]], reporting: str) -> tuple[AgeBucket, ...]:
+    found = []
+    for index, name in enumerate(names):
+        alike = [cell for place, cell in placed if place == index]
+        total = add_up((cell.part for cell in alike), reporting)
+        found.append(AgeBucket(name, total.count, total, min((cell.oldest for cell in alike), default=None)))
+    return tuple(found)

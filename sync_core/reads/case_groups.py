@@ -1,0 +1,82 @@
+"""Exceptions that are alike: one row for all that one person can mend in one go."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import sqlalchemy as sa
+
+from sync_core.errors import ErrorClass
+from sync_core.reads.amounts import MoneyTotal, Part, add_up
+from sync_core.reads.exceptions import FROM, ExceptionFilter, where
+from sync_core.reads.paging import Row
+from sync_core.reads.scope import Entities
+
+MOST_GROUPS: Final = 500
+
+_KEY = "coalesce(nullif(k.group_key, ''), k.cause || ' ' || c.legal_entity)"
+_GROUPS = """
+    SELECT {key} AS group_key, k.cause, k.error_class, k.function, k.operation, c.legal_entity,
+           CASE WHEN k.exposure_reporting IS NULL AND k.exposure <> 0 THEN k.currency END AS unconverted,
+           count(*) AS cases, sum(k.exposure_reporting) AS reporting, sum(k.exposure) AS amount,
+           min(coalesce(k.first_opened_at, k.opened_at)) AS oldest,
+           count(*) FILTER (WHERE k.due_at < :now) AS overdue, count(*) FILTER (WHERE k.assignee IS NULL) AS unassigned,
+           min(k.case_id) AS example_id, (array_agg(k.message ORDER BY k.case_id))[1] AS example
+    FROM {source} WHERE {where} GROUP BY 1, 2, 3, 4, 5, 6, 7
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseGroup:
+    """Exceptions with one group key and one owner."""
+
+    group_key: str
+    cause: str
+    error_class: ErrorClass
+    function: str
+    operation: str
+    legal_entity: str
+    exposure: MoneyTotal  # its count is that of exceptions
+    oldest: datetime
+    overdue: int
+    unassigned: int
+    example_id: int
+    example: str  # the message of one of them
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The filter that lists just these."""
+        return {"group": self.group_key, "function": self.function}
+
+
+def case_groups(
+    conn: sa.Connection, wanted: ExceptionFilter, *, now: datetime, reporting: str, entities: Entities
+) -> tuple[CaseGroup, ...]:
+    """Most money first, then most exceptions; 500 at most."""
+    narrowed = where(wanted, entities)
+    text = _GROUPS.format(key=_KEY, source=FROM, where=narrowed.sql())
+    alike: dict[tuple[str, str, str], list[Row]] = {}
+    for row in conn.execute(sa.text(text), {**narrowed.values, "now": now}):
+        alike.setdefault((row.group_key, row.cause, row.function), []).append(row)
+    groups = [_group(rows, reporting) for rows in alike.values()]
+    groups.sort(key=lambda group: (-group.exposure.money.amount, -group.exposure.count, group.group_key))
+    return tuple(groups[:MOST_GROUPS])
+
+
+def _group(rows: list[Row], reporting: str) -> CaseGroup:
+    first = min(rows, key=lambda row: int(row.example_id))
+    return CaseGroup(
+        first.group_key,
+        first.cause,
+        ErrorClass(first.error_class),
+        first.function,
+        first.operation,
+        first.legal_entity,
+        add_up((Part(row.cases, row.reporting, row.unconverted, row.amount) for row in rows), reporting),
+        min(row.oldest for row in rows),
+        sum(row.overdue for row in rows),
+        sum(row.unassigned for row in rows),
+        first.example_id,
+        first.example,
+    )

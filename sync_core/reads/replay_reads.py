@@ -1,0 +1,63 @@
+"""The part of `Reads` about replay: what is stuck, replays, their items."""
+
+from collections.abc import Callable, Sequence
+
+import sqlalchemy as sa
+
+from sync_core.authority import Permission
+from sync_core.clock import Clock
+from sync_core.estate import Estate
+from sync_core.reads.paging import Window
+from sync_core.reads.replay_items import ItemDetail, ItemFilter, ItemPage, item_detail, item_listing
+from sync_core.reads.replays import ReplayDetail, ReplayPage, replay_detail, replay_page
+from sync_core.reads.scope import Entities
+from sync_core.reads.snapshot import snapshot
+from sync_core.reads.stuck import StuckPage, StuckSort, stuck_listing
+from sync_core.replay import ReplayState
+from sync_core.selection import StuckFilter
+
+_FIRST_PAGE, _ALL_STUCK, _ALL_ITEMS = Window(), StuckFilter(), ItemFilter()
+
+
+class ReplayReads:
+    """Mixed into Reads, whose attributes it uses. All need replay:read."""
+
+    _engine: sa.Engine
+    _clock: Clock
+    _reporting: str
+    estate: Estate
+    reach: Callable[[Permission], Entities]
+
+    def stuck(
+        self, wanted: StuckFilter = _ALL_STUCK, *, sort: StuckSort = StuckSort.MONEY, window: Window = _FIRST_PAGE
+    ) -> StuckPage:
+        """Contracts that do not get on, or with `states` those in these states. Raises InvalidCursor."""
+        entities, now = self.reach(Permission.REPLAY_READ), self._clock.now()
+        with snapshot(self._engine) as conn:
+            return stuck_listing(wanted, sort, now=now, estate=self.estate, entities=entities).page(conn, window)
+
+    def replays(self, *, states: Sequence[ReplayState] = (), window: Window = _FIRST_PAGE) -> ReplayPage:
+        """Newest first: those of which anything is within reach. Without `states`: in any. Raises InvalidCursor."""
+        entities = self.reach(Permission.REPLAY_READ)
+        with snapshot(self._engine) as conn:
+            return replay_page(conn, window, entities=entities, states=states)
+
+    def replay(self, replay_id: int) -> ReplayDetail | None:
+        """None when there is no such replay, or nothing in it is within reach."""
+        entities = self.reach(Permission.REPLAY_READ)
+        with snapshot(self._engine) as conn:
+            return replay_detail(conn, replay_id, reporting=self._reporting, entities=entities)
+
+    def replay_items(
+        self, replay_id: int, wanted: ItemFilter = _ALL_ITEMS, *, window: Window = _FIRST_PAGE
+    ) -> ItemPage:
+        """In the order of dispatch; only contracts within reach. Empty for no replay. Raises InvalidCursor."""
+        entities = self.reach(Permission.REPLAY_READ)
+        with snapshot(self._engine) as conn:
+            return item_listing(replay_id, wanted, reporting=self._reporting, entities=entities).page(conn, window)
+
+    def replay_item(self, replay_id: int, contract_id: int) -> ItemDetail | None:
+        """With its plan, field by field; None when it is not in the replay or not within reach."""
+        entities = self.reach(Permission.REPLAY_READ)
+        with snapshot(self._engine) as conn:
+            return item_detail(conn, replay_id, contract_id, reporting=self._reporting, entities=entities)

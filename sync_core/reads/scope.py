@@ -1,0 +1,34 @@
+"""What a viewer's reach means for a read: contracts of some legal entities, or all of them.
+
+A contract whose entity is not known yet has "", which is in no set: only viewers without a limit see it.
+"""
+
+from collections.abc import Set as AbstractSet
+from typing import Final
+
+from sync_core.authority import Actor
+
+Entities = frozenset[str] | None  # None: all; empty: none
+
+
+def bound(entities: AbstractSet[str] | None) -> dict[str, list[str] | None]:
+    """The value that statements with `within` bind."""
+    return {"entities": None if entities is None else sorted(entities)}
+
+
+def within(column: str) -> str:
+    """The condition on a column of legal entities. Planned away where nothing limits the viewer."""
+    return f"(CAST(:entities AS text[]) IS NULL OR {column} = ANY(CAST(:entities AS text[])))"
+
+
+CONTRACT: Final = within("legal_entity")  # of core.contract without an alias
+OF_CONTRACT: Final = within("c.legal_entity")  # of core.contract AS c
+
+
+def scope_of(actor: Actor) -> str:
+    """A text that two actors share only if they may read the same of the same legal entities."""
+    parts = []
+    for permission in sorted(actor.reaches):
+        entities = actor.entities(permission)
+        parts.append(permission if entities is None else f"{permission}@{'+'.join(sorted(entities))}")
+    return " ".join(parts)

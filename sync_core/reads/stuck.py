@@ -1,0 +1,123 @@
+"""What is stuck on its way to an ERP, by the money that waits and by the bill run that will be missed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+import orjson
+
+from sync_core.bill_runs import next_bill_run
+from sync_core.estate import Estate
+from sync_core.money import Money
+from sync_core.progress import State
+from sync_core.reads.paging import Listed, Listing, Order, Row, Where
+from sync_core.reads.scope import OF_CONTRACT, Entities, bound
+from sync_core.selection import StuckFilter, stuck_where
+
+
+class StuckSort(StrEnum):
+    """Rows that lack the sorted value come last."""
+
+    MONEY = "money"  # most exposure first
+    BILL_RUN = "bill_run"  # the next bill run of their legal entity first
+    AGE = "age"  # longest in their state first
+
+
+@dataclass(frozen=True, slots=True)
+class StuckRow:
+    """One contract that does not get on. Times are UTC."""
+
+    contract_id: int
+    source: str
+    external_id: str
+    title: str
+    customer_code: str
+    customer_name: str
+    legal_entity: str
+    lane: str
+    state: State
+    state_since: datetime
+    age: timedelta  # in this state
+    exposure: Money | None  # money that waits; None: the contract's currency is not known
+    exposure_reporting: Money | None  # None: no exchange rate
+    causes: tuple[str, ...]  # of its open exceptions
+    functions: tuple[str, ...]
+    error: str | None
+    error_class: str | None
+    bill_on: date | None
+    bill_run_at: datetime | None  # next of its legal entity; None: unknown entity
+    to_bill_run: timedelta | None
+    replay_id: int | None  # the confirmed replay that is about to do it
+
+
+StuckPage = Listed[StuckRow]
+
+COLUMNS: Final = """c.contract_id, c.source, c.external_id, c.title, c.customer_code, c.customer_name, c.legal_entity,
+    c.lane, c.state, c.state_since, c.currency, c.bill_on, c.last_error, c.last_error_class, w.money, w.amount,
+    w.causes, w.functions, b.bill_run_at,
+    (SELECT i.replay_id FROM core.replay_item AS i
+     WHERE i.contract_id = c.contract_id AND i.confirmed AND i.state = 'pending') AS replay_id"""
+# Without an open exception, all of the value waits for a first activation, and nothing that is known for a later one.
+_FROM: Final = """core.contract AS c
+    LEFT JOIN jsonb_to_recordset(CAST(:bill_runs AS jsonb)) AS b(entity text, bill_run_at timestamptz)
+      ON b.entity = c.legal_entity
+    LEFT JOIN LATERAL (
+        SELECT coalesce(max(k.exposure_reporting), CASE WHEN c.first_active_at IS NULL THEN c.value_reporting END)
+                   AS money,
+               coalesce(max(k.exposure), CASE WHEN c.first_active_at IS NULL THEN c.value ELSE 0 END) AS amount,
+               coalesce(array_agg(k.cause ORDER BY k.cause) FILTER (WHERE k.cause IS NOT NULL), '{}') AS causes,
+               coalesce(array_agg(DISTINCT k.function) FILTER (WHERE k.function IS NOT NULL), '{}') AS functions
+        FROM core.case AS k WHERE k.contract_id = c.contract_id AND k.state = 'open'
+    ) AS w ON true"""
+_ORDERS: Final = {
+    StuckSort.MONEY: Order("w.money", descending=True, nullable=True, kind=Decimal, row_id="c.contract_id"),
+    StuckSort.BILL_RUN: Order("b.bill_run_at", descending=False, nullable=True, kind=datetime, row_id="c.contract_id"),
+    StuckSort.AGE: Order("c.state_since", descending=False, nullable=False, kind=datetime, row_id="c.contract_id"),
+}
+
+
+def stuck_listing(
+    wanted: StuckFilter, sort: StuckSort, *, now: datetime, estate: Estate, entities: Entities
+) -> Listing[StuckRow]:
+    """What meets the filter (see sync_core/selection.py: the same that a replay is selected by)."""
+    conditions, values = stuck_where(wanted)
+    runs = bill_runs(estate, now=now)
+    named = [{"entity": code, "bill_run_at": at} for code, at in runs.items()]
+    where = Where((*conditions, OF_CONTRACT), {**values, **bound(entities), "bill_runs": orjson.dumps(named).decode()})
+    reporting = estate.group.reporting_currency
+    return Listing(COLUMNS, _FROM, where, _ORDERS[sort], lambda row: _row(row, now=now, reporting=reporting))
+
+
+def bill_runs(estate: Estate, *, now: datetime) -> Mapping[str, datetime]:
+    """The next bill run of each legal entity that has any."""
+    found = {entity.code: next_bill_run(entity, now) for entity in estate.entity}
+    return {code: at for code, at in found.items() if at is not None}
+
+
+def _row(row: Row, *, now: datetime, reporting: str) -> StuckRow:
+    return StuckRow(
+        contract_id=row.contract_id,
+        source=row.source,
+        external_id=row.external_id,
+        title=row.title,
+        customer_code=row.customer_code,
+        customer_name=row.customer_name,
+        legal_entity=row.legal_entity,
+        lane=row.lane,
+        state=State(row.state),
+        state_since=row.state_since,
+        age=max(now - row.state_since, timedelta(0)),
+        exposure=Money(row.amount, row.currency) if row.currency else None,
+        exposure_reporting=None if row.money is None else Money(row.money, reporting),
+        causes=tuple(row.causes),
+        functions=tuple(row.functions),
+        error=row.last_error,
+        error_class=row.last_error_class,
+        bill_on=row.bill_on,
+        bill_run_at=row.bill_run_at,
+        to_bill_run=None if row.bill_run_at is None else row.bill_run_at - now,
+        replay_id=row.replay_id,
+    )

@@ -1,0 +1,97 @@
+"""The demo's past as the real core makes it: what its story leaves open is open, and the log stays calm."""
+
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+import app
+from app import demo_alarms
+from app.demo import DemoSystems, published
+from app.sandbox import history
+from app.sandbox.clm.server import build
+from app.sandbox.portfolio.plan import plan, sequel
+from sync_core.clock import VirtualClock
+from sync_core.cloudevents import parse_structured
+from sync_core.estate import Estate, load
+from sync_core.intake import accept
+from tests.sandbox.stories import troubles, types_of
+
+UNTIL = datetime(2026, 11, 25, 15, tzinfo=UTC)
+STRANGE = (
+    b'{"specversion": "1.0", "id": "C-1.r1", "source": "urn:tieline:clm:sandbox", "subject": "C-1",'
+    b' "type": "com.tieline.contract.signed.v9", "time": "2026-11-25T09:00:00Z",'
+    b' "data": {"contract_id": "C-1", "revision": 1}}'
+)
+OPEN = sa.text(
+    "SELECT c.external_id, k.cause FROM core.case k JOIN core.contract c USING (contract_id) WHERE k.state = 'open'"
+)
+HELD = sa.text("SELECT count(*) FROM core.quarantine")
+
+
+@pytest.fixture
+def estate() -> Estate:
+    assert app.__file__ is not None
+    return load((Path(app.__file__).parent / "sandbox" / "estate_demo.toml").read_text())
+
+
+async def test_the_past_ends_with_the_exceptions_that_its_story_left_open_and_sums_its_alarms_up(
+    async_database: AsyncEngine, estate: Estate, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    portfolio = history.portfolio_of(7, until=UNTIL, contracts=40, estate=estate)
+    said: list[str] = []
+    with caplog.at_level(logging.INFO), demo_alarms.expected():
+        await history.play(
+            async_database, portfolio=portfolio, systems=systems(estate, tmp_path), say=said.append, reached=nobody
+        )
+    told = {(contract, cause) for contract, (each, cause) in troubles(portfolio).items() if each.mended_at >= UNTIL}
+    async with async_database.connect() as conn:
+        found = {(row.external_id, row.cause) for row in await conn.execute(OPEN)}
+        held = await conn.scalar(HELD)
+    assert told
+    # A period that is closed for one contract holds up others too.
+    assert told <= found
+    assert {cause for _, cause in found - told} <= {"erp_rejected"}
+    assert held
+    assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert [words for words in said if words.startswith("the ERP was down for 7 hours on ")]
+    clm = build(VirtualClock(UNTIL), seed=7, token="t", journal=tmp_path / "clm.jsonl")
+    assert sequel(portfolio, published(clm)) == sequel(portfolio, types_of(list(plan(portfolio))))
+    clm.close()
+    summary = await demo_alarms.left_over(async_database)
+    assert summary.startswith(f"{len(found)} exception")
+    assert f"{held} event" in summary
+
+
+async def test_an_unreadable_event_is_an_error_in_the_log_as_soon_as_the_past_is_made(
+    async_database: AsyncEngine, estate: Estate, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def errors(body: bytes) -> list[str]:
+        caplog.clear()
+        async with async_database.begin() as conn:
+            await accept(conn, [parse_structured(body)], estate=estate, now=UNTIL, received_by="webhook")
+        return [record.message for record in caplog.records if record.levelno == logging.ERROR]
+
+    with demo_alarms.expected():
+        assert await errors(STRANGE) == []
+    assert "went to quarantine" in (await errors(STRANGE.replace(b"C-1.r1", b"C-1.r2")))[0]
+
+
+async def nobody(_moment: datetime) -> None:
+    """Nobody follows it."""
+
+
+def systems(estate: Estate, folder: Path) -> DemoSystems:
+    return DemoSystems(
+        seed=7,
+        clm=estate.clm[0],
+        clm_journal=folder / "clm.jsonl",
+        clm_token="token-of-the-clm",
+        erp=estate.erp[0],
+        erp_state=folder / "erp.jsonl",
+        erp_secret="secret-of-the-erp",
+        admin_token="token-of-the-admin",
+    )

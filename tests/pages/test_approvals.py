@@ -1,0 +1,120 @@
+"""What waits for a second person: contracts above a threshold and confirmed replays, decided by somebody else."""
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import NoReturn
+
+import sqlalchemy as sa
+from streamlit.testing.v1 import AppTest
+
+from sync_core.approval_rules import ApprovalRule
+from sync_core.authority import Actor
+from sync_core.clock import VirtualClock
+from sync_core.estate import ReplayPolicy
+from sync_core.reads import Reads
+from tests import rows
+from tests.commands import people
+from tests.pages.repair import button, correctable, press, previewed, shown, stuck, told
+from tests.pages.stage import texts
+from tests.reads.handmade import add_case
+from tests.rows import NOW
+
+ESTATE = replace(
+    rows.estate(),
+    approval=(ApprovalRule("large deals", Decimal(500)),),
+    replay=ReplayPolicy(second_person_from_count=2),
+)
+ASKED = "approval needed: over 500 USD (large deals), the contract is 1,000.50 USD"
+
+
+def approvals(database: sa.Engine, actor: Actor) -> AppTest:
+    reads = Reads(database, clock=VirtualClock(NOW), estate=ESTATE)
+    return shown("approvals", database, reads, actor, estate=ESTATE)
+
+
+def plain(page: AppTest) -> str:
+    return texts(page).replace("\\", "").replace("\u2060", "")
+
+
+def asked(database: sa.Engine) -> int:
+    correctable(database)
+    with database.connect() as conn:
+        contract = int(conn.execute(sa.text("SELECT contract_id FROM core.contract")).scalar_one())
+    return add_case(database, contract, "approval_needed", error_class="policy_denied", message=ASKED,
+                    function="finance_operations", hours=30)  # fmt: skip
+
+
+def confirmed(database: sa.Engine) -> int:
+    commands = people.commands(database, estate=ESTATE)
+    replay_id = previewed(commands, people.EVERYTHING, stuck(database, 2))
+    commands.replays.confirm(people.EVERYTHING, replay_id, reason="the outage is over", ticket="INC-1")
+    return replay_id
+
+
+def test_nothing_to_decide_is_said(database: sa.Engine) -> None:
+    page = approvals(database, people.APPROVER)
+    assert "**Nothing waits for an approval.**" in texts(page)
+
+
+def test_a_contract_is_approved_with_a_reason(database: sa.Engine) -> None:
+    asked(database)
+    page = approvals(database, people.APPROVER)
+    said = plain(page)
+    assert "**1 contract** waits for an approval. 1 of them on this page are yours to decide." in said
+    assert all(part in said for part in ("**$100.00** Cloud migration for Northwind, US01", "over 500 USD", "30.0 h"))
+    page = press(page, "Approve…")
+    page = press(page, "Approve")
+    assert "Say why, in at least a few words" in told(page)
+    page.text_area[-1].input("the board agreed")
+    page = press(page, "Approve")
+    assert told(page).startswith("Approved: T-1: $100.00")
+    assert "**Nothing waits for an approval.**" in texts(page)
+
+
+def test_a_replay_is_refused_with_a_reason(database: sa.Engine) -> None:
+    replay_id = confirmed(database)
+    page = approvals(database, people.APPROVER)
+    assert f"**2 contracts** Replay {replay_id}: After the outage" in plain(page)
+    assert "all@example.com asks, because the outage is over." in plain(page)
+    page = press(page, "Refuse…")
+    page.text_area[-1].input("not in the close week")
+    press(page, "Refuse")
+    with database.connect() as conn:
+        assert conn.scalar(sa.text("SELECT state FROM core.replay")) == "refused"
+
+
+def test_ones_own_request_is_shown_and_cannot_be_decided(database: sa.Engine) -> None:
+    confirmed(database)
+    page = approvals(database, people.EVERYTHING)
+    assert button(page, "Approve…").disabled
+    assert "You made or confirmed it yourself, so another person decides." in plain(page)
+    assert "None is yours to decide." in plain(page)
+
+
+def test_who_corrected_a_contract_cannot_approve_it(database: sa.Engine) -> None:
+    case = asked(database)
+    commands = people.commands(database, estate=ESTATE)
+    with database.connect() as conn:
+        lacking = int(conn.scalar(sa.text("SELECT min(case_id) FROM core.case WHERE case_id <> :c"), {"c": case}) or 0)
+    both = Actor("both@example.com", grants=(*people.TAX.grants, *people.APPROVER.grants))
+    commands.corrections.submit(both, lacking, {"tax": {"tax_code": "X", "exempt": False}}, "their certificate")
+    page = approvals(database, both)
+    assert button(page, "Approve…").disabled
+    assert "You corrected this contract yourself" in plain(page)
+    assert not button(approvals(database, people.APPROVER), "Approve…").disabled
+
+
+def test_an_approver_of_another_entity_sees_none_of_it(database: sa.Engine) -> None:
+    asked(database)
+    confirmed(database)
+    assert "**Nothing waits for an approval.**" in texts(approvals(database, people.BRITISH_APPROVER))
+
+
+def test_a_read_that_fails_shows_an_incident(database: sa.Engine) -> None:
+    class Broken(Reads):
+        def approvals(self, **_: object) -> NoReturn:
+            raise RuntimeError("the password is in this message")
+
+    reads = Broken(database, clock=VirtualClock(NOW), estate=ESTATE)
+    page = shown("approvals", database, reads, people.APPROVER)
+    assert [error.value.split(". Incident")[0] for error in page.error] == ["The approvals could not be drawn"]

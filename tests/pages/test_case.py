@@ -1,0 +1,160 @@
+"""One exception told whole: its facts and words, what may be done by whom, its history, and what corrects it."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+import sqlalchemy as sa
+from streamlit.testing.v1 import AppTest
+
+from sync_core.approval_rules import ApprovalRule
+from sync_core.authority import Actor, person
+from sync_core.clock import VirtualClock
+from sync_core.estate import Estate
+from sync_core.reads import Reads
+from tests import rows
+from tests.commands import people
+from tests.pages.repair import button, correctable, press, shown, told
+from tests.pages.stage import texts
+from tests.reads.handmade import add_case, add_contract
+from tests.rows import NOW
+
+HOSTILE = "<script>x</script> **b** $5 [a](http://x)"
+
+
+def case_page(database: sa.Engine, reads: Reads, actor: Actor, case: int, estate: Estate | None = None) -> AppTest:
+    return shown("exceptions", database, reads, actor, {"case": str(case)}, estate=estate)
+
+
+def plain(page: AppTest) -> str:
+    return texts(page).replace("\\", "").replace("\u2060", "")
+
+
+@pytest.mark.parametrize("asked", ["0", "99999", "1;2", "x", "9" * 19])
+def test_a_link_to_no_exception_gets_a_friendly_answer(asked: str, database: sa.Engine, nothing: Reads) -> None:
+    page = shown("exceptions", database, nothing, people.EVERYTHING, {"case": asked})
+    assert "There is no exception by this link" in texts(page)
+
+
+def test_what_is_wrong_is_told_with_its_money_and_its_time(database: sa.Engine, nothing: Reads) -> None:
+    contract = add_contract(database, state="blocked", title="Rollout")
+    case = add_case(database, contract, "po_missing", function="finance_operations", message=HOSTILE, hours=50,
+                    due_at=NOW - timedelta(hours=2), operation="check.contract",
+                    bill_on=(NOW + timedelta(days=30)).date())  # fmt: skip
+    page = case_page(database, nothing, people.EVERYTHING, case)
+    said = plain(page)
+    assert "# PO missing, H-" in said
+    assert HOSTILE in said
+    assert "Found when the contract was checked." in said
+    facts = {metric.label: metric.value for metric in page.metric}
+    assert (facts["Exposure"], facts["Next bill"], facts["Due"]) == ("$100", "23 Dec 2026", "2.0 h overdue")
+    assert facts["To the bill run"] == "7.3 d"
+
+
+def test_an_exception_beyond_reach_is_none(database: sa.Engine, nothing: Reads) -> None:
+    case = add_case(database, add_contract(database, legal_entity="US01"), "po_missing")
+    page = case_page(database, nothing, person("uk@example.com", ["operator@GB01"]), case)
+    assert "There is no exception by this link" in texts(page)
+
+
+def test_comments_and_steps_stand_in_the_history(database: sa.Engine, nothing: Reads) -> None:
+    case = add_case(database, add_contract(database), "po_missing", function="finance_operations")
+    page = case_page(database, nothing, people.FINANCE, case)
+    page = press(page, "Acknowledge")
+    assert told(page) == "1 exception acknowledged."
+    page.text_area[-1].input(f"called them\n{HOSTILE}")
+    page = press(page, "Comment")
+    said = plain(page)
+    assert all(part in said for part in ("**Acknowledged**", "**Commented**", "called them", HOSTILE))
+    assert "by finance@example.com" in said
+
+
+def test_an_empty_comment_is_refused_in_one_line(database: sa.Engine, nothing: Reads) -> None:
+    case = add_case(database, add_contract(database), "po_missing")
+    page = press(case_page(database, nothing, people.FINANCE, case), "Comment")
+    assert told(page) == "The comment is empty; write it."
+
+
+def test_who_may_not_is_told_who_may(database: sa.Engine, nothing: Reads) -> None:
+    case = correctable(database)
+    page = case_page(database, nothing, people.LEGAL, case)
+    assert button(page, "Close by decision…").disabled
+    said = plain(page)
+    assert "An operator of tax may; ask one" in said
+    assert "An operator of tax may correct it." in said
+    page = case_page(database, nothing, people.EXECUTIVE, case)
+    assert all(one.disabled for one in page.button if one.label not in ("Back to the list", "All that are alike"))
+
+
+def test_a_correction_is_previewed_before_it_is_submitted(database: sa.Engine, nothing: Reads) -> None:
+    case = correctable(database)
+    page = case_page(database, nothing, people.TAX, case)
+    assert button(page, "Submit the correction").disabled
+    page.text_input[0].input("US-CA-STD").run()
+    tables = "\n".join(table.value.to_string() for table in page.table)
+    assert "US\\-CA\\-STD" in tables
+    assert "Mends this exception" in texts(page)
+    page.text_area[0].input("the customer's certificate says so")
+    page = press(page, "Submit the correction")
+    assert told(page).startswith("The correction is stored")
+    assert "**Corrected**" in plain(page)
+    with database.connect() as conn:
+        stored = conn.execute(
+            sa.text("SELECT data #>> '{changes,tax,tax_code}' FROM core.event WHERE type LIKE '%corrected%'")
+        )
+        assert stored.scalars().all() == ["US-CA-STD"]
+
+
+def test_a_correction_without_a_reason_stays_with_what_was_typed(database: sa.Engine, nothing: Reads) -> None:
+    page = case_page(database, nothing, people.TAX, correctable(database))
+    page.text_input[0].input("US-CA-STD").run()
+    page = press(page, "Submit the correction")
+    assert "Say why, in at least a few words" in told(page)
+    assert page.text_input[0].value == "US-CA-STD"
+
+
+def test_values_that_mend_nothing_cannot_be_submitted(database: sa.Engine, nothing: Reads) -> None:
+    case = add_case(database, correctable_contract(database), "milestones_do_not_add_up", function="legal")
+    page = case_page(database, nothing, people.LEGAL, case)
+    next(one for one in page.text_input if one.label == "Contract value").input("7").run()
+    assert "The exception would remain" in texts(page)
+    assert button(page, "Submit the correction").disabled
+    next(one for one in page.text_input if one.label == "Contract value").input("many").run()
+    assert "Value: Input should be a valid decimal." in told(page)
+
+
+def correctable_contract(database: sa.Engine) -> int:
+    correctable(database)
+    with database.connect() as conn:
+        return int(conn.execute(sa.text("SELECT contract_id FROM core.contract")).scalar_one())
+
+
+def test_a_closed_exception_offers_comments_alone(database: sa.Engine, nothing: Reads) -> None:
+    case = add_case(database, add_contract(database), "po_missing", state="decided", resolved_at=NOW,
+                    closed_how="decision", decided_by="ada@example.com", decided_reason="too small")  # fmt: skip
+    page = case_page(database, nothing, people.EVERYTHING, case)
+    assert "Decided by ada@example.com: too small" in plain(page)
+    assert button(page, "Assign to me").disabled
+    assert not button(page, "Comment").disabled
+
+
+def governed() -> Estate:
+    return replace(rows.estate(), approval=(ApprovalRule("large deals", Decimal(500)),))
+
+
+def test_an_approver_decides_on_the_exceptions_own_page(database: sa.Engine) -> None:
+    estate = governed()
+    reads = Reads(database, clock=VirtualClock(NOW), estate=estate)
+    message = "approval needed: over 500 USD (large deals), the contract is 1,000.50 USD"
+    contract = correctable_contract(database)
+    case = add_case(database, contract, "approval_needed", error_class="policy_denied", message=message,
+                    function="finance_operations")  # fmt: skip
+    page = case_page(database, reads, people.EVERYTHING, case, estate)
+    assert button(page, "Approve…").disabled
+    assert "An approver may; ask one" in plain(page)
+    page = press(case_page(database, reads, people.APPROVER, case, estate), "Approve…")
+    page.text_area[-1].input("the board agreed")
+    page = press(page, "Approve")
+    assert told(page).startswith("Approved: T-1: approval needed")
+    assert "Decided by approver@example.com: the board agreed" in plain(page)
