@@ -51,9 +51,10 @@ class IssuedElsewhere:
 
 
 def _name(api: ApiIssuer, claims: Claims) -> str:
-    """The issuer's host stands before it, so that no client elsewhere is taken for one of ours, or for a person."""
+    """The issuer stands before it, so that no client elsewhere is taken for one of ours, of another, or for a person."""
     for name in ("client_id", "azp", "appid", "sub"):
         value = claims.get(name)
         if isinstance(value, str) and value and value.isprintable() and len(value) <= 200:
-            return f"{urlsplit(api.issuer).hostname}/{value}"
+            issuer = urlsplit(api.issuer)
+            return f"{issuer.netloc}{issuer.path.rstrip('/')}/{value}"
     raise InvalidToken("the access token names no client")

@@ -4,7 +4,6 @@ OpenID Connect Core 1.0, RP-Initiated Logout 1.0, Back-Channel Logout 1.0, RFC 7
 here writes to the database.
 """
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,14 +14,24 @@ import httpx
 
 from app.login_attempts import Attempt
 from app.oidc_client import Client
-from app.signed_tokens import LEEWAY, Claims, InvalidToken, IssuerUnavailable, Keys, check, fetch_json, time_of, verify
+from app.signed_tokens import (
+    LEEWAY,
+    Claims,
+    InvalidToken,
+    IssuerUnavailable,
+    Keys,
+    Published,
+    check,
+    fetch_json,
+    time_of,
+    verify,
+)
 from sync_core.clock import Clock
 from sync_core.identity import is_safe_url
 
 TIMEOUT_S: Final = 10.0
 LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 _DISCOVERY: Final = "/.well-known/openid-configuration"
-_DISCOVERED_FOR: Final = timedelta(hours=1)
 _NOTICE_GOOD_FOR: Final = timedelta(minutes=10)
 
 
@@ -45,9 +54,7 @@ class Provider:
     def __init__(self, client: Client, http: httpx.Client, clock: Clock) -> None:
         self.client = client
         self._http, self._clock = http, clock
-        self._lock = threading.Lock()
-        self._known: Mapping[str, object] = {}
-        self._known_at: datetime | None = None
+        self._discovery = Published(lambda: discover(http, client.issuer), clock)
         self._keys = Keys(lambda: self._endpoint("jwks_uri"), http, clock)
 
     def authorization_url(self, attempt: Attempt) -> str:
@@ -80,7 +87,7 @@ class Provider:
 
     def logout_url(self, id_token: str | None) -> str | None:
         """The provider's sign-out page, which comes back to ours; None without one. Raises IssuerUnavailable."""
-        if not isinstance(self._discovered().get("end_session_endpoint"), str):
+        if not isinstance(self._discovery.get().get("end_session_endpoint"), str):
             return None
         asked = {"client_id": self.client.client_id, "post_logout_redirect_uri": self.client.after_logout_uri}
         hint = {"id_token_hint": id_token} if id_token else {}
@@ -144,22 +151,14 @@ class Provider:
         return token
 
     def _secret_methods(self) -> list[object]:
-        given = self._discovered().get("token_endpoint_auth_methods_supported")
+        given = self._discovery.get().get("token_endpoint_auth_methods_supported")
         return given if isinstance(given, list) else ["client_secret_basic"]
 
     def _endpoint(self, name: str) -> str:
-        url = self._discovered().get(name)
+        url = self._discovery.get().get(name)
         if not isinstance(url, str) or not is_safe_url(url):
             raise IssuerUnavailable(f"the provider's discovery document has no https address as {name}")
         return url
-
-    def _discovered(self) -> Mapping[str, object]:
-        with self._lock:
-            now = self._clock.now()
-            if self._known_at is None or now - self._known_at >= _DISCOVERED_FOR:
-                self._known = discover(self._http, self.client.issuer)
-                self._known_at = now
-            return self._known
 
 
 def discover(http: httpx.Client, issuer: str) -> Mapping[str, object]:

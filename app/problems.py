@@ -119,7 +119,9 @@ def _answer(wrong: Exception, correlation_id: str) -> Response:
     if isinstance(wrong, StarletteHTTPException):
         answer.headers.update(wrong.headers or {})  # challenges and Retry-After
     if isinstance(wrong, Forbidden):
-        answer.headers["www-authenticate"] = f'Bearer realm="tieline", error="insufficient_scope", scope="{wrong.permission}"'
+        answer.headers["www-authenticate"] = (
+            f'Bearer realm="tieline", error="insufficient_scope", scope="{wrong.permission}"'
+        )
     return answer
 
 

@@ -1,7 +1,9 @@
 """Refused sign-ins and tokens, counted by minute: what limits guessing, and what the audit sums up.
 
-Each refusal is counted for the address it came from and, at the token endpoint, for the client it named. Rows are
-upserted, so a flood makes one row a minute for each address; a job turns finished minutes into one audit row a kind.
+Each refusal is counted for the address it came from and, at the token endpoint, for the client it named there. A
+client's name is no secret, so refusals elsewhere never keep the right secret out; they only leave fewer guesses to each
+address. Rows are upserted, so a flood makes one row a minute for each address; a job turns finished minutes into one
+audit row a kind.
 """
 
 import ipaddress
@@ -20,6 +22,7 @@ from sync_core.clock import Clock
 WINDOW: Final = timedelta(minutes=5)
 _SETTLED_AFTER: Final = timedelta(minutes=2)  # clocks of several hosts differ a little
 _KEPT_FOR: Final = timedelta(days=1)
+_GUESSED_AT: Final = 100  # refusals of one client from everywhere in a window: then each address has one guess
 
 _COUNT = sa.text("""
     INSERT INTO core.refusal AS r (minute, kind, who, count) VALUES (:minute, :kind, :who, 1)
@@ -44,11 +47,11 @@ _FORGET = sa.text("DELETE FROM core.refusal WHERE minute < :before AND audited_a
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whom a refusal is counted for, and how many of a kind are let through in five minutes."""
+    """Whom a refusal is counted for, and how many of a kind are let through in five minutes. None: counted only."""
 
     kind: str  # sign_in, token, bearer
-    who: str  # "address 192.0.2.7" or "client erp-bridge"
-    most: int
+    who: str  # "address 192.0.2.7", "client erp-bridge" or "client erp-bridge from 192.0.2.7"
+    most: int | None
 
 
 class Refused(Exception):
@@ -67,22 +70,27 @@ class Refusals:
 
     def address(self, kind: str, request: HTTPConnection) -> Subject:
         """30 in five minutes for each address; an IPv6 network of one site counts as one."""
-        return Subject(kind, f"address {address_of(request, trusted_proxies=self._trusted_proxies)}", 30)
+        return Subject(kind, f"address {self._address_of(request)}", 30)
 
-    def client(self, kind: str, client_id: str) -> Subject:
-        """10 in five minutes for each client. Give only clients that exist, or made-up names fill the table."""
-        return Subject(kind, f"client {client_id}", 10)
+    def client(self, kind: str, client_id: str, request: HTTPConnection) -> tuple[Subject, Subject]:
+        """The client from this address, 10 in five minutes, or 1 while it is guessed at; and from everywhere.
+
+        Give only clients that exist, or made-up names fill the table.
+        """
+        everywhere = Subject(kind, f"client {client_id}", None)
+        with self._engine.connect() as conn:
+            guessed_at = self._recent(conn, everywhere).total >= _GUESSED_AT
+        here = f"client {client_id} from {self._address_of(request)}"
+        return Subject(kind, here, 1 if guessed_at else 10), everywhere
 
     def check(self, *subjects: Subject) -> None:
         """Raises Refused once a subject has had all its attempts."""
-        now = self._clock.now()
-        after = _minute(now) - WINDOW
         with self._engine.connect() as conn:
             for subject in subjects:
-                row = conn.execute(_RECENT, {"kind": subject.kind, "who": subject.who, "after": after}).one()
-                if row.total >= subject.most:
+                row = self._recent(conn, subject)
+                if subject.most is not None and row.total >= subject.most:
                     free_at = row.since + WINDOW + timedelta(minutes=1)
-                    raise Refused(max(1, math.ceil((free_at - now).total_seconds())))
+                    raise Refused(max(1, math.ceil((free_at - self._clock.now()).total_seconds())))
 
     def count(self, *subjects: Subject) -> None:
         """One refusal more for each."""
@@ -91,6 +99,13 @@ class Refusals:
         ordered = sorted(subjects, key=lambda subject: (subject.kind, subject.who))
         with self._engine.begin() as conn:
             conn.execute(_COUNT, [{"minute": minute, "kind": one.kind, "who": one.who} for one in ordered])
+
+    def _recent(self, conn: sa.Connection, subject: Subject) -> sa.Row[tuple[int, datetime]]:
+        after = _minute(self._clock.now()) - WINDOW
+        return conn.execute(_RECENT, {"kind": subject.kind, "who": subject.who, "after": after}).one()
+
+    def _address_of(self, request: HTTPConnection) -> str:
+        return address_of(request, trusted_proxies=self._trusted_proxies)
 
 
 def sum_up(conn: sa.Connection, *, now: datetime) -> int:
@@ -121,6 +136,8 @@ def _site(address: str) -> str:
         found = ipaddress.ip_address(address)
     except ValueError:
         return "unknown"
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:  # as sockets for both kinds write IPv4
+        return str(found.ipv4_mapped)
     # A site has a /64 of its own, so single IPv6 addresses limit nobody.
     return str(ipaddress.ip_network((found, 64), strict=False)) if found.version == 6 else str(found)
 

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import httpx
 import orjson
@@ -23,15 +23,17 @@ from sync_core.errors import ErrorClass, TielineError
 
 ALGORITHMS: Final = ("RS256", "ES256", "PS256", "EdDSA")
 LEEWAY: Final = timedelta(seconds=60)  # how far clocks may differ
-_ASK_AGAIN_AFTER: Final = timedelta(
-    minutes=1
-)  # for a key that is unknown: a made-up one must not make us ask each time
-_KEYS_GOOD_FOR: Final = timedelta(hours=1)  # then a key that was taken back is forgotten
+# For a key that is unknown: a made-up one must not make us ask each time.
+_ASK_AGAIN_AFTER: Final = timedelta(minutes=1)
+_ASK_THE_SILENT_AFTER: Final = timedelta(seconds=5)
+_WAIT_S: Final = 2.0  # for a first answer that another thread waits for
+_GOOD_FOR: Final = timedelta(hours=1)  # then a key that was taken back is forgotten
 _MOST_BYTES: Final = 16_384
 _KEY_TYPES: Final = frozenset({"RSA", "EC", "OKP"})
 
 _log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Key = jwk.RSAKey | jwk.ECKey | jwk.OKPKey
 Claims = Mapping[str, object]
 
@@ -69,46 +71,67 @@ class Verified:
     claims: Claims
 
 
-class Keys:
-    """The public keys of one issuer, fetched when needed. Safe for many threads."""
+class Published(Generic[T]):
+    """What an issuer publishes, fetched when it is needed. Safe for many threads.
 
-    def __init__(self, url: Callable[[], str], http: httpx.Client, clock: Clock) -> None:
-        self._url, self._http, self._clock = url, http, clock
+    One thread fetches; the others go on with what is known, which is used on while the issuer is down. One that never
+    answered is asked every few seconds at most: whoever names it in a made-up token must not occupy all our threads.
+    """
+
+    def __init__(self, fetch: Callable[[], T], clock: Clock) -> None:
+        self._fetch, self._clock = fetch, clock
         self._lock = threading.Lock()
-        self._keys: tuple[Key, ...] = ()
+        self._known: T | None = None
         self._fetched_at: datetime | None = None
         self._asked_at: datetime | None = None
+        self._why = "an issuer is being asked for the first time and has not answered yet"
+
+    def get(self) -> T:
+        """An hour old at most, unless the issuer is down. Raises IssuerUnavailable."""
+        known, fetched_at = self._known, self._fetched_at
+        fresh = fetched_at is not None and self._clock.now() - fetched_at < _GOOD_FOR
+        return known if fresh and known is not None else self.renewed()
+
+    def renewed(self) -> T:
+        """Fetched anew, unless that was tried a moment ago. Raises IssuerUnavailable."""
+        if self._lock.acquire(timeout=_WAIT_S if self._known is None else 0):
+            try:
+                if self._may_ask():
+                    self._ask()
+            finally:
+                self._lock.release()
+        if self._known is None:
+            raise IssuerUnavailable(self._why)
+        return self._known
+
+    def _may_ask(self) -> bool:
+        again = _ASK_THE_SILENT_AFTER if self._known is None else _ASK_AGAIN_AFTER
+        return self._asked_at is None or self._clock.now() - self._asked_at >= again
+
+    def _ask(self) -> None:
+        try:
+            self._known = self._fetch()
+            self._fetched_at = self._clock.now()
+        except IssuerUnavailable as wrong:
+            self._why = wrong.message
+            _log.warning("what an issuer publishes could not be read, what is known is used on: %s", wrong.message)
+        finally:
+            self._asked_at = self._clock.now()
+
+
+class Keys:
+    """The public keys of one issuer. Safe for many threads."""
+
+    def __init__(self, url: Callable[[], str], http: httpx.Client, clock: Clock) -> None:
+        self._published = Published(lambda: _keys(fetch_json(http, url())), clock)
 
     def find(self, key_id: str | None, algorithm: str) -> Key:
         """The key that signed. Raises InvalidToken for an unknown one, IssuerUnavailable without any keys."""
-        with self._lock:
-            if self._fetched_at is None or self._clock.now() - self._fetched_at >= _KEYS_GOOD_FOR:
-                self._fetch()
-            found = _pick(self._keys, key_id, algorithm)
-            if found is None and self._may_ask():
-                self._fetch()
-                found = _pick(self._keys, key_id, algorithm)
+        found = _pick(self._published.get(), key_id, algorithm)
+        found = found or _pick(self._published.renewed(), key_id, algorithm)
         if found is None:
             raise InvalidToken("the token is signed by a key that its issuer does not publish")
         return found
-
-    def _may_ask(self) -> bool:
-        return self._asked_at is None or self._clock.now() - self._asked_at >= _ASK_AGAIN_AFTER
-
-    def _fetch(self) -> None:
-        if self._keys and not self._may_ask():
-            return
-        self._asked_at = self._clock.now()
-        try:
-            published = fetch_json(self._http, self._url())
-        except IssuerUnavailable as wrong:
-            if not self._keys:
-                raise
-            _log.warning("the keys of an issuer could not be renewed, those known are used on: %s", wrong.message)
-            return
-        listed = published.get("keys")
-        self._keys = tuple(key for one in listed if (key := _key(one))) if isinstance(listed, list) else ()
-        self._fetched_at = self._asked_at
 
 
 def verify(token: str, keys: Keys) -> Verified:
@@ -140,7 +163,7 @@ def _unverified(token: str) -> jws.CompactSignature:
         raise InvalidToken("the token cannot be read")
     try:
         parts = jws.extract_compact(token.encode(), registry=_REGISTRY)
-    except (JoseError, ValueError, TypeError) as wrong:
+    except (JoseError, ValueError, TypeError, RecursionError) as wrong:  # of a header nested a thousand deep
         raise InvalidToken("the token cannot be read") from wrong
     if not isinstance(parts.headers(), dict) or "crit" in parts.headers():
         raise InvalidToken("the token's header asks for what is not understood here")
@@ -192,6 +215,11 @@ def fetch_json(http: httpx.Client, url: str) -> Mapping[str, object]:
     if not isinstance(found, dict):
         raise IssuerUnavailable(f"{url} answered {answer.status_code} without a JSON object")
     return found
+
+
+def _keys(published: Mapping[str, object]) -> tuple[Key, ...]:
+    listed = published.get("keys")
+    return tuple(key for one in listed if (key := _key(one))) if isinstance(listed, list) else ()
 
 
 def _key(published: object) -> Key | None:

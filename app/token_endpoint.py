@@ -1,7 +1,6 @@
 """POST /oauth/token: access tokens for the clients of `tieline client create` (RFC 6749, client credentials)."""
 
 import base64
-import binascii
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import unquote_plus
@@ -58,7 +57,7 @@ def _answer(request: Request, form: dict[str, str], tokens: ApiTokens, refusals:
     # Only clients that exist are counted: made-up names would fill the table.
     subjects = [refusals.address(_KIND, request)]
     if tokens.is_client(client_id):
-        subjects.append(refusals.client(_KIND, client_id))
+        subjects += refusals.client(_KIND, client_id, request)
     try:
         refusals.check(*subjects)
         issued = tokens.issue(client_id, secret, form.get("scope", ""))
@@ -90,7 +89,7 @@ def _credentials(request: Request, form: dict[str, str]) -> tuple[str, str]:
         raise _Error(HTTPStatus.BAD_REQUEST, "invalid_request", "send the secret once: by HTTP Basic or in the form")
     try:
         client_id, found, secret = base64.b64decode(given.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError) as wrong:
+    except ValueError as wrong:  # base64's own error is one, and so is what it says of text beyond ASCII
         raise _Error(HTTPStatus.BAD_REQUEST, "invalid_request", "the Authorization header cannot be read") from wrong
     if not found:
         raise _Error(HTTPStatus.BAD_REQUEST, "invalid_request", "the Authorization header cannot be read")

@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 _SAID: Final = "tieline.said"
 _DIALOG: Final = "tieline.dialog"
+_WATCHED: Final = "tieline.case.watched"
 _TOLD: Final = 3  # refused exceptions named one by one
 
 
@@ -71,6 +72,20 @@ def open_dialog(name: str) -> None:
 
 def close_dialog() -> None:
     st.session_state.pop(_DIALOG, None)
+
+
+def watch(case_id: int) -> None:
+    """Workers will do something about this exception: its page looks again by itself until it is closed."""
+    st.session_state[_WATCHED] = case_id
+
+
+def is_watched(case_id: int, *, over: bool) -> bool:
+    """Whether its page has to look again; ends with `over`."""
+    if st.session_state.get(_WATCHED) != case_id:
+        return False
+    if over:
+        del st.session_state[_WATCHED]
+    return not over
 
 
 def dialog(name: str, title: str, body: Callable[[], None], *, icon: str) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -11,6 +11,7 @@ import streamlit as st
 from pages import _acting as acting
 from pages import _approving as approving
 from pages import _case_forms as forms
+from pages import _case_history as history
 from pages import _correction as correction
 from pages import _data as data
 from pages import _filters as filters
@@ -23,11 +24,11 @@ from sync_core.authority import PERMISSIONS, Permission, Role
 from sync_core.commands.commands import Commands
 from sync_core.ownership import CAUSES, Arises
 from sync_core.reads import Reads
-from sync_core.reads.case import CaseAction, CaseDetail, CaseMoment
+from sync_core.reads.case import CaseAction, CaseDetail
 from sync_core.reads.stuck import bill_runs
 
 _ID: Final = re.compile(r"[0-9]{1,18}")
-_LONGEST: Final = 4_000
+_EVERY: Final = timedelta(seconds=2)
 _STATES: Final[Mapping[str, tuple[str, str]]] = {
     "open": ("orange", ":material/back_hand:"),
     "resolved": ("green", ":material/check_circle:"),
@@ -40,19 +41,6 @@ _PLACES: Final = {
     Arises.REFERENCES.value: "when the ERP's master data was checked",
     Arises.PLAN.value: "when it was compared with the ERP",
     Arises.WRITE.value: "when the ERP was written to",
-}
-_ICONS: Final = {
-    "opened": ":material/flag:",
-    "reopened": ":material/restart_alt:",
-    "resolved": ":material/check_circle:",
-    "decided": ":material/gavel:",
-    "assigned": ":material/person_add:",
-    "acknowledged": ":material/visibility:",
-    "commented": ":material/chat_bubble:",
-    "handed_over": ":material/move_up:",
-    "corrected": ":material/build:",
-    "approved": ":material/thumb_up:",
-    "refused": ":material/thumb_down:",
 }
 
 
@@ -75,7 +63,18 @@ def draw(reads: Reads, commands: Commands | None, asked: str, now: datetime) -> 
         _back()
         acting.said()
         frame.kpi_row(_facts(found, reads, now))
-        _sections(found, reads, commands)
+        _sections(found, commands)
+        if acting.is_watched(found.row.case_id, over=found.row.state != "open"):
+            st.fragment(partial(_look_again, reads, found), run_every=_EVERY)()
+
+
+def _look_again(reads: Reads, drawn: CaseDetail) -> None:
+    """Alone, every few seconds; the whole page once something has happened to it."""
+    found = reads.case(drawn.row.case_id)
+    if found is not None and (found.row.state, found.row.version) == (drawn.row.state, drawn.row.version):
+        st.caption(":material/sync: A worker will carry it out and read the ERP back.")
+    else:
+        st.rerun()
 
 
 def _back() -> None:
@@ -121,7 +120,7 @@ def _facts(found: CaseDetail, reads: Reads, now: datetime) -> list[Kpi]:
     ]  # fmt: skip
 
 
-def _sections(found: CaseDetail, reads: Reads, commands: Commands | None) -> None:
+def _sections(found: CaseDetail, commands: Commands | None) -> None:
     left, right = st.columns([3, 2], gap="small")
     # Each card in a place of its own: as high as what is in it, not as the column.
     with left:
@@ -135,7 +134,7 @@ def _sections(found: CaseDetail, reads: Reads, commands: Commands | None) -> Non
         with st.container():
             _work(found, commands)
         with st.container():
-            _history(found, commands)
+            history.draw(found, commands, may_comment=_may_comment(found))
 
 
 def _wrong(found: CaseDetail) -> None:
@@ -209,6 +208,11 @@ def _work(found: CaseDetail, commands: Commands | None) -> None:
     _dialogs(found, commands)
 
 
+def _may_comment(found: CaseDetail) -> bool:
+    known = _action(found, "cases.comment")
+    return known is not None and not refusal(known)
+
+
 def _button(found: CaseDetail, action: str, label: str, icon: str, key: str) -> bool:
     known = _action(found, action)
     return st.button(label, icon=icon, key=key, disabled=known is None or bool(refusal(known)))
@@ -253,49 +257,3 @@ def _approval(found: CaseDetail, commands: Commands | None) -> None:
                 f"{row.external_id}: {row.message}",
                 why_not=refusal(asks),
             )
-
-
-def _history(found: CaseDetail, commands: Commands | None) -> None:
-    with frame.card("history", "History and comments", "Oldest first, UTC"):
-        for at, moment in enumerate(found.history):
-            _moment(moment, at)
-        if not found.history:
-            st.caption("Nothing is kept of its past.")
-        comment = _action(found, "cases.comment")
-        if commands is not None and comment is not None and not refusal(comment):
-            _comment_box(found, commands)
-
-
-def _moment(moment: CaseMoment, at: int) -> None:
-    with st.container(key=f"moment_{at}", gap=None):
-        icon = _ICONS.get(moment.what, ":material/event:")
-        st.markdown(f"{icon} **{fmt.plain(_told(moment))}** {fmt.moment(moment.occurred_at)}")
-        if moment.actor != "tieline":
-            st.caption(f"by {fmt.plain(moment.actor)}")
-        for line in moment.note.splitlines():
-            st.markdown(fmt.plain(line))
-
-
-def _told(moment: CaseMoment) -> str:
-    if moment.what == "assigned":
-        return f"Assigned to {moment.assignee or 'nobody'}"
-    if moment.what == "handed_over":
-        return f"Handed over from {inside(moment.from_function or 'nobody')} to {inside(moment.function)}"
-    return {"resolved": "Resolved: the ERP was read back", "decided": "Closed by decision"}.get(
-        moment.what, words(moment.what)
-    )
-
-
-def _comment_box(found: CaseDetail, commands: Commands) -> None:
-    with st.form("comment", border=False, clear_on_submit=False):
-        key = f"comment_{found.row.case_id}_{len(found.history)}"
-        text = st.text_area("Comment", max_chars=_LONGEST, height=80, key=key, placeholder="Everybody who may see the "
-                            "exception reads it")  # fmt: skip
-        if st.form_submit_button("Comment", icon=":material/chat_bubble:"):
-            done, why_not = acting.attempt(
-                lambda: commands.cases.comment(frame.actor(), found.row.case_id, text), "The comment"
-            )
-            if done is None:
-                acting.why_not(why_not)
-            else:
-                acting.finish("Comment added.")

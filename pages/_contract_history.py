@@ -135,9 +135,7 @@ def _operation(one: Operation, currency: str | None) -> list[str]:
     return [fmt.moment(one.finished_at), what, one.business_key, one.ref or "", status, changed]
 
 
-def diff(
-    before: Mapping[str, Scalar] | None, after: Mapping[str, Scalar] | None, currency: str | None = None
-) -> str:
+def diff(before: Mapping[str, Scalar] | None, after: Mapping[str, Scalar] | None, currency: str | None = None) -> str:
     """billable: no → yes; value: $100.00 → $120.00."""
     old, new = before or {}, after or {}
     names = [*new, *(name for name in old if name not in new)]

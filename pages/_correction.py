@@ -45,8 +45,15 @@ def _who(action: CaseAction) -> str:
 
 
 def _read_only(made: CorrectionForm) -> None:
-    rows = [[words(name), shown(name, str(value))] for name, value in fields.flat(made.values).items()]
-    table(["Field", "As it is"], [[name, "" if value == "None" else value] for name, value in rows])
+    labels = {field.path: field.label for field in made.fields}
+    table(["Field", "As it is"], [[labels.get(path) or words(path.replace(".", ", ")), _as_it_is(path, value)]
+                                  for path, value in fields.flat(made.values).items()])  # fmt: skip
+
+
+def _as_it_is(path: str, value: object) -> str:
+    if value is None:
+        return "–"
+    return ("yes" if value else "no") if isinstance(value, bool) else shown(path, str(value))
 
 
 def _form(found: CaseDetail, made: CorrectionForm, commands: Commands) -> None:
@@ -109,5 +116,6 @@ def _submit(found: CaseDetail, values: Values, reason: str, commands: Commands, 
     if done is None:
         acting.why_not(why_not)
         return
+    acting.watch(found.row.case_id)
     acting.finish("The correction is stored, and the contract is due at once. The exception closes when its ERP was "
                   "read back.")  # fmt: skip

@@ -26,10 +26,10 @@ def ask(made: CorrectionForm, key: str) -> dict[str, Any]:
 
 
 def flat(values: Mapping[str, Any], name: str = "") -> dict[str, object]:
-    """Single values by their path in words, for reading."""
+    """Single values by their path, parts by their key: "tax.tax_code", "milestones M1.amount"."""
     found: dict[str, object] = {}
     for key, value in values.items():
-        path = f"{name}, {key}" if name else str(key)
+        path = f"{name}.{key}" if name else str(key)
         if isinstance(value, Mapping):
             found |= flat(value, path)
         elif isinstance(value, list):

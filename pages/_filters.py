@@ -130,6 +130,12 @@ def put(values: Mapping[str, str | list[str]]) -> None:
     st.query_params.from_dict({name: value for name, value in {**kept, **values}.items() if value})
 
 
+def leave(values: Mapping[str, str | list[str]]) -> None:
+    """As `put`, from a part of the page that is drawn alone: the whole page is drawn anew."""
+    put(values)
+    st.rerun()
+
+
 def forget(*names: str) -> None:
     """Parameters of a page that was gone to from here: the browser's way back passes through them."""
     for name in names:

@@ -18,7 +18,9 @@ from pages import _sentences as sentences
 from pages._picking import Picks
 from pages._words import words
 from sync_core.authority import Permission
+from sync_core.commands.chosen import CasesChanged
 from sync_core.commands.commands import Commands
+from sync_core.errors import Function
 from sync_core.reads import ExceptionFilter, ExceptionPage, ExceptionRow, ExceptionSort, Reads
 from sync_core.reads.amounts import summed
 from sync_core.selection import Selection
@@ -75,11 +77,11 @@ def _actions(picks: Picks[ExceptionRow], commands: Commands | None, reporting: s
 
 
 def _open_one(chosen: Sequence[ExceptionRow]) -> None:
-    st.button(
-        "Open", icon=":material/open_in_full:", key="open_case", disabled=len(chosen) != 1,
+    if st.button(
+        "Open exception", icon=":material/open_in_full:", key="open_case", disabled=len(chosen) != 1,
         help="One ticked exception: what is wrong, its history, and what mends it.",
-        on_click=filters.put, args=({"case": str(chosen[0].case_id)} if chosen else {},),
-    )  # fmt: skip
+    ):  # fmt: skip
+        filters.leave({"case": str(chosen[0].case_id)})
 
 
 def _buttons(picks: Picks[ExceptionRow], commands: Commands) -> None:
@@ -93,7 +95,7 @@ def _buttons(picks: Picks[ExceptionRow], commands: Commands) -> None:
         _dialog_button(f"Assign{n}…", ":material/person_add:", "assign", blocked)
         if st.button(f"Acknowledge{n}", icon=":material/visibility:", key="acknowledge", disabled=blocked):
             do = partial(commands.cases.acknowledge, frame.actor(), picks.ids, versions=_versions(picks))
-            acting.carry_out(do, "Acknowledging", acting.changed("acknowledged"))
+            acting.carry_out(_unpicked(picks, do), "Acknowledging", acting.changed("acknowledged"))
         _dialog_button(f"Hand{n} over…", ":material/move_up:", "hand_over", blocked)
     if frame.may(Permission.REPLAY_PREVIEW):
         contracts = {row.contract_id for row in picks.rows}
@@ -112,7 +114,18 @@ def _dialog_button(label: str, icon: str, name: str, blocked: bool) -> None:
 
 def _assign(commands: Commands, picks: Picks[ExceptionRow], person: str | None, done: str) -> None:
     do = partial(commands.cases.assign, frame.actor(), picks.ids, person, versions=_versions(picks))
-    acting.carry_out(do, "Assigning", acting.changed(done))
+    acting.carry_out(_unpicked(picks, do), "Assigning", acting.changed(done))
+
+
+def _unpicked(picks: Picks[ExceptionRow], do: Callable[[], CasesChanged]) -> Callable[[], CasesChanged]:
+    """What stayed as it was stays chosen, all else is done with."""
+
+    def done() -> CasesChanged:
+        result = do()
+        picks.keep({one.case_id for one in result.refused})
+        return result
+
+    return done
 
 
 def replay(commands: Commands, contracts: tuple[int, ...]) -> None:
@@ -132,16 +145,23 @@ Dialogs = Mapping[str, tuple[str, str, Callable[[], None]]]
 
 
 def _dialogs(picks: Picks[ExceptionRow], commands: Commands) -> Dialogs:
-    rows, actor, count = picks.rows, frame.actor(), fmt.plural(len(picks), "exception")
-    versions = _versions(picks)
+    rows, ids, cases, versions = picks.rows, picks.ids, commands.cases, _versions(picks)
+    actor, count = frame.actor(), fmt.plural(len(picks), "exception")
+
+    def assign(person: str | None) -> CasesChanged:
+        return _unpicked(picks, lambda: cases.assign(actor, ids, person, versions=versions))()
+
+    def hand_over(to: Function, why: str) -> CasesChanged:
+        return _unpicked(picks, lambda: cases.hand_over(actor, ids, to, why, versions=versions))()
+
+    def decide(why: str) -> CasesChanged:
+        return _unpicked(picks, lambda: cases.decide(actor, ids, why, versions=versions))()
+
     return {
-        "cases_assign": (f"Assign {count}", ":material/person_add:", lambda: forms.assign(
-            rows, lambda person: commands.cases.assign(actor, picks.ids, person, versions=versions))),
-        "cases_hand_over": (f"Hand {count} over", ":material/move_up:", lambda: forms.hand_over(
-            rows, lambda to, why: commands.cases.hand_over(actor, picks.ids, to, why, versions=versions))),
-        "cases_decide": (f"Close {count} by decision", ":material/gavel:", lambda: forms.decide(
-            rows, lambda why: commands.cases.decide(actor, picks.ids, why, versions=versions))),
-    }  # fmt: skip
+        "cases_assign": (f"Assign {count}", ":material/person_add:", lambda: forms.assign(rows, assign)),
+        "cases_hand_over": (f"Hand {count} over", ":material/move_up:", lambda: forms.hand_over(rows, hand_over)),
+        "cases_decide": (f"Close {count} by decision", ":material/gavel:", lambda: forms.decide(rows, decide)),
+    }
 
 
 def _versions(picks: Picks[ExceptionRow]) -> dict[int, int]:
@@ -200,7 +220,7 @@ def _columns(reporting: str) -> dict[str, ColumnConfig]:
         "age": column.TextColumn("Age", alignment="right", help="Since it opened first"),
         "function": column.TextColumn("Function"),
         "assignee": column.TextColumn("Assigned to"),
-        "state": column.TextColumn("State", width="small"),
+        "state": column.TextColumn("State", width=118),
         "entity": column.TextColumn("Entity", width="small"),
         "severity": column.TextColumn("Severity", width="small"),
         "bill_on": column.DateColumn("Next bill", format="D MMM YYYY", help="The last one when all have passed"),

@@ -5,7 +5,7 @@ each row as it was last on the screen, so that a command gets the version that i
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
@@ -61,6 +61,11 @@ class Picks(Generic[T]):
     def clear(self) -> None:
         """For a button's callback."""
         st.session_state[self._name] = _Held(self._held.scope)
+
+    def keep(self, ids: Collection[int]) -> None:
+        """Once something was done with the others: only these are chosen still."""
+        rows = {row_id: row for row_id, row in self._held.rows.items() if row_id in ids}
+        st.session_state[self._name] = _Held(self._held.scope, rows)
 
     def grid(
         self, table: pd.DataFrame, columns: Mapping[str, ColumnConfig], rows: Mapping[int, T], *, alt: str

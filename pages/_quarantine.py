@@ -1,6 +1,6 @@
 """What was delivered and not understood: kept whole, tried again, released by hand or dismissed with a reason."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -79,22 +79,32 @@ def _actions(picks: Picks[QuarantinedEvent], commands: Commands) -> None:
     if st.button(f"Release{n}", icon=":material/lock_open:", key="release", disabled=blocked,
                  help="Try again now. What is still not understood stays, with the reason."):  # fmt: skip
         do = partial(commands.quarantine.release, frame.actor(), waiting)
-        acting.carry_out(do, "The release", lambda done: _told(done, "released"))
+        acting.carry_out(_unpicked(picks, do), "The release", lambda done: _told(done, "released"))
     st.button(f"Dismiss{n}…", icon=":material/delete_sweep:", key="open_dismiss", disabled=blocked,
               on_click=acting.open_dialog, args=("dismiss",))  # fmt: skip
-    acting.dialog("dismiss", f"Dismiss {fmt.plural(len(waiting), 'event')}", lambda: _dismiss(waiting, commands),
+    acting.dialog("dismiss", f"Dismiss {fmt.plural(len(waiting), 'event')}", lambda: _dismiss(waiting, picks, commands),
                   icon=":material/delete_sweep:")  # fmt: skip
 
 
-def _dismiss(ids: Sequence[int], commands: Commands) -> None:
+def _unpicked(picks: Picks[QuarantinedEvent], do: Callable[[], QuarantineChanged]) -> Callable[[], QuarantineChanged]:
+    """What stays where it is stays chosen."""
+
+    def done() -> QuarantineChanged:
+        result = do()
+        picks.keep({one.quarantine_id for one in result.held})
+        return result
+
+    return done
+
+
+def _dismiss(ids: Sequence[int], picks: Picks[QuarantinedEvent], commands: Commands) -> None:
     st.markdown("They are kept whole, but never tried again and not counted any more.")
     with st.form("dismiss", border=False):
         why = st.text_area("Reason", max_chars=2_000, height=80, placeholder="Kept in the audit")
         label = f"Dismiss {fmt.count(len(ids))}"
         if st.form_submit_button(label, type="primary", icon=":material/delete_sweep:"):
-            done, why_not = acting.attempt(
-                lambda: commands.quarantine.dismiss(frame.actor(), ids, why), "The dismissal"
-            )
+            do = partial(commands.quarantine.dismiss, frame.actor(), ids, why)
+            done, why_not = acting.attempt(_unpicked(picks, do), "The dismissal")
             if done is None:
                 acting.why_not(why_not)
             else:

@@ -79,8 +79,8 @@ def _list(page: ReplayPage, picks: Picks[ReplayRow]) -> None:
     )  # fmt: skip
     with bar:
         chosen = picks.ids
-        st.button("Open", icon=":material/open_in_full:", key="open_replay", disabled=len(chosen) != 1,
-                  on_click=filters.put, args=({"replay": str(chosen[0])} if chosen else {},))  # fmt: skip
+        if st.button("Open replay", icon=":material/open_in_full:", key="open_replay", disabled=len(chosen) != 1):
+            filters.leave({"replay": str(chosen[0])})
 
 
 def _columns() -> dict[str, ColumnConfig]:

@@ -89,8 +89,9 @@ def _confirm_button(picks: Picks[ItemRow], found: ReplayDetail) -> None:
     count = len([row for row in picks.rows if confirming.ready(row)]) if len(picks) else found.totals.ready
     st.button(f"Replay {fmt.plural(count, 'contract')}…", type="primary", icon=":material/replay:", key="open_confirm",
               disabled=not count, on_click=acting.open_dialog, args=("confirm_replay",))  # fmt: skip
-    st.button("Cancel…", icon=":material/cancel:", key="open_cancel", on_click=acting.open_dialog,
-              args=("cancel_replay",))  # fmt: skip
+    if st.button("Cancel…", icon=":material/cancel:", key="open_cancel"):
+        acting.open_dialog("cancel_replay")
+        st.rerun()  # its dialog belongs to the whole page
 
 
 def _plain(page: ItemPage) -> None:

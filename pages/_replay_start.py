@@ -8,19 +8,25 @@ import streamlit as st
 from pages import _acting as acting
 from pages import _data as data
 from pages import _frame as frame
+from pages._picking import Picks
 from sync_core.commands.commands import Commands
 from sync_core.reads import Reads
+from sync_core.reads.stuck import StuckRow
 from sync_core.selection import Missed, Selection
 
 
-def preview(commands: Commands, selection: Selection, *, title: str = "") -> None:
-    """Make it and go there; else say at the head of this page why not."""
+def preview(
+    commands: Commands, selection: Selection, *, title: str = "", made_of: Picks[StuckRow] | None = None
+) -> None:
+    """Make it and go there; else say at the head of this page why not. What it is made of is chosen no more."""
     made, why_not = acting.attempt(
         partial(commands.replays.preview, frame.actor(), selection, title=title), "The preview"
     )
     if made is None:
         acting.finish(why_not, worked=False)
     else:
+        if made_of is not None:
+            made_of.clear()
         go_to(made.replay_id)
 
 

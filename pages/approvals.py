@@ -90,7 +90,7 @@ def _contract(row: ApprovalRow, run_at: datetime | None, commands: Commands | No
             if commands is not None:
                 approving.buttons(
                     f"case_{case.case_id}", partial(_decide, commands, row),
-                    f"{case.external_id}: {value}", why_not=_objection(row),
+                    f"{case.external_id} {case.title} for {case.customer_name}: {value}", why_not=_objection(row),
                 )  # fmt: skip
             frame.link("exceptions", f"Exception {case.case_id}", icon=":material/back_hand:", case=str(case.case_id))
             frame.link("contract", f"Contract {fmt.plain(case.external_id)}", icon=":material/contract:",

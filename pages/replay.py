@@ -135,7 +135,7 @@ def _actions(page: StuckPage, picks: Picks[StuckRow], wanted: StuckFilter, comma
     help_ = "Workers read the ERP and say what would change. Nothing is written."
     if st.button(label, type="primary", icon=":material/preview:", key="preview", disabled=not len(picks),
                  help=help_):  # fmt: skip
-        start.preview(commands, Selection(contracts=tuple(sorted(picks.ids))))
+        start.preview(commands, Selection(contracts=tuple(sorted(picks.ids))), made_of=picks)
     if not len(picks) and st.button(
         f"Preview all {page.total_text} that match", icon=":material/select_all:", key="preview_all", help=help_
     ):

@@ -78,8 +78,10 @@ def approval_findings(contract: Contract, estate: Estate) -> Iterator[Finding]:
     if decision is None:
         yield Finding(ErrorClass.POLICY_DENIED, NEEDED, asked.rule.function, asked.words)
     elif not decision.approved:
-        yield Finding(ErrorClass.POLICY_DENIED, REFUSED, Function.LEGAL, refusal(decision))
+        yield Finding(ErrorClass.POLICY_DENIED, REFUSED, Function.LEGAL, refusal(decision, asked))
 
 
-def refusal(decision: Decision) -> str:
-    return f"refused by {decision.by}: {decision.reason}; renegotiate or cancel it, or have it approved after all"
+def refusal(decision: Decision, asked: Request) -> str:
+    """With the amount of today: an approval after all is one of so much."""
+    amount = f"the contract is {asked.amount:,} {asked.currency}"
+    return f"refused by {decision.by}: {decision.reason}; {amount}; renegotiate, cancel, or have it approved after all"

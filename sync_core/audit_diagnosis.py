@@ -7,8 +7,12 @@ next row remembers. That is enough to tell most single edits apart; where it is 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from sync_core.audit import Row, content_of, link
+
+
+_FAR: Final = 1_000_000  # rows; some seconds
 
 
 class Flaw(StrEnum):
@@ -160,7 +164,10 @@ def _was(row: Row, old: int) -> bool:
 
 
 def _old_id(place: Place, row: Row) -> int | None:
-    """The id that its hash was made with, if only that was changed: the neighbours first, then all up to the head."""
+    """The id that its hash was made with, if only that was changed: the neighbours first, then others up to the head.
+
+    Not further than _FAR: the head may have been changed too, and naming the row must come to an end.
+    """
     near = [place.last, row.id + 1]
-    most = max(place.head.id if place.head else 0, row.id) + 1
-    return next((old for old in (*near, *range(1, most)) if old > 0 and _was(row, old)), None)
+    first, last = max(1, row.id - _FAR), min(max(place.head.id if place.head else 0, row.id), row.id + _FAR)
+    return next((old for old in (*near, *range(first, last + 1)) if old > 0 and _was(row, old)), None)

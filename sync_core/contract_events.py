@@ -5,18 +5,22 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 
 from sync_core.errors import StoredEventUnreadable
-from sync_core.events import Event, SchemaUnknown, understand
+from sync_core.events import PREFIX, Event, SchemaUnknown, understand
 
 _EVENTS = sa.text("""
     SELECT source, id, type, occurred_at, CAST(data AS text) AS data FROM core.event
     WHERE source = :source AND external_id = :external_id ORDER BY seq
 """)
-# Who corrected what the contract says now: a later revision from the CLM makes a correction past.
+# Who corrected what the contract says now. A later signature brings all terms anew and makes a correction past; an
+# amendment leaves standing what it does not name, and an approval of the CLM all of it.
 _AUTHORS = sa.text("""
     SELECT DISTINCT c.contract_id, e.attributes ->> 'author' AS author
     FROM core.contract AS c JOIN core.event AS e USING (source, external_id)
     WHERE c.contract_id = ANY(:contracts) AND e.received_by = 'correction' AND e.attributes ->> 'author' IS NOT NULL
-      AND CAST(e.data ->> 'overrides' AS bigint) >= c.revision
+      AND NOT EXISTS (
+          SELECT FROM core.event AS s
+          WHERE s.source = c.source AND s.external_id = c.external_id AND starts_with(s.type, :signed)
+            AND CAST(s.data ->> 'revision' AS bigint) > CAST(e.data ->> 'overrides' AS bigint))
     ORDER BY 1, 2
 """)
 
@@ -36,6 +40,6 @@ def events_of(conn: sa.Connection, source: str, external_id: str) -> list[Event]
 def correctors(conn: sa.Connection, contracts: Iterable[int]) -> dict[int, tuple[str, ...]]:
     """By contract id: authors of the corrections that are in force."""
     found: dict[int, tuple[str, ...]] = {}
-    for row in conn.execute(_AUTHORS, {"contracts": list(contracts)}):
+    for row in conn.execute(_AUTHORS, {"contracts": list(contracts), "signed": f"{PREFIX}signed."}):
         found[row.contract_id] = (*found.get(row.contract_id, ()), row.author)
     return found

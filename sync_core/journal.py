@@ -15,7 +15,6 @@ from typing import Any
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from sync_core.calendar import add_working_hours
 from sync_core.checks import Finding
 from sync_core.desired import Found, Kind
 from sync_core.engine.outcome import Done, Outcome
@@ -25,6 +24,7 @@ from sync_core.journal_sql import STORE
 from sync_core.keys import ContractId
 from sync_core.ownership import CAUSES, Arises
 from sync_core.progress import Step
+from sync_core.sla import due
 from sync_core.summary import Summary, summarise
 
 Row = dict[str, Any]
@@ -196,6 +196,9 @@ def _progress(o: Outcome, now: datetime) -> Iterator[Row]:
 def _cases(o: Outcome, estate: Estate, now: datetime) -> Iterator[Row]:
     terms = o.contract.terms if o.contract else None
     summary = summarise(terms, estate, on=now.date()) if terms else None
+    # By function, because an exception that reopens stays with whom people gave it.
+    entity = summary.legal_entity if summary else ""
+    dues = {function.value: due(estate, function, entity, now) for function in estate.owners} if o.findings else {}
     for finding in {f.cause: f for f in o.findings}.values():
         amount, reporting = exposure(o, summary)
         step = arose_at(o, finding.cause)
@@ -212,7 +215,7 @@ def _cases(o: Outcome, estate: Estate, now: datetime) -> Iterator[Row]:
             "currency": summary.currency if summary else "",
             "exposure_reporting": reporting,
             "bill_on": summary.bill_on if summary else None,
-            "due_at": sla_due(finding, summary, estate, now),
+            "dues": dues,
             "again": 0 if o.mere_recheck else 1,
         }
 
@@ -263,12 +266,3 @@ def severity(reporting: Decimal | None, estate: Estate) -> str:
     if reporting is None or reporting >= estate.group.high_exposure:
         return "high"
     return "medium" if reporting >= estate.group.medium_exposure else "low"
-
-
-def sla_due(finding: Finding, summary: Summary | None, estate: Estate, now: datetime) -> datetime | None:
-    """When the owner's time is up, in the working time of the contract's legal entity. None without an owner."""
-    owner = estate.owners.get(finding.function)
-    entity = estate.entities.get(summary.legal_entity) if summary else None
-    if owner is None or entity is None:
-        return None
-    return add_working_hours(now, owner.sla_working_hours, entity.working_time, entity.timezone)

@@ -22,7 +22,7 @@ i AS MATERIALIZED (
         id bigint, replay_id bigint, state text, words text, sent boolean, refund boolean, run_id uuid)
 ),
 fenced AS MATERIALIZED (
-    SELECT k.contract_id AS id, k.state AS was, k.wanted_rev
+    SELECT k.contract_id AS id, k.done_rev
     FROM core.contract AS k JOIN c ON c.id = k.contract_id AND c.token = k.lease_token
     WHERE k.lease_owner = :worker
     ORDER BY k.source, k.external_id FOR UPDATE OF k
@@ -66,7 +66,7 @@ items AS (
         skip = CASE i.state WHEN 'skipped' THEN 'changed' ELSE '' END,
         finished_at = CASE WHEN i.state IS NOT NULL THEN CAST(:now AS timestamptz) END
     FROM i JOIN fenced ON fenced.id = i.id
-    WHERE k.replay_id = i.replay_id AND k.contract_id = i.id AND k.state = 'pending'
+    WHERE k.replay_id = i.replay_id AND k.contract_id = i.id AND k.finished_at IS NULL
 ),
 runs AS (
     INSERT INTO core.run (run_id, contract_id, rev, lane, worker_id, outcome, state, digest, correlation_id, trace_id,
@@ -114,9 +114,9 @@ progress AS (
         SELECT 1 FROM core.progress AS p WHERE p.contract_id = r.id AND p.step = r.step)
 ),
 found AS MATERIALIZED (
-    SELECT r.*, c.seen FROM doc, jsonb_to_recordset(d -> 'cases') AS r(
+    SELECT r.*, c.seen, c.seen > f.done_rev AS news FROM doc, jsonb_to_recordset(d -> 'cases') AS r(
         id bigint, cause text, error_class text, function text, severity text, message text, operation text,
-        group_key text, exposure numeric, currency text, exposure_reporting numeric, bill_on date, due_at timestamptz,
+        group_key text, exposure numeric, currency text, exposure_reporting numeric, bill_on date, dues jsonb,
         again int)
     JOIN fenced AS f ON f.id = r.id JOIN c ON c.id = r.id
 ),
@@ -127,27 +127,28 @@ held AS MATERIALIZED (  -- locked in the order in which people's commands lock t
     ORDER BY k.case_id FOR UPDATE OF k
 ),
 latest AS (SELECT DISTINCT ON (contract_id, cause) * FROM held ORDER BY contract_id, cause, case_id DESC),
-raised AS MATERIALIZED (
+raised AS MATERIALIZED (  -- a full join is hashed; for another one the planner takes rows unknown to it for few
     SELECT found.*, p.case_id,
-           CASE WHEN p.state = 'open' THEN 'seen'
+           CASE WHEN found.id IS NULL THEN 'not found'
+                WHEN p.state = 'open' THEN 'seen'
                 WHEN p.state = 'decided' AND p.message = found.message AND found.seen <= p.decided_rev THEN 'stands'
                 WHEN p.resolved_at > CAST(:now AS timestamptz) - interval '7 days' THEN 'reopened'
                 ELSE 'opened' END AS becomes
-    FROM found LEFT JOIN latest AS p ON p.contract_id = found.id AND p.cause = found.cause
+    FROM found FULL JOIN latest AS p ON p.contract_id = found.id AND p.cause = found.cause
 ),
 again AS (  -- who has it stays who has it: people may have handed it over
     UPDATE core.case AS k
     SET state = 'open', seen_at = :now, occurrences = k.occurrences + r.again, error_class = r.error_class,
         message = r.message, operation = r.operation, group_key = r.group_key, severity = r.severity,
         exposure = r.exposure, currency = r.currency, exposure_reporting = r.exposure_reporting, bill_on = r.bill_on,
-        version = k.version + CASE WHEN r.becomes = 'seen' AND k.message = r.message THEN 0 ELSE 1 END,
+        version = k.version + CASE WHEN r.becomes = 'seen' AND k.message = r.message AND NOT r.news THEN 0 ELSE 1 END,
         decided_by = CASE WHEN r.becomes = 'seen' AND k.message = r.message THEN k.decided_by END,
         decided_reason = CASE WHEN r.becomes = 'seen' AND k.message = r.message THEN k.decided_reason END,
         decided_rev = NULL, closed_how = NULL, resolved_at = NULL,
         opened_at = CASE WHEN r.becomes = 'seen' THEN k.opened_at ELSE :now END,
         first_opened_at = CASE WHEN r.becomes = 'seen' THEN k.first_opened_at
                                ELSE coalesce(k.first_opened_at, k.opened_at) END,
-        due_at = CASE WHEN r.becomes = 'seen' THEN k.due_at ELSE r.due_at END,
+        due_at = CASE WHEN r.becomes = 'seen' THEN k.due_at ELSE CAST(r.dues ->> k.function AS timestamptz) END,
         acknowledged_at = CASE WHEN r.becomes = 'seen' THEN k.acknowledged_at END,
         acknowledged_by = CASE WHEN r.becomes = 'seen' THEN k.acknowledged_by END
     FROM raised AS r WHERE k.case_id = r.case_id AND r.becomes IN ('seen', 'reopened')
@@ -157,7 +158,7 @@ opened AS (
     INSERT INTO core.case (contract_id, cause, error_class, function, severity, message, operation, group_key,
                            exposure, currency, exposure_reporting, bill_on, state, opened_at, seen_at, due_at)
     SELECT id, cause, error_class, function, severity, message, operation, group_key, exposure, currency,
-           exposure_reporting, bill_on, 'open', :now, :now, due_at
+           exposure_reporting, bill_on, 'open', :now, :now, CAST(dues ->> function AS timestamptz)
     FROM raised WHERE becomes = 'opened' ORDER BY id, cause
     RETURNING case_id, function
 ),

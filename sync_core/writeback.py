@@ -49,7 +49,7 @@ _RENEW = sa.text("""
 """)
 _END = sa.text("UPDATE core.watermark SET value = NULL, updated_at = now() WHERE name = :name AND value = :holder")
 _DUE = sa.text("""
-    SELECT contract_id, external_id, state, project_ref, lane, first_active_at, writeback_at,
+    SELECT contract_id, external_id, state, project_ref, lane, first_active_at, writeback_at, done_rev,
            (SELECT k.message FROM core.case AS k WHERE k.contract_id = c.contract_id AND k.state = 'open'
               AND k.cause = 'approval_needed' AND k.decided_by IS NULL) AS asks,
            (SELECT e.data FROM core.event AS e WHERE e.source = c.source AND e.external_id = c.external_id
@@ -58,14 +58,15 @@ _DUE = sa.text("""
     WHERE source = :source AND writeback_at <= :now ORDER BY writeback_at LIMIT :most
 """)
 # These three lock in the order of the workers' group commit. The time alone would not do: on a clock that stands a
-# newer state is due at the same moment. Nor would the state: a note is due anew without one.
+# newer state is due at the same moment. Nor would the state: a note is due anew without one, by an event that was done.
 _DONE = sa.text("""
     WITH same AS (
         SELECT c.contract_id FROM core.contract AS c JOIN jsonb_to_recordset(CAST(:told AS jsonb)) AS t(
-            id bigint, due_at timestamptz, state text, project_ref text, lane text, first_active_at timestamptz)
+            id bigint, due_at timestamptz, state text, project_ref text, lane text, first_active_at timestamptz,
+            done_rev bigint)
             ON t.id = c.contract_id AND t.due_at = c.writeback_at
         WHERE c.state = t.state AND c.project_ref IS NOT DISTINCT FROM t.project_ref AND c.lane = t.lane
-          AND c.first_active_at IS NOT DISTINCT FROM t.first_active_at
+          AND c.first_active_at IS NOT DISTINCT FROM t.first_active_at AND c.done_rev = t.done_rev
         ORDER BY c.source, c.external_id FOR UPDATE OF c
     )
     UPDATE core.contract AS c SET writeback_at = NULL FROM same WHERE c.contract_id = same.contract_id
@@ -110,6 +111,7 @@ class _Report:
     contract_id: int
     item: WriteBack
     due_at: datetime
+    done_rev: int
 
 
 @dataclass(slots=True)
@@ -246,7 +248,7 @@ class _Turn:
 def _report(row: sa.Row[Any]) -> _Report:
     note = note_of(row.asks, row.decided)
     item = WriteBack(ExternalId(row.external_id), row.state, row.project_ref, row.lane, row.first_active_at, note)
-    return _Report(row.contract_id, item, row.writeback_at)
+    return _Report(row.contract_id, item, row.writeback_at, row.done_rev)
 
 
 def note_of(asks: str | None, decided: Mapping[str, Any] | None) -> str | None:
@@ -269,6 +271,7 @@ def _said(report: _Report) -> dict[str, object]:
         "project_ref": item.project_ref,
         "lane": item.erp,
         "first_active_at": item.provisioned_at,
+        "done_rev": report.done_rev,
     }
 
 

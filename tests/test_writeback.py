@@ -101,6 +101,16 @@ async def test_what_is_due_anew_without_a_change_of_state_is_told_again(bench: B
     assert await due_in(bench) == []
 
 
+async def test_a_decision_that_leads_to_the_same_state_while_it_is_told_is_told_again(bench: Bench) -> None:
+    await provision(bench, "C-1")
+    clm = MemoryClm()
+    clm.engine = bench.engine
+    clm.meanwhile = ["UPDATE core.contract SET wanted_rev = 2, done_rev = 2"]
+    await write_back(bench.engine, {SOURCE: clm}, clock=bench.clock)
+    assert clm.calls == [1, 1]
+    assert await due_in(bench) == []
+
+
 async def test_a_clm_that_is_down_hears_it_later_and_is_not_asked_for_each_contract(bench: Bench) -> None:
     await provision(bench, *(f"C-{n}" for n in range(20)))
     clm = MemoryClm()

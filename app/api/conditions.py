@@ -9,6 +9,7 @@ import re
 from typing import Annotated, Final
 
 from fastapi import Header, Request
+from pydantic import JsonValue
 
 from app.api.refused import Code, Refused
 from sync_core.commands.desk import REMEMBERED_FOR, Changed, Once
@@ -25,12 +26,15 @@ IfMatch = Annotated[
     Header(
         description="The ETag of what is changed, as it was read; `*` for whatever it is now",
         examples=['W/"3"'],
-        json_schema_extra={REQUIRED: True},
+        json_schema_extra={REQUIRED: True, "pattern": r'^(\*|(W/)?"[0-9]{1,9}")$'},
     ),
 ]
 _ABOUT_KEY: Final = (
     f"Your own key for this request, in quotes. A repeat within {_HOURS} hours does nothing and gets the first answer"
 )
+_EXAMPLE: Final = '"6b1f0c9e-3c1a-4a52"'
+# Told, and not checked by FastAPI: what does not meet it has a status and a code of its own.
+_FORM: Final[dict[str, JsonValue]] = {"pattern": r'^"([\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,200}"$'}
 
 
 async def read_version(if_match: IfMatch = None) -> int | None:
@@ -47,7 +51,9 @@ async def read_version(if_match: IfMatch = None) -> int | None:
 
 async def once(
     request: Request,
-    idempotency_key: Annotated[str | None, Header(description=_ABOUT_KEY, examples=['"6b1f0c9e-3c1a-4a52"'])] = None,
+    idempotency_key: Annotated[
+        str | None, Header(description=_ABOUT_KEY, examples=[_EXAMPLE], json_schema_extra=_FORM)
+    ] = None,
 ) -> Once | None:
     """A dependency of every command by POST. Raises Refused for a malformed key."""
     return None if idempotency_key is None else await _known(request, idempotency_key)
@@ -57,7 +63,7 @@ async def surely_once(
     request: Request,
     idempotency_key: Annotated[
         str | None,
-        Header(description=_ABOUT_KEY, examples=['"6b1f0c9e-3c1a-4a52"'], json_schema_extra={REQUIRED: True}),
+        Header(description=_ABOUT_KEY, examples=[_EXAMPLE], json_schema_extra={**_FORM, REQUIRED: True}),
     ] = None,
 ) -> Once:
     """As `once`, where a repeat by accident would be costly: the key is required. Raises Refused."""

@@ -101,7 +101,7 @@ def _done(call: Call, key: Once | None, work: Callable[[Act], CasesChanged]) -> 
 
 
 _ONE: Final[dict[str, Any]] = {"response_model": ExceptionsChanged, "responses": problems(*EDITING)}
-_MANY: Final[dict[str, Any]] = {"response_model": ExceptionsChanged, "responses": problems(*CHANGING, 404)}
+_MANY: Final[dict[str, Any]] = {"response_model": ExceptionsChanged, "responses": problems(*CHANGING, 404, 412)}
 
 
 @routes.post("/exceptions/{exception_id}/assign", **_ONE, summary="Give it to a person, or to nobody")

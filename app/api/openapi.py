@@ -125,6 +125,7 @@ def _headers(operation: Document) -> None:
     for parameter in operation.get("parameters", ()):
         if parameter["schema"].pop(REQUIRED, False):
             parameter["required"] = True
+        if parameter["in"] == "header":
             # Null stood for its absence.
             parameter["schema"] = {"type": "string", **_kept(parameter["schema"])}
 

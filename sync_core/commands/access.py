@@ -108,7 +108,10 @@ class Access:
         )
 
     def rotate_secret(self, actor: Actor, client_id: str) -> ClientSecret:
-        """A second secret beside the first, which works until it is revoked. Raises CommandRefused with two already."""
+        """A second secret beside the first, which works until it is revoked. Raises CommandRefused with two already.
+
+        A program may not have it of a client with scopes that it lacks itself.
+        """
         return self._desk.run(actor, Permission.ACCESS_WRITE, lambda act: rotate_secret(act, client_id))
 
     def revoke_secret(self, actor: Actor, client_id: str, secret_id: int, *, reason: str) -> ClientChanged:
@@ -145,6 +148,7 @@ def create_client(
 
 def rotate_secret(act: Act, client_id: str) -> ClientSecret:
     found = _locked(act, client_id)
+    _require_reach(act, found.scopes, found.entities)  # whoever has its new secret is as good as the client
     if found.disabled_at is not None:
         raise CommandRefused(f"client {client_id} is disabled; create another one")
     if act.conn.scalar(_VALID_SECRETS, {"client_id": client_id}) >= MOST_SECRETS:
@@ -209,6 +213,13 @@ def _locked(act: Act, client_id: str) -> sa.Row[tuple[object, ...]]:
     return found
 
 
+def _require_reach(act: Act, scopes: Sequence[str], entities: Sequence[str] | frozenset[str] | None) -> None:
+    """People give any scope, which is an administrator's work; a program none that it lacks itself."""
+    beyond = act.actor.kind is ActorKind.PROGRAM and not act.actor.scopes.keys() >= set(scopes)
+    if not _within(act.actor, entities) or beyond:
+        raise Forbidden(Permission.ACCESS_WRITE, "a client cannot reach further than whoever makes it; limit it so")
+
+
 def _within(actor: Actor, entities: Sequence[str] | frozenset[str] | None) -> bool:
     reach = actor.entities(Permission.ACCESS_WRITE)
     return reach is None or (entities is not None and reach.issuperset(entities))
@@ -228,6 +239,4 @@ def _check_client(
         raise InvalidInput(f"{', '.join(unknown)[:200]} is no legal entity of the estate")
     if len(description) > _MOST_DESCRIPTION:
         raise InvalidInput(f"the description is longer than {_MOST_DESCRIPTION} characters; shorten it")
-    beyond = act.actor.kind is ActorKind.PROGRAM and [s for s in scopes if not act.actor.may(s)]
-    if not _within(act.actor, entities) or beyond:
-        raise Forbidden(Permission.ACCESS_WRITE, "a client cannot reach further than whoever makes it; limit it so")
+    _require_reach(act, scopes, entities)

@@ -10,7 +10,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from sync_core.approvals import NEEDED, REFUSED, Request, request, standing
+from sync_core.approvals import NEEDED, REFUSED, Request, refusal, request, standing
 from sync_core.audit import Entry
 from sync_core.authority import Actor, Forbidden, Permission
 from sync_core.commands import words
@@ -99,7 +99,7 @@ def _asked(act: Act, row: Row, contract: Contract) -> Request:
     if asked is None or (decision is not None and decision.approved):
         who = f"{decision.by} approved it" if decision else "no rule asks for an approval of it any more"
         raise CommandRefused(f"nothing is to be decided on exception {row.case_id}: {who}")
-    if row.cause == NEEDED and asked.words != row.message:
+    if row.message != (refusal(decision, asked) if decision else asked.words):
         raise Changed(f"the contract changed since: {asked.words}; wait for its next run, then decide")
     return asked
 

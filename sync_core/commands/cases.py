@@ -12,11 +12,11 @@ import sqlalchemy as sa
 
 from sync_core.audit import Entry
 from sync_core.authority import Actor, Permission
-from sync_core.calendar import add_working_hours
 from sync_core.commands import words
 from sync_core.commands.chosen import CasesChanged, Needs, Row, choose, note, remember
 from sync_core.commands.desk import Act, Changed, Desk, InvalidInput, NotFound
 from sync_core.errors import Function
+from sync_core.sla import due
 
 MOST_FILTERS, MOST_TERMS = 100, 20
 APPROVALS: Final = frozenset({"approval_needed", "approval_refused"})
@@ -177,8 +177,9 @@ def hand_over(
 
     needs = Needs(COMMANDS["hand_over"], objection=there_already)
     chosen = choose(act, needs, case_ids, version=version, versions=versions)
-    due = {entity: _due(act, receiver, entity) for entity in {row.legal_entity for row in chosen.rows}}
-    listed = [{"case_id": row.case_id, "due_at": due[row.legal_entity]} for row in chosen.rows]
+    listed = [
+        {"case_id": row.case_id, "due_at": due(act.estate, receiver, row.legal_entity, act.now)} for row in chosen.rows
+    ]
     act.conn.execute(_HAND_OVER, {"function": receiver, "rows": orjson.dumps(listed).decode()})
     remember(act, "handed_over", chosen.rows, note=why, function=receiver, keeps=False)
     note(act, "exception.hand_over", chosen, {"function": receiver}, why)
@@ -190,13 +191,6 @@ def _function(given: str) -> Function:
         return Function(given)
     except ValueError as wrong:
         raise InvalidInput(f"{words.visible(given)[:40]!r} is no function; use one of {', '.join(Function)}") from wrong
-
-
-def _due(act: Act, function: Function, legal_entity: str) -> str | None:
-    owner, entity = act.estate.owners.get(function), act.estate.entities.get(legal_entity)
-    if owner is None or entity is None:
-        return None
-    return add_working_hours(act.now, owner.sla_working_hours, entity.working_time, entity.timezone).isoformat()
 
 
 def acknowledge(
@@ -249,7 +243,7 @@ def save_filter(
     called = words.name(name, "the filter's name")
     if len(query) > MOST_TERMS:
         raise InvalidInput(f"a filter of {len(query)} terms; keep at most {MOST_TERMS}")
-    terms = {words.name(key, "a term"): words.visible(value)[: words.LONGEST_NAME] for key, value in query.items()}
+    terms = {words.name(key, "a term"): words.value(given, key) for key, given in query.items()}
     owner = act.actor.name
     if int(act.conn.scalar(_COUNT, {"owner": owner, "name": called}) or 0) >= MOST_FILTERS:
         raise InvalidInput(f"you have {MOST_FILTERS} filters; delete one first")

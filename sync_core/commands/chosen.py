@@ -60,7 +60,7 @@ _LOCK_CONTRACTS = sa.text("""
 """)
 _FIND = """
     SELECT k.case_id, k.contract_id, k.cause, k.error_class, k.state, k.function, k.assignee, k.version, k.message,
-           k.acknowledged_by, k.decided_by, c.source, c.external_id, c.legal_entity, c.wanted_rev
+           k.acknowledged_by, k.decided_by, c.source, c.external_id, c.legal_entity, c.wanted_rev, c.done_rev
     FROM core.case AS k JOIN core.contract AS c USING (contract_id)
     WHERE k.case_id = ANY(:ids) ORDER BY k.case_id
 """

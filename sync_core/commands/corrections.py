@@ -4,7 +4,7 @@ Nothing is edited: the event stands behind the revision it corrects, and a later
 The exception closes when the ERP was read back, as always.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,8 +13,8 @@ from sync_core.authority import Actor, Permission
 from sync_core.checks import contract_findings
 from sync_core.commands import words
 from sync_core.commands.chosen import Needs, Row, choose, remember
-from sync_core.commands.desk import Act, CommandRefused, Desk, InvalidInput, NotFound
-from sync_core.commands.own_events import own_event, store
+from sync_core.commands.desk import Act, Changed, CommandRefused, Desk, InvalidInput, NotFound
+from sync_core.commands.own_events import OWN, own_event, store
 from sync_core.contract import Contract
 from sync_core.contract_events import events_of
 from sync_core.corrections import CorrectionForm, NotCorrectable, Values, changes_of, form
@@ -116,6 +116,8 @@ def _draft(act: Act, case_id: int, values: Values, *, version: int | None, locks
     events = events_of(act.conn, row.source, row.external_id)
     if not events:
         raise CommandRefused(f"contract {row.external_id} has no event yet; there is nothing to correct")
+    if version is not None:
+        _nothing_new(row, events)
     before = fold(events)
     made = form(before.terms, row.cause, row.function, act.estate)
     if before.terms is None:
@@ -133,6 +135,13 @@ def _draft(act: Act, case_id: int, values: Values, *, version: int | None, locks
     after = fold([*events, event])
     shown = tuple(changes_between(flat(before), flat(after)))
     return _Draft(row, made, event, data, before, after, shown, tuple(contract_findings(after, act.estate)))
+
+
+def _nothing_new(row: Row, events: Sequence[Event]) -> None:
+    """A version is of what the last run saw: what a CLM sent since would be overwritten unread. Raises Changed."""
+    unseen = events[len(events) - (row.wanted_rev - row.done_rev) :]
+    if any(not event.id.startswith(OWN) for event in unseen):
+        raise Changed(f"contract {row.external_id} got a new event; wait for its next run, then look at it again")
 
 
 def _within_reach(act: Act, row: Row, changes: Mapping[str, object]) -> None:

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
+from typing import Final
 
 import orjson
 
@@ -13,6 +14,8 @@ from sync_core.intake_sql import STORE
 from sync_core.json_exact import holds_nul
 from sync_core.json_exact import parse as parse_exact
 
+OWN: Final = "tieline:"  # what their ids begin with
+
 
 def own_event(act: Act, event_type: str, source: str, data: Mapping[str, object]) -> Event:
     """As it would be stored, for a look at what it makes of the contract. Raises InvalidInput."""
@@ -23,7 +26,7 @@ def own_event(act: Act, event_type: str, source: str, data: Mapping[str, object]
         payload = understand(event_type, body)
     except SchemaUnknown as wrong:
         raise InvalidInput(wrong.message) from wrong
-    return Event(source, f"tieline:{uuid.uuid4()}", event_type, act.now, payload)
+    return Event(source, f"{OWN}{uuid.uuid4()}", event_type, act.now, payload)
 
 
 def store(

@@ -30,6 +30,13 @@ def name(text: str, what: str) -> str:
     return given
 
 
+def value(text: str, what: str) -> str:
+    """One line that may be empty: what a filter looks for. Raises InvalidInput when it is too long."""
+    if len(text) > LONGEST_NAME:
+        raise InvalidInput(f"{visible(what)[:40]} is longer than {LONGEST_NAME} characters; shorten it")
+    return visible(text)
+
+
 def comment(text: str) -> str:
     """Several lines. Raises InvalidInput when it is empty or too long."""
     given = visible(text.replace("\r\n", "\n").strip(), lines=True)

@@ -123,9 +123,10 @@ class Notifier:
 
     async def _tell(self, turn: _Turn) -> None:
         now, rule = self._clock.now(), turn.rule
-        seqs = {"urgent_seq": turn.urgent_seq, "digest_seq": turn.digest_seq, "closing": sorted(CLOSING)}
+        telling = [name for name in types_of(rule) if name not in CLOSING]
+        asked = {"types": telling, "urgent_seq": turn.urgent_seq, "digest_seq": turn.digest_seq}
         async with self._engine.connect() as conn:
-            waiting = (await conn.execute(notify_sql.WAITING, {**turn.relevant, **seqs})).one()
+            waiting = (await conn.execute(notify_sql.WAITING, {**turn.relevant, **asked})).one()
         nothing = {}
         if not waiting.urgent:
             nothing["urgent_seq"] = waiting.head

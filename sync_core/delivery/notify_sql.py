@@ -28,14 +28,13 @@ _URGENT: Final = """(starts_with(type, 'com.tieline.lane.')
     OR starts_with(type, 'com.tieline.event.quarantined.') AND data -> 'signature' = 'true')"""
 _RELEVANT: Final = """addressee IS NULL AND type = ANY(CAST(:types AS text[])) AND (CAST(:entities AS text[]) IS NULL
     OR legal_entity = '*' OR legal_entity = ANY(CAST(:entities AS text[])))"""
-# `closing` alone is no reason to write: it only makes other events pointless.
+# Asked every few seconds of all that came since the last digest, so it is told the types that are a reason to write.
 WAITING: Final = sa.text(f"""
     SELECT (SELECT coalesce(max(seq), 0) FROM core.outgoing) AS head,
            coalesce(bool_or(urgent) FILTER (WHERE seq > :urgent_seq), false) AS urgent,
-           min(recorded_at) FILTER (WHERE NOT urgent AND seq > :digest_seq AND type <> ALL(CAST(:closing AS text[])))
-               AS digest_since
+           min(recorded_at) FILTER (WHERE NOT urgent AND seq > :digest_seq) AS digest_since
     FROM (
-        SELECT seq, type, recorded_at, {_URGENT} AS urgent FROM core.outgoing
+        SELECT seq, recorded_at, {_URGENT} AS urgent FROM core.outgoing
         WHERE seq > least(CAST(:urgent_seq AS bigint), CAST(:digest_seq AS bigint)) AND {_RELEVANT}
     ) AS o
 """)

@@ -45,7 +45,7 @@ class ItemEnd:
 _TAKE = sa.text("""
     UPDATE core.replay_item AS i SET tries = i.tries + 1, touched = i.in_hand OR i.sent, in_hand = true
     FROM unnest(CAST(:replays AS bigint[]), CAST(:ids AS bigint[])) AS mine(replay_id, contract_id)
-    WHERE i.replay_id = mine.replay_id AND i.contract_id = mine.contract_id AND i.state = 'pending'
+    WHERE i.replay_id = mine.replay_id AND i.contract_id = mine.contract_id AND i.finished_at IS NULL
     RETURNING i.contract_id, i.replay_id, i.lane, i.plan, i.digest, i.touched, i.was
 """)
 

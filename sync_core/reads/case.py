@@ -101,8 +101,8 @@ def open_for(row: ExceptionRow, history: Sequence[CaseMoment], now: datetime) ->
             since = since or moment.occurred_at
         elif moment.what in _CLOSES and since is not None:
             total, since = total + (moment.occurred_at - since), None
-    since = since if history else row.opened_at
-    return total + (now - since if since is not None and row.state == "open" else timedelta())
+    # Without its beginning when it has no history, or one of more moments than are read.
+    return total + (now - (since or row.opened_at) if row.state == "open" else timedelta())
 
 
 def _actions(conn: sa.Connection, row: ExceptionRow, made: CorrectionForm | None) -> tuple[CaseAction, ...]:

@@ -59,7 +59,7 @@ COLUMNS: Final = """c.contract_id, c.source, c.external_id, c.title, c.customer_
     c.lane, c.state, c.state_since, c.currency, c.bill_on, c.last_error, c.last_error_class, w.money, w.amount,
     w.causes, w.functions, b.bill_run_at,
     (SELECT i.replay_id FROM core.replay_item AS i
-     WHERE i.contract_id = c.contract_id AND i.confirmed AND i.state = 'pending') AS replay_id"""
+     WHERE i.contract_id = c.contract_id AND i.confirmed AND i.finished_at IS NULL) AS replay_id"""
 # Without an open exception, all of the value waits for a first activation, and nothing that is known for a later one.
 _FROM: Final = """core.contract AS c
     LEFT JOIN jsonb_to_recordset(CAST(:bill_runs AS jsonb)) AS b(entity text, bill_run_at timestamptz)

@@ -143,7 +143,9 @@ def _fields(prefix: str, value: object) -> dict[str, str]:
     shown: dict[str, str] = {}
     for field in fields(value):  # type: ignore[arg-type]  # callers pass dataclasses
         if field.name not in ("key", "category", "valid_from"):
-            shown |= _one(prefix + _words(field.name), getattr(value, field.name))
+            name = _words(field.name)
+            doubled = prefix.endswith(" ") and name.startswith(prefix)  # "tax", "tax code"
+            shown |= _one(name if doubled else prefix + name, getattr(value, field.name))
     return shown
 
 

@@ -25,6 +25,8 @@ from sync_core.commands.commands import Commands
 from sync_core.estate import Estate
 from sync_core.reads.reads import Reads
 from tests import rows
+from tests.reads.handmade import insert
+from tests.rows import NOW
 
 ADMINISTRATOR = person("admin@example.com", ["administrator"])
 EVERY_SCOPE = tuple(Permission)
@@ -136,3 +138,16 @@ def key(text: str) -> dict[str, str]:
 
 def if_match(version: int | str) -> dict[str, str]:
     return {"if-match": version if isinstance(version, str) else f'W/"{version}"'}
+
+
+def replay(door: Door, contract_id: int, entity: str) -> int:
+    """A previewed replay of one contract; its id."""
+    made = insert(
+        door.engine, "replay", "replay_id", created_at=NOW, created_by="a@example.com", title="t", origin="current",
+        selection="{}", entities=[entity], items=1, state="previewed", per_minute=60,
+    )  # fmt: skip
+    insert(
+        door.engine, "replay_item", replay_id=made, contract_id=contract_id, position=1, eligibility="eligible",
+        preview="done", preview_due_at=NOW, state="pending", lane="cloud", plan="[]",
+    )  # fmt: skip
+    return made

@@ -6,9 +6,8 @@ import httpx
 
 from app.permissions_table import routes
 from sync_core.authority import Permission
-from tests.api.door import Door, if_match, key
-from tests.reads.handmade import insert
-from tests.rows import NOW, SOURCE
+from tests.api.door import Door, if_match, key, replay
+from tests.rows import SOURCE
 
 P = Permission
 LONDON = frozenset({"GB01"})
@@ -146,18 +145,6 @@ async def test_nobody_makes_a_program_that_reaches_further_than_itself(door: Doo
             answer = await program.post("/clients", json=body)
             assert (answer.status_code, answer.json()["code"]) == (403, "authority.forbidden"), body
         assert (await program.post("/clients", json={**wider, "entities": ["GB01"]})).status_code == 201
-
-
-def replay(door: Door, contract_id: int, entity: str) -> int:
-    made = insert(
-        door.engine, "replay", "replay_id", created_at=NOW, created_by="a@example.com", title="t", origin="current",
-        selection="{}", entities=[entity], items=1, state="previewed", per_minute=60,
-    )  # fmt: skip
-    insert(
-        door.engine, "replay_item", replay_id=made, contract_id=contract_id, position=1, eligibility="eligible",
-        preview="done", preview_due_at=NOW, state="pending", lane="cloud", plan="[]",
-    )  # fmt: skip
-    return made
 
 
 async def door_audit(door: Door, firm: dict[str, int]) -> None:

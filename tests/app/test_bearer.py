@@ -1,7 +1,10 @@
 """Which program calls: tokens of ours and of issuers elsewhere, by HTTP; and every token that is not good."""
 
+import base64
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Annotated
@@ -13,10 +16,11 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from app.api_tokens import ApiTokens
 from app.bearer import Bearer, authenticated, needs
-from app.issued_elsewhere import IssuedElsewhere
+from app.issued_elsewhere import IssuedElsewhere, _name
 from app.oidc_provider import http_client
 from app.problems import ProblemRoute
 from app.refusal_counts import Refusals
+from app.signed_tokens import IssuerUnavailable, Keys
 from sync_core.authority import Actor, Permission
 from sync_core.clock import SystemClock, VirtualClock
 from sync_core.identity import ApiIssuer
@@ -80,11 +84,19 @@ async def test_a_token_of_a_known_issuer_names_its_program_and_scopes(
     token = signed(claims(issuer), issuer.keys[0], typ="at+jwt", x5t="unknown headers are ignored")
     async with api(database, clock, known(issuer)) as http:
         assert (await http.get("/who", headers=bearing(token))).json() == {
-            "name": "127.0.0.1/erp-bridge",
+            "name": f"127.0.0.1:{issuer.port}/erp-bridge",
             "kind": "program",
             "scopes": ["contracts:read", "exceptions:write"],
             "entities": None,
         }
+
+
+def test_clients_of_two_realms_of_one_host_have_two_names() -> None:
+    names = {
+        _name(ApiIssuer(f"https://login.example/realms/{realm}", AUDIENCE), {"client_id": "erp-bridge"})
+        for realm in ("firm", "firm/", "partner")
+    }
+    assert names == {"login.example/realms/firm/erp-bridge", "login.example/realms/partner/erp-bridge"}
 
 
 @pytest.mark.parametrize(
@@ -137,6 +149,12 @@ def _now() -> int:
     return int(time.time())
 
 
+def _nested(deep: int) -> str:
+    """A header of lists in lists, within the size that is read."""
+    header = base64.urlsafe_b64encode(b"[" * deep + b"]" * deep).rstrip(b"=").decode()
+    return f"{header}.e30.AAAA"
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -144,6 +162,7 @@ def _now() -> int:
         lambda i: "a.b.c",
         lambda i: "tlt_" + "x" * 43,
         lambda i: "é.ü.ö",
+        lambda i: _nested(1_400),
         lambda i: signed(claims(i), None, "none"),
         lambda i: signed_by_public_key(claims(i), i.keys[0]),
         lambda i: signed(claims(i), rsa("stranger")),
@@ -233,3 +252,47 @@ async def test_an_address_that_keeps_bringing_bad_tokens_is_slowed_and_good_ones
         assert int(answer.headers["retry-after"]) > 0
         good = signed(claims(issuer), issuer.keys[0])
         assert (await http.get("/who", headers=bearing(good))).status_code == 200
+
+
+def test_an_issuer_that_never_answered_is_asked_once_in_a_while(clock: VirtualClock) -> None:
+    asked: list[str] = []
+
+    def url() -> str:
+        asked.append("again")
+        raise IssuerUnavailable("it does not answer")
+
+    with http_client() as http:
+        keys = Keys(url, http, clock)
+        for _ in range(5):  # whoever names the issuer in a made-up token makes us ask
+            with pytest.raises(IssuerUnavailable, match="does not answer"):
+                keys.find("first", "RS256")
+        assert len(asked) == 1
+        clock.advance(timedelta(seconds=5))
+        with pytest.raises(IssuerUnavailable):
+            keys.find("first", "RS256")
+    assert len(asked) == 2
+
+
+def test_good_tokens_do_not_wait_for_an_issuer_that_hangs(clock: VirtualClock, issuer: IdentityProvider) -> None:
+    hanging, answered = threading.Event(), threading.Event()
+
+    def url() -> str:
+        if keys_known:
+            hanging.set()
+            answered.wait(timeout=30)
+        return f"{issuer.issuer}/jwks"
+
+    keys_known = False
+    with http_client() as http, ThreadPoolExecutor() as threads:
+        keys = Keys(url, http, clock)
+        known = keys.find("first", "RS256")
+        keys_known = True
+        clock.advance(timedelta(hours=1))
+        renewing = threads.submit(keys.find, "first", "RS256")
+        assert hanging.wait(timeout=30)
+        meanwhile = threads.submit(keys.find, "first", "RS256")
+        try:
+            assert meanwhile.result(timeout=10) is known
+        finally:
+            answered.set()
+        assert renewing.result(timeout=30).kid == "first"

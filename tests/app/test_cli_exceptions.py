@@ -53,7 +53,7 @@ def test_an_exception_is_worked_on_and_corrected(cli: Cli, case: int, database: 
     cli.said("exceptions", "ack", number)
     cli.said("exceptions", "comment", number, "[bold]called[/bold] them")
     assert "[bold]called[/bold] them" in cli.said("exceptions", "show", number)
-    assert "tax tax code: US-CA-STD" in cli.said("exceptions", "correct", number, "--values", CODE, "--preview")
+    assert "tax code: US-CA-STD" in cli.said("exceptions", "correct", number, "--values", CODE, "--preview")
     assert done(database) == ["exception.assign", "exception.acknowledge", "exception.comment"]
     assert "closes once the ERP was read back" in cli.said(
         "exceptions", "correct", number, "--values", CODE, "--reason", "the usual code"

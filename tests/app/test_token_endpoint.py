@@ -9,10 +9,11 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
+from starlette.requests import HTTPConnection
 
 from app import api_tokens, token_endpoint
 from app.api_tokens import ApiTokens
-from app.refusal_counts import Refusals, sum_up
+from app.refusal_counts import Refusals, address_of, sum_up
 from app.signed_tokens import InvalidToken
 from sync_core.authority import SYSTEM, Forbidden, Permission, person, program
 from sync_core.clock import SystemClock, VirtualClock
@@ -82,6 +83,7 @@ async def test_a_client_gets_a_token_by_basic_or_by_form_for_all_or_some_of_its_
         ({"grant_type": "client_credentials", "client_secret": "x"}, "right", 400, "invalid_request"),
         ({"grant_type": "client_credentials"}, "none", 400, "invalid_request"),
         ({"grant_type": "client_credentials"}, "garbage", 400, "invalid_request"),
+        ({"grant_type": "client_credentials"}, "beyond ASCII", 400, "invalid_request"),
         ({"grant_type": "client_credentials"}, "wrong", 401, "invalid_client"),
         ({"grant_type": "client_credentials"}, "unknown", 401, "invalid_client"),
         ({"grant_type": "client_credentials"}, "nul", 401, "invalid_client"),
@@ -91,9 +93,9 @@ async def test_a_request_that_is_not_good_is_refused_in_the_standards_words(
     http: httpx.AsyncClient, access: Access, sent: dict[str, str], auth: str, status: int, error: str
 ) -> None:
     pairs = {"right": f"erp-bridge:{made(access)}", "wrong": "erp-bridge:x", "unknown": "nobody:x", "nul": "a%00b:x"}
-    header = {"authorization": f"Basic {base64.b64encode(pairs[auth].encode()).decode()}"} if auth in pairs else {}
-    if auth == "garbage":
-        header = {"authorization": "Basic %%%"}
+    header = {b"authorization": b"Basic " + base64.b64encode(pairs[auth].encode())} if auth in pairs else {}
+    if auth in (strange := {"garbage": b"%%%", "beyond ASCII": "é".encode("latin-1")}):
+        header = {b"authorization": b"Basic " + strange[auth]}
     answer = await http.post("/oauth/token", data=sent or {"x": "y"}, headers=header)
     assert (answer.status_code, answer.json()["error"]) == (status, error)
     assert ("www-authenticate" in answer.headers) is (status == 401)
@@ -156,7 +158,7 @@ async def test_a_token_lasts_an_hour(
         tokens.actor_of(token)
 
 
-async def test_guessing_is_stopped_for_the_client_and_becomes_one_audit_row(
+async def test_guessing_is_stopped_where_it_comes_from_and_becomes_one_audit_row(
     http: httpx.AsyncClient, access: Access, clock: VirtualClock, database: sa.Engine
 ) -> None:
     secret = made(access)
@@ -175,7 +177,42 @@ async def test_guessing_is_stopped_for_the_client_and_becomes_one_audit_row(
         rows = conn.execute(sa.text("SELECT actor, detail FROM core.audit WHERE action = 'token.refused'")).all()
     assert {row.actor for row in rows} == {SYSTEM.name}
     assert sum(int(row.detail.split('"refused":')[1].split("}")[0]) for row in rows) == 10
-    assert "client erp-bridge: " in rows[0].detail
+    assert "client erp-bridge from 127.0.0.1: " in rows[0].detail
+
+
+async def test_whoever_knows_a_clients_name_cannot_keep_its_owner_out(
+    tokens: ApiTokens, access: Access, clock: VirtualClock, database: sa.Engine
+) -> None:
+    secret = made(access)
+    app = FastAPI()
+    app.include_router(token_endpoint.router(tokens, Refusals(database, clock)))
+
+    async def asks(address: str, given: str) -> int:
+        transport = httpx.ASGITransport(app, client=(address, 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://api") as caller:
+            return (await asked(caller, given)).status_code
+
+    for number in range(10):
+        assert [await asks(f"192.0.2.{number}", f"guess-{guess}") for guess in range(10)] == [401] * 10
+    assert await asks("192.0.2.0", secret) == 429
+    assert await asks("203.0.113.9", secret) == 200
+    # A hundred guesses from everywhere: an address that was not among them has one.
+    assert [await asks("198.51.100.7", "guess") for _ in range(2)] == [401, 429]
+    assert await asks("203.0.113.9", secret) == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("", "unknown"),
+    ],
+)
+def test_an_address_is_that_of_one_site(address: str, counted: str) -> None:
+    scope = {"type": "http", "client": (address, 1), "headers": []}
+    assert address_of(HTTPConnection(scope), trusted_proxies=0) == counted
 
 
 async def test_an_address_that_names_many_clients_is_stopped_too(http: httpx.AsyncClient, database: sa.Engine) -> None:
@@ -219,8 +256,13 @@ def test_nobody_gives_a_program_more_than_they_reach(access: Access, database: s
     by_program = program("setup", [Permission.ACCESS_WRITE, READ])
     with pytest.raises(Forbidden, match="reach further"):
         access.create_client(by_program, "two-client", scopes=[HOLD], entities=None)
+    access.create_client(ADMIN, "three-client", scopes=[HOLD], entities=None)
+    with pytest.raises(Forbidden, match="reach further"):  # else its new secret would be as good as its scopes
+        access.rotate_secret(by_program, "three-client")
+    access.rotate_secret(by_program, "all-client")
+    access.disable_client(by_program, "three-client", reason="taking away needs no scope")
     reads = Reads(database, clock=clock, estate=estate())
-    assert [one.client_id for one in reads.clients()] == ["all-client", "gb-client"]
+    assert [one.client_id for one in reads.clients()] == ["all-client", "gb-client", "three-client"]
     assert [one.client_id for one in reads.within(OF_GB).clients()] == ["gb-client"]
     with pytest.raises(Forbidden):
         reads.within(person("a@example.com", ["auditor"])).clients()

@@ -98,6 +98,13 @@ def test_a_time_that_python_cannot_hold_is_named(owner: sa.Engine) -> None:
     assert (found(owner).flaw, found(owner).row_id) == (Flaw.CHANGED, 3)
 
 
+def test_a_head_set_beyond_all_rows_does_not_keep_the_verification_from_its_end(owner: sa.Engine) -> None:
+    flip = "previous = set_byte(previous, 0, get_byte(previous, 0) # 1)"
+    run(owner, f"UPDATE core.audit SET subject = 'another', {flip} WHERE id = 4")
+    run(owner, "UPDATE core.audit_head SET id = 9223372036854775807")
+    assert (found(owner).flaw, found(owner).row_id) == (Flaw.CHANGED, 4)
+
+
 @pytest.mark.parametrize(
     ("row_id", "flaw", "named"), [(1, Flaw.MISSING, 1), (5, Flaw.MISSING, 5), (10, Flaw.CUT_OFF, 9)]
 )

@@ -232,6 +232,8 @@ def test_filters_are_ones_own_or_shared(database: sa.Engine) -> None:
         cases.save_filter(TAX, "x" * 201, {})
     with pytest.raises(InvalidInput):
         cases.save_filter(TAX, "many", {f"k{n}": "v" for n in range(21)})
+    with pytest.raises(InvalidInput, match="text is longer than 200"):  # cut, it would list other exceptions
+        cases.save_filter(TAX, "long", {"text": "x" * 201})
 
 
 def test_repeating_under_one_key_does_it_once(database: sa.Engine, case: int) -> None:

@@ -1,5 +1,6 @@
 """What the commands on a replay refuse, and what they say."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -10,10 +11,12 @@ import sqlalchemy as sa
 from sync_core.authority import ActorKind, Forbidden, person, program
 from sync_core.clock import VirtualClock
 from sync_core.commands.desk import CommandRefused, Desk, InvalidInput, NotFound
-from sync_core.commands.replays import Missed, Origin, Replays, Selection
+from sync_core.commands.replays import Missed, Origin, Replays, Selection, StuckFilter
 from sync_core.estate import ReplayPolicy
+from sync_core.progress import State
+from tests.databases import DatabaseUrls
 from tests.reads.handmade import add_contract
-from tests.rows import NOW, estate
+from tests.rows import NOW, SOURCE, estate
 
 ADA = person("ada@example.com", ["operator"])
 BEN = person("ben@example.com", ["approver"])
@@ -124,6 +127,33 @@ def test_hostile_text_is_kept_as_text(database: sa.Engine, replays: Replays) -> 
     replays.cancel(ADA, made.replay_id, reason="a\x00b because")
     with database.connect() as conn:
         assert conn.scalar(sa.text("SELECT title FROM core.replay")) == title.replace("\x00", "\ufffd")
+
+
+def test_confirming_many_items_costs_one_pass_though_statistics_knew_of_none(
+    database: sa.Engine, database_urls: DatabaseUrls, replays: Replays
+) -> None:
+    """Planned by statistics of an empty table, a self-join walked through all items for each: minutes for these."""
+    owner = sa.create_engine(database_urls.owner, isolation_level="AUTOCOMMIT")
+    with owner.connect() as conn:
+        conn.execute(sa.text("ALTER TABLE core.replay_item SET (autovacuum_enabled = off)"))
+        conn.execute(sa.text("VACUUM ANALYZE core.replay_item"))
+        conn.execute(_MANY, {"source": SOURCE, "now": NOW})
+    owner.dispose()
+    made = replays.preview(ADA, Selection(stuck=StuckFilter(states=(State.ACTIVE,))))
+    with database.begin() as conn:
+        conn.execute(sa.text("UPDATE core.replay_item SET preview = 'done', digest = 'd', plan = '[]', creates = 1"))
+        conn.execute(sa.text("UPDATE core.replay SET state = 'previewed'"))
+    begun = time.monotonic()
+    assert replays.confirm(ADA, made.replay_id, reason="after the outage").items == 8_000
+    assert time.monotonic() - begun < 30
+
+
+_MANY = sa.text("""
+    INSERT INTO core.contract (source, external_id, state, state_since, lane, signed_at, received_at, updated_at,
+                               legal_entity, currency, value, value_reporting)
+    SELECT :source, 'M-' || n, 'active', :now, 'cloud', :now, :now, :now, 'US01', 'USD', 1, 1
+    FROM generate_series(1, 8000) AS n
+""")
 
 
 def _all(database: sa.Engine) -> list[tuple[object, ...]]:

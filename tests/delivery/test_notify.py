@@ -19,6 +19,7 @@ from sync_core.delivery.notify import Notifier, may_disturb
 from sync_core.delivery.wording import Text
 from sync_core.errors import ErpUnavailable
 from sync_core.estate_delivery import Notify, Word
+from tests.databases import DatabaseUrls
 from tests.delivery.support import BASE, Mailbox, announcer, estate, mailing
 from tests.engine.support import Bench
 from tests.reads.handmade import add_case, add_contract, add_quarantined, insert
@@ -252,3 +253,36 @@ def test_a_channel_that_cannot_be_says_which_variable_to_set(url: str | None, wo
 def test_a_quiet_rule_waits_for_working_hours(quiet: bool, at: datetime, may: bool) -> None:
     rule = replace(RULE, quiet=quiet, entities=("GB01",))
     assert may_disturb(rule, estate(rule), at) is may
+
+
+async def test_what_waits_is_found_without_a_look_at_all_that_was_told_to_others(
+    database_urls: DatabaseUrls, async_database: AsyncEngine
+) -> None:
+    """It is asked every few seconds, and a quiet rule's place stands still for a weekend."""
+    owner = sa.create_engine(database_urls.owner)
+    with owner.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        conn.execute(sa.text("""
+            INSERT INTO core.outgoing (id, type, subject, legal_entity, severity, occurred_at, recorded_at, data)
+            SELECT CAST(n AS text), 'com.tieline.' || CASE n % 1000 WHEN 0 THEN 'exception.opened' WHEN 1 THEN
+                'lane.stopped' WHEN 2 THEN 'exception.resolved' ELSE 'project.activated' END || '.v1', '', 'US01',
+                'low', :now, :now, jsonb_build_object('text', repeat('x', 500))
+            FROM generate_series(1, 20000) AS n
+        """), {"now": NOW})  # fmt: skip
+        conn.execute(sa.text("ANALYZE core.outgoing"))
+    owner.dispose()
+    rule = Notify("night", "NIGHT_CHANNEL", (Word.EXCEPTION,), quiet=True)
+    asked: list[tuple[str, object]] = []
+
+    def note(_conn: object, _cursor: object, text: str, values: object, *_rest: object) -> None:
+        asked.append((text, values))
+
+    post = Post(async_database, "json://127.0.0.1:1", rule, at=NOW)
+    async with async_database.begin() as conn:
+        await conn.execute(sa.text("INSERT INTO core.notice (name, digest_seq, urgent_seq) VALUES ('night', 0, 0)"))
+    sa.event.listen(async_database.sync_engine, "before_cursor_execute", note)
+    await post.notifier.drain()
+    [(text, values)] = [one for one in asked if "digest_since" in one[0]]
+    async with async_database.connect() as conn:
+        plan = "\n".join((await conn.exec_driver_sql(f"EXPLAIN {text}", values)).scalars())  # type: ignore[arg-type]
+    assert "outgoing_by_type" in plan
+    assert "Seq Scan on outgoing" not in plan

@@ -150,6 +150,41 @@ async def test_who_corrected_the_contract_may_not_approve_it(desk: Desk) -> None
     assert await desk.states() == {"C-1": "active"}
 
 
+@pytest.mark.parametrize("later", ["approved.v1", "amended.v1"])
+async def test_a_correction_that_later_events_leave_standing_still_has_its_author(desk: Desk, later: str) -> None:
+    both = person("both@example.com", ["operator:tax", "approver"])
+    case = await asked(desk, tax={})
+    mended = await desk.case_id("tax_code_missing")
+    desk.people.corrections.submit(both, mended, {"tax": {"tax_code": "US-CA-STD"}}, "the usual code")
+    data = {"approval": "approved"} if later == "approved.v1" else {
+        "amendment": {"number": 1, "executed_at": SIGNED_AT.isoformat()}, "changes": {"title": "Another title"},
+    }  # fmt: skip
+    await desk.arrive(cloud_event("e2", later, {"contract_id": "C-1", "revision": 2, **data}))
+    await desk.run()
+    with pytest.raises(Forbidden, match="you corrected this contract yourself"):
+        desk.people.approvals.decide(both, case, True, "I think it is fine")
+    again = signed("C-1", terms("150000.00"), revision=3)
+    await desk.arrive(cloud_event("e3", "signed.v1", again))
+    await desk.run()
+    desk.people.approvals.decide(both, case, True, "signed anew, nothing of it is mine")
+
+
+async def test_nobody_approves_after_all_more_than_they_saw(desk: Desk) -> None:
+    first = await asked(desk)
+    desk.people.approvals.decide(APPROVER, first, False, "far too much risk")
+    await desk.run()
+    refused = await desk.case_id("approval_refused")
+    [row] = desk.reads.approvals().rows
+    assert "the contract is 150,000.00 USD" in row.case.message
+    await desk.arrive(cloud_event("e2", "amended.v1", amended(1, "900000.00")))
+    with pytest.raises(Changed, match=r"900,000\.00 USD"):
+        desk.people.approvals.decide(SECOND, refused, True, "seen before the amendment")
+    await desk.run()
+    [row] = desk.reads.approvals().rows
+    assert "the contract is 900,000.00 USD" in row.case.message
+    desk.people.approvals.decide(SECOND, refused, True, "now I saw it")
+
+
 async def test_nobody_else_decides_and_only_on_what_they_saw(desk: Desk) -> None:
     case = await asked(desk)
     decide = desk.people.approvals.decide

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core.errors import Function
+from sync_core.sla import due
 from tests.commands.people import EVERYTHING, TAX
 from tests.engine.governed import Desk
 from tests.sows import cloud_event, milestone_terms, signed
@@ -127,7 +128,17 @@ async def test_found_again_it_stays_with_whom_people_gave_it(desk: Desk) -> None
     desk.people.cases.assign(EVERYTHING, [case], "ada@example.com")
     await lost_again(desk, after=timedelta(hours=1), revision=2)
     [row] = await desk.rows("SELECT function, assignee, occurrences, version FROM core.case")
-    assert row == ("master_data", "ada@example.com", 2, 3)
+    assert row == ("master_data", "ada@example.com", 2, 4)  # the event that was seen is news to who read it before
+
+
+async def test_what_reopens_with_another_function_has_the_time_of_that_function(desk: Desk) -> None:
+    case = await opened(desk)
+    desk.people.cases.hand_over(EVERYTHING, [case], Function.FINANCE_OPERATIONS, "ours to set up")
+    await mended(desk)
+    await lost_again(desk, after=timedelta(days=1), revision=2)
+    [row] = await desk.rows("SELECT function, due_at, opened_at FROM core.case")
+    assert row[0] == Function.FINANCE_OPERATIONS
+    assert row[1] == due(desk.estate, Function.FINANCE_OPERATIONS, "US01", row[2])
 
 
 async def test_a_decision_and_a_run_at_the_same_time_do_not_lose_each_other(desk: Desk) -> None:

@@ -174,3 +174,37 @@ async def test_nobody_moves_a_contract_out_of_their_reach(desk: Desk) -> None:
     desk.people.corrections.submit(everywhere, case, {"legal_entity": "US01"}, "a typing mistake")
     await desk.run()
     assert await desk.states() == {"C-1": "active"}
+
+
+async def test_what_a_clm_sent_since_is_not_overwritten_unread(desk: Desk) -> None:
+    """The form shows both dates and gives both back: the one that was amended meanwhile would be taken back."""
+    case = await blocked(desk, milestone_terms(ends_on="2026-01-01"), "end_before_start")
+    seen = desk.reads.case(case)
+    assert seen is not None and seen.form is not None
+    given = {**seen.form.values, "ends_on": "2027-03-31"}
+    amendment = {
+        "contract_id": "C-1", "revision": 2, "changes": {"starts_on": "2026-04-01"},
+        "amendment": {"number": 1, "executed_at": "2026-03-03T09:00:00Z"},
+    }  # fmt: skip
+    await desk.arrive(cloud_event("e2", "amended.v1", amendment))
+    for _ in range(2):  # before its run and after it
+        with pytest.raises(Changed):
+            desk.people.corrections.submit(LEGAL, case, given, "as signed", version=seen.row.version)
+        await desk.run()
+    again = desk.reads.case(case)
+    assert again is not None and again.form is not None
+    assert again.form.values["starts_on"] == "2026-04-01"
+    given = {**again.form.values, "ends_on": "2027-03-31"}
+    desk.people.corrections.submit(LEGAL, case, given, "as signed", version=again.row.version)
+    await desk.run()
+    (project,) = desk.erp.of(Kind.PROJECT)
+    assert (project.fields["starts_on"], project.fields["ends_on"]) == ("2026-04-01", "2027-03-31")
+
+
+async def test_a_correction_of_another_function_does_not_stand_in_the_way(desk: Desk) -> None:
+    tax = await blocked(desk, milestone_terms(tax={}, ends_on="2026-01-01"), "tax_code_missing")
+    dates = await desk.case_id("end_before_start")
+    desk.people.corrections.submit(TAX, tax, CODE, "the usual code", version=1)
+    desk.people.corrections.submit(LEGAL, dates, {"ends_on": "2027-03-31"}, "as signed", version=1)
+    await desk.run()
+    assert await desk.states() == {"C-1": "active"}

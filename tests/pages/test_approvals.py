@@ -67,7 +67,7 @@ def test_a_contract_is_approved_with_a_reason(database: sa.Engine) -> None:
     assert "Say why, in at least a few words" in told(page)
     page.text_area[-1].input("the board agreed")
     page = press(page, "Approve")
-    assert told(page).startswith("Approved: T-1: $100.00")
+    assert told(page).startswith("Approved: T-1 Cloud migration for Northwind: $100.00")
     assert "**Nothing waits for an approval.**" in texts(page)
 
 

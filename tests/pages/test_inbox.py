@@ -78,14 +78,14 @@ def test_what_the_url_makes_up_is_said_and_filters_nothing(database: sa.Engine, 
 def test_actions_wait_for_rows_and_say_how_many(database: sa.Engine, nothing: Reads) -> None:
     stuck(database, 3)
     page = inbox(database, nothing)
-    bar = ("Open", "Assign to me", "Assign…", "Acknowledge", "Hand over…", "Replay", "Close by decision…")
+    bar = ("Open exception", "Assign to me", "Assign…", "Acknowledge", "Hand over…", "Replay", "Close by decision…")
     assert all(button(page, label).disabled for label in bar)
     ticked = tick(page, "exceptions", 0, 2)
     assert {"Assign 2 to me", "Assign 2…", "Acknowledge 2", "Hand 2 over…", "Replay 2", "Close 2 by decision…"} <= set(
         labels(ticked)
     )
     assert "**2 selected, $200**" in texts(ticked).replace("\\", "")
-    assert button(ticked, "Open").disabled
+    assert button(ticked, "Open exception").disabled
 
 
 def test_rows_stay_chosen_over_the_pages(database: sa.Engine, nothing: Reads) -> None:
@@ -181,7 +181,7 @@ def test_an_executive_sees_all_and_can_press_nothing(database: sa.Engine, nothin
     page = tick(inbox(database, nothing, people.EXECUTIVE), "exceptions", 0)
     assert len(page.dataframe[0].value) == 1
     offered = {label for label in labels(page) if not label.startswith("**")}
-    assert offered == {"Open", "Clear", "Previous", "Next"}
+    assert offered == {"Open exception", "Clear", "Previous", "Next"}
 
 
 def test_a_viewer_of_one_entity_sees_its_exceptions_alone(database: sa.Engine, nothing: Reads) -> None:

@@ -142,6 +142,20 @@ def test_one_exception_with_history_form_and_what_can_be_done(database: sa.Engin
     assert reads.within(TAX).case(case) is not None
 
 
+def test_an_exception_that_is_talked_about_without_end_is_open_all_the_same(database: sa.Engine, reads: Reads) -> None:
+    case = add_case(database, add_contract(database), "po_missing", hours=5)
+    with database.begin() as conn:
+        conn.execute(sa.text("""
+            INSERT INTO core.case_history (case_id, what, function, occurred_at, recorded_at)
+            SELECT :case, CASE n WHEN 0 THEN 'opened' ELSE 'commented' END, 'tax', at, at
+            FROM generate_series(0, 1000) AS n, LATERAL (
+                SELECT CAST(:now AS timestamptz) - interval '5 h' + make_interval(secs => n) AS at) AS moment
+        """), {"case": case, "now": NOW})  # fmt: skip
+    detail = reads.case(case)
+    assert detail is not None
+    assert (len(detail.history), detail.open_for) == (1_000, timedelta(hours=5))
+
+
 def test_a_closed_exception_allows_comments_alone_and_says_why(database: sa.Engine, reads: Reads) -> None:
     case = add_case(database, add_contract(database), "po_missing", state="decided", resolved_at=NOW)
     detail = reads.case(case)

@@ -30,6 +30,7 @@ CREATE TABLE core.outgoing (
 );
 CREATE INDEX outgoing_of_contract ON core.outgoing (contract_id, seq) WHERE contract_id IS NOT NULL;
 CREATE INDEX outgoing_by_time ON core.outgoing (recorded_at, seq);
+CREATE INDEX outgoing_by_type ON core.outgoing (type, seq);
 
 -- Where each subscriber of the estate stands. Whoever raises lease_token takes it away from who had it.
 CREATE TABLE core.subscriber (

@@ -85,8 +85,8 @@ CREATE INDEX replay_item_to_preview ON core.replay_item (replay_id, position)
 CREATE INDEX replay_item_previewing ON core.replay_item (preview_worker) WHERE preview_worker IS NOT NULL;
 CREATE INDEX replay_item_to_dispatch ON core.replay_item (replay_id, position)
     WHERE confirmed AND state = 'pending' AND dispatched_at IS NULL;
--- With the contract in it, so that it serves a look-up of single items too: it is small when statistics are made.
-CREATE INDEX replay_item_unfinished ON core.replay_item (replay_id, contract_id) WHERE state = 'pending';
+-- Is anything left of a replay? Single items are looked up by the primary key, see sync_core/replay_sql.py.
+CREATE INDEX replay_item_unfinished ON core.replay_item (replay_id) WHERE state = 'pending';
 -- A contract has one confirmed item at a time, whoever confirms what.
 CREATE UNIQUE INDEX replay_item_open ON core.replay_item (contract_id) WHERE confirmed AND state = 'pending';
 CREATE INDEX replay_item_of_contract ON core.replay_item (contract_id, replay_id);

@@ -1,0 +1,23 @@
+"""By when the owner of an exception must have mended it."""
+
+from datetime import datetime
+from functools import lru_cache
+
+from sync_core.calendar import add_working_hours
+from sync_core.errors import Function
+from sync_core.estate import Estate, WorkingTime
+
+
+def due(estate: Estate, function: Function, legal_entity: str, now: datetime) -> datetime | None:
+    """In the working time of the legal entity, or in the group's zone where the entity is unknown. None: no owner."""
+    owner, entity = estate.owners.get(function), estate.entities.get(legal_entity)
+    if owner is None:
+        return None
+    calendar, zone = (entity.working_time, entity.timezone) if entity else (WorkingTime(), estate.group.timezone)
+    return _after(now, owner.sla_working_hours, calendar, zone)
+
+
+@lru_cache(maxsize=256)
+def _after(now: datetime, hours: int, calendar: WorkingTime, zone: str) -> datetime:
+    """Kept, because a commit asks the same for each of its exceptions."""
+    return add_working_hours(now, hours, calendar, zone)
