@@ -128,7 +128,8 @@ class Keys:
     def find(self, key_id: str | None, algorithm: str) -> Key:
         """The key that signed. Raises InvalidToken for an unknown one, IssuerUnavailable without any keys."""
         found = _pick(self._published.get(), key_id, algorithm)
-        found = found or _pick(self._published.renewed(), key_id, algorithm)
+        if found is None:
+            found = _pick(self._published.renewed(), key_id, algorithm)
         if found is None:
             raise InvalidToken("the token is signed by a key that its issuer does not publish")
         return found

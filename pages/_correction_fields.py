@@ -56,7 +56,8 @@ def _one(name: str, spec: Schema, value: Any, made: CorrectionForm, key: str) ->
 def _scalar(title: str, spec: Schema, value: Any, *, nullable: bool, key: str) -> Any:
     if choices := _choices(spec):
         index = choices.index(value) if value in choices else None
-        return st.selectbox(title, choices, index=index, key=key, placeholder="Choose")
+        chosen = st.selectbox(title, choices, index=index, key=key, placeholder="Choose")
+        return value if chosen is None else chosen
     if spec.get("type") == "boolean":
         return st.checkbox(title, value=bool(value), key=key)
     if spec.get("format") == "date":

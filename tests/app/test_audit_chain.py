@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from app import audit_chain
 from app.audit_chain import AuditBroken
 from app.database_urls import DatabaseUrls as Urls
-from app.settings import Settings
+from app.settings import InvalidSettings, Settings
 from app.wiring import Wiring
 from sync_core import audit
 from sync_core.audit_reading import Interrupted
@@ -75,6 +75,23 @@ async def test_a_checkpoint_that_was_edited_in_its_folder_is_found(wiring: Wirin
     path.write_text(path.read_text().replace('"rows": 3', '"rows": 2'))
     with pytest.raises(AuditBroken, match="does not carry a valid signature"):
         await audit_chain.daily(wiring)
+
+
+async def test_a_folder_of_checkpoints_that_is_not_there_is_not_taken_for_an_empty_one(
+    wiring: Wiring, database: sa.Engine, tmp_path: Path, database_urls: DatabaseUrls
+) -> None:
+    add(database, 3)
+    share = tmp_path / "share"
+    settings = wiring.settings.model_copy(update={"audit_checkpoints": share})
+    unmounted = Wiring(settings, "test", known_urls=wiring.urls)
+    with pytest.raises(InvalidSettings, match="TIELINE_AUDIT_CHECKPOINTS"):
+        await audit_chain.daily(unmounted)
+    with pytest.raises(InvalidSettings, match="TIELINE_AUDIT_CHECKPOINTS"):
+        audit_chain.verify(unmounted)
+    assert not share.exists()
+    share.mkdir()
+    assert await audit_chain.daily(unmounted) == "3 audit rows verified, checkpoint signed at row 3"
+    assert len(list(share.iterdir())) == 1
 
 
 async def test_the_job_ends_when_the_worker_does(wiring: Wiring, database: sa.Engine) -> None:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from app.identity_jobs import tidy
 from app.logs import without_secrets
 from app.refusal_counts import Refusals, Refused, Subject, address_of, sum_up
+from app.sessions import Person, Provided, Rules, start_session
 from sync_core.clock import VirtualClock
 from tests.app.identity_provider import rsa, signed
 
@@ -32,6 +33,8 @@ def request(peer: str | None, *forwarded: str) -> Request:
         ("192.0.2.7", (), 1, "192.0.2.7"),
         ("192.0.2.7", ("<script>",), 1, "unknown"),
         ("2001:db8:1:2:3:4:5:6", (), 0, "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.7", (), 0, "192.0.2.7"),
+        ("192.0.2.7", ("::ffff:203.0.113.1",), 1, "203.0.113.1"),
         (None, (), 0, "unknown"),
     ],
 )
@@ -102,6 +105,21 @@ async def test_each_minute_what_expired_is_forgotten(async_database: AsyncEngine
             await conn.execute(sa.text(statement), {"at": NOW - timedelta(days=2)})
     assert await tidy(async_database, clock) == "0 refusals audited, 3 expired records forgotten"
     assert await tidy(async_database, clock) == "0 refusals audited, 0 expired records forgotten"
+
+
+async def test_the_id_token_of_a_session_goes_when_the_session_is_over(
+    database: sa.Engine, async_database: AsyncEngine
+) -> None:
+    clock, rules = VirtualClock(NOW), Rules(issuer="https://login.example")
+    provided = Provided("https://login.example", "s-1", None, "the id token")
+    with database.begin() as conn:
+        start_session(conn, Person("maya@example.com", ("auditor",)), now=NOW, rules=rules, provided=provided, how="x")
+    kept = sa.text("SELECT count(*) FROM core.session WHERE id_token IS NOT NULL")
+    for hours, wanted in ((11, 1), (1, 0)):
+        clock.advance(timedelta(hours=hours))
+        await tidy(async_database, clock)
+        with database.connect() as conn:
+            assert conn.execute(kept).scalar_one() == wanted
 
 
 SECRET = "tls_" + "Ab-_9" * 8

@@ -9,11 +9,10 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
-from starlette.requests import HTTPConnection
 
 from app import api_tokens, token_endpoint
 from app.api_tokens import ApiTokens
-from app.refusal_counts import Refusals, address_of, sum_up
+from app.refusal_counts import Refusals, sum_up
 from app.signed_tokens import InvalidToken
 from sync_core.authority import SYSTEM, Forbidden, Permission, person, program
 from sync_core.clock import SystemClock, VirtualClock
@@ -199,20 +198,6 @@ async def test_whoever_knows_a_clients_name_cannot_keep_its_owner_out(
     # A hundred guesses from everywhere: an address that was not among them has one.
     assert [await asks("198.51.100.7", "guess") for _ in range(2)] == [401, 429]
     assert await asks("203.0.113.9", secret) == 200
-
-
-@pytest.mark.parametrize(
-    ("address", "counted"),
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("", "unknown"),
-    ],
-)
-def test_an_address_is_that_of_one_site(address: str, counted: str) -> None:
-    scope = {"type": "http", "client": (address, 1), "headers": []}
-    assert address_of(HTTPConnection(scope), trusted_proxies=0) == counted
 
 
 async def test_an_address_that_names_many_clients_is_stopped_too(http: httpx.AsyncClient, database: sa.Engine) -> None:

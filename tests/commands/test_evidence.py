@@ -124,6 +124,24 @@ def test_no_evidence_is_made_of_an_audit_that_is_not_whole(firm: sa.Engine, data
         exported(firm)
 
 
+def test_a_command_that_ends_meanwhile_is_not_taken_for_tampering(firm: sa.Engine) -> None:
+    """Its clock was read before the as-of and it commits between two statements of the export."""
+
+    def overtake(conn: sa.Connection, cursor: object, statement: str, *rest: object) -> None:
+        if "contract_id = %(contract)s AND occurred_at" in statement and not overtaken:
+            overtaken.append(True)
+            with other.begin() as late:
+                one = late.scalar(sa.text("SELECT contract_id FROM core.contract WHERE external_id = :id"), {"id": CONTRACT})
+                audit.append(late, ADA, [audit.Entry("exception.comment", "exception 1", contract_id=one)], now=rows.NOW)
+
+    overtaken: list[bool] = []
+    other = sa.create_engine(firm.url, poolclass=sa.NullPool)
+    sa.event.listen(firm, "before_cursor_execute", overtake)
+    made = exported(firm)
+    assert overtaken
+    assert [orjson.loads(line)["id"] for line in made.files["audit.jsonl"].splitlines()] == list(range(2, 31, 3))
+
+
 def _edit(name: str, old: bytes, new: bytes) -> Callable[[Path], None]:
     def edit(folder: Path) -> None:
         body = (folder / name).read_bytes()
