@@ -84,8 +84,16 @@ def read(files: Iterable[Path], keys: Mapping[str, PublicKey]) -> tuple[list[Che
 
 
 def kept(wiring: Wiring) -> list[Path]:
-    """All checkpoints in the folder."""
-    return sorted(folder(wiring).glob("*.json"))
+    """All checkpoints in the folder. Raises InvalidSettings for a folder of the settings that is not there.
+
+    A share that is not mounted would look like one without checkpoints, and then a tail that was cut off is not found.
+    """
+    where = folder(wiring)
+    if where.is_dir():
+        return sorted(path for path in where.iterdir() if path.suffix == ".json")
+    if wiring.settings.audit_checkpoints is not None:
+        raise InvalidSettings(f"TIELINE_AUDIT_CHECKPOINTS: there is no folder {where}; make it, or mount it")
+    return []
 
 
 def verify(

@@ -9,6 +9,7 @@ import pwd
 
 from sync_core.authority import Actor, ActorKind, Grant, Role
 
+CLI = "cli:"  # what the names of such people begin with, and nobody else's
 EVERYTHING = tuple(
     Grant(role) for role in (Role.ADMINISTRATOR, Role.OPERATOR, Role.APPROVER, Role.AUDITOR, Role.EXECUTIVE)
 )
@@ -16,7 +17,7 @@ EVERYTHING = tuple(
 
 def operator_of_this_machine() -> Actor:
     """All roles for all legal entities, named by the operating system's account."""
-    return Actor(f"cli:{_account()}", ActorKind.PERSON, EVERYTHING)
+    return Actor(f"{CLI}{_account()}", ActorKind.PERSON, EVERYTHING)
 
 
 def _account() -> str:

@@ -3,17 +3,14 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from app.cli_actor import operator_of_this_machine
-from app.cli_begin import begin
+from app.cli_begin import wiring_of
 from app.cli_retention import hold, retention
 from app.refusals import Exit, Refusal
-
-if TYPE_CHECKING:
-    from app.wiring import Wiring
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")]
 Keys = Annotated[
@@ -31,12 +28,6 @@ def add_to(cli: typer.Typer) -> None:
     cli.command()(retention)
 
 
-def _wiring(part: str) -> "Wiring":
-    from app.wiring import Wiring
-
-    return Wiring(begin(part), part)
-
-
 @audit.command()
 def verify(
     as_json: Json = False,
@@ -49,7 +40,7 @@ def verify(
     """Read the whole audit and say whether it is what was written; if not, name the first bad row."""
     from app import audit_chain
 
-    wiring = _wiring("audit")
+    wiring = wiring_of("audit")
     verdict = audit_chain.verify(wiring, checkpoint, keys=audit_chain.trusted(wiring, key or ()))
     finding = verdict.finding
     if as_json:
@@ -72,7 +63,7 @@ def checkpoint(
     """Verify the audit, then sign its last row; keep what this prints where the database's owner cannot write."""
     from app import audit_chain
 
-    wiring = _wiring("audit")
+    wiring = wiring_of("audit")
     verdict = audit_chain.verify(wiring)
     if verdict.finding is not None:
         raise Refusal(f"The audit is broken, nothing was signed: {verdict.finding.message}", Exit.AUDIT_BROKEN)
@@ -88,7 +79,7 @@ def key() -> None:
     """Print the public key that checkpoints and evidence are checked with; it is made the first time."""
     from app import audit_chain
 
-    typer.echo(audit_chain.signer(_wiring("audit")).public.pem, nl=False)
+    typer.echo(audit_chain.signer(wiring_of("audit")).public.pem, nl=False)
 
 
 def evidence(
@@ -107,7 +98,7 @@ def evidence(
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise Refusal(f"{out} is not empty: evidence is never mixed with other files; name a new folder.", Exit.REFUSED)
-    wiring = _wiring("evidence")
+    wiring = wiring_of("evidence")
     signer = audit_chain.signer(wiring)
     checkpoints, _ = audit_chain.read(audit_chain.kept(wiring), audit_chain.trusted(wiring))
     source = next((one.source for one in wiring.estate.clm if one.name == clm), clm)

@@ -9,11 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.cli_actor import operator_of_this_machine
-from app.cli_begin import begin
+from app.cli_begin import wiring_of
 from sync_core.authority import Permission
 
 if TYPE_CHECKING:
-    from app.wiring import Wiring
     from sync_core.commands.access import ClientSecret
     from sync_core.commands.commands import Commands
     from sync_core.reads.access import ApiClient, OpenSession
@@ -124,21 +123,15 @@ def _permission(text: str) -> Permission:
 def _commands(part: str) -> "Commands":
     from sync_core.commands.commands import Commands
 
-    wiring = _wiring(part)
+    wiring = wiring_of(part)
     return Commands(wiring.engine(pool_size=1), clock=wiring.clock, estate=wiring.estate)
 
 
 def _reads(part: str) -> "Reads":
     from sync_core.reads.reads import Reads
 
-    wiring = _wiring(part)
+    wiring = wiring_of(part)
     return Reads(wiring.engine(pool_size=1), clock=wiring.clock, estate=wiring.estate)
-
-
-def _wiring(part: str) -> "Wiring":
-    from app.wiring import Wiring
-
-    return Wiring(begin(part), part)
 
 
 def _show(made: "ClientSecret", as_json: bool) -> None:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 import typer
 
 from app.cli_actor import operator_of_this_machine
-from app.cli_begin import begin
+from app.cli_begin import wiring_of
 from app.refusals import Exit, Refusal
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def list_holds(
     from sync_core.reads.paging import Window
     from sync_core.reads.reads import Reads
 
-    wiring = _wiring("hold")
+    wiring = wiring_of("hold")
     reads = Reads(wiring.engine(pool_size=1), clock=wiring.clock, estate=wiring.estate)
     page = reads.holds(HoldFilter(released=everything), window=Window(500))
     if as_json:
@@ -76,7 +76,7 @@ def retention(
     from sync_core import retention as core
     from sync_core.reads.snapshot import snapshot
 
-    wiring = _wiring("retention")
+    wiring = wiring_of("retention")
     before = ended_before.replace(tzinfo=UTC)
     if before > wiring.clock.now():
         raise Refusal("--ended-before must be a day that has begun.", Exit.REFUSED)
@@ -120,15 +120,9 @@ def _owner(wiring: "Wiring") -> sa.Engine:
     return sa.create_engine(sqlalchemy_url(wiring.urls.owner), poolclass=sa.NullPool)
 
 
-def _wiring(part: str) -> "Wiring":
-    from app.wiring import Wiring
-
-    return Wiring(begin(part), part)
-
-
 def _holds() -> "Holds":
     from sync_core.commands.desk import Desk
     from sync_core.commands.holds import Holds
 
-    wiring = _wiring("hold")
+    wiring = wiring_of("hold")
     return Holds(Desk(wiring.engine(pool_size=1), wiring.clock, wiring.estate))

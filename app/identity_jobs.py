@@ -10,7 +10,7 @@ from app.api_tokens import forget_tokens
 from app.links import forget_links
 from app.login_attempts import forget_attempts
 from app.refusal_counts import sum_up
-from app.sessions import forget_sessions
+from app.sessions import erase_id_tokens, forget_sessions
 from sync_core.clock import Clock
 from sync_core.commands.desk import forget_keys
 
@@ -27,6 +27,7 @@ async def tidy(engine: AsyncEngine, clock: Clock) -> str:
 
 def _tidy(conn: sa.Connection, now: datetime) -> tuple[int, int]:
     gone = forget_attempts(conn, now=now) + forget_tokens(conn, now=now) + forget_keys(conn, now=now)
+    gone += erase_id_tokens(conn, now=now)
     return sum_up(conn, now=now), gone
 
 

@@ -51,7 +51,7 @@ class IssuedElsewhere:
 
 
 def _name(api: ApiIssuer, claims: Claims) -> str:
-    """The issuer stands before it, so that no client elsewhere is taken for one of ours, of another, or for a person."""
+    """The issuer stands before it, so that no client is taken for one of another issuer, for ours, or for a person."""
     for name in ("client_id", "azp", "appid", "sub"):
         value = claims.get(name)
         if isinstance(value, str) and value and value.isprintable() and len(value) <= 200:

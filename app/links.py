@@ -10,9 +10,10 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from app.sessions import Person, secret_hash
+from app.sessions import Person
 from sync_core import audit
 from sync_core.authority import Actor
+from sync_core.commands.access import secret_hash
 
 LINK_VALID_FOR: Final = timedelta(hours=1)
 # Whoever prints a link on this machine may do everything there.

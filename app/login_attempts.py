@@ -14,7 +14,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from app.sessions import secret_hash
+from sync_core.commands.access import secret_hash
 
 VALID_FOR: Final = timedelta(minutes=10)
 

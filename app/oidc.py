@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from starlette.concurrency import run_in_threadpool
 
 from app import login_attempts
+from app.cli_actor import CLI
 from app.entry_pages import Pages
 from app.forms import BadForm, form_of
 from app.gate import cookie_name
@@ -97,6 +98,8 @@ def person_of(claims: Claims, identity: Identity) -> Person:
         # Whoever may write any address at the provider could act under another's name.
         raise SignInRefused("the provider has not verified the person's e-mail address")
     grants = tuple(str(grant) for grant in identity.grants_of(claims))
+    if email.strip().lower().startswith(CLI):
+        raise SignInRefused("the person's e-mail address is what the audit calls an account of this machine")
     try:
         who = Person(email.strip().lower(), grants)
     except ValueError as wrong:

@@ -5,7 +5,6 @@ row: ending it acts within `CACHE_FOR` in this process and in every other. It en
 its person has done nothing for a while.
 """
 
-import hashlib
 import secrets
 import threading
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ import sqlalchemy as sa
 from sync_core import audit
 from sync_core.authority import Actor, person
 from sync_core.clock import Clock
+from sync_core.commands.access import secret_hash
 
 CACHE_FOR: Final = timedelta(seconds=1)
 _SEEN_EVERY: Final = timedelta(minutes=1)
@@ -57,6 +57,7 @@ END_OF_PROVIDER = sa.text("""
         AND (CAST(:idp_session AS text) IS NULL OR idp_session = :idp_session)
     RETURNING session_id, email
 """)
+ERASE_ID_TOKENS = sa.text("UPDATE core.session SET id_token = NULL WHERE id_token IS NOT NULL AND expires_at <= :now")
 # Kept a while after their end so that "who was signed in" can be answered; then nothing needs them.
 FORGET_SESSIONS = sa.text("DELETE FROM core.session WHERE expires_at < :before")
 
@@ -143,6 +144,11 @@ def end_session(conn: sa.Connection, secret: str, *, now: datetime) -> Ended | N
     return Ended(row.email, row.issuer, row.id_token)
 
 
+def erase_id_tokens(conn: sa.Connection, *, now: datetime) -> int:
+    """Of sessions that ended by themselves; the number erased. The caller commits."""
+    return conn.execute(ERASE_ID_TOKENS, {"now": now}).rowcount
+
+
 def forget_sessions(conn: sa.Connection, *, before: datetime) -> int:
     """Delete sessions that expired before a moment; the number deleted. The caller commits."""
     return conn.execute(FORGET_SESSIONS, {"before": before}).rowcount
@@ -222,8 +228,3 @@ def roles_header(grants: Sequence[str]) -> str:
 def roles_of(header: str | None) -> tuple[str, ...]:
     """The inverse of `roles_header`."""
     return tuple(grant for grant in (header or "").split(",") if grant)
-
-
-def secret_hash(secret: str) -> bytes:
-    """What the database keeps of a cookie, link or state."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()

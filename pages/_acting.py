@@ -19,6 +19,7 @@ T = TypeVar("T")
 _SAID: Final = "tieline.said"
 _DIALOG: Final = "tieline.dialog"
 _WATCHED: Final = "tieline.case.watched"
+_CHANGED: Final = "Someone changed it meanwhile: "
 _TOLD: Final = 3  # refused exceptions named one by one
 
 
@@ -27,7 +28,7 @@ def attempt(do: Callable[[], T], what: str) -> tuple[T | None, str]:
     try:
         return do(), ""
     except Changed as wrong:
-        return None, f"Someone changed it meanwhile: {sentence(wrong.message)} Below is how it stands now."
+        return None, f"{_CHANGED}{sentence(wrong.message)} Below is how it stands now."
     except (CommandRefused, Forbidden) as refused:
         return None, sentence(refused.message)
     except Exception as error:
@@ -95,9 +96,15 @@ def dialog(name: str, title: str, body: Callable[[], None], *, icon: str) -> Non
 
 
 def why_not(words: str) -> None:
-    """Inside a dialog: it stays open, with what was typed."""
-    if words:
-        st.warning(fmt.plain(words), icon=":material/info:")
+    """Inside a form: it stays open, with what was typed; but what was changed meanwhile is read again first."""
+    if words.startswith(_CHANGED):
+        finish(words, worked=False)
+    warn(words)
+
+
+def warn(words: str) -> None:
+    """One calm line."""
+    st.warning(fmt.plain(words), icon=":material/info:")
 
 
 def sentence(text: str) -> str:

@@ -83,7 +83,7 @@ def _preview(found: CaseDetail, values: Values, made: CorrectionForm, commands: 
     do = partial(commands.corrections.preview, frame.actor(), found.row.case_id, values)
     preview, why_not = acting.attempt(do, "The preview")
     if preview is None:
-        acting.why_not(why_not)
+        acting.warn(why_not)
         return None
     currency = found.row.exposure.currency if found.row.exposure else None
     rows = [

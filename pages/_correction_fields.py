@@ -62,8 +62,8 @@ def _scalar(title: str, spec: Schema, value: Any, *, nullable: bool, key: str) -
         return st.checkbox(title, value=bool(value), key=key)
     if spec.get("format") == "date":
         held = date.fromisoformat(value) if value else None
-        chosen = st.date_input(title, value=held, key=key, format="YYYY-MM-DD", min_value=_FIRST, max_value=_LAST)
-        return chosen.isoformat() if isinstance(chosen, date) else None
+        day = st.date_input(title, value=held, key=key, format="YYYY-MM-DD", min_value=_FIRST, max_value=_LAST)
+        return day.isoformat() if isinstance(day, date) else None
     text = st.text_input(title, value="" if value is None else str(value), key=key, max_chars=_MOST).strip()
     return text or (None if nullable else "")
 

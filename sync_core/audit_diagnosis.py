@@ -11,7 +11,6 @@ from typing import Final
 
 from sync_core.audit import Row, content_of, link
 
-
 _FAR: Final = 100_000  # rows; under a second
 
 

@@ -53,7 +53,7 @@ def compose(
     conn.execute(sql.UTC_TEXTS)
     asked = {"contract": of.contract_id, "source": of.source, "external_id": of.external_id, "as_of": moment}
     head = _head(conn, moment)
-    ids = list(conn.scalars(sql.AUDIT_IDS, {"contract": of.contract_id, "as_of": moment}))
+    ids = list(conn.scalars(sql.AUDIT_IDS, {"contract": of.contract_id, "as_of": moment, "head": head.id}))
     known = [one for one in checkpoints if one.occurred_at < moment]
     key_id = signer.public.id
     files = {

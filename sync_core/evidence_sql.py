@@ -61,10 +61,11 @@ HOLDS: Final = sa.text("""
 """)
 
 # One row for a command on many contracts: of those, the ones about a replay that this contract was part of are found.
+# Up to the head that was read before: a command that ends meanwhile may have read its clock before the as-of.
 AUDIT_IDS: Final = sa.text("""
-    SELECT id FROM core.audit WHERE contract_id = :contract AND occurred_at < :as_of
+    SELECT id FROM core.audit WHERE contract_id = :contract AND occurred_at < :as_of AND id <= :head
     UNION
-    SELECT id FROM core.audit WHERE occurred_at < :as_of AND subject = ANY(ARRAY(
+    SELECT id FROM core.audit WHERE occurred_at < :as_of AND id <= :head AND subject = ANY(ARRAY(
         SELECT 'replay ' || replay_id FROM core.replay_item WHERE contract_id = :contract))
     ORDER BY id
 """)

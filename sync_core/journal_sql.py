@@ -2,6 +2,8 @@
 
 `doc` is a JSON object of arrays; every array is one set-based write. Rows carry the lease token, and `fenced`
 holds the contracts whose token still matches: state, crosswalk, progress and cases are written for these only.
+What is looked up in a large table is a scalar subquery with a LIMIT: the planner does not know how few rows a document
+has, and would read all of the table to join it.
 """
 
 import sqlalchemy as sa
@@ -94,10 +96,10 @@ crosswalk AS (
     FROM doc, jsonb_to_recordset(d -> 'crosswalk') AS r(
         id bigint, system text, kind text, key text, ref text, fields jsonb, owner bigint, state text)
     JOIN fenced AS f ON f.id = r.id
-    WHERE NOT EXISTS (  -- a conflict locks the row: all workers would wait for each other at every shared object
+    WHERE (  -- a conflict locks the row: all workers would wait for each other at every shared object
         SELECT 1 FROM core.crosswalk AS same
         WHERE same.system = r.system AND same.kind = r.kind AND same.business_key = r.key AND same.state = r.state
-          AND same.ref IS NOT DISTINCT FROM r.ref AND same.fields IS NOT DISTINCT FROM r.fields)
+          AND same.ref IS NOT DISTINCT FROM r.ref AND same.fields IS NOT DISTINCT FROM r.fields LIMIT 1) IS NULL
     ORDER BY system, kind, key
     ON CONFLICT (system, kind, business_key) DO UPDATE
     SET state = excluded.state, ref = excluded.ref, fields = excluded.fields, confirmed_at = excluded.confirmed_at,
@@ -110,8 +112,8 @@ progress AS (
     FROM doc, jsonb_to_recordset(d -> 'progress') AS r(
         id bigint, step text, at timestamptz, once boolean, amendment int)
     JOIN fenced AS f ON f.id = r.id
-    WHERE NOT r.once OR NOT EXISTS (
-        SELECT 1 FROM core.progress AS p WHERE p.contract_id = r.id AND p.step = r.step)
+    WHERE NOT r.once OR (
+        SELECT 1 FROM core.progress AS p WHERE p.contract_id = r.id AND p.step = r.step LIMIT 1) IS NULL
 ),
 found AS MATERIALIZED (
     SELECT r.*, c.seen, c.seen > f.done_rev AS news FROM doc, jsonb_to_recordset(d -> 'cases') AS r(

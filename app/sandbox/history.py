@@ -1,7 +1,8 @@
 """Twenty-six weeks of the demo's past, made by the real core: CLM, ERP and worker in one process on one virtual clock.
 
 Nothing is inserted: contracts are drafted, signed and amended in the sandbox CLM, polled through its API, taken in,
-reconciled with the sandbox ERP over its API, blocked, mended at their source and resumed, invoiced, paid and disputed.
+reconciled with the sandbox ERP over its API, blocked, mended at their source or approved, resumed, invoiced, paid and
+disputed.
 Time moves in ticks; within a tick everything happens in its order, and ERP calls take virtual time.
 """
 
@@ -16,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import demo_books
+from app.sandbox.approver import Approver
 from app.sandbox.clm import server as clm_server
 from app.sandbox.clm.app import SandboxClm
 from app.sandbox.clm.changes import Change, DeliveryFault, Repeat
@@ -29,6 +31,7 @@ from app.sandbox.portfolio.steps import Step
 from collectors.financial_status import collect
 from sync_core import lanes
 from sync_core.clock import VirtualClock
+from sync_core.commands.commands import Commands
 from sync_core.connectors.clm import sandbox as clm_connector
 from sync_core.connectors.erp import sandbox_cloud
 from sync_core.engine.lane_watch import LaneWatch
@@ -75,6 +78,7 @@ class History:
     clms: dict[str, ClmConnector]
     erps: dict[str, ErpConnector]
     worker: Worker
+    approver: Approver
     until: datetime
     rechecks_until: datetime | None = None  # at other times no change of master data has mended a blocked contract
 
@@ -103,7 +107,7 @@ class History:
             outage = self._outage(outage, tick, say)
             if news:
                 await self._poll()
-            if news or (wake is not None and wake <= tick):
+            if await self.approver.decide(tick) or news or (wake is not None and wake <= tick):
                 wake = await self._reconcile()
             if self.clock.now().date() > collected:
                 collected = self.clock.now().date()
@@ -257,4 +261,7 @@ async def _assemble(
     erps: dict[str, ErpConnector] = {systems.erp.name: connector}
     watch = LaneWatch(engine, erps, {systems.erp.name: gate}, clock, session.worker_id)
     worker = Worker(engine, erps, watch, estate, clock, session.worker_id)
-    return History(engine, clock, estate, clm, erp, {systems.clm.source: source}, erps, worker, until)
+    people = sa.create_engine(engine.url)
+    stack.callback(people.dispose)
+    approver = Approver(people, Commands(people, clock=clock, estate=estate), systems.seed, until)
+    return History(engine, clock, estate, clm, erp, {systems.clm.source: source}, erps, worker, approver, until)

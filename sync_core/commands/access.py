@@ -196,7 +196,10 @@ def end_sessions(act: Act, email: str, *, reason: str) -> SessionsEnded:
 
 
 def secret_hash(secret: str) -> bytes:
-    """What the database keeps. The secret has 256 random bits, so a slow hash would add nothing."""
+    """What the database keeps of secrets, tokens, links and cookies.
+
+    All have 256 random bits, so a slow hash would add nothing.
+    """
     return hashlib.sha256(secret.encode()).digest()
 
 

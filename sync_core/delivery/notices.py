@@ -100,4 +100,6 @@ def _is_news(note: Note, before: Told | None, now: datetime) -> bool:
     if note.word is Word.LANE:
         # That it works again is news to whoever heard that it does not, however long ago.
         return note.type != (before.type if before else RESTORED)
-    return before is None or now - before.told_at >= AGAIN_AFTER or note.severity.rank > before.severity.rank
+    if before is None or (note.word is Word.APPROVAL and note.type != before.type):
+        return True  # asked, decided, and asked anew are three matters
+    return now - before.told_at >= AGAIN_AFTER or note.severity.rank > before.severity.rank

@@ -12,7 +12,7 @@ import orjson
 import sqlalchemy as sa
 
 from sync_core.reads.paging import Listed, Listing, Order, Row, Where
-from sync_core.reads.scope import Entities, bound
+from sync_core.reads.scope import Entities, bound, within
 
 _TRIGRAM, _LONGEST, _MOST_ACTORS, _RECENT = 3, 200, 500, 10_000
 _COUNTED: Final = 1_000  # a reader of the audit narrows a longer list anyway, and counting is what a page costs
@@ -89,7 +89,7 @@ _COLUMNS: Final = """a.id, a.occurred_at, a.actor, a.actor_kind, a.roles, a.acti
 _ORDER: Final = Order("a.occurred_at", descending=True, nullable=False, kind=datetime, row_id="a.id")
 # Word for word the expression of the index audit_search.
 _SEARCHED: Final = "(a.actor || ' ' || a.action || ' ' || a.subject || ' ' || a.reason)"
-_WITHIN: Final = "(CAST(:entities AS text[]) IS NULL OR a.legal_entity = ANY(CAST(:entities AS text[])))"
+_WITHIN: Final = within("a.legal_entity")
 _CONTRACT: Final = """a.contract_id = ANY(ARRAY(SELECT k.contract_id FROM core.contract AS k
     WHERE k.external_id = :contract))"""
 

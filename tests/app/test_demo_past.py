@@ -1,7 +1,7 @@
 """The demo's past as the real core makes it: what its story leaves open is open, and the log stays calm."""
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import app
 from app import demo_alarms
 from app.demo import DemoSystems, published
 from app.sandbox import history
+from app.sandbox.approver import APPROVER
 from app.sandbox.clm.server import build
 from app.sandbox.portfolio.plan import plan, sequel
 from sync_core.clock import VirtualClock
@@ -29,6 +30,15 @@ STRANGE = (
 OPEN = sa.text(
     "SELECT c.external_id, k.cause FROM core.case k JOIN core.contract c USING (contract_id) WHERE k.state = 'open'"
 )
+APPROVALS = sa.text(
+    "SELECT opened_at FROM core.case WHERE cause = 'approval_needed' AND state = :state AND decided_by IS NULL"
+)
+DECIDED = sa.text("""
+    SELECT a.occurred_at - h.occurred_at FROM core.case_history AS a CROSS JOIN LATERAL (
+        SELECT max(occurred_at) AS occurred_at FROM core.case_history AS o
+        WHERE o.case_id = a.case_id AND o.what IN ('opened', 'reopened') AND o.occurred_at <= a.occurred_at) AS h
+    WHERE a.what = 'approved'
+""")
 HELD = sa.text("SELECT count(*) FROM core.quarantine")
 
 
@@ -54,7 +64,7 @@ async def test_the_past_ends_with_the_exceptions_that_its_story_left_open_and_su
     assert told
     # A period that is closed for one contract holds up others too.
     assert told <= found
-    assert {cause for _, cause in found - told} <= {"erp_rejected"}
+    assert {cause for _, cause in found - told} <= {"erp_rejected", "approval_needed"}
     assert held
     assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
     assert [words for words in said if words.startswith("the ERP was down for 7 hours on ")]
@@ -64,6 +74,28 @@ async def test_the_past_ends_with_the_exceptions_that_its_story_left_open_and_su
     summary = await demo_alarms.left_over(async_database)
     assert summary.startswith(f"{len(found)} exception")
     assert f"{held} event" in summary
+
+
+async def test_large_contracts_of_the_past_were_approved_within_days_and_the_newest_still_wait(
+    async_database: AsyncEngine, database: sa.Engine, tmp_path: Path
+) -> None:
+    assert app.__file__ is not None
+    text = (Path(app.__file__).parent / "sandbox" / "estate_demo.toml").read_text()
+    estate = load(text.replace("from_amount = 750_000", "from_amount = 300_000"))
+    portfolio = history.portfolio_of(7, until=UNTIL, contracts=40, estate=estate)
+    with demo_alarms.expected():
+        await history.play(
+            async_database, portfolio=portfolio, systems=systems(estate, tmp_path), say=lambda _: None, reached=nobody
+        )
+    with database.connect() as conn:
+        open_since = list(conn.execute(APPROVALS, {"state": "open"}).scalars())
+        took = list(conn.execute(DECIDED).scalars())
+        by = set(conn.execute(sa.text("SELECT actor FROM core.audit WHERE action = 'approval.approve'")).scalars())
+    assert 1 <= len(open_since) <= 2
+    assert all(opened_at > UNTIL - timedelta(days=21) for opened_at in open_since)
+    assert len(took) > 2
+    assert max(took) < timedelta(days=7)  # three, a weekend, and until something is due
+    assert by == {APPROVER.name}
 
 
 async def test_an_unreadable_event_is_an_error_in_the_log_as_soon_as_the_past_is_made(

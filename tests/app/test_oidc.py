@@ -129,6 +129,7 @@ Claims = dict[str, object]
         lambda c: {**c, "email_verified": False},
         lambda c: {**c, "email": "a,b@example.com"},
         lambda c: {**c, "email": "ü@example.com"},
+        lambda c: {**c, "email": "CLI:root"},
     ],
 )
 async def test_an_id_token_that_says_something_wrong_opens_nothing(

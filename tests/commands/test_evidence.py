@@ -131,9 +131,11 @@ def test_a_command_that_ends_meanwhile_is_not_taken_for_tampering(firm: sa.Engin
         if "contract_id = %(contract)s AND occurred_at" in statement and not overtaken:
             overtaken.append(True)
             with other.begin() as late:
-                one = late.scalar(sa.text("SELECT contract_id FROM core.contract WHERE external_id = :id"), {"id": CONTRACT})
-                audit.append(late, ADA, [audit.Entry("exception.comment", "exception 1", contract_id=one)], now=rows.NOW)
+                audit.append(late, ADA, [entry], now=rows.NOW)
 
+    with firm.connect() as conn:
+        find = sa.text("SELECT contract_id FROM core.contract WHERE external_id = :id")
+        entry = audit.Entry("exception.comment", "exception 1", contract_id=conn.scalar(find, {"id": CONTRACT}))
     overtaken: list[bool] = []
     other = sa.create_engine(firm.url, poolclass=sa.NullPool)
     sa.event.listen(firm, "before_cursor_execute", overtake)

@@ -74,6 +74,18 @@ def test_a_subject_is_told_once_a_day_unless_it_grew_worse() -> None:
     assert len(chosen(case(1, kind="exception.overdue.v1"), told=before)) == 1, "that it is overdue is another matter"
 
 
+def test_a_decision_is_news_to_who_was_asked_and_another_request_after_it_too() -> None:
+    def approval(kind: str) -> Note:
+        return note(f"approval.{kind}.v1", data={"of": "provisioning", "contract": contract()})
+
+    def told(kind: str) -> dict[str, Told]:
+        return {"approval exception/1": Told(f"{PREFIX}approval.{kind}.v1", Severity.LOW, NOW - timedelta(hours=1))}
+
+    for before, after in (("requested", "decided"), ("decided", "requested")):
+        assert chosen(approval(after), told=told(before)) == [approval(after)]
+        assert chosen(approval(before), told=told(before)) == []
+
+
 def test_an_erp_is_told_of_when_its_state_is_not_the_one_told_last() -> None:
     stopped, restored = lane("stopped"), lane("restored", 2)
     said = {"lane lane/cloud": Told(stopped.type, Severity.HIGH, NOW - timedelta(days=9))}

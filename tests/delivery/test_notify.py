@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -260,20 +261,20 @@ async def test_what_waits_is_found_without_a_look_at_all_that_was_told_to_others
 ) -> None:
     """It is asked every few seconds, and a quiet rule's place stands still for a weekend."""
     owner = sa.create_engine(database_urls.owner)
-    with owner.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-        conn.execute(sa.text("""
+    with owner.connect().execution_options(isolation_level="AUTOCOMMIT") as filling:
+        filling.execute(sa.text("""
             INSERT INTO core.outgoing (id, type, subject, legal_entity, severity, occurred_at, recorded_at, data)
             SELECT CAST(n AS text), 'com.tieline.' || CASE n % 1000 WHEN 0 THEN 'exception.opened' WHEN 1 THEN
                 'lane.stopped' WHEN 2 THEN 'exception.resolved' ELSE 'project.activated' END || '.v1', '', 'US01',
                 'low', :now, :now, jsonb_build_object('text', repeat('x', 500))
             FROM generate_series(1, 20000) AS n
         """), {"now": NOW})  # fmt: skip
-        conn.execute(sa.text("ANALYZE core.outgoing"))
+        filling.execute(sa.text("ANALYZE core.outgoing"))
     owner.dispose()
     rule = Notify("night", "NIGHT_CHANNEL", (Word.EXCEPTION,), quiet=True)
-    asked: list[tuple[str, object]] = []
+    asked: list[tuple[str, Any]] = []
 
-    def note(_conn: object, _cursor: object, text: str, values: object, *_rest: object) -> None:
+    def note(_conn: object, _cursor: object, text: str, values: Any, *_rest: object) -> None:
         asked.append((text, values))
 
     post = Post(async_database, "json://127.0.0.1:1", rule, at=NOW)
@@ -283,6 +284,6 @@ async def test_what_waits_is_found_without_a_look_at_all_that_was_told_to_others
     await post.notifier.drain()
     [(text, values)] = [one for one in asked if "digest_since" in one[0]]
     async with async_database.connect() as conn:
-        plan = "\n".join((await conn.exec_driver_sql(f"EXPLAIN {text}", values)).scalars())  # type: ignore[arg-type]
+        plan = "\n".join((await conn.exec_driver_sql(f"EXPLAIN {text}", values)).scalars())
     assert "outgoing_by_type" in plan
     assert "Seq Scan on outgoing" not in plan

@@ -37,7 +37,7 @@ async def test_a_missing_tax_code_is_given_and_the_case_closes_on_read_back(desk
     assert form is not None
     assert [f.path for f in form.fields] == ["tax.tax_code", "tax.exempt"]
     seen = desk.people.corrections.preview(TAX, case, CODE)
-    assert [str(change) for change in seen.changes] == ["tax tax code: US-CA-STD"]
+    assert [str(change) for change in seen.changes] == ["tax code: US-CA-STD"]
     assert (seen.remaining, seen.mends) == ((), True)
     assert await desk.rows("SELECT 1 FROM core.event WHERE type LIKE :t", t="%corrected%") == []
     done = desk.people.corrections.submit(TAX, case, CODE, "the usual code of California", version=seen.version)
@@ -57,7 +57,7 @@ async def test_a_missing_tax_code_is_given_and_the_case_closes_on_read_back(desk
     row = audited(desk.sync)[0]  # type: ignore[arg-type]
     detail = orjson.loads(row["detail"])
     assert (row["action"], detail["before"], detail["after"]) == (
-        "correction.submit", {"tax tax code": None}, {"tax tax code": "US-CA-STD"},
+        "correction.submit", {"tax code": None}, {"tax code": "US-CA-STD"},
     )  # fmt: skip
 
 
@@ -180,7 +180,8 @@ async def test_what_a_clm_sent_since_is_not_overwritten_unread(desk: Desk) -> No
     """The form shows both dates and gives both back: the one that was amended meanwhile would be taken back."""
     case = await blocked(desk, milestone_terms(ends_on="2026-01-01"), "end_before_start")
     seen = desk.reads.case(case)
-    assert seen is not None and seen.form is not None
+    assert seen is not None
+    assert seen.form is not None
     given = {**seen.form.values, "ends_on": "2027-03-31"}
     amendment = {
         "contract_id": "C-1", "revision": 2, "changes": {"starts_on": "2026-04-01"},
@@ -192,7 +193,8 @@ async def test_what_a_clm_sent_since_is_not_overwritten_unread(desk: Desk) -> No
             desk.people.corrections.submit(LEGAL, case, given, "as signed", version=seen.row.version)
         await desk.run()
     again = desk.reads.case(case)
-    assert again is not None and again.form is not None
+    assert again is not None
+    assert again.form is not None
     assert again.form.values["starts_on"] == "2026-04-01"
     given = {**again.form.values, "ends_on": "2027-03-31"}
     desk.people.corrections.submit(LEGAL, case, given, "as signed", version=again.row.version)

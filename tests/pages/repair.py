@@ -85,7 +85,7 @@ def correctable(engine: sa.Engine, external_id: str = "T-1") -> int:
     """An exception of a contract that lacks its tax code; its id."""
     data = {"contract_id": external_id, "revision": 1, "signed_at": "2026-11-01T10:00:00Z", "terms": TERMS}
     add_event(engine, external_id, "com.tieline.contract.signed.v1", orjson.dumps(data).decode())
-    contract = add_contract(engine, external_id=external_id, state="blocked")
+    contract = add_contract(engine, external_id=external_id, state="blocked", wanted_rev=1, done_rev=1)
     return add_case(engine, contract, "tax_code_missing", message="no tax code", operation="check.contract")
 
 

@@ -106,6 +106,17 @@ def test_a_correction_is_previewed_before_it_is_submitted(database: sa.Engine, n
         assert stored.scalars().all() == ["US-CA-STD"]
 
 
+def test_what_came_from_the_clm_meanwhile_is_told_and_read_again(database: sa.Engine, nothing: Reads) -> None:
+    page = case_page(database, nothing, people.TAX, correctable(database))
+    page.text_input[0].input("US-CA-STD").run()
+    page.text_area[0].input("the customer's certificate says so")
+    with database.begin() as conn:
+        conn.execute(sa.text("UPDATE core.contract SET wanted_rev = wanted_rev + 1"))
+    page = press(page, "Submit the correction")
+    assert told(page).startswith("Someone changed it meanwhile: Contract T-1 got a new event")
+    assert told(page).endswith("Below is how it stands now.")
+
+
 def test_a_correction_without_a_reason_stays_with_what_was_typed(database: sa.Engine, nothing: Reads) -> None:
     page = case_page(database, nothing, people.TAX, correctable(database))
     page.text_input[0].input("US-CA-STD").run()

@@ -15,6 +15,7 @@ CREATE INDEX session_of_subject ON core.session (issuer, subject) WHERE revoked_
 CREATE INDEX session_of_idp_session ON core.session (issuer, idp_session)
     WHERE revoked_at IS NULL AND idp_session IS NOT NULL;
 CREATE INDEX session_by_end ON core.session (expires_at);
+CREATE INDEX session_with_id_token ON core.session (expires_at) WHERE id_token IS NOT NULL;
 
 -- A sign-in on its way through the identity provider. Nonce and PKCE verifier are made from the browser's cookie.
 CREATE TABLE core.login_attempt (
