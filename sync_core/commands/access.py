@@ -200,7 +200,7 @@ def secret_hash(secret: str) -> bytes:
 
     All have 256 random bits, so a slow hash would add nothing.
     """
-    return hashlib.sha256(secret.encode()).digest()
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
 
 
 def _new_secret(act: Act, client_id: str) -> ClientSecret:

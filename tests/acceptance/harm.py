@@ -10,6 +10,7 @@ _BUSY = """
     SELECT w.name FROM core.worker AS w JOIN core.contract AS c ON c.lease_owner = w.worker_id GROUP BY 1 ORDER BY 1
 """
 _UNFINISHED = "SELECT count(*) FROM core.contract WHERE state <> 'active'"
+_LEFT = "SELECT count(*) FROM core.replay_item WHERE state = 'pending'"
 _SOON_S = 40.0
 
 
@@ -55,3 +56,10 @@ class Crew:
 
     def _until(self, what: str, condition: Callable[[], bool]) -> None:
         self.house.until(what, lambda: condition() or self.house.number(_UNFINISHED) == 0, within_s=_SOON_S)
+
+
+class ReplayCrew(Crew):
+    """There is work as long as an item is pending; a worker that previews is not seen to be busy."""
+
+    def _until(self, what: str, condition: Callable[[], bool]) -> None:
+        self.house.until(what, lambda: condition() or self.house.number(_LEFT) == 0, within_s=60)

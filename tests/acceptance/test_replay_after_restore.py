@@ -19,7 +19,7 @@ from sync_core.commands.replays import Missed, Selection
 from sync_core.estate import load
 from tests.acceptance.cloud_firm import Cloud, deliver, doubles, expected, open_house, sow, terms_of
 from tests.acceptance.consistency import journal_agrees_with
-from tests.acceptance.harm import Crew
+from tests.acceptance.harm import ReplayCrew
 from tests.acceptance.processes import House
 
 KEPT, LOST, CUSTOMERS = 12, 36, 12
@@ -27,17 +27,7 @@ ADA = person("ada@example.com", ["operator"])
 BEN = person("ben@example.com", ["approver"])
 _PREVIEWED = "SELECT count(*) FROM core.replay_item WHERE preview <> 'pending'"
 _ENDED = "SELECT count(*) FROM core.replay_item WHERE state <> 'pending'"
-_LEFT = "SELECT count(*) FROM core.replay_item WHERE state = 'pending'"
 _BY_STATE = "SELECT state, count(*) FROM core.replay_item WHERE replay_id = %s GROUP BY 1"
-
-
-class ReplayCrew(Crew):
-    """There is work as long as an item is pending; a worker that previews is not seen to be busy."""
-
-    def _until(self, what: str, condition) -> None:  # type: ignore[no-untyped-def]
-        self.house.until(what, lambda: condition() or self.house.number(_LEFT) == 0, within_s=60)
-
-
 SEEDS = range(1, 8)
 
 
