@@ -10,7 +10,6 @@ import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from app.sandbox.tryton_rpc import Row
@@ -20,20 +19,20 @@ from tests.acceptance.consistency import journal_is_sound
 from tests.acceptance.harm import ReplayCrew
 from tests.acceptance.processes import House
 from tests.acceptance.replay_looks import Looks
-from tests.acceptance.tryton_house import by_the_hour, estate, fixed_fee
+from tests.acceptance.tryton_house import estate
+from tests.acceptance.tryton_loss import CUSTOMERS, LATE, LOST, MAIMED, SIGNED, forget, held, lose, terms, works
 from tests.databases import DatabaseUrls
 from tests.tryton_bookkeeper import Bookkeeper
 from tests.tryton_server import RunningTryton
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600), pytest.mark.xdist_group("tryton")]
 
-SIGNED, LATE, CUSTOMERS = range(16), range(16, 24), 6
-LOST = (0, 1, 2, 3, 12, 13, 14, 15)  # with both of their customers, who have no other contract
-MAIMED = (4, 5, 6, 7)  # one of two milestones or rates is gone
-FORGOTTEN = (0, 1, 2, 3, 4, 5, 8, 9, 10, 11)
 LEASE_S, SETTLE_S = 20.0, 6.0  # none of Tryton's requests takes as long, even on a busy machine
 _WRITES = "SELECT count(*) FROM core.operation WHERE status IN ('done', 'failed')"
-_PREVIEWED = "SELECT count(*) FROM core.replay_item WHERE preview <> 'pending'"
+_PREVIEWING = """
+    SELECT count(*) FROM core.replay_item AS i JOIN core.worker AS w ON w.worker_id = i.preview_worker
+    WHERE i.preview = 'pending' AND w.name LIKE %s
+"""
 _ENDED = "SELECT count(*) FROM core.replay_item WHERE state <> 'pending'"
 _STATE = "SELECT count(*) FROM core.replay WHERE replay_id = %s AND state = %s"
 _ITEMS = """
@@ -53,15 +52,15 @@ def test_a_replay_brings_tryton_back_once_however_workers_end(
         house.estate.write_text(
             estate(tryton.endpoint, new_entity=f"LE-{run}", create_customers=True, settle_s=SETTLE_S)
         )
-        _provision(house, run)
-        stood = _held(finance, run)
-        _lose(finance, run)
-        _forget(house, run)
+        _provision(house, finance, run)
+        stood = held(finance, run)
+        lose(finance, run)
+        forget(house, run)
 
         with Looks(house) as looks:
             first = _preview(house, began)
             crew = ReplayCrew(house, house.workers(2), random.Random(1), lambda: house.number(_ENDED))
-            house.until("some are previewed", lambda: house.number(_PREVIEWED) > 2)
+            house.until("it previews", lambda: house.number(_PREVIEWING, f"%:{crew.workers[0].pid}") > 0)
             crew.workers[0].kill()
             crew.workers[0] = house.worker()
             _confirm(house, first)
@@ -71,78 +70,32 @@ def test_a_replay_brings_tryton_back_once_however_workers_end(
             house.until("it is over", lambda: house.number(_STATE, first, "finished") == 1, within_s=180)
             house.until("all are active", lambda: house.all_are("active", LATE.stop), within_s=90)
             _ended_well(house, first)
-            mended, writes = _held(finance, run), house.number(_WRITES)
+            mended, writes = held(finance, run), house.number(_WRITES)
             _each_is_there_once(house, finance, run, mended, stood)
 
             second = _preview(house, began)
             _confirm(house, second)
             crew.suffer(at=LATE.stop + 3, kill=True)
-            house.ask("replay", "watch", str(second))
+            house.until("that is over too", lambda: house.number(_STATE, second, "finished") == 1, within_s=120)
+            house.ask("replay", "watch", str(second))  # fails unless all are verified
         assert {item[1:] for item in house.rows(_ITEMS, second)} == {("verified", "", "", 0)}
-        assert (_held(finance, run), house.number(_WRITES)) == (mended, writes)
+        assert (held(finance, run), house.number(_WRITES)) == (mended, writes)
         assert (looks.wrong, looks.seen) == ([], {first, second})
         journal_is_sound(house)
 
 
-def _provision(house: House, run: str) -> None:
-    """Sixteen in full; of eight more, what was done when both workers were killed."""
+def _provision(house: House, finance: Bookkeeper, run: str) -> None:
+    """Sixteen in full; of eight more, what Tryton held when both workers were killed."""
     api, workers = house.api(), house.workers(2)
-    sows = [sow(f"{run}-{n:02d}", _terms(run, n)) for n in range(LATE.stop)]
+    sows = [sow(f"{run}-{n:02d}", terms(run, n)) for n in range(LATE.stop)]
     assert deliver(api, *sows[: SIGNED.stop], batched=True).status_code == 202
     house.until("all are active", lambda: house.all_are("active", SIGNED.stop), within_s=120)
-    begun = house.number(_WRITES)
+    before = len(works(finance, run))
     assert deliver(api, *sows[SIGNED.stop :], batched=True).status_code == 202
-    house.until("some of it is done", lambda: house.number(_WRITES) > begun + 5)
+    house.until("Tryton holds some of it", lambda: len(works(finance, run)) > before + 3)
     for worker in workers:
         worker.kill()
     assert list(house.states().values()).count("waiting") > 1
-
-
-def _terms(run: str, number: int) -> dict[str, object]:
-    code = _customer(run, number)
-    customer = {"code": code, "name": f"Customer {code}", "tax_id": f"T-{code}", "country": "US"}
-    return (fixed_fee if number % 2 else by_the_hour)(customer=customer)
-
-
-def _customer(run: str, number: int) -> str:
-    return f"CUST-{run}-{number // 2 % CUSTOMERS}"
-
-
-def _lose(finance: Bookkeeper, run: str) -> None:
-    """The administrator deletes it, without Tieline."""
-    gone = [work for n in LOST for work in _works(finance, f"{run}-{n:02d}")]
-    gone += [finance.tasks(f"clm/{run}-{n:02d}", "M" if n % 2 else "R")[0] for n in MAIMED]
-    finance.rpc.call("model.project.work.delete", [row["id"] for row in gone])
-    for code in {_customer(run, n) for n in LOST}:
-        parties = finance.rpc.rows("party.party", [["identifiers.code", "=", code]])
-        finance.rpc.call("model.party.party.delete", [row["id"] for row in parties])
-
-
-def _forget(house: House, run: str) -> None:
-    """What only the owner of the database may do. Nothing becomes due by it."""
-    names = [f"{run}-{n:02d}" for n in FORGOTTEN]
-    codes = [_customer(run, n) for n in LOST]
-    with psycopg.connect(house.urls.owner_libpq) as connection:
-        connection.execute(
-            "DELETE FROM core.crosswalk WHERE business_key = ANY(%s) OR contract_id IN"
-            " (SELECT contract_id FROM core.contract WHERE external_id = ANY(%s))", (codes, names),
-        )  # fmt: skip
-        connection.execute("UPDATE core.contract SET project_ref = NULL WHERE external_id = ANY(%s)", (names,))
-
-
-def _works(finance: Bookkeeper, name: str, *fields: str) -> list[Row]:
-    """Projects and tasks of all contracts whose name begins so."""
-    return finance.rpc.rows("project.work", [["comment", "like", f"clm:clm/{name}%"]], fields)
-
-
-def _held(finance: Bookkeeper, run: str) -> dict[str, list[Row]]:
-    """All that Tryton holds of this run by its mark, with the time of the last write."""
-    held: dict[str, list[Row]] = {}
-    for row in _works(finance, run, "comment", "type", "parent", "project_invoice_method", "write_date"):
-        held.setdefault(str(row["comment"]).splitlines()[0].removeprefix("clm:clm/"), []).append(row)
-    for row in finance.rpc.rows("party.party", [["identifiers.code", "like", f"CUST-{run}-%"]], ["name", "write_date"]):
-        held.setdefault(str(row["name"]), []).append(row)
-    return held
 
 
 def _preview(house: House, since: datetime) -> int:
@@ -171,20 +124,24 @@ def _ended_well(house: House, replay: int) -> None:
 
 
 def _each_is_there_once(
-    house: House, finance: Bookkeeper, run: str, held: dict[str, list[Row]], stood: dict[str, list[Row]]
+    house: House, finance: Bookkeeper, run: str, now: dict[str, list[Row]], stood: dict[str, list[Row]]
 ) -> None:
-    assert {mark: len(rows) for mark, rows in held.items() if len(rows) > 1} == {}
+    assert {mark: len(rows) for mark, rows in now.items() if len(rows) > 1} == {}
     for n in range(CUSTOMERS):
         assert finance.count(Kind.CUSTOMER, f"CUST-{run}-{n}") == 1
-    refs = dict(house.rows("SELECT external_id, project_ref FROM core.contract"))
+    for code in ("SR-CONSULTANT", "CONSULTANT"):
+        assert finance.count(Kind.LABOUR_CATEGORY, code) == 1
+    refs = {str(name): ref for name, ref in house.rows("SELECT external_id, project_ref FROM core.contract")}
     for n in range(LATE.stop):
         name = f"{run}-{n:02d}"
         (project,) = finance.works(f"clm/{name}", "project_invoice_method")
-        parts = [len(finance.tasks(f"clm/{name}", letter, "parent")) for letter in "LMR"]
+        parts = [len(finance.tasks(f"clm/{name}", letter)) for letter in "LMR"]
         assert parts == ([1, 2, 0] if n % 2 else [1, 0, 2]), name
         assert project["project_invoice_method"] != "manual", name
         assert str(project["id"]) == refs[name], name
+        rows = [row for mark, found in now.items() if mark.startswith(name) for row in found]
+        assert {row["parent"] for row in rows} <= {None, *(row["id"] for row in rows)}, name
         if n in SIGNED and n not in LOST + MAIMED:
-            assert {m: r for m, r in held.items() if m.startswith(name)} == {
+            assert {m: r for m, r in now.items() if m.startswith(name)} == {
                 m: r for m, r in stood.items() if m.startswith(name)
             }, "what stood was not written"
