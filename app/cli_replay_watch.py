@@ -58,11 +58,20 @@ def previewed(reads: "Reads", replay_id: int) -> "ReplayDetail":
 
 
 def follow(reads: "Reads", replay_id: int) -> None:
-    """Until it is over. Raises Refusal unless every contract is verified or had nothing to do."""
+    """Until it is over. Raises Refusal unless every contract is verified or had nothing to do; and for one that nobody
+    confirmed, which would never end.
+    """
+    from sync_core.replay import ReplayState
+
     said = ""
     while True:
         one = found(reads, replay_id)
         said = _say(_line(one), said)
+        if one.replay.state is ReplayState.PREVIEWED:
+            raise Refusal(
+                f"Replay {replay_id} is not confirmed, nothing would happen: `tieline replay confirm {replay_id}`.",
+                Exit.NOT_VERIFIED,
+            )
         if one.replay.state.over and one.totals.ended == one.totals.items:
             break
         time.sleep(_EVERY_S)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from sync_core.commands.commands import Commands
     from sync_core.reads.reads import Reads
 
+_UNCUT = 1_000  # columns
+
 AsJson = Annotated[bool, typer.Option("--json", help="JSON as the API answers it, for programs.")]
 Reason = Annotated[str, typer.Option(help="Why; kept in the audit.")]
 Limit = Annotated[int, typer.Option(min=1, max=500, help="Rows shown.")]
@@ -71,7 +73,9 @@ def table(*columns: str) -> Table:
 
 
 def draw(drawn: object) -> None:
-    Console().print(drawn)
+    """Cut to the terminal's width; in a pipe or a file nothing is cut."""
+    console = Console()
+    Console(width=None if console.is_terminal else _UNCUT).print(drawn)
 
 
 def print_json(found: "BaseModel | Sequence[BaseModel]") -> None:

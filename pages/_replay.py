@@ -95,9 +95,9 @@ def _header(found: ReplayDetail | None, asked: str, now: datetime) -> None:
     row = found.replay
     title = f"Replay {row.replay_id}{': ' + fmt.plain(row.title) if row.title else ''}"
     scope = f"{fmt.plural(row.items, 'contract')}, made by {fmt.plain(row.created_by)} {fmt.moment(row.created_at)}."
-    colour, icon = told.STATES[row.state]
+    state, colour, icon = told.state(row)
     with frame.header(title, scope, fresh):
-        st.badge(told.state(row.state), icon=icon, color=colour)
+        st.badge(state, icon=icon, color=colour)
         if not found.totals.whole:
             st.badge("Partly beyond your reach", icon=":material/visibility_off:", color="gray",
                      help=f"{row.items - found.totals.items:,} of its contracts are of legal entities that you do not "

@@ -33,8 +33,8 @@ def under_way(reads: Reads) -> None:
 
 def _line(row: ReplayRow) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        colour, icon = told.STATES[row.state]
-        st.badge(told.state(row.state), icon=icon, color=colour)
+        state, colour, icon = told.state(row)
+        st.badge(state, icon=icon, color=colour)
         st.button(
             f"Replay {row.replay_id}{': ' + fmt.plain(row.title) if row.title else ''}", type="tertiary",
             key=f"open_replay_{row.replay_id}", on_click=filters.put, args=({"replay": str(row.replay_id)},),
@@ -64,7 +64,7 @@ def _list(page: ReplayPage, picks: Picks[ReplayRow]) -> None:
             {
                 "replay": [f"/replay?replay={row.replay_id}#{row.replay_id}" for row in rows],
                 "title": [row.title for row in rows],
-                "state": [told.state(row.state) for row in rows],
+                "state": [told.state(row)[0] for row in rows],
                 "progress": [told.progress(row) for row in rows],
                 "made": [row.created_at for row in rows],
                 "by": [row.created_by for row in rows],

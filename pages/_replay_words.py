@@ -40,8 +40,18 @@ _SKIPS: Final[Mapping[Skip, str]] = {
 }
 
 
-def state(code: ReplayState) -> str:
-    return words(code.value)
+_UNDONE: Final = (ItemState.MISMATCH, ItemState.FAILED, ItemState.UNVERIFIABLE)
+
+
+def state(row: ReplayRow) -> tuple[str, Colour, str]:
+    """In words, with its colour and icon: green only when everything carried out was verified."""
+    colour, icon = STATES[row.state]
+    undone = sum(row.states.get(code, 0) for code in _UNDONE)
+    if row.state is ReplayState.FINISHED and undone:
+        return f"Finished, {undone:,} not verified", "orange", ":material/warning:"
+    if row.state is ReplayState.FINISHED and not row.states.get(ItemState.VERIFIED):
+        return "Finished, nothing carried out", "gray", ":material/remove_circle:"
+    return words(row.state.value), colour, icon
 
 
 def progress(row: ReplayRow) -> str:
@@ -65,7 +75,7 @@ def decided(row: ReplayRow) -> str:
     if row.approved_by and row.approved_at:
         parts.append(f"Approved by {row.approved_by} {fmt.moment(row.approved_at)}: {row.approval_reason}.")
     if row.ended_by:
-        parts.append(f"{state(row.state)} by {row.ended_by}.")
+        parts.append(f"{words(row.state.value)} by {row.ended_by}.")
     return " ".join(parts)
 
 

@@ -70,7 +70,9 @@ def _scope(seen: Overview) -> str:
     newest = ""
     if seen.data_as_of is not None:
         newest = f" Newest change {fmt.moment(seen.data_as_of)}."
-    return f"All entities, money in {seen.waiting.total.money.currency}.{newest}"
+    within = frame.actor().entities(Permission.CONTRACTS_READ)
+    whose = "All entities" if within is None else f"Legal entities {', '.join(sorted(within))}"
+    return f"{fmt.plain(whose)}, money in {seen.waiting.total.money.currency}.{newest}"
 
 
 def _cards(reads: Reads, seen: Overview, palette: Palette) -> None:

@@ -101,6 +101,9 @@ async def test_one_of_two_is_confirmed_and_watched_and_a_running_one_is_paused(b
         return bool(await bench.rows("SELECT 1 FROM core.replay WHERE state = 'previewed'"))
 
     await until(previewed)
+    unconfirmed = await asyncio.to_thread(cli, "replay", "watch", number)
+    assert (unconfirmed.returncode, unconfirmed.stdout) == (Exit.NOT_VERIFIED, "previewed: 2 pending\n")
+    assert f"tieline replay confirm {number}" in unconfirmed.stderr
     again = json.loads(await said(cli, "replay", "preview", "--contract", two, "--contract", one, "--json"))
     await said(cli, "replay", "confirm", number, "--reason", "a drill", "--only", one)
     watched = await asyncio.to_thread(cli, "replay", "watch", number)
