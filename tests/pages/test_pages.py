@@ -8,7 +8,6 @@ import pytest
 import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
-from sync_core.authority import person
 from sync_core.clock import VirtualClock
 from sync_core.reads import (
     CauseGroup,
@@ -112,12 +111,6 @@ def test_one_failing_read_leaves_the_rest_of_the_exceptions(seeded: sa.Engine) -
     shown = play("exceptions", broken(seeded, "exception_ageing", "exception_groups"))
     assert [message.split(" could")[0] for message in errors(shown)] == ["The list of exceptions"]
     assert "10 exceptions open" in texts(shown)
-
-
-def test_the_overview_says_whose_numbers_it_shows(some: Reads) -> None:
-    limited = person("cfo-uk@example.com", ["executive@GB01"])
-    assert "Legal entities GB01, money in USD" in texts(play("overview", some, actor=limited))
-    assert "All entities, money in USD" in texts(play("overview", some))
 
 
 def test_the_overview_counts_and_names_what_has_no_rate(some: Reads) -> None:
