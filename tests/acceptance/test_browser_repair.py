@@ -179,5 +179,7 @@ def nothing_can_be_pressed(page: Page, url: str) -> None:
         go(page, f"{url}/{address}", heading)
         expect(page.get_by_text("could not be drawn")).to_have_count(0)
         pressable = page.locator("[data-testid^=stBaseButton-secondary]:enabled, [data-testid^=stBaseButton-primary]")
-        names = {text.strip().splitlines()[-1] for text in pressable.all_inner_texts()}
-        assert names <= LOOKING, (address, names)
+        # The label alone: an icon's name stands beside it, on a line of its own or not.
+        labels = pressable.locator("[data-testid=stMarkdownContainer]").all_inner_texts()
+        assert len(labels) == pressable.count(), (address, labels)
+        assert {label.strip() for label in labels} <= LOOKING, (address, labels)
