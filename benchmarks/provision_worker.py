@@ -59,7 +59,7 @@ class Parts:
         self.recording = Recording()
         self.estate = firm.estate(len(order.erps), slots=order.slots)
         # As the worker process makes it (app/wiring.py).
-        self.engine: AsyncEngine = create_async_engine(order.database, pool_size=16, pool_pre_ping=True)
+        self.engine: AsyncEngine = create_async_engine(order.database, pool_size=16, pool_use_lifo=True)
         mine = order.slots // order.workers
         self.gates = {
             erp.name: unlimited(erp.name, mine) if order.bare else LaneGate(Lane(erp.name)) for erp in self.estate.erp
