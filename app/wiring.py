@@ -184,11 +184,14 @@ class Wiring:
         return self.settings.address(name) or given or self.home.sandbox_addresses().get(name)
 
     def require_secrets(self) -> None:
-        """Raises InvalidSettings that names the first variable which the estate file names and nobody has set."""
-        for erp in self.estate.erp:
+        """Raises InvalidSettings that names the first variable which the estate file names and nobody has set.
+
+        What runs beside the demo makes up its own secrets when it starts.
+        """
+        for erp in self.own_estate.erp:
             if erp.secret_env and not self.secret(erp.secret_env):
                 raise _unset(erp.secret_env, f"the secret of ERP {erp.name}")
-        for clm in self.estate.clm:
+        for clm in self.own_estate.clm:
             if clm.secret_env and not self._secrets(clm):
                 raise _unset(clm.secret_env[0], f"the webhook secret of CLM {clm.name}")
             if clm.options.get("token_env") and not self.secret(token_variable(clm)):
