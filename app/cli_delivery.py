@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.cli_actor import operator_of_this_machine
-from app.cli_begin import begin
+from app.cli_begin import wiring_of
 from app.refusals import Exit, Refusal
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def add_to(cli: typer.Typer) -> None:
 @subscriber.command(name="list")
 def list_subscribers(as_json: AsJson = False) -> None:
     """Show all subscribers of the estate and what waits for them."""
-    found = _reads(_wiring("subscriber")).subscribers()
+    found = _reads(wiring_of("subscriber")).subscribers()
     if as_json:
         typer.echo(json.dumps([_shown(one) for one in found], indent=2))
         return
@@ -54,14 +54,14 @@ def list_subscribers(as_json: AsJson = False) -> None:
 @subscriber.command()
 def pause(name: Name, reason: Reason) -> None:
     """Send nothing for now. What comes meanwhile waits, for ninety days."""
-    _commands(_wiring("subscriber")).subscribers.pause(operator_of_this_machine(), name, reason)
+    _commands(wiring_of("subscriber")).subscribers.pause(operator_of_this_machine(), name, reason)
     typer.echo(f"subscriber {name} is paused; `tieline subscriber resume {name}` lets it go on")
 
 
 @subscriber.command()
 def resume(name: Name) -> None:
     """Go on at once where it stopped, also after failures."""
-    _commands(_wiring("subscriber")).subscribers.resume(operator_of_this_machine(), name)
+    _commands(wiring_of("subscriber")).subscribers.resume(operator_of_this_machine(), name)
     typer.echo(f"subscriber {name} goes on")
 
 
@@ -73,7 +73,7 @@ def replay(
     seq: Annotated[int | None, typer.Option(help="The number of an event, its `sequence`.")] = None,
 ) -> None:
     """Send all events again from a moment or a number on; they keep their ids."""
-    done = _commands(_wiring("subscriber")).subscribers.replay_from(
+    done = _commands(wiring_of("subscriber")).subscribers.replay_from(
         operator_of_this_machine(), name, reason, seq=seq, since=_moment(since)
     )
     typer.echo(f"subscriber {name} gets its events again from number {done.from_seq} on")
@@ -82,7 +82,7 @@ def replay(
 @subscriber.command()
 def test(name: Name) -> None:
     """Send a ping and wait for what becomes of it; a worker must run."""
-    wiring = _wiring("subscriber")
+    wiring = wiring_of("subscriber")
     reads = _reads(wiring)
     queued = _commands(wiring).subscribers.test(operator_of_this_machine(), name)
     deadline = time.monotonic() + _TEST_S
@@ -102,7 +102,7 @@ def test(name: Name) -> None:
 @notify.command(name="list")
 def list_rules(as_json: AsJson = False) -> None:
     """Show the notification rules and how their last sending went."""
-    found = _reads(_wiring("notify")).notices()
+    found = _reads(wiring_of("notify")).notices()
     if as_json:
         typer.echo(json.dumps([_rule(one) for one in found], indent=2))
         return
@@ -120,7 +120,7 @@ def test_rule(name: Name) -> None:
     from sync_core.delivery.channel import NotSent
     from sync_core.delivery.wording import Text
 
-    channel = _wiring("notify").channels().get(name)
+    channel = wiring_of("notify").channels().get(name)
     if channel is None:
         raise Refusal(f"There is no rule {name!r}; [[notify]] in the estate file names them.", Exit.REFUSED)
     try:
@@ -195,9 +195,3 @@ def _reads(wiring: "Wiring") -> "Reads":
     from sync_core.reads.reads import Reads
 
     return Reads(wiring.engine(pool_size=1), clock=wiring.clock, estate=wiring.estate)
-
-
-def _wiring(part: str) -> "Wiring":
-    from app.wiring import Wiring
-
-    return Wiring(begin(part), part)
