@@ -22,7 +22,9 @@ from app.dashboard_context import DashboardContext, current_context
 from app.sessions import roles_of
 from pages import _frame
 from pages._frame import Page, Shell, Viewer
+from pages._navigation import arrange
 from sync_core.authority import InvalidGrant, person
+from sync_core.reads import Reads
 
 _LOG = logging.getLogger("tieline.pages")
 _STATIC = Path(__file__).parent / "static"
@@ -92,24 +94,40 @@ def draw() -> None:
     if not seen:
         st.info("No page is open to your role. Ask whoever runs Tieline for a role.")
         return
-    targets = {one.page.path: _target(one, context, viewer) for one in seen}
-    _frame.enter(Shell(viewer, targets, context.notice))
-    sections: dict[str, list[st.Page]] = {}
-    for one in seen:
-        sections.setdefault(one.page.section or "", []).append(targets[one.page.path])
+    _frame.enter(Shell(viewer, {}, context.notice))
+    reads = context.reads.within(viewer.actor)
+    targets = {one.page.path: _target(one, reads, context.commands) for one in seen}
+    measures = context.measures.within(viewer.actor) if context.measures is not None else None
+    _frame.enter(Shell(viewer, targets, context.notice, measures))
+    front, more = arrange([one.page for one in seen], viewer.actor.grants)
     # A link to a page of others says who may open it; without these, Streamlit would say that there is no such page.
-    sections[""] = sections.get("", []) + [_refusal(one.page) for one in found if one not in seen]
-    asked_for = st.navigation(sections, position="top")
-    st.set_page_config(page_title=f"{asked_for.title} · Tieline")
+    refused = [_refusal(one.page) for one in found if one not in seen]
+    bar = {"": [targets[page.path] for page in front] + refused, "More": [targets[page.path] for page in more]}
+    asked_for = st.navigation({name: shown for name, shown in bar.items() if shown}, position="top")
+    titles = {"" if one.page.default else one.page.path: one.page.title for one in found}
+    st.set_page_config(page_title=f"{titles[asked_for.url_path]} · Tieline")
     asked_for.run()
     _frame.page_end()
 
 
-def _target(one: Found, context: DashboardContext, viewer: Viewer) -> st.Page:
-    def run() -> None:
-        one.render(context.reads.within(viewer.actor), context.commands)
+def _target(one: Found, reads: object, commands: object) -> st.Page:
+    title = _title(one.page, reads)
+    return st.Page(
+        lambda: one.render(reads, commands), title=title, icon=one.page.icon, url_path=one.page.path,
+        default=one.page.default,
+    )  # fmt: skip
 
-    return st.Page(run, title=one.page.title, icon=one.page.icon, url_path=one.page.path, default=one.page.default)
+
+def _title(page: Page, reads: object) -> str:
+    """With how much waits there for the viewer. Without, if that cannot be counted: the page itself says so."""
+    if page.waiting is None or not isinstance(reads, Reads):
+        return page.title
+    try:
+        count = page.waiting(reads)
+    except Exception as error:
+        _frame.report(error, f"what waits under {page.title}")
+        return page.title
+    return f"{page.title} ({count})" if count else page.title
 
 
 def _refusal(page: Page) -> st.Page:

@@ -29,10 +29,11 @@ _held: list["DashboardContext"] = []
 
 @dataclass(frozen=True, slots=True)
 class DashboardContext:
-    """One per process. Each page's `render` gets `reads` limited to its viewer, and `commands` untouched."""
+    """One per process. A page gets `reads` and `measures` limited to its viewer, and `commands` untouched."""
 
     reads: Limitable
     commands: object
+    measures: Limitable | None = None  # a page asks for it by pages._frame.measures()
     pages_package: str = "pages"
     # Set where no gate stands in front (bare streamlit, AppTest): then this person is taken and headers are not.
     local_viewer: Viewer | None = None

@@ -8,15 +8,18 @@ from functools import partial
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import audit_chain, delivering, identity_jobs, scheduler
+from app.demo_clock import DemoClock
 from app.scheduler import Job
 from app.wiring import Wiring
 from collectors import financial_status
+from metrics.refresh import refresh
 from sync_core.intake import release
 from sync_core.polling import poll
 from sync_core.ports import ClmConnector, ErpConnector
 
 FINANCIAL_STATUS_EVERY = timedelta(minutes=1)
 RELEASE_EVERY = timedelta(minutes=5)
+MEASURES_EVERY = timedelta(seconds=15)
 HOUSEKEEPING_EVERY = timedelta(days=1)
 _KEEP_RUNS = timedelta(days=30)
 
@@ -35,6 +38,7 @@ def jobs_of(
         Job("housekeeping", HOUSEKEEPING_EVERY, work.housekeeping),
         Job("identity", identity_jobs.EVERY, partial(identity_jobs.tidy, engine, wiring.clock)),
         Job("audit-verify", HOUSEKEEPING_EVERY, partial(audit_chain.daily, wiring)),
+        Job("measures", MEASURES_EVERY, work.measures),
         *delivering.jobs(wiring, engine),
     ]
     for source, clm in clms.items():
@@ -52,6 +56,7 @@ class _Work:
     def __init__(self, wiring: Wiring, engine: AsyncEngine, wake: asyncio.Event) -> None:
         self._wiring, self._engine, self._wake = wiring, engine, wake
         self._clock, self._estate = wiring.clock, wiring.estate
+        self._sync = wiring.engine(pool_size=1)  # connects when it is first used
 
     async def poll(self, clm: ClmConnector) -> str:
         new = await poll(self._engine, clm, estate=self._estate, clock=self._clock)
@@ -62,6 +67,13 @@ class _Work:
     async def financial_status(self, erp: ErpConnector) -> str:
         new = await financial_status.collect(self._engine, erp, clock=self._clock)
         return f"{new} new facts"
+
+    async def measures(self) -> str:
+        demo = DemoClock(self._sync) if self._wiring.settings.estate is None else None
+        if demo is not None and await asyncio.to_thread(lambda: demo.notice() is not None):
+            return "the past that is being made measures itself"
+        done = await asyncio.to_thread(refresh, self._sync, clock=self._clock, estate=self._estate)
+        return f"{done.contracts} contracts measured again"
 
     async def release(self) -> str:
         released, after = 0, 0

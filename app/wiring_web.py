@@ -20,6 +20,7 @@ from app.refusal_counts import Refusals
 from app.settings import load
 from app.web import WebContext, build
 from app.wiring import Wiring
+from metrics.measures import Measures
 from pages._frame import Viewer
 from sync_core.bell import Bell
 from sync_core.commands.commands import Commands
@@ -34,7 +35,9 @@ def dashboard(wiring: Wiring, primary: sa.Engine, *, local_viewer: Viewer | None
     demo = _demo_clock(wiring, engine)
     reads = Reads(engine, clock=demo or wiring.clock, estate=wiring.estate)
     commands = Commands(primary, clock=wiring.clock, estate=wiring.estate)
-    return DashboardContext(reads, commands, local_viewer=local_viewer, notice=demo.notice if demo else None)
+    measures = Measures(engine, clock=demo or wiring.clock, estate=wiring.estate)
+    notice = demo.notice if demo else None
+    return DashboardContext(reads, commands, measures, local_viewer=local_viewer, notice=notice)
 
 
 def web(wiring: Wiring, *, with_intake: bool) -> FastAPI:
@@ -88,7 +91,8 @@ def _api(wiring: Wiring, engine: sa.Engine) -> http_api.Api:
     clock = _demo_clock(wiring, engine) or wiring.clock
     reads = Reads(engine, clock=clock, estate=wiring.estate)
     commands = Commands(engine, clock=wiring.clock, estate=wiring.estate)
-    return http_api.Api(reads, commands, AccessLog(engine, wiring.clock))
+    measures = Measures(engine, clock=clock, estate=wiring.estate)
+    return http_api.Api(reads, commands, AccessLog(engine, wiring.clock), measures)
 
 
 def _routers(wiring: Wiring, engine: sa.Engine) -> Sequence[APIRouter]:

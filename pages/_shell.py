@@ -6,7 +6,9 @@ from typing import Literal
 
 import streamlit as st
 
+from metrics.measures import Measures
 from sync_core.authority import Actor, Permission
+from sync_core.reads import Reads
 
 _SHELL = "tieline.shell"
 
@@ -18,10 +20,11 @@ class Page:
     title: str
     icon: str  # ":material/…:"
     path: str  # the URL, without a slash; the default page lives at "/" only
-    order: int
-    section: Literal["More"] | None = None
+    order: int  # among those that pages/_navigation.py gives no place
+    section: Literal["More"] | None = None  # in the bar only for a role that asks for it there
     default: bool = False
     needs: Permission | None = None  # who sees it; None is everyone. Reads and commands check again.
+    waiting: Callable[[Reads], str] | None = None  # how much waits for this viewer, beside its title; "": nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class Shell:
     viewer: Viewer
     links: Mapping[str, st.Page] = field(default_factory=dict)  # by Page.path
     notice: Callable[[], str | None] | None = None  # what every page says at its head now; None: nothing
+    measures: object = None
 
 
 def enter(shell: Shell) -> None:
@@ -65,6 +69,14 @@ def viewer() -> Viewer:
 def actor() -> Actor:
     """Who does what the page asks of the commands."""
     return shell().viewer.actor
+
+
+def measures() -> Measures:
+    """What the viewer may know of the KPIs."""
+    known = shell().measures
+    if not isinstance(known, Measures):
+        raise RuntimeError("a page with KPIs is drawn inside a dashboard that has measures; see DashboardContext")
+    return known
 
 
 def may(permission: Permission) -> bool:

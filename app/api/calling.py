@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from app.api.access_log import AccessLog
 from app.api.refused import Code, Refused
 from app.bearer import needs
+from metrics.measures import Measures
 from sync_core.audit import Entry
 from sync_core.authority import Actor, Permission
 from sync_core.commands.commands import Commands
@@ -27,6 +28,7 @@ class Api:
     reads: Reads  # of the primary, so that what was just done is seen
     commands: Commands
     log: AccessLog
+    measures: Measures  # likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Call:
     permission: Permission
     api: Api
     reads: Reads  # within the actor's reach
+    measures: Measures  # likewise
 
     def carry_out(self, once: Once | None, work: Callable[[Act], T], view: Callable[[T], BaseModel]) -> Answered:
         """Once for each Idempotency-Key; `view` makes the answer of what the command came to."""
@@ -62,7 +65,7 @@ def calling(permission: Permission) -> Callable[[Request, Actor], Awaitable[Call
     async def call(request: Request, actor: Annotated[Actor, Depends(needs(permission))]) -> Call:
         _refuse_unknown(request)
         api: Api = request.app.state.api
-        return Call(actor, permission, api, api.reads.within(actor))
+        return Call(actor, permission, api, api.reads.within(actor), api.measures.within(actor))
 
     return call
 

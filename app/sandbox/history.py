@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -29,6 +29,7 @@ from app.sandbox.portfolio.firms import known_firms
 from app.sandbox.portfolio.plan import Portfolio, plan
 from app.sandbox.portfolio.steps import Step
 from collectors.financial_status import collect
+from metrics.refresh import refresh
 from sync_core import lanes
 from sync_core.clock import VirtualClock
 from sync_core.commands.commands import Commands
@@ -71,6 +72,7 @@ class History:
     """The systems of one history, and the clock they share."""
 
     engine: AsyncEngine
+    people: sa.Engine  # for what is sync: commands and measures
     clock: VirtualClock
     estate: Estate
     clm: SandboxClm
@@ -111,8 +113,7 @@ class History:
                 wake = await self._reconcile()
             if self.clock.now().date() > collected:
                 collected = self.clock.now().date()
-                await self._report()
-                await reached(self.clock.now())
+                await self._end_of_day(collected, reached)
             if tick - told > timedelta(weeks=2):
                 told = tick
                 say(f"history has reached {tick:%d %b %Y}")
@@ -166,6 +167,12 @@ class History:
             rechecks = self.rechecks_until is not None and self.clock.now() < self.rechecks_until
             row = (await conn.execute(_DUE, {"now": self.clock.now(), "rechecks": rechecks})).one()
         return row.now, row.next
+
+    async def _end_of_day(self, day: date, reached: Callable[[datetime], Awaitable[None]]) -> None:
+        await self._report()
+        if day.weekday() == 0 or day.day == 1:  # so that weekly and monthly reports know what was known then
+            refresh(self.people, clock=self.clock, estate=self.estate)
+        await reached(self.clock.now())
 
     async def _report(self) -> None:
         """At the end of each day: to the CLM, and from the ERP."""
@@ -264,4 +271,4 @@ async def _assemble(
     people = sa.create_engine(engine.url)
     stack.callback(people.dispose)
     approver = Approver(people, Commands(people, clock=clock, estate=estate), systems.seed, until)
-    return History(engine, clock, estate, clm, erp, {systems.clm.source: source}, erps, worker, approver, until)
+    return History(engine, people, clock, estate, clm, erp, {systems.clm.source: source}, erps, worker, approver, until)

@@ -19,6 +19,7 @@ from app.api.openapi import document
 from app.api_tokens import ApiTokens
 from app.bearer import Bearer
 from app.refusal_counts import Refusals
+from metrics.measures import Measures
 from sync_core.authority import Permission, person
 from sync_core.clock import Clock, VirtualClock
 from sync_core.commands.commands import Commands
@@ -96,7 +97,8 @@ class Door:
         self.app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
         self.app.state.bearer = Bearer((self.tokens,), Refusals(engine, self.clock))
         reads = Reads(engine, clock=self.clock, estate=self.estate)
-        http_api.add_to(self.app, http_api.Api(reads, self.commands, self.log))
+        measures = Measures(engine, clock=self.clock, estate=self.estate)
+        http_api.add_to(self.app, http_api.Api(reads, self.commands, self.log, measures))
         self.published = published(self.app)
 
     def token(self, *scopes: Permission, entities: frozenset[str] | None = None) -> str:

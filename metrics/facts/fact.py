@@ -1,0 +1,85 @@
+"""One fact: how its versions are made anew from the core's tables, and what each version adds to the rollups."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+DIMENSIONS: Final = ("legal_entity", "service_line", "geography", "billing")
+STOCK: Final = "DATE '1970-01-01'"  # the period of what has none
+
+
+@dataclass(frozen=True)
+class Fact:
+    """`fresh` selects `columns` of the contracts in :ids; `cells` selects from one version `f` what it counts for.
+
+    Every fact has the columns contract_id and DIMENSIONS. `cells` gives measure (without the fact's name), period,
+    label, bucket, n, amount. Both may use :zone (the group's), :bounds (metrics/buckets.py) and :reporting; neither may
+    use the present moment: what depends on it is worked out when it is asked for.
+    """
+
+    name: str  # the table metrics.<name>_fact; measures are called <name>.<what>
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+    fresh: str
+    cells: str
+    values: Mapping[str, object] = field(default_factory=dict)  # what else `fresh` and `cells` bind
+
+    @property
+    def table(self) -> str:
+        return f"metrics.{self.name}_fact"
+
+    @cached_property
+    def contributions(self) -> str:
+        """Of `f`, as a lateral subquery `x` with the columns of a cell."""
+        return (
+            f"LATERAL (SELECT '{self.name}.' || y.measure AS measure, y.period, y.label, y.bucket, y.n, y.amount"
+            f" FROM ({self.cells}) AS y(measure, period, label, bucket, n, amount) WHERE y.period IS NOT NULL) AS x"
+        )
+
+    @cached_property
+    def write(self) -> str:
+        """Close the versions that are no longer true, add those that are, and move the rollups by the difference."""
+        columns = ", ".join(self.columns)
+        same = " AND ".join(f"a.{name} = b.{name}" for name in self.key)
+        left, right = (f"ROW({', '.join(f'{side}.{name}' for name in self.columns)})" for side in "ab")
+        dims = ", ".join(f"d.{name}" for name in DIMENSIONS)
+        return f"""
+            WITH fresh AS MATERIALIZED (SELECT {columns} FROM ({self.fresh}) AS r),
+            latest AS MATERIALIZED (
+                SELECT {columns} FROM {self.table} WHERE known_to IS NULL AND contract_id = ANY(:ids)
+            ),
+            gone AS MATERIALIZED (
+                SELECT a.* FROM latest AS a LEFT JOIN fresh AS b ON {same}
+                WHERE b.contract_id IS NULL OR {left} IS DISTINCT FROM {right}
+            ),
+            new AS MATERIALIZED (
+                SELECT a.* FROM fresh AS a LEFT JOIN latest AS b ON {same}
+                WHERE b.contract_id IS NULL OR {left} IS DISTINCT FROM {right}
+            ),
+            closed AS (
+                UPDATE {self.table} AS a SET known_to = :at FROM gone AS b
+                WHERE {same} AND a.known_to IS NULL AND a.contract_id = ANY(:ids)
+            ),
+            added AS (
+                INSERT INTO {self.table} ({columns}, known_from) SELECT {columns}, CAST(:at AS timestamptz) FROM new
+            ),
+            moved AS (
+                SELECT x.measure, x.period, {", ".join(f"f.{name}" for name in DIMENSIONS)}, x.label, x.bucket,
+                       sum(f.sign * x.n) AS n, sum(f.sign * x.amount) AS amount
+                FROM (SELECT 1 AS sign, new.* FROM new UNION ALL SELECT -1, gone.* FROM gone) AS f
+                     CROSS JOIN {self.contributions}
+                GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+            ),
+            leveled AS (
+                SELECT measure, 1 AS level, period, {dims}, label, bucket, n, amount FROM moved AS d
+                UNION ALL
+                SELECT measure, 0, period, legal_entity, '', '', '', label, bucket, sum(n), sum(amount) FROM moved AS d
+                GROUP BY 1, 3, 4, label, bucket
+            )
+            INSERT INTO metrics.cell AS c (measure, level, period, {", ".join(DIMENSIONS)}, label, bucket, n, amount)
+            SELECT * FROM leveled WHERE n <> 0 OR amount <> 0
+            ORDER BY measure, level, period, legal_entity, service_line, geography, billing, label, bucket
+            ON CONFLICT (measure, level, period, {", ".join(DIMENSIONS)}, label, bucket)
+            DO UPDATE SET n = c.n + excluded.n, amount = c.amount + excluded.amount
+        """

@@ -1,0 +1,143 @@
+"""What a KPI is: one definition, from which page, API, snapshot, /metrics and glossary all take their numbers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol, Self, TypeVar
+
+from metrics.asking import By
+from metrics.source import Source
+
+
+class Unit(StrEnum):
+    HOURS = "hours"  # calendar time
+    WORKING_HOURS = "working_hours"  # of the legal entity's calendar
+    DAYS = "days"
+    WORKING_DAYS = "working_days"
+    SECONDS = "seconds"
+    SHARE = "share"  # 0 to 1
+    MONEY = "money"  # of the group's reporting currency
+    MONEY_DAYS = "money_days"
+    COUNT = "count"
+    RATIO = "ratio"
+
+
+class Better(StrEnum):
+    LOWER = "lower"
+    HIGHER = "higher"
+    NEITHER = "neither"
+
+
+Value = Decimal | float | int | None  # money is Decimal; None: not enough is known to say
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """Shown at the number. `version` rises when the same facts would give another value."""
+
+    slug: str
+    title: str
+    unit: Unit
+    better: Better
+    version: int
+    says: str  # one sentence: what the value means
+    formula: str  # how it is worked out
+    splits: tuple[By, ...]  # what `by` it knows, WEEK first where it is a trend
+    target: float | None = None  # a suggested default in the unit of the value; None: none is suggested
+    target_says: str = ""
+    drill: str = ""  # what a row of the drill-down is; "" where there are no rows
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number beside the headline: a bound, a percentile, the naive value."""
+
+    key: str
+    label: str
+    value: Value
+    unit: Unit
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The headline and all that is needed to trust it. `value` is None where n is 0 or too small (`why_none`)."""
+
+    value: Value
+    n: int
+    n_open: int = 0
+    excluded: Mapping[str, int] = field(default_factory=dict)  # by reason
+    figures: tuple[Figure, ...] = ()
+    error: float | None = None  # in the value's unit: it was read from buckets this wide; None: exact
+    why_none: str = ""
+
+    def figure(self, key: str) -> Figure:
+        """Raises KeyError for one that this KPI does not have."""
+        found = next((one for one in self.figures if one.key == key), None)
+        if found is None:
+            raise KeyError(key)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The answer of one ask; `parts` are the same measure of each group of `by`."""
+
+    definition: Definition
+    answer: Answer
+    as_of: datetime | None  # what ages were measured against; None: nothing was measured yet
+    data_as_of: datetime | None  # what was known: the end of a refresh
+    by: By | None = None
+    parts: Mapping[str, Answer] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    key: str
+    label: str
+    unit: Unit | None = None  # None: text, a date or a moment
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """Rows behind a number. `total` is what the column `adds` sums to over ALL rows, which is the number."""
+
+    columns: tuple[Column, ...]
+    rows: Sequence[Mapping[str, object]]
+    adds: str | None
+    total: Value
+    count: int  # of all rows
+    after: str | None = None  # pass it to get the next ones
+
+
+class Inputs(Protocol):
+    """What a KPI's answer is made from. Inputs of two groups add up to those of both."""
+
+    def __add__(self, other: Self) -> Self: ...
+
+
+I = TypeVar("I", bound=Inputs)  # noqa: E741
+
+
+class Kpi(Protocol[I]):
+    """One KPI; its module in metrics/kpis has the instance as KPI."""
+
+    definition: Definition
+
+    def read(self, source: Source, by: By | None) -> Mapping[str, I]:
+        """Inputs by group ("" without `by`), one statement or few, none in a loop. Empty where nothing is known."""
+        ...
+
+    def nothing(self) -> I:
+        """Inputs of no case."""
+        ...
+
+    def answer(self, inputs: I, source: Source) -> Answer:
+        """Pure but for `source`'s moment and estate."""
+        ...
+
+    def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
+        """The contracts (or invoices, exceptions) that the value is made of, largest first."""
+        ...

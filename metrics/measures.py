@@ -1,0 +1,94 @@
+"""What pages, the API, reports and the command line ask for KPIs. Each call is one read-only snapshot."""
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from operator import add
+from typing import Any, Self
+
+import sqlalchemy as sa
+
+from metrics.asking import Ask, By, InvalidAsk
+from metrics.catalog import kpis
+from metrics.kpi import Definition, Drill, Kpi, Result
+from metrics.source import Source
+from sync_core.authority import Actor, Permission
+from sync_core.clock import Clock
+from sync_core.errors import TielineError
+from sync_core.estate import Estate
+from sync_core.reads.snapshot import snapshot
+
+MOST_ROWS = 500
+
+
+class UnknownKpi(TielineError):
+    code = "measure.unknown"
+
+
+class Measures:
+    """Safe for many threads. `engine` connects as the application's role, to the primary or to a replica."""
+
+    def __init__(self, engine: sa.Engine, *, clock: Clock, estate: Estate) -> None:
+        self._engine, self.clock, self.estate = engine, clock, estate
+        self._actor: Actor | None = None
+
+    def within(self, actor: Actor) -> Self:
+        """The same measures of the legal entities within the actor's reach; asking raises Forbidden without one."""
+        limited = copy.copy(self)
+        limited._actor = actor
+        return limited
+
+    def definitions(self) -> Sequence[Definition]:
+        """Of all KPIs, by slug."""
+        return [kpi.definition for kpi in kpis().values()]
+
+    def kpi(self, slug: str, ask: Ask, by: By | None = None) -> Result:
+        """Raises UnknownKpi and InvalidAsk."""
+        return self.several({slug: by}, ask)[slug]
+
+    def several(self, wanted: Mapping[str, By | None], ask: Ask) -> dict[str, Result]:
+        """What a page shows together, from one snapshot, so that its numbers agree."""
+        with snapshot(self._engine) as conn:
+            source = self._source(conn, ask)
+            return {slug: _result(_kpi(slug), source, by) for slug, by in wanted.items()}
+
+    def drill(self, slug: str, ask: Ask, *, after: str | None = None, limit: int = 50) -> Drill:
+        """The rows that the KPI's value is made of, largest first. Raises UnknownKpi, InvalidAsk and InvalidCursor."""
+        kpi = _kpi(slug)
+        if not kpi.definition.drill:
+            raise InvalidAsk(f"{slug}: has no rows behind it; ask for its figures")
+        with snapshot(self._engine) as conn:
+            return kpi.drill(self._source(conn, ask, rows=True), after=after, limit=min(max(limit, 1), MOST_ROWS))
+
+    def _source(self, conn: sa.Connection, ask: Ask, *, rows: bool = False) -> Source:
+        narrowed = ask.narrowed(self._reach(Permission.KPI_READ))
+        if rows:
+            narrowed = narrowed.narrowed(self._reach(Permission.CONTRACTS_READ))
+        return Source(conn, narrowed, estate=self.estate)
+
+    def _reach(self, permission: Permission) -> frozenset[str] | None:
+        if self._actor is None:
+            return None
+        self._actor.require(permission)
+        return self._actor.entities(permission)
+
+
+def _kpi(slug: str) -> Kpi[Any]:
+    found = kpis().get(slug)
+    if found is None:
+        raise UnknownKpi(f"{slug!r} is no KPI; there are {', '.join(kpis())}")
+    return found
+
+
+def _result(kpi: Kpi[Any], source: Source, by: By | None) -> Result:
+    known = kpi.definition
+    if by is not None and by not in known.splits:
+        raise InvalidAsk(f"by: {known.slug} is not split by {by}; it is by {', '.join(known.splits) or 'nothing'}")
+    read = kpi.read(source, by)
+    parts = {group: kpi.answer(inputs, source) for group, inputs in sorted(read.items())} if by else {}
+    total = kpi.answer(_sum(kpi, read.values()), source)
+    return Result(known, total, source.as_of, source.data_as_of, by, parts)
+
+
+def _sum(kpi: Kpi[Any], inputs: Iterable[Any]) -> Any:
+    return reduce(add, inputs, kpi.nothing())
