@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from operator import add
 from typing import Any, Self
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 from metrics.asking import Ask, By, InvalidAsk
 from metrics.catalog import kpis
 from metrics.kpi import Definition, Drill, Kpi, Result
-from metrics.source import Source
+from metrics.source import Source, chosen
 from sync_core.authority import Actor, Permission
 from sync_core.clock import Clock
 from sync_core.errors import TielineError
@@ -19,6 +20,22 @@ from sync_core.estate import Estate
 from sync_core.reads.snapshot import snapshot
 
 MOST_ROWS = 500
+
+
+_DIMENSIONS = f"""
+    SELECT DISTINCT c.service_line, c.geography, c.billing FROM metrics.cell AS c
+    WHERE c.measure IN ('contract.provisioned', 'contract.open', 'contract.cancelled') AND c.level = 1 AND c.n <> 0
+      AND c.period >= :start AND c.period < :end AND {chosen("c")}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Dimensions:
+    """Codes in alphabetical order."""
+
+    service_lines: tuple[str, ...]
+    geographies: tuple[str, ...]
+    billing: tuple[str, ...]
 
 
 class UnknownKpi(TielineError):
@@ -51,6 +68,14 @@ class Measures:
         with snapshot(self._engine) as conn:
             source = self._source(conn, ask)
             return {slug: _result(_kpi(slug), source, by) for slug, by in wanted.items()}
+
+    def dimensions(self, ask: Ask) -> Dimensions:
+        """What the contracts signed in the window can be narrowed by; the filters that are set do not narrow it."""
+        with snapshot(self._engine) as conn:
+            source = self._source(conn, Ask(ask.window, ask.as_of))
+            rows = source.run(_DIMENSIONS)
+        columns = ({str(row[place]) for row in rows if row[place]} for place in range(3))
+        return Dimensions(*(tuple(sorted(found)) for found in columns))
 
     def drill(self, slug: str, ask: Ask, *, after: str | None = None, limit: int = 50) -> Drill:
         """The rows that the KPI's value is made of, largest first. Raises UnknownKpi, InvalidAsk and InvalidCursor."""

@@ -6,6 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from app.embedded_postgres import Endpoint
+from metrics.measures import Measures
+from metrics.refresh import refresh
 from sync_core.clock import VirtualClock
 from sync_core.reads import Reads
 from sync_core.store.migrate import migrate
@@ -27,12 +29,20 @@ def seeded(server: Endpoint) -> Iterator[sa.Engine]:
     def build(url: str) -> None:
         migrate(url, app_role="tieline_app")
         rows.seed(url, CONTRACTS)
+        measured = sa.create_engine(url)
+        refresh(measured, clock=VirtualClock(rows.NOW), estate=rows.estate())
+        measured.dispose()
 
     urls = databases.clone(server, databases.template(server, f"tieline_pages_{CONTRACTS}", build))
     engine = sa.create_engine(urls.app)
     yield engine
     engine.dispose()
     databases.drop(server, urls)
+
+
+@pytest.fixture
+def measured(seeded: sa.Engine) -> Measures:
+    return Measures(seeded, clock=VirtualClock(rows.NOW), estate=rows.estate())
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app.dashboard import Found, discover
+from metrics.measures import Measures
 from pages import _frame as frame
 from pages._frame import Shell, Viewer
 from sync_core.authority import Actor, person
@@ -25,10 +26,12 @@ def play(
     notice: Callable[[], str | None] | None = None,
     actor: Actor = CFO,
     commands: Commands | None = None,
+    measures: Measures | None = None,
 ) -> AppTest:
     """The page at `path`, drawn once for this actor, with these parameters in its URL."""
     _played.update(path=path, reads=reads.within(actor), commands=commands, viewer=Viewer(actor.name, actor))
     _notices[:] = [notice]
+    _played["measures"] = measures.within(actor) if measures else None
     shown = AppTest.from_function(_script, default_timeout=30)
     for name, value in (query or {}).items():
         shown.query_params[name] = value
@@ -51,7 +54,7 @@ def draw() -> None:
     viewer = _played["viewer"]
     assert isinstance(viewer, Viewer)
     targets = {one.page.path: _target(one) for one in discover("pages")}
-    frame.enter(Shell(viewer, targets, _notices[0]))
+    frame.enter(Shell(viewer, targets, _notices[0], _played["measures"]))
     st.navigation(list(targets.values()), position="top").run()
 
 

@@ -1,0 +1,115 @@
+"""A row of KPI tiles: one headline value each, its change, its trend, and "How measured" with all the rest."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import pandas as pd
+import streamlit as st
+
+from metrics.asking import Ask, By
+from metrics.kpi import Answer, Definition, Figure, Result
+from metrics.measures import Measures
+from pages import _format as fmt
+from pages import _frame as frame
+from pages import _measure_words as words
+from pages._asking import Asked
+from pages._frame import Trend
+
+Tiles = Mapping[str, Result]
+_SPARK: Final = 8  # weeks with a value, below which a line says nothing
+
+
+def read(measures: Measures, asked: Asked, slugs: Sequence[str], *, trend: bool = True) -> tuple[Tiles, Tiles]:
+    """The KPIs of the window by week, and of the window before: two snapshots."""
+    known = {one.slug: one for one in measures.definitions()}
+    weekly = {slug: By.WEEK if trend and By.WEEK in known[slug].splits else None for slug in slugs}
+    return measures.several(weekly, asked.ask), measures.several(dict.fromkeys(slugs), asked.before)
+
+
+def row(tiles: Tiles, before: Tiles, asked: Asked, currency: str, *, titles: Mapping[str, str] | None = None) -> None:
+    """Up to six tiles; `titles` are shorter names for them."""
+    with st.grid(min(6, len(tiles)), min_column_width=170, gap="small", key="kpis"):
+        for slug, result in tiles.items():
+            with st.container(key=f"kpi_{slug.replace('-', '_')}", gap=None, height="stretch"):
+                _tile(result, before.get(slug), asked, currency, (titles or {}).get(slug))
+
+
+def _tile(result: Result, before: Result | None, asked: Asked, currency: str, title: str | None) -> None:
+    known, answer = result.definition, result.answer
+    past = before.answer.value if before else None
+    moved = words.change(answer.value, past, known.unit, currency)
+    good = words.is_better(answer.value, past, known.better)
+    spark = _spark(result)
+    st.metric(
+        title or known.title, words.headline(answer, known, currency), moved,
+        "off" if good is None else "normal" if good else "inverse",
+        delta_arrow=_arrow(answer, past).value, delta_description=asked.comparison if moved else None, border=True,
+        height="stretch", chart_data=spark or None,
+        chart_type="line" if st.context.theme.type == "dark" else "area",
+    )  # fmt: skip
+    with st.popover("How measured", type="tertiary", key=f"how_{known.slug}"):
+        how_measured(result, currency)
+        frame.link("measure", "Rows and formula", icon=":material/table_rows:", kpi=known.slug, **asked.query)
+
+
+def how_measured(result: Result, currency: str) -> None:
+    """Definition, the figures beside the headline, what is in and what is not, and as of when."""
+    known, answer = result.definition, result.answer
+    st.markdown(f"**{fmt.plain(known.title)}**, {words.UNITS[known.unit]}")
+    st.markdown(frame.plain_dollars(fmt.plain(known.says)))
+    st.caption(frame.plain_dollars(fmt.plain(known.formula)))
+    if answer.why_none:
+        st.info(fmt.plain(answer.why_none), icon=":material/info:")
+    if answer.figures:
+        st.table(figures(answer.figures, currency), border="horizontal")
+    st.caption(frame.plain_dollars(fmt.plain(population(answer, known, currency))))
+    if result.data_as_of is not None:
+        st.caption(f"As of {fmt.moment(result.data_as_of)}; definition version {known.version}.")
+
+
+def figures(shown: Sequence[Figure], currency: str) -> pd.DataFrame:
+    table = pd.DataFrame(
+        {
+            "Figure": [fmt.plain(one.label) for one in shown],
+            "Value": [frame.plain_dollars(words.figure(one, currency)) for one in shown],
+            "Note": [fmt.plain(one.note) for one in shown],
+        }
+    )
+    return table.set_index("Figure")
+
+
+def population(answer: Answer, known: Definition, currency: str) -> str:
+    """What the value is of: n, open ones, exclusions by reason, the error of a value read from buckets."""
+    left_out = [f"{fmt.count(n)} {reason}" for reason, n in answer.excluded.items() if n]
+    parts = [f"n = {fmt.count(answer.n)}", f"{fmt.count(answer.n_open)} of them open" if answer.n_open else ""]
+    parts.append(f"not counted: {', '.join(left_out)}" if left_out else "")
+    if answer.error is not None:
+        parts.append(f"read from buckets, {words.value(answer.error, known.unit, currency)} wide")
+    if known.target is not None:
+        parts.append(f"target {words.value(known.target, known.unit, currency)} ({known.target_says})")
+    return "; ".join(part for part in parts if part) + "."
+
+
+def _spark(result: Result) -> list[float]:
+    known = [float(part.value) for part in result.parts.values() if part.value is not None]
+    return known if result.by is By.WEEK and len(known) >= _SPARK else []
+
+
+def _arrow(answer: Answer, past: object) -> Trend:
+    if answer.value is None or not isinstance(past, float | int) or float(answer.value) == float(past):
+        return Trend.LEVEL
+    return Trend.UP if float(answer.value) > float(past) else Trend.DOWN
+
+
+def weekly(result: Result, ask: Ask) -> pd.DataFrame:
+    """The parts of a result by week, no week absent. Columns: week (UTC midnight of its Monday), value, n, n_open."""
+    nothing = Answer(None, 0)
+    parts = [result.parts.get(monday.isoformat(), nothing) for monday in ask.window.mondays]
+    return pd.DataFrame(
+        {
+            "week": pd.DatetimeIndex(ask.window.mondays, tz="UTC", dtype="datetime64[us, UTC]"),
+            "value": [float("nan") if part.value is None else float(part.value) for part in parts],
+            "n": [part.n for part in parts],
+            "n_open": [part.n_open for part in parts],
+        }
+    )

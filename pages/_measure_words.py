@@ -1,0 +1,85 @@
+"""How the value of a measure is written: one form per unit."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Final
+
+from metrics.kpi import Answer, Better, Definition, Figure, Unit, Value
+from pages import _format as fmt
+from sync_core.money import Money, rounded
+
+UNITS: Final = {
+    Unit.HOURS: "calendar time",
+    Unit.WORKING_HOURS: "working time",
+    Unit.DAYS: "calendar days",
+    Unit.WORKING_DAYS: "working days",
+    Unit.SHARE: "share",
+    Unit.MONEY: "money",
+    Unit.MONEY_DAYS: "money times days",
+    Unit.COUNT: "count",
+    Unit.RATIO: "ratio",
+    Unit.SECONDS: "time",
+}
+
+
+def value(given: Value, unit: Unit, currency: str) -> str:
+    """Of a KPI or a figure; a dash for what is not known."""
+    if given is None:
+        return fmt.DASH
+    if unit in (Unit.MONEY, Unit.MONEY_DAYS):
+        amount = fmt.money(Money(rounded(Decimal(given), currency), currency))
+        return amount if unit is Unit.MONEY else f"{amount}\u00a0days"
+    if unit is Unit.SHARE:
+        return fmt.percent(given)
+    if unit is Unit.COUNT:
+        return fmt.count(int(given))
+    if unit is Unit.RATIO:
+        return f"{float(given):,.2f}"
+    return _time(float(given), unit)
+
+
+def _time(given: float, unit: Unit) -> str:
+    if unit is Unit.SECONDS:
+        return f"{given * 1000:,.0f} ms" if given < 1 else f"{given:,.1f} s"
+    if unit is Unit.WORKING_DAYS:
+        return f"{given:,.1f} working days"
+    if unit is Unit.WORKING_HOURS:
+        # Never days: a working day has not 24 hours.
+        return fmt.duration(timedelta(hours=given)) if given < 1 else f"{given:,.1f} h"
+    return fmt.duration(timedelta(hours=given) if unit is Unit.HOURS else timedelta(days=given))
+
+
+def headline(answer: Answer, definition: Definition, currency: str) -> str:
+    """The number of a tile; what is too few to be one says how many there are."""
+    if answer.value is None and answer.n and answer.why_none.startswith("n ="):
+        return f"n = {answer.n:,}"
+    return value(answer.value, definition.unit, currency)
+
+
+def change(now: Value, before: Value, unit: Unit, currency: str) -> str | None:
+    """From the period before; None where one of the two is not known, or nothing changed in the digits shown."""
+    if now is None or before is None:
+        return None
+    if unit is Unit.SHARE:
+        return fmt.points(float(now) - float(before))
+    if unit is Unit.COUNT:
+        return fmt.count_delta(int(now) - int(before))
+    if unit is Unit.MONEY:
+        moved = Money(rounded(Decimal(now) - Decimal(before), currency), currency)
+        return fmt.money_delta(moved, beside=Money(rounded(Decimal(now), currency), currency))
+    if unit in (Unit.HOURS, Unit.WORKING_HOURS):
+        return fmt.duration_delta(timedelta(hours=float(now) - float(before)), beside=timedelta(hours=float(now)))
+    difference = Decimal(now) - Decimal(before)
+    sign = fmt.MINUS if difference < 0 else "+"
+    return f"{sign}{value(abs(difference), unit, currency)}"
+
+
+def is_better(now: Value, before: Value, better: Better) -> bool | None:
+    """None where there is no better, or no change."""
+    if now is None or before is None or better is Better.NEITHER or float(now) == float(before):
+        return None
+    return (float(now) < float(before)) == (better is Better.LOWER)
+
+
+def figure(one: Figure, currency: str) -> str:
+    return value(one.value, one.unit, currency)

@@ -1,0 +1,140 @@
+"""One measure: formula, figures, parts and the rows it is made of. Every number of the other pages opens it."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Final
+
+import pandas as pd
+import streamlit as st
+
+from metrics.asking import By, InvalidAsk
+from metrics.kpi import Column, Drill, Result, Unit
+from metrics.measures import Measures
+from pages import _asking as asking
+from pages import _filters as filters
+from pages import _format as fmt
+from pages import _frame as frame
+from pages import _kpi as kpi
+from pages import _measure_words as words
+from pages._asking import Asked
+from pages._frame import Freshness, Page
+from pages._words import words as written
+from sync_core.authority import Permission
+from sync_core.reads import Reads
+
+PAGE = Page(
+    title="Measures",
+    icon=":material/functions:",
+    path="measure",
+    order=45,
+    section="More",
+    needs=Permission.KPI_READ,
+)
+
+_ROWS: Final = 50
+_REFRESH: Final = pd.Timedelta(minutes=1).to_pytimedelta()
+_SPLITS: Final = {
+    By.WEEK: "Week", By.LEGAL_ENTITY: "Legal entity", By.SERVICE_LINE: "Service line", By.GEOGRAPHY: "Geography",
+    By.BILLING: "Billing", By.LABEL: "Kind",
+}  # fmt: skip
+
+
+def render(reads: Reads, commands: object) -> None:
+    measures = frame.measures()
+    currency = reads.reporting_currency
+    known = {one.slug: one for one in measures.definitions()}
+    head = st.container()
+    with st.container(border=True, key="card_filters"), frame.contained("The filters"):
+        slug = filters.always("kpi", "Measure", {one.slug: one.title for one in known.values()})
+        asked = asking.bar(reads, measures)
+        splits = {split.value: _SPLITS[split] for split in known[slug].splits}
+        by = filters.always("by", "Split by", splits or {"": "Not split"})
+    with frame.contained("The measure"):
+        result = measures.kpi(slug, asked.ask, By(by) if by else None)
+        with head:
+            as_of = result.data_as_of or reads.now
+            frame.header(result.definition.title, f"{asked.words}, money in {currency}.",
+                         Freshness(as_of, reads.now, _REFRESH))  # fmt: skip
+        _definition(result, currency)
+        if by:
+            _parts(result, By(by), currency)
+        if result.definition.drill:
+            _rows(measures, slug, asked, result, currency)
+
+
+def _definition(result: Result, currency: str) -> None:
+    with frame.card("definition", words.headline(result.answer, result.definition, currency), result.definition.says):
+        kpi.how_measured(result, currency)
+
+
+def _parts(result: Result, by: By, currency: str) -> None:
+    with frame.card("parts", f"By {_SPLITS[by].lower()}", "The same measure of each part"):
+        if not result.parts:
+            frame.empty("Nothing to split.", "Choose a longer period or clear a filter.")
+            return
+        table = pd.DataFrame(
+            {
+                _SPLITS[by]: [_group(group, by) for group in result.parts],
+                "Value": [frame.plain_dollars(words.headline(part, result.definition, currency))
+                          for part in result.parts.values()],
+                "Cases": [fmt.count(part.n) for part in result.parts.values()],
+                "Open": [fmt.count(part.n_open) for part in result.parts.values()],
+            }
+        )  # fmt: skip
+        st.table(table.set_index(_SPLITS[by]), border="horizontal")
+
+
+def _group(group: str, by: By) -> str:
+    if by is By.WEEK:
+        return fmt.plain(f"week of {date.fromisoformat(group):%-d %b %Y}")
+    return fmt.plain((written(group) if by in (By.SERVICE_LINE, By.BILLING, By.LABEL) else group) or "not known")
+
+
+def _rows(measures: Measures, slug: str, asked: Asked, result: Result, currency: str) -> None:
+    noun = result.definition.drill
+    with frame.card("rows", f"The {noun}s behind it", "Largest first; what they add up to is the number above") as _:
+        try:
+            page = measures.drill(slug, asked.ask, after=st.query_params.get("after"), limit=_ROWS)
+        except InvalidAsk as wrong:
+            st.info(fmt.plain(wrong.message))
+            page = measures.drill(slug, asked.ask, limit=_ROWS)
+        if not page.rows:
+            frame.empty(f"No {noun} in this period.", "Choose a longer period or clear a filter.")
+            return
+        _pager(page, noun, currency)
+        st.dataframe(_table(page, currency), hide_index=True, alt=f"{noun}s behind {result.definition.title}")
+
+
+def _pager(page: Drill, noun: str, currency: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="pager"):
+        st.button("First", icon=":material/first_page:", disabled="after" not in st.query_params, key="rows_first",
+                  on_click=filters.put, args=({"after": ""},))  # fmt: skip
+        st.button("Next", icon=":material/chevron_right:", disabled=page.after is None, key="rows_next",
+                  on_click=_turn, args=(page.after or "",))  # fmt: skip
+        added = next((column for column in page.columns if column.key == page.adds), None)
+        total = ""
+        if added is not None and added.unit is not None and isinstance(page.total, Decimal | float | int):
+            total = f", in all {words.value(page.total, added.unit, currency)}"
+        st.markdown(frame.plain_dollars(f"**{fmt.count(page.count)}** {noun}{'' if page.count == 1 else 's'}{total}"))
+
+
+def _turn(after: str) -> None:
+    st.query_params["after"] = after
+
+
+def _table(page: Drill, currency: str) -> pd.DataFrame:
+    return pd.DataFrame(
+        {column.label: [_cell(row.get(column.key), column, currency) for row in page.rows] for column in page.columns}
+    )
+
+
+def _cell(value: object, column: Column, currency: str) -> object:
+    if column.unit is not None and isinstance(value, Decimal | float | int):
+        if column.unit is Unit.MONEY:
+            return f"{value:,.2f}"
+        return words.value(value, column.unit, currency)
+    if isinstance(value, datetime):
+        return fmt.moment(value)
+    if isinstance(value, date):
+        return f"{value:%-d %b %Y}"
+    return "" if value is None else fmt.shown(str(value))
