@@ -27,7 +27,7 @@ def test_a_split_by_service_line_adds_up_to_the_number(some: Reads, measured: Me
     assert f"n = {cases}" in texts(shown).replace(r"\=", "=")
     assert {"Consulting", "Tax", "Technology"} < set(
         table.index
-    )  # and a signature in quarantine, of which nobody knows
+    )  # the fourth: in quarantine
 
 
 def test_nothing_measured_yet_is_said(nothing: Reads, database: sa.Engine) -> None:
