@@ -126,6 +126,16 @@ def checkpoint(wiring: Wiring, verdict: Verdict) -> Checkpoint:
     )
 
 
+def sign(wiring: Wiring, verdict: Verdict, out: Path | None = None) -> Checkpoint:
+    """Into the folder, unless `out` names another place; the page Audit knows of it at once. Raises AuditBroken."""
+    made = checkpoint(wiring, verdict)
+    path = out or folder(wiring) / made.file_name
+    is_one_more = out is None and not path.exists()
+    write(made, path)
+    keep(wiring, verdict, checkpoints=verdict.checkpoints + is_one_more)
+    return made
+
+
 def write(one: Checkpoint, path: Path) -> Path:
     """Whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -153,23 +163,23 @@ async def daily(wiring: Wiring) -> str:
 def _daily(wiring: Wiring, stop: threading.Event) -> str:
     own = signer(wiring).public
     verdict = verify(wiring, keys={own.id: own}, stop=stop)
-    _keep(wiring, verdict)
+    keep(wiring, verdict)
     if verdict.finding is not None:
         raise AuditBroken(f"the audit is broken: {verdict.finding.message}")
     newest = kept(wiring)[-1:]
     if verdict.rows == 0 or (newest and newest[0].name.startswith(f"audit-{verdict.last:012d}-")):
         return f"{verdict.rows} audit rows verified, none since the last checkpoint"
-    made = checkpoint(wiring, verdict)
-    write(made, folder(wiring) / made.file_name)
+    sign(wiring, verdict)
     return f"{verdict.rows} audit rows verified, checkpoint signed at row {verdict.last}"
 
 
-def _keep(wiring: Wiring, verdict: Verdict) -> None:
+def keep(wiring: Wiring, verdict: Verdict, *, checkpoints: int | None = None) -> None:
+    """What the page Audit says of the chain from now on. `checkpoints`: with one that was signed since."""
     finding = verdict.finding
     told = {
         "whole": verdict.whole,
         "rows": verdict.rows,
-        "checkpoints": verdict.checkpoints,
+        "checkpoints": verdict.checkpoints if checkpoints is None else checkpoints,
         "message": finding.message if finding else "",
         "row_id": finding.row_id if finding else None,
     }

@@ -16,7 +16,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from app import cli_audit, cli_clients, cli_delivery, cli_exceptions, cli_quarantine, cli_replay, logs
+from app import (
+    cli_audit,
+    cli_clients,
+    cli_delivery,
+    cli_exceptions,
+    cli_finance,
+    cli_kpi,
+    cli_quarantine,
+    cli_replay,
+    cli_schedules,
+    cli_snapshot,
+    logs,
+)
 from app.cli_begin import begin as _begin
 from app.refusals import MEANINGS, Exit, Refusal, explain
 
@@ -46,9 +58,13 @@ cli.add_typer(cli_clients.client, name="client")
 cli.add_typer(cli_clients.session, name="session")
 cli_audit.add_to(cli)
 cli_delivery.add_to(cli)
+cli_finance.add_to(cli)
 cli.add_typer(cli_exceptions.exceptions, name="exceptions")
 cli.add_typer(cli_quarantine.quarantine, name="quarantine")
 cli.add_typer(cli_replay.replay, name="replay")
+cli_schedules.add_to(cli)
+cli.add_typer(cli_snapshot.snapshot, name="snapshot")
+cli.command()(cli_kpi.kpi)
 
 
 @cli.command()
@@ -98,11 +114,13 @@ def dashboard(port: Port = None) -> None:
 @cli.command()
 def worker() -> None:
     """Run one worker: it provisions contracts, reports to the CLM, polls, and collects financial status."""
+    from app import telemetry
     from app.wiring import Wiring
     from app.worker import WorkerProcess
 
     wiring = Wiring(_begin("worker"), "worker")
-    _run(lambda stop: WorkerProcess(wiring).run(stop))
+    with telemetry.running(wiring):
+        _run(lambda stop: WorkerProcess(wiring).run(stop))
 
 
 @cli.command()
@@ -201,7 +219,7 @@ def _serve(part: str, port: int | None, *, with_dashboard: bool, with_intake: bo
     settings = _begin(part, port=port)
     door = listen_or_adopt("web", settings.host, settings.port, listen_fds=settings.listen_fds)
 
-    from app import wiring_web
+    from app import telemetry, wiring_web
     from app.wiring import Wiring
 
     wiring = Wiring(settings, part)
@@ -211,7 +229,8 @@ def _serve(part: str, port: int | None, *, with_dashboard: bool, with_intake: bo
         logs.take_over()
         await serve(app, door, stop)
 
-    _run(run)
+    with telemetry.running(wiring):
+        _run(run)
 
 
 def _run(work: Callable[[asyncio.Event], Awaitable[None]], *, again: Callable[[], None] | None = None) -> None:

@@ -43,6 +43,8 @@ def verify(
     wiring = wiring_of("audit")
     verdict = audit_chain.verify(wiring, checkpoint, keys=audit_chain.trusted(wiring, key or ()))
     finding = verdict.finding
+    if checkpoint is None:
+        audit_chain.keep(wiring, verdict)
     if as_json:
         typer.echo(json.dumps({
             "whole": verdict.whole, "rows": verdict.rows, "last": verdict.last, "hash": verdict.hash.hex(),
@@ -66,12 +68,11 @@ def checkpoint(
     wiring = wiring_of("audit")
     verdict = audit_chain.verify(wiring)
     if verdict.finding is not None:
+        audit_chain.keep(wiring, verdict)
         raise Refusal(f"The audit is broken, nothing was signed: {verdict.finding.message}", Exit.AUDIT_BROKEN)
     if verdict.rows == 0:
         raise Refusal("The audit has no rows yet, so there is nothing to sign.", Exit.REFUSED)
-    made = audit_chain.checkpoint(wiring, verdict)
-    audit_chain.write(made, out or audit_chain.folder(wiring) / made.file_name)
-    typer.echo(made.text, nl=False)
+    typer.echo(audit_chain.sign(wiring, verdict, out).text, nl=False)
 
 
 @audit.command()

@@ -4,19 +4,15 @@ import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from app.cli_actor import operator_of_this_machine
-from app.cli_begin import wiring_of
+from app.cli_table import draw, table
+from app.cli_work import work
 from sync_core.authority import Permission
 
 if TYPE_CHECKING:
     from sync_core.commands.access import ClientSecret
-    from sync_core.commands.commands import Commands
     from sync_core.reads.access import ApiClient, OpenSession
-    from sync_core.reads.reads import Reads
 
 client = typer.Typer(help="Programs that may call the API: make, list, rotate, revoke, disable.", no_args_is_help=True)
 session = typer.Typer(help="People who are signed in: list them, or sign somebody out.", no_args_is_help=True)
@@ -37,10 +33,11 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a client and show its secret, once."""
-    made = _commands("client").access.create_client(
-        operator_of_this_machine(),
+    one = work("client")
+    made = one.commands.access.create_client(
+        one.actor,
         client_id,
-        scopes=[_permission(one) for one in scope],
+        scopes=[_permission(name) for name in scope],
         entities=frozenset(entity) if entity else None,
         description=description,
     )
@@ -50,13 +47,13 @@ def create(
 @client.command(name="list")
 def list_clients(as_json: AsJson = False) -> None:
     """Show all clients, what they may do, and which secrets are valid."""
-    found = _reads("client").clients()
+    found = work("client").reads.clients()
     if as_json:
         typer.echo(json.dumps([_client(one) for one in found], indent=2))
         return
-    table = Table("client", "scopes", "legal entities", "valid secrets (last used)", "state", box=None, pad_edge=False)
+    drawn = table("client", "scopes", "legal entities", "valid secrets (last used)", "state")
     for one in found:
-        table.add_row(
+        drawn.add_row(
             escape(one.client_id),
             " ".join(one.scopes),
             "every" if one.entities is None else " ".join(one.entities),
@@ -64,13 +61,14 @@ def list_clients(as_json: AsJson = False) -> None:
                       for s in one.secrets),
             "disabled" if one.disabled_at else "",
         )  # fmt: skip
-    Console().print(table)
+    draw(drawn)
 
 
 @client.command()
 def rotate(client_id: ClientId, as_json: AsJson = False) -> None:
     """Make a second secret and show it, once. The first works until you revoke it."""
-    _show(_commands("client").access.rotate_secret(operator_of_this_machine(), client_id), as_json)
+    one = work("client")
+    _show(one.commands.access.rotate_secret(one.actor, client_id), as_json)
 
 
 @client.command()
@@ -80,35 +78,38 @@ def revoke(
     reason: Reason,
 ) -> None:
     """Take one secret back. Tokens that were got with it are refused from now on."""
-    _commands("client").access.revoke_secret(operator_of_this_machine(), client_id, secret_id, reason=reason)
+    one = work("client")
+    one.commands.access.revoke_secret(one.actor, client_id, secret_id, reason=reason)
     typer.echo(f"secret {secret_id} of {client_id} and its tokens are refused from now on")
 
 
 @client.command()
 def disable(client_id: ClientId, reason: Reason) -> None:
     """Disable a client for good. All its tokens are refused from now on."""
-    _commands("client").access.disable_client(operator_of_this_machine(), client_id, reason=reason)
+    one = work("client")
+    one.commands.access.disable_client(one.actor, client_id, reason=reason)
     typer.echo(f"client {client_id} and its tokens are refused from now on")
 
 
 @session.command(name="list")
 def list_sessions(as_json: AsJson = False) -> None:
     """Show who is signed in, since when, and with which roles."""
-    found = _reads("session").sessions()
+    found = work("session").reads.sessions()
     if as_json:
         typer.echo(json.dumps([_session(one) for one in found], indent=2))
         return
-    table = Table("person", "roles", "signed in", "last seen", "ends", box=None, pad_edge=False)
+    drawn = table("person", "roles", "signed in", "last seen", "ends")
     for one in found:
         times = (f"{at:%Y-%m-%d %H:%M}" for at in (one.created_at, one.last_seen_at, one.expires_at))
-        table.add_row(escape(one.email), escape(" ".join(one.grants)), *times)
-    Console().print(table)
+        drawn.add_row(escape(one.email), escape(" ".join(one.grants)), *times)
+    draw(drawn)
 
 
 @session.command()
 def end(email: Annotated[str, typer.Argument(help="Whom to sign out everywhere.")], reason: Reason) -> None:
     """Sign a person out everywhere; open pages close within two seconds."""
-    ended = _commands("session").access.end_sessions(operator_of_this_machine(), email, reason=reason)
+    one = work("session")
+    ended = one.commands.access.end_sessions(one.actor, email, reason=reason)
     typer.echo(f"{ended.ended} sessions of {ended.email} have ended")
 
 
@@ -118,20 +119,6 @@ def _permission(text: str) -> Permission:
     except ValueError as wrong:
         known = ", ".join(Permission)
         raise typer.BadParameter(f"{text!r} is no scope; there are {known}", param_hint="--scope") from wrong
-
-
-def _commands(part: str) -> "Commands":
-    from sync_core.commands.commands import Commands
-
-    wiring = wiring_of(part)
-    return Commands(wiring.engine(pool_size=1), clock=wiring.clock, estate=wiring.estate)
-
-
-def _reads(part: str) -> "Reads":
-    from sync_core.reads.reads import Reads
-
-    wiring = wiring_of(part)
-    return Reads(wiring.engine(pool_size=1), clock=wiring.clock, estate=wiring.estate)
 
 
 def _show(made: "ClientSecret", as_json: bool) -> None:

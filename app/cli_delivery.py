@@ -6,19 +6,15 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from app.cli_actor import operator_of_this_machine
 from app.cli_begin import wiring_of
+from app.cli_table import draw, table
+from app.cli_work import work
 from app.refusals import Exit, Refusal
 
 if TYPE_CHECKING:
-    from app.wiring import Wiring
-    from sync_core.commands.commands import Commands
     from sync_core.reads.deliveries import NoticeState, SubscriberState
-    from sync_core.reads.reads import Reads
 
 subscriber = typer.Typer(
     help="Systems that get our events: list, pause, resume, send again, test.", no_args_is_help=True
@@ -40,28 +36,30 @@ def add_to(cli: typer.Typer) -> None:
 @subscriber.command(name="list")
 def list_subscribers(as_json: AsJson = False) -> None:
     """Show all subscribers of the estate and what waits for them."""
-    found = _reads(wiring_of("subscriber")).subscribers()
+    found = work("subscriber").reads.subscribers()
     if as_json:
         typer.echo(json.dumps([_shown(one) for one in found], indent=2))
         return
-    table = Table("subscriber", "behind", "oldest waits", "last delivered", "state", box=None, pad_edge=False)
+    drawn = table("subscriber", "behind", "oldest waits", "last delivered", "state")
     for one in found:
         delivered = f"{one.last_ok_at:%Y-%m-%d %H:%M}" if one.last_ok_at else "never"
-        table.add_row(escape(one.name), f"{one.behind:,}", _age(one.lag), delivered, escape(_state(one)))
-    Console().print(table)
+        drawn.add_row(escape(one.name), f"{one.behind:,}", _age(one.lag), delivered, escape(_state(one)))
+    draw(drawn)
 
 
 @subscriber.command()
 def pause(name: Name, reason: Reason) -> None:
     """Send nothing for now. What comes meanwhile waits, for ninety days."""
-    _commands(wiring_of("subscriber")).subscribers.pause(operator_of_this_machine(), name, reason)
+    one = work("subscriber")
+    one.commands.subscribers.pause(one.actor, name, reason)
     typer.echo(f"subscriber {name} is paused; `tieline subscriber resume {name}` lets it go on")
 
 
 @subscriber.command()
 def resume(name: Name) -> None:
     """Go on at once where it stopped, also after failures."""
-    _commands(wiring_of("subscriber")).subscribers.resume(operator_of_this_machine(), name)
+    one = work("subscriber")
+    one.commands.subscribers.resume(one.actor, name)
     typer.echo(f"subscriber {name} goes on")
 
 
@@ -73,21 +71,19 @@ def replay(
     seq: Annotated[int | None, typer.Option(help="The number of an event, its `sequence`.")] = None,
 ) -> None:
     """Send all events again from a moment or a number on; they keep their ids."""
-    done = _commands(wiring_of("subscriber")).subscribers.replay_from(
-        operator_of_this_machine(), name, reason, seq=seq, since=_moment(since)
-    )
+    one = work("subscriber")
+    done = one.commands.subscribers.replay_from(one.actor, name, reason, seq=seq, since=_moment(since))
     typer.echo(f"subscriber {name} gets its events again from number {done.from_seq} on")
 
 
 @subscriber.command()
 def test(name: Name) -> None:
     """Send a ping and wait for what becomes of it; a worker must run."""
-    wiring = wiring_of("subscriber")
-    reads = _reads(wiring)
-    queued = _commands(wiring).subscribers.test(operator_of_this_machine(), name)
+    one = work("subscriber")
+    queued = one.commands.subscribers.test(one.actor, name)
     deadline = time.monotonic() + _TEST_S
     while time.monotonic() < deadline:
-        state = next(one for one in reads.subscribers() if one.name == name)
+        state = next(known for known in one.reads.subscribers() if known.name == name)
         if state.sent_seq is not None and state.sent_seq >= queued.seq:
             typer.echo(f"subscriber {name} took com.tieline.test.ping.v1")
             return
@@ -102,16 +98,16 @@ def test(name: Name) -> None:
 @notify.command(name="list")
 def list_rules(as_json: AsJson = False) -> None:
     """Show the notification rules and how their last sending went."""
-    found = _reads(wiring_of("notify")).notices()
+    found = work("notify").reads.notices()
     if as_json:
         typer.echo(json.dumps([_rule(one) for one in found], indent=2))
         return
-    table = Table("rule", "on", "last sent", "state", box=None, pad_edge=False)
+    drawn = table("rule", "on", "last sent", "state")
     for one in found:
         sent = f"{one.last_ok_at:%Y-%m-%d %H:%M}" if one.last_ok_at else "never"
         state = f"{one.failures} failures: {one.last_error}" if one.failures else "ok"
-        table.add_row(escape(one.name), " ".join(one.on), sent, escape(state))
-    Console().print(table)
+        drawn.add_row(escape(one.name), " ".join(one.on), sent, escape(state))
+    draw(drawn)
 
 
 @notify.command(name="test")
@@ -183,15 +179,3 @@ def _rule(one: "NoticeState") -> dict[str, object]:
 
 def _iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
-
-
-def _commands(wiring: "Wiring") -> "Commands":
-    from sync_core.commands.commands import Commands
-
-    return Commands(wiring.engine(pool_size=1), clock=wiring.clock, estate=wiring.estate)
-
-
-def _reads(wiring: "Wiring") -> "Reads":
-    from sync_core.reads.reads import Reads
-
-    return Reads(wiring.engine(pool_size=1), clock=wiring.clock, estate=wiring.estate)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
-from app.cli_work import AsJson, Limit, Reason, draw, money, plain, print_json, report, table, text, work
+from app.cli_table import draw, table
+from app.cli_work import AsJson, Limit, Reason, money, plain, print_json, report, text, work
 
 CaseState = Literal["open", "resolved", "decided", "closed", "all"]  # as ExceptionFilter has it
 
@@ -154,7 +155,12 @@ def correct(
         typer.echo(plain(change))
     for finding in done.remaining:
         typer.echo(f"still: {plain(finding.message)}")
-    typer.echo("nothing was stored" if preview else "stored; the exception closes once the ERP was read back")
+    typer.echo(plain(done.verdict))
+    if preview:
+        typer.echo("nothing was stored")
+    else:
+        typer.echo("stored; the exception closes once a run no longer finds its cause, at the latest when the ERP was "
+                   "read back")  # fmt: skip
 
 
 @exceptions.command()
@@ -170,9 +176,13 @@ def refuse(exception_id: Id, reason: Reason) -> None:
 
 
 def _decide(exception_id: int, reason: str, *, approve: bool) -> None:
+    from sync_core.money import Money
+
     one = work("exceptions")
     done = one.commands.approvals.decide(one.actor, exception_id, approve, reason)
-    typer.echo(f"{'approved' if approve else 'refused'}: {plain(done.rule)}, {done.amount:,.2f} {done.currency}")
+    typer.echo(
+        f"{'approved' if approve else 'refused'}: {plain(done.rule)}, {money(Money(done.amount, done.currency))}"
+    )
 
 
 def _filter(
@@ -209,7 +219,7 @@ def _draw(found: "CaseDetail") -> None:
         ("legal entity", row.legal_entity), ("cause", row.cause), ("function", row.function),
         ("assignee", row.assignee or "nobody"), ("what is wrong", row.message), ("money held up", money(row.exposure)),
         ("due", f"{row.due_at:%Y-%m-%d %H:%M}" if row.due_at else "not known"),
-        ("mended", found.form.where if found.form else "its events cannot be read"),
+        *_how(found),
     ):  # fmt: skip
         drawn.add_row(name, text(value))
     draw(drawn)
@@ -218,6 +228,27 @@ def _draw(found: "CaseDetail") -> None:
         typer.echo(
             f"{moment.occurred_at:%Y-%m-%d %H:%M}  {moment.what.replace('_', ' ')} by {plain(moment.actor)}{note}"
         )
+
+
+def _how(found: "CaseDetail") -> list[tuple[str, str]]:
+    """Of an open one how it is mended, of a closed one how it closed; and what it follows."""
+    row, told = found.row, list[tuple[str, str]]()
+    if row.state == "open":
+        told.append(("how to mend", found.form.where if found.form else "its events cannot be read"))
+    else:
+        from sync_core.reads.case import CLOSED
+
+        how = CLOSED.get(row.closed_how or "", "not known how")
+        told.append(("closed", f"{row.resolved_at or row.seen_at:%Y-%m-%d %H:%M}, {how}"))
+    if row.decided_by:
+        told.append(("decided", f"by {row.decided_by}: {row.decided_reason or ''}"))
+    if found.refused:
+        told.append(("refused", f"by {found.refused.by} on {found.refused.at:%Y-%m-%d %H:%M}: {found.refused.reason}"))
+    if found.follows:
+        told.append(("follows", f"the correction of exception {found.follows.case_id} by {found.follows.actor}"))
+    if found.followed_by:
+        told.append(("followed by", f"exception {found.followed_by}, found after the correction"))
+    return told
 
 
 def _values(given: str) -> dict[str, object]:

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from app.cli_work import AsJson, Limit, Reason, draw, plain, print_json, table, text, work
+from app.cli_table import draw, table
+from app.cli_work import AsJson, Limit, Reason, plain, print_json, text, work
 from app.refusals import Exit, Refusal
 
 quarantine = typer.Typer(help="Events in quarantine: list, look at, release, dismiss.", no_args_is_help=True)

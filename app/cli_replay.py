@@ -6,8 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli_replay_watch import follow, previewed, totals_of
-from app.cli_work import AsJson, Limit, Reason, Work, draw, money, plain, print_json, table, text, work
+from app.cli_replay_watch import follow, previewed, told
+from app.cli_table import draw, table
+from app.cli_work import (
+    NAMED,
+    AsJson,
+    Limit,
+    Reason,
+    Work,
+    contracts_named,
+    plain,
+    print_json,
+    text,
+    work,
+)
 from app.refusals import Exit, Refusal
 
 if TYPE_CHECKING:
@@ -17,7 +29,7 @@ if TYPE_CHECKING:
 replay = typer.Typer(help="Replays: preview, confirm, watch, pause, cancel.", no_args_is_help=True)
 
 Id = Annotated[int, typer.Argument(help="As `tieline replay list` shows it.")]
-Contracts = Annotated[list[int] | None, typer.Option("--contract", help="Tieline's id of a contract. Repeat for more.")]
+Contracts = Annotated[list[str] | None, typer.Option("--contract", help=f"{NAMED} Repeat for more.")]
 Stuck = Annotated[bool, typer.Option("--stuck", help="All that does not get on, narrowed by the options below.")]
 Missed = Annotated[str | None, typer.Option("--missed", help="All that this ERP may have missed; with --since.")]
 Since = Annotated[str | None, typer.Option(help="A moment, e.g. 2026-11-23T06:00:00Z.")]
@@ -29,7 +41,7 @@ Customer = Annotated[str, typer.Option(help="Stuck, of the customer with this co
 MinMoney = Annotated[str | None, typer.Option(help="Stuck, from this value in the reporting currency on.")]
 Original = Annotated[bool, typer.Option("--original", help="Release from quarantine first, and parse all bodies anew.")]
 Title = Annotated[str, typer.Option(help="A name for it.")]
-Ticket = Annotated[str, typer.Option(help="The change's number elsewhere.")]
+Ticket = Annotated[str, typer.Option(help="The change's number elsewhere; the estate may require it.")]
 PerMinute = Annotated[int | None, typer.Option(help="Contracts a minute; the estate's rate without it.")]
 
 
@@ -47,19 +59,20 @@ def preview(
     min_money: MinMoney = None,
     original: Original = False,
     title: Title = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Until all are previewed; then show what it would do.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Freeze a list of contracts and let the workers find out what replaying each would change."""
-    narrowed = _stuck(function, cause, entity, lane, customer, min_money)
-    made = _preview(
-        work("replay"), _selection(contract, stuck, missed, since, narrowed), original=original, title=title
-    )
+    narrowed, one = _stuck(function, cause, entity, lane, customer, min_money), work("replay")
+    made = _preview(one, _selection(one, contract, stuck, missed, since, narrowed), original=original, title=title)
     if as_json:
         from app.api.replay_views import ReplayMadeView
 
         print_json(ReplayMadeView.model_validate(made))
         return
     typer.echo(f"replay {made.replay_id}: {made.items:,} contracts, {made.to_preview:,} of them are previewed now")
+    if wait:
+        told(one.reads, previewed(one.reads, made.replay_id))
 
 
 @replay.command()
@@ -83,14 +96,15 @@ def run(
 ) -> None:
     """Preview, ask, confirm, and watch until it is over."""
     narrowed, one = _stuck(function, cause, entity, lane, customer, min_money), work("replay")
-    made = _preview(one, _selection(contract, stuck, missed, since, narrowed), original=original, title=title)
+    number = ticket_of(one, ticket)  # before anything waits for it
+    made = _preview(one, _selection(one, contract, stuck, missed, since, narrowed), original=original, title=title)
     typer.echo(f"replay {made.replay_id}: {made.items:,} contracts")
     found = previewed(one.reads, made.replay_id)
-    draw(totals_of(found))
+    told(one.reads, found)
     if not yes and not typer.confirm("Carry this out?"):
         raise Refusal(f"Nothing was confirmed; replay {made.replay_id} is kept as previewed.", Exit.REFUSED)
     done = one.commands.replays.confirm(
-        one.actor, made.replay_id, reason=reason, ticket=ticket, per_minute=per_minute, version=found.replay.version
+        one.actor, made.replay_id, reason=reason, ticket=number, per_minute=per_minute, version=found.replay.version
     )
     _say(done)
     if done.approval_why:
@@ -120,52 +134,35 @@ def list_replays(limit: Limit = 50, as_json: AsJson = False) -> None:
 
 @replay.command()
 def show(replay_id: Id, as_json: AsJson = False) -> None:
-    """Show one replay with its totals."""
+    """Show one replay with its totals, and what stops contracts of it."""
     from app.cli_replay_watch import found as one_replay
 
-    found = one_replay(work("replay").reads, replay_id)
+    reads = work("replay").reads
+    found = one_replay(reads, replay_id)
     if as_json:
         from app.api.replay_views import ReplayDetailView
 
         print_json(ReplayDetailView.model_validate(found))
         return
-    draw(totals_of(found))
+    told(reads, found)
 
 
 @replay.command()
 def items(
     replay_id: Id,
     state: Annotated[list[str] | None, typer.Option(help="verified, failed, skipped, ... Repeat for more.")] = None,
-    contract: Annotated[int | None, typer.Option(help="One contract, with its plan field by field.")] = None,
+    contract: Annotated[str | None, typer.Option(help=f"One, with its plan field by field. {NAMED}")] = None,
+    sort: Annotated[str, typer.Option(help="dispatch or trouble; trouble first once it is over.")] = "",
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Show the contracts of a replay in the order of their dispatch, or the plan of one."""
-    from sync_core.reads.paging import Window
-    from sync_core.reads.replay_items import ItemFilter
-    from sync_core.replay import ItemState
+    """Show the contracts of a replay, once it is over those that went wrong first; or the plan of one."""
+    from app.cli_replay_items import listed, plan_of
 
     if contract is not None:
-        _plan(replay_id, contract, as_json=as_json)
-        return
-    unknown = set(state or ()) - set(ItemState)
-    if unknown:
-        raise typer.BadParameter(f"{unknown.pop()!r} is none of {', '.join(ItemState)}", param_hint="--state")
-    wanted = ItemFilter(states=tuple(ItemState(one) for one in state or ()))
-    page = work("replay").reads.replay_items(replay_id, wanted, window=Window(limit))
-    if as_json:
-        from app.api.replay_views import ItemView
-
-        print_json([ItemView.model_validate(row) for row in page.rows])
-        return
-    drawn = table("id", "contract", "entity", "state", "would write", "money", "words")
-    for row in page.rows:
-        drawn.add_row(
-            str(row.contract_id), text(row.external_id), text(row.legal_entity), row.state, f"{row.writes}",
-            money(row.money), text(row.words or row.preview_why or row.eligibility_why),
-        )  # fmt: skip
-    draw(drawn)
-    typer.echo(f"{len(page.rows):,} of {page.total_text}", err=True)
+        plan_of(work("replay"), replay_id, contract, as_json=as_json)
+    else:
+        listed(work("replay"), replay_id, state or [], sort, limit, as_json=as_json)
 
 
 @replay.command()
@@ -174,12 +171,13 @@ def confirm(
     reason: Reason,
     ticket: Ticket = "",
     per_minute: PerMinute = None,
-    only: Annotated[list[int] | None, typer.Option(help="Only this contract of it. Repeat for more.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help=f"Only this contract of it. {NAMED} Repeat for more.")] = None,
 ) -> None:
     """Carry out what was previewed."""
     one = work("replay")
+    chosen = contracts_named(one, only) if only else None
     _say(one.commands.replays.confirm(
-        one.actor, replay_id, reason=reason, ticket=ticket, per_minute=per_minute, only=only
+        one.actor, replay_id, reason=reason, ticket=ticket, per_minute=per_minute, only=chosen
     ))  # fmt: skip
 
 
@@ -242,27 +240,15 @@ def _say(done: "ReplayConfirmed") -> None:
         typer.echo(f"another person must approve it: {plain(done.approval_why)}")
 
 
-def _plan(replay_id: int, contract_id: int, *, as_json: bool) -> None:
-    from sync_core.commands.desk import NotFound
+def ticket_of(one: Work, given: str) -> str:
+    """Raises InvalidInput, as the confirmation would."""
+    from sync_core.commands.replay_deciding import ticket_of as checked
 
-    found = work("replay").reads.replay_item(replay_id, contract_id)
-    if found is None:
-        raise NotFound(f"there is no contract {contract_id} in replay {replay_id}")
-    if as_json:
-        from app.api.replay_views import ItemDetailView
-
-        print_json(ItemDetailView.model_validate(found))
-        return
-    drawn = table("what", "field", "before", "after")
-    for effect in found.effects:
-        before, after = effect.before or {}, effect.after or {}
-        for name in after or {"": None}:
-            drawn.add_row(text(effect), text(name), text(before.get(name)), text(after.get(name)))
-    draw(drawn)
+    return checked(given, required=one.commands.desk.estate.replay.ticket_required)
 
 
 def _selection(
-    contracts: list[int] | None, stuck: bool, missed: str | None, since: str | None, narrowed: "StuckFilter"
+    one: Work, contracts: list[str] | None, stuck: bool, missed: str | None, since: str | None, narrowed: "StuckFilter"
 ) -> "Selection":
     from sync_core.selection import Missed, Selection, StuckFilter
 
@@ -271,7 +257,7 @@ def _selection(
     if narrowed != StuckFilter() and not stuck:
         raise typer.BadParameter("what narrows the selection goes with --stuck", param_hint="--stuck")
     missing = Missed(missed, _moment(since)) if missed is not None and since is not None else None
-    return Selection(tuple(contracts or ()), narrowed if stuck else None, missing)
+    return Selection(tuple(contracts_named(one, contracts or ())), narrowed if stuck else None, missing)
 
 
 def _stuck(function: str, cause: str, entity: str, lane: str, customer: str, min_money: str | None) -> "StuckFilter":

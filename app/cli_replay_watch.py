@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Final
 import typer
 from rich.table import Table
 
-from app.cli_work import money, table, text
+from app.cli_replay_items import uncut, words_of
+from app.cli_table import draw, table
+from app.cli_work import money, plain, text
 from app.refusals import Exit, Refusal
 from sync_core.commands.desk import NotFound
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from sync_core.reads.replays import ReplayDetail
 
 _EVERY_S: Final = 0.5
+_STOPPED_SHOWN: Final = 20
 
 
 def found(reads: "Reads", replay_id: int) -> "ReplayDetail":
@@ -23,6 +26,20 @@ def found(reads: "Reads", replay_id: int) -> "ReplayDetail":
     if one is None:
         raise NotFound(f"there is no replay {replay_id}; `tieline replay list` lists them")
     return one
+
+
+def told(reads: "Reads", one: "ReplayDetail") -> None:
+    """Its totals, and the first contracts that it cannot carry out, each with its reason."""
+    from sync_core.reads.paging import Window
+    from sync_core.reads.replay_items import ItemFilter
+
+    draw(uncut(totals_of(one)))
+    if not one.totals.stopped:
+        return
+    page = reads.replay_items(one.replay.replay_id, ItemFilter(stopped=True), window=Window(_STOPPED_SHOWN))
+    typer.echo(f"\nstopped, so they cannot be carried out; {len(page.rows):,} of {page.total_text}:")
+    for row in page.rows:
+        typer.echo(f"  {plain(row.external_id)}  {money(row.money)}  {plain(words_of(row))}")
 
 
 def totals_of(one: "ReplayDetail") -> Table:
@@ -37,13 +54,23 @@ def totals_of(one: "ReplayDetail") -> Table:
     for name, value in (
         ("replay", f"{row.replay_id} {row.title}"), ("state", row.state.replace("_", " ")),
         ("made by", f"{row.created_by}, {row.created_at:%Y-%m-%d %H:%M}"), ("contracts", states or "none"),
-        ("in the ERP", told or "nothing"), ("money", money(totals.money.money)),
+        ("in the ERP", told or "nothing"), ("money", money(totals.money.money)), ("stopped", _stopped(one)),
         ("without a rate", ", ".join(money(part.total) for part in totals.money.unconverted)),
         ("must be approved", row.approval_why), ("a minute", f"{row.per_minute:,}"),
     ):  # fmt: skip
         if value:
             drawn.add_row(name, text(value))
     return drawn
+
+
+def _stopped(one: "ReplayDetail") -> str:
+    """Their preview found what stops them: nothing of them is in the lines above."""
+    totals = one.totals
+    if not totals.stopped:
+        return ""
+    parts = [money(totals.stopped_money.money), *(money(part.total) for part in totals.stopped_money.unconverted)]
+    worth = " and ".join(part for part in parts if part)
+    return f"{totals.stopped:,} ({worth}), which cannot be carried out"
 
 
 def previewed(reads: "Reads", replay_id: int) -> "ReplayDetail":

@@ -10,6 +10,7 @@ import typer
 
 from app.cli_actor import operator_of_this_machine
 from app.cli_begin import wiring_of
+from app.cli_work import NAMED, contracts_named, work
 from app.refusals import Exit, Refusal
 
 if TYPE_CHECKING:
@@ -25,10 +26,11 @@ hold = typer.Typer(help="Keep contracts' records from retention.", no_args_is_he
 
 @hold.command()
 def place(
-    contract: Annotated[list[int], typer.Argument(help="Tieline's ids, as in /contract?id=…")], reason: Reason
+    contract: Annotated[list[str], typer.Argument(help=f"{NAMED} Several may be given.")], reason: Reason
 ) -> None:
     """Keep the records of these contracts until the hold is released."""
-    done = _holds().place(operator_of_this_machine(), contract, reason)
+    one = work("hold")
+    done = one.commands.holds.place(one.actor, contracts_named(one, contract), reason)
     typer.echo(f"placed: {', '.join(map(str, done.hold_ids))}")
     if done.held_before:
         typer.echo(f"held already: contract {', '.join(map(str, done.held_before))}")

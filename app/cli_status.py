@@ -2,8 +2,9 @@
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from app.cli_table import draw as draw_table
+from app.cli_table import table
 from app.settings import masked
 from app.wiring import Wiring
 from sync_core.progress import State
@@ -33,21 +34,22 @@ def read(wiring: Wiring) -> dict[str, object]:
 
 def draw(shown: dict[str, object], console: Console) -> None:
     """For a person."""
-    table = Table(box=None, show_header=False, pad_edge=False)
+    drawn = table("", "")
+    drawn.show_header = False
     states, lanes, versions = shown["states"], shown["lanes"], shown["versions"]
     if isinstance(states, dict):
         for state, count in states.items():
-            table.add_row(str(state).replace("_", " "), f"{count}")
+            drawn.add_row(str(state).replace("_", " "), f"{count}")
     oldest = shown["oldest_waiting_s"]
-    table.add_row("oldest waiting", "none" if oldest is None else f"{float(str(oldest)) / 60:.1f} min")
-    table.add_row("in quarantine", str(shown["quarantine"]))
-    table.add_row("workers", str(shown["workers"]))
+    drawn.add_row("oldest waiting", "none" if oldest is None else f"{float(str(oldest)) / 60:.1f} min")
+    drawn.add_row("in quarantine", str(shown["quarantine"]))
+    drawn.add_row("workers", str(shown["workers"]))
     if isinstance(lanes, list):
         for lane in lanes:
             why = escape(f" ({lane['reason']})") if lane["reason"] else ""
             slots = f"{lane['slots_used']} of {lane['slots_total']} slots, {lane['waiting']} waiting"
-            table.add_row(f"ERP {lane['lane']}", f"{_BREAKER.get(lane['breaker'], lane['breaker'])}{why}, {slots}")
-    table.add_row("database", str(shown["database"]))
+            drawn.add_row(f"ERP {lane['lane']}", f"{_BREAKER.get(lane['breaker'], lane['breaker'])}{why}, {slots}")
+    drawn.add_row("database", str(shown["database"]))
     if isinstance(versions, dict):
-        table.add_row("release", f"{versions['tieline']}, PostgreSQL {versions['postgresql']}")
-    console.print(table)
+        drawn.add_row("release", f"{versions['tieline']}, PostgreSQL {versions['postgresql']}")
+    draw_table(drawn, console)

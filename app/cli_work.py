@@ -3,12 +3,10 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from app.cli_actor import operator_of_this_machine
 from app.cli_begin import begin
@@ -23,11 +21,10 @@ if TYPE_CHECKING:
     from sync_core.commands.commands import Commands
     from sync_core.reads.reads import Reads
 
-_UNCUT = 1_000  # columns
-
 AsJson = Annotated[bool, typer.Option("--json", help="JSON as the API answers it, for programs.")]
 Reason = Annotated[str, typer.Option(help="Why; kept in the audit.")]
 Limit = Annotated[int, typer.Option(min=1, max=500, help="Rows shown.")]
+NAMED: Final = "By its CLM's id, by clm/id where several CLMs have that id, or by Tieline's number."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +49,13 @@ def work(part: str) -> Work:
     return Work(operator_of_this_machine(), commands, reads)
 
 
+def contracts_named(one: Work, names: Sequence[str]) -> list[int]:
+    """Tieline's numbers of these contracts. Raises NotFound; InvalidInput for a name that fits several."""
+    from sync_core.commands.named import found
+
+    return found(one.commands.desk, names) if names else []
+
+
 def plain(given: object) -> str:
     """Words of others for a terminal, whose control sequences they must not be."""
     from sync_core.commands.words import visible
@@ -66,16 +70,6 @@ def text(given: object) -> str:
 
 def money(given: Money | None) -> str:
     return "" if given is None else f"{given.amount:,.2f} {given.currency}"
-
-
-def table(*columns: str) -> Table:
-    return Table(*columns, box=None, pad_edge=False)
-
-
-def draw(drawn: object) -> None:
-    """Cut to the terminal's width; in a pipe or a file nothing is cut."""
-    console = Console()
-    Console(width=None if console.is_terminal else _UNCUT).print(drawn)
 
 
 def print_json(found: "BaseModel | Sequence[BaseModel]") -> None:

@@ -59,6 +59,7 @@ def jobs(wiring: Wiring, engine: AsyncEngine) -> list[Job]:
     return [
         Job("announce-overdue", timedelta(minutes=1), partial(_scan, scan.overdue, wiring.clock)),
         Job("announce-late-amendments", timedelta(minutes=15), partial(_scan, scan.late_amendments, wiring.clock)),
+        Job("announce-objectives", timedelta(minutes=1), partial(_scan, scan.objectives, wiring.clock)),
         Job("announce-renewals", timedelta(hours=1), partial(_scan, scan.renewals, wiring.clock)),
         Job("forget-events", timedelta(days=1), partial(_forget, engine, wiring.clock)),
     ]

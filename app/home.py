@@ -2,8 +2,10 @@
 
 run.lock       held by `tieline up`; the kernel frees it when that process ends, however it ends
 run.json       who holds it, and its URL
-secrets.toml   (0600) secrets of the sandbox systems and of the cookies, the key that signs the audit; made once
+secrets.toml   (0600) secrets of the sandbox systems and of the cookies, the keys that sign the audit and snapshots;
+               made once
 checkpoints/   signed checkpoints of the audit, one a day
+snapshots/     weekly snapshots, unless the estate sends them elsewhere
 sandbox.json   where the sandbox systems answer
 """
 
@@ -25,7 +27,7 @@ def _webhook_secret() -> str:
     return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
-def _audit_key() -> str:
+def _ed25519_key() -> str:
     """Any 32 bytes are an Ed25519 key."""
     return base64.b64encode(secrets.token_bytes(32)).decode()
 
@@ -36,7 +38,8 @@ _MADE_UP = {
     "TIELINE_SANDBOX_CLOUD_SECRET": secrets.token_urlsafe,
     "TIELINE_SANDBOX_ADMIN_TOKEN": secrets.token_urlsafe,
     "STREAMLIT_SERVER_COOKIE_SECRET": secrets.token_urlsafe,
-    "TIELINE_AUDIT_KEY": _audit_key,
+    "TIELINE_AUDIT_KEY": _ed25519_key,
+    "TIELINE_SNAPSHOT_KEY": _ed25519_key,
 }
 
 

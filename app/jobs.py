@@ -7,7 +7,7 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import audit_chain, delivering, identity_jobs, scheduler
+from app import audit_chain, delivering, identity_jobs, scheduler, snapshots, telemetry_jobs
 from app.demo_clock import DemoClock
 from app.scheduler import Job
 from app.wiring import Wiring
@@ -40,6 +40,8 @@ def jobs_of(
         Job("audit-verify", HOUSEKEEPING_EVERY, partial(audit_chain.daily, wiring)),
         Job("measures", MEASURES_EVERY, work.measures),
         *delivering.jobs(wiring, engine),
+        *telemetry_jobs.jobs(wiring),
+        *snapshots.jobs(wiring),
     ]
     for source, clm in clms.items():
         every = timedelta(seconds=wiring.estate.clms[source].poll_every_s)

@@ -39,9 +39,13 @@ knows its sender by a signature or a client's secret.
 of tax for two legal entities. Without `@` it reaches all of them. Lists, numbers and downloads show what lies within
 reach; a contract or exception beyond it is answered like one that does not exist. A contract whose legal entity is not
 known yet is seen only by those who reach all. "own function" means that an operator of a business function may do it
-only for exceptions of that function; an operator without one, for all.
+only for exceptions of that function; an operator without one, for all. "own or untaken" adds those of any function that
+nobody has taken yet, and those that were assigned to oneself.
 
 """
+
+
+_FOR_ALL: Final = ("comment", "filter")  # in the names of what no function is asked for
 
 
 class Kind(StrEnum):
@@ -64,7 +68,9 @@ class Thing:
             return "yes" if self.kind is Kind.PAGE else ""
         if self.needs not in PERMISSIONS[role]:
             return ""
-        return "own function" if self.needs in BY_FUNCTION else "yes"
+        if role is not Role.OPERATOR or self.needs not in BY_FUNCTION or any(one in self.name for one in _FOR_ALL):
+            return "yes"
+        return "own or untaken" if self.needs is Permission.EXCEPTIONS_WRITE else "own function"
 
 
 def pages(package: str = "pages") -> list[Thing]:

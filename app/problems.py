@@ -19,6 +19,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 
+from metrics.asking import InvalidAsk
 from sync_core.authority import Forbidden
 from sync_core.commands.desk import Changed, CommandRefused, InvalidInput, KeyReused, NotFound
 from sync_core.errors import (
@@ -45,6 +46,7 @@ STATUS: Final[Mapping[type[TielineError], HTTPStatus]] = {
     NotFound: HTTPStatus.NOT_FOUND,
     InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     InvalidCursor: HTTPStatus.UNPROCESSABLE_ENTITY,
+    InvalidAsk: HTTPStatus.UNPROCESSABLE_ENTITY,
     Changed: HTTPStatus.PRECONDITION_FAILED,
     KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     CommandRefused: HTTPStatus.CONFLICT,

@@ -15,6 +15,7 @@ from app.embedded_postgres_errors import (
 )
 from app.logs import without_secrets
 from app.settings import InvalidSettings
+from metrics.asking import InvalidAsk
 from sync_core.authority import Forbidden
 from sync_core.commands.desk import CommandRefused
 from sync_core.errors import InvalidEstate, TielineError
@@ -57,7 +58,7 @@ MEANINGS: dict[Exit, str] = {
     Exit.PART_DIES: "a part of Tieline keeps ending",
     Exit.NOT_OURS: "the database is not the embedded one",
     Exit.AUDIT_BROKEN: "the audit was tampered with",
-    Exit.EVIDENCE_BROKEN: "the evidence is not as it was made",
+    Exit.EVIDENCE_BROKEN: "evidence or a snapshot is not as it was made",
     Exit.REFUSED: "what was asked cannot be done as things are",
     Exit.NO_LINKS: "people sign in at an identity provider, not by links",
     Exit.NOT_VERIFIED: "a replay waits for an approval, or ended with contracts that are not verified",
@@ -89,7 +90,7 @@ def explain(wrong: BaseException) -> Refusal | None:
         return Refusal(str(wrong), _of_embedded(wrong))
     if isinstance(wrong, InvalidSettings | InvalidEstate):
         return Refusal(wrong.message, Exit.SETTINGS)
-    if isinstance(wrong, CommandRefused | Forbidden):
+    if isinstance(wrong, CommandRefused | Forbidden | InvalidAsk):
         return Refusal(wrong.message, Exit.REFUSED)
     if isinstance(wrong, OSError):
         return _of_system(wrong)

@@ -30,6 +30,7 @@ from app.oidc import Oidc
 from app.oidc_provider import Provider
 from app.refusal_counts import Refusals
 from app.sessions import Rules, Sessions
+from app.telemetry import RequestTimes
 from app.unavailable import DatabaseDoor
 from sync_core.clock import Clock
 from sync_core.identity import Identity
@@ -75,6 +76,7 @@ def build(context: WebContext) -> FastAPI:
     if context.api is not None:
         http_api.add_to(app, context.api)
     app.mount("/", SessionGate(dashboard, sessions, secure=secure, pages=pages))
+    app.add_middleware(RequestTimes)  # within the others: they copy the scope, in which it finds the route
     app.add_middleware(DatabaseDoor, pages=pages)
     app.add_middleware(SecurityHeaders, secure=secure, script_hashes=streamlit_script_hashes())
     return app

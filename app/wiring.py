@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app import logs
 from app.database_urls import DatabaseUrls, in_use, sqlalchemy_url
 from app.home import Home
 from app.sandbox.overlay import merged
@@ -81,7 +82,10 @@ class Wiring:
 
     def secret(self, variable: str) -> str | None:
         """From the environment, else from what Tieline made up for its sandbox systems."""
-        return self.settings.secret(variable) or self.home.secrets().get(variable)
+        found = self.settings.secret(variable) or self.home.secrets().get(variable)
+        if found:
+            logs.hide(found)
+        return found
 
     # ---- database --------------------------------------------------------------------------------------------
 

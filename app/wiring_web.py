@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from fastapi import APIRouter, FastAPI
 
 from app import api as http_api
-from app import token_endpoint, webhooks
+from app import open_metrics, token_endpoint, webhooks
 from app.api.access_log import AccessLog
 from app.api_tokens import ApiTokens
 from app.bearer import Bearer
@@ -16,8 +16,10 @@ from app.issued_elsewhere import IssuedElsewhere
 from app.links import OPERATOR
 from app.oidc_client import client_of
 from app.oidc_provider import Provider, http_client
+from app.open_metrics import OpenMetrics
 from app.refusal_counts import Refusals
 from app.settings import load
+from app.telemetry import RequestTimes
 from app.web import WebContext, build
 from app.wiring import Wiring
 from metrics.measures import Measures
@@ -73,6 +75,7 @@ def api(wiring: Wiring) -> FastAPI:
     for router in _routers(wiring, engine):
         app.include_router(router)
     http_api.add_to(app, _api(wiring, engine))
+    app.add_middleware(RequestTimes)
     return app
 
 
@@ -97,7 +100,13 @@ def _api(wiring: Wiring, engine: sa.Engine) -> http_api.Api:
 
 def _routers(wiring: Wiring, engine: sa.Engine) -> Sequence[APIRouter]:
     tokens = token_endpoint.router(ApiTokens(engine, wiring.clock), _refusals(wiring, engine))
-    return (_intake(wiring), tokens)
+    return (_intake(wiring), tokens, open_metrics.routes(_open_metrics(wiring, engine)))
+
+
+def _open_metrics(wiring: Wiring, engine: sa.Engine) -> OpenMetrics:
+    clock = _demo_clock(wiring, engine) or wiring.clock
+    measures = Measures(engine, clock=clock, estate=wiring.estate)
+    return OpenMetrics(engine, clock, measures, _bearer(wiring, engine), wiring.settings.trusted_proxies)
 
 
 def _bearer(wiring: Wiring, engine: sa.Engine) -> Bearer:

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sync_core.clock import Clock
 from sync_core.errors import ErpAnswerIncomplete
+from sync_core.latencies import LATENCIES
 from sync_core.ports import CallContext, ErpConnector, FinancialFact, FinancialPage
 
 _READ = sa.text("SELECT value FROM core.watermark WHERE name = :name")
@@ -64,7 +65,10 @@ async def collect(
         seen: str | None = await conn.scalar(_READ, {"name": name})
     for _ in range(most_pages):
         ctx = CallContext(f"financial-status:{connector.name}", time.monotonic() + call_timeout_s)
-        page = await connector.financial_status(seen, ctx)
+        try:
+            page = await connector.financial_status(seen, ctx)
+        finally:
+            LATENCIES.calls(ctx.calls)
         if page.more and page.cursor == seen:
             raise ErpAnswerIncomplete(connector.name, f"says there is more but stays at {seen!r}; its paging is broken")
         stored = await _store(engine, connector.name, page, seen=seen, now=clock.now())

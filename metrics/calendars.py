@@ -22,14 +22,15 @@ _AHEAD_YEARS: Final = 3
 _KNOWN = sa.text("SELECT calendar, digest FROM metrics.calendar")
 _FORGET = sa.text("DELETE FROM metrics.work_day WHERE calendar = :calendar")
 _WRITE_DAYS = sa.text("""
-    INSERT INTO metrics.work_day (calendar, opens_at, length_s, before_s)
-    SELECT :calendar, opens_at, length_s, sum(length_s) OVER (ORDER BY opens_at) - length_s
+    INSERT INTO metrics.work_day (calendar, opens_at, length_s, before_s, next_at)
+    SELECT :calendar, opens_at, length_s, sum(length_s) OVER (ORDER BY opens_at) - length_s,
+           coalesce(lead(opens_at) OVER (ORDER BY opens_at), 'infinity')
     FROM jsonb_to_recordset(CAST(:days AS jsonb)) AS r(opens_at timestamptz, length_s int)
 """)
 _WRITE = sa.text("""
-    INSERT INTO metrics.calendar (calendar, digest, day_s)
-    SELECT :calendar, :digest, CAST(avg(length_s) AS int) FROM metrics.work_day WHERE calendar = :calendar
-    ON CONFLICT (calendar) DO UPDATE SET digest = excluded.digest, day_s = excluded.day_s
+    INSERT INTO metrics.calendar (calendar, digest, zone, day_s)
+    SELECT :calendar, :digest, :zone, CAST(avg(length_s) AS int) FROM metrics.work_day WHERE calendar = :calendar
+    ON CONFLICT (calendar) DO UPDATE SET digest = excluded.digest, zone = excluded.zone, day_s = excluded.day_s
 """)
 _MEASURE_AGAIN = sa.text("""
     INSERT INTO metrics.dirty SELECT contract_id FROM core.contract WHERE legal_entity = :calendar
@@ -53,7 +54,7 @@ def keep(conn: sa.Connection, estate: Estate, *, now: datetime) -> None:
             continue
         conn.execute(_FORGET, {"calendar": code})
         conn.execute(_WRITE_DAYS, {"calendar": code, "days": _days(hours, zone, until)})
-        conn.execute(_WRITE, {"calendar": code, "digest": digest})
+        conn.execute(_WRITE, {"calendar": code, "digest": digest, "zone": zone})
         if code in known:
             conn.execute(_MEASURE_AGAIN, {"calendar": code})
 

@@ -19,13 +19,13 @@ class Listing:
     adds: str | None  # the column that sums to the number
 
 
-def drill(source: Source, listing: Listing, *, after: str | None, limit: int) -> Drill:
-    """Two statements. Raises InvalidAsk for an `after` that no answer gave."""
+def drill(source: Source, listing: Listing, *, after: str | None, limit: int, **bound: object) -> Drill:
+    """Two statements; `bound` is what `rows` binds. Raises InvalidAsk for an `after` that no answer gave."""
     rows = listing.rows.format(valid=source.valid())
     if source.as_of is None:
         return Drill(listing.columns, [], listing.adds, None, 0)
     adds = f"sum(r.{listing.adds})" if listing.adds else "NULL"
-    [(count, total)] = source.run(f"SELECT count(*), {adds} FROM ({rows}) AS r")
+    [(count, total)] = source.run(f"SELECT count(*), {adds} FROM ({rows}) AS r", **bound)
     order = f"coalesce(r.{listing.order}, -1)"
     place = _place(after)
     behind = f"WHERE ({order}, r.{listing.key}) < (CAST(:order_after AS numeric), :key_after)" if place else ""
@@ -35,6 +35,7 @@ def drill(source: Source, listing: Listing, *, after: str | None, limit: int) ->
         limit=limit + 1,
         order_after=place[0] if place else None,
         key_after=place[1] if place else None,
+        **bound,
     )
     listed: list[Mapping[str, object]] = [dict(row._mapping) for row in found[:limit]]
     more = f"{listed[-1]['place_']}:{listed[-1][listing.key]}" if len(found) > limit else None

@@ -6,13 +6,14 @@ within a bucket (metrics/buckets.py) and the bucket's width is its error. One fu
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Final
 
 import numpy as np
 
 from metrics.buckets import BOUNDS, bucket, span
-from sync_core.survival import SAMPLE_FLOOR, Floats, kaplan_meier, quantile
+from sync_core.survival import SAMPLE_FLOOR, Curve, Floats, aalen_johansen, kaplan_meier, quantile
 
 EXACT_UP_TO: Final = 5_000
 BUCKETS: Final = len(BOUNDS) + 1
@@ -43,6 +44,15 @@ class Durations:
         """From durations themselves; above EXACT_UP_TO of them only their buckets are kept."""
         known = (tuple(ended), tuple(still_open)) if len(ended) + len(still_open) <= EXACT_UP_TO else None
         return cls(_counted(ended), _counted(still_open), float(sum(ended)), known)
+
+    @classmethod
+    def counted(cls, ended: Iterable[tuple[float, int]], still_open: Iterable[tuple[float, int]] = ()) -> "Durations":
+        """From (seconds, how many of them); for times of which many are alike, such as whole days."""
+        ends, opens = list(ended), list(still_open)
+        total = float(sum(seconds * n for seconds, n in ends))
+        if sum(n for _, n in ends) + sum(n for _, n in opens) > EXACT_UP_TO:
+            return cls(_weighed(ends), _weighed(opens), total, None)
+        return cls.of([s for s, n in ends for _ in range(n)], [s for s, n in opens for _ in range(n)])
 
     @classmethod
     def from_buckets(cls, counts: Iterable[tuple[int, int]]) -> "Durations":
@@ -84,23 +94,31 @@ class Durations:
         if self.n < SAMPLE_FLOOR:
             return Percentile(None)
         if self.exact is not None:
-            curve = kaplan_meier(*self.exact)
+            curve = _curve(*self.exact)
             found = quantile(curve, p)
             return Percentile(found.value, found.low, found.high, None, curve.longest if found.value is None else None)
-        return _interpolated(np.array(self.ended), np.array(self.still_open), p)
+        return _interpolated(self.ended, self.still_open, p)
 
     def naive(self, p: float) -> Percentile:
         """Of the ended cases alone: too good, because what is slow is still open."""
         ended = self.exact[0] if self.exact is not None else None
         return Durations(self.ended, exact=None if ended is None else (ended, ())).percentile(p)
 
-    def provisioned_by(self, other_ends: "Durations", seconds: int) -> float | None:
-        """Aalen-Johansen: the share that ended by `seconds`, when `other_ends` (cancelled) ended otherwise."""
-        if self.n + other_ends.n_ended == 0:
+    def ended_by(self, other_ends: "Durations", seconds: int) -> float | None:
+        """Aalen-Johansen: the share that ended by `seconds`, when `other_ends` (cancelled) ended otherwise.
+
+        None below SAMPLE_FLOOR cases. From buckets, `seconds` must be one of BOUNDS.
+        """
+        if self.n + other_ends.n_ended < SAMPLE_FLOOR:
             return None
+        if self.exact is not None and other_ends.exact is not None:
+            return aalen_johansen(self.exact[0], other_ends.exact[0], self.exact[1], seconds)
+        return self._ended_by_bucket(other_ends, bucket(seconds))
+
+    def _ended_by_bucket(self, other_ends: "Durations", end: int) -> float:
         survival, reached = 1.0, 0.0
         at_risk = float(self.n + other_ends.n_ended)
-        for index in range(bucket(seconds)):
+        for index in range(end):
             ends, others, opens = self.ended[index], other_ends.ended[index], self.still_open[index]
             exposed = at_risk - opens / 2
             if exposed > 0:
@@ -118,27 +136,45 @@ def _counted(seconds: Sequence[float]) -> tuple[int, ...]:
     return tuple(np.bincount(places, minlength=BUCKETS).tolist())
 
 
-def _interpolated(ended: Floats, still_open: Floats, p: float) -> Percentile:
-    """The life-table estimate: an open case is at risk for half of the bucket in which it is open."""
-    total = ended.sum() + still_open.sum()
-    gone = np.concatenate([[0], np.cumsum(ended + still_open)[:-1]])
-    exposed = np.maximum(total - gone - still_open / 2, 1e-9)
-    survival = np.cumprod(np.clip(1 - ended / exposed, 0, 1))
-    variance = np.cumsum(ended / np.maximum(exposed * (exposed - ended), 1e-9))
+def _weighed(times: Iterable[tuple[float, int]]) -> tuple[int, ...]:
+    found = [0] * BUCKETS
+    for seconds, n in times:
+        found[bucket(seconds)] += n
+    return tuple(found)
+
+
+# One answer asks the same curve for several percentiles, and the same answer is asked for again and again.
+@lru_cache(maxsize=64)
+def _curve(ended: tuple[float, ...], still_open: tuple[float, ...]) -> Curve:
+    return kaplan_meier(ended, still_open)
+
+
+@lru_cache(maxsize=512)
+def _life_table(ended: tuple[int, ...], still_open: tuple[int, ...]) -> tuple[Floats, Floats, Floats]:
+    """S at the end of each bucket, and its limits; an open case is at risk for half of the bucket that it is in."""
+    ends, opens = np.array(ended), np.array(still_open)
+    gone = np.concatenate([[0], np.cumsum(ends + opens)[:-1]])
+    exposed = np.maximum(ends.sum() + opens.sum() - gone - opens / 2, 1e-9)
+    survival = np.cumprod(np.clip(1 - ends / exposed, 0, 1))
+    variance = np.cumsum(ends / np.maximum(exposed * (exposed - ends), 1e-9))
+    return survival, _limit(survival, variance, -1), _limit(survival, variance, 1)
+
+
+def _interpolated(ended: tuple[int, ...], still_open: tuple[int, ...], p: float) -> Percentile:
+    survival, below, above = _life_table(ended, still_open)
     value, error = _at(survival, 1 - p)
     if value is None:
-        last = int(np.flatnonzero(ended + still_open)[-1])
+        last = max(index for index, pair in enumerate(zip(ended, still_open, strict=True)) if any(pair))
         return Percentile(None, at_least=span(last)[0])
-    low, high = (_at(_limit(survival, variance, sign), 1 - p)[0] for sign in (-1, 1))
-    return Percentile(value, low, high, error)
+    return Percentile(value, _at(below, 1 - p)[0], _at(above, 1 - p)[0], error)
 
 
 def _limit(survival: Floats, variance: Floats, sign: int) -> Floats:
-    """Log-log limits of S, Greenwood's variance."""
+    """Log-log limits of S, Greenwood's variance: `sign` -1 is the lower one. Where S is 0 there are none: NaN."""
     z = NormalDist().inv_cdf(0.975)
     inner = np.clip(survival, 1e-12, 1 - 1e-12)
-    exponent = np.exp(np.clip(-sign * z * np.sqrt(variance) / np.log(inner), -700, 700))
-    return np.where(survival >= 1, 1.0, np.where(survival <= 0, 0.0, inner**exponent))
+    exponent = np.exp(np.clip(sign * z * np.sqrt(variance) / np.log(inner), -700, 700))
+    return np.where(survival >= 1, 1.0, np.where(survival <= 0, np.nan, inner**exponent))
 
 
 def _at(survival: Floats, level: float) -> tuple[float | None, float | None]:

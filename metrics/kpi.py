@@ -91,6 +91,7 @@ class Result:
     data_as_of: datetime | None  # what was known: the end of a refresh
     by: By | None = None
     parts: Mapping[str, Answer] = field(default_factory=dict)
+    pooled: Mapping[str, Answer] = field(default_factory=dict)  # see metrics/pooling.py; empty: `parts` is the trend
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,25 @@
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, time
 from functools import reduce
 from operator import add
 from typing import Any, Self
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from metrics.asking import Ask, By, InvalidAsk
 from metrics.catalog import kpis
 from metrics.kpi import Definition, Drill, Kpi, Result
+from metrics.outages import Outage, outages
+from metrics.pooling import pooled
+from metrics.slo import Standing, standings
 from metrics.source import Source, chosen
+from metrics.spread import Bin, spread
+from metrics.technical import Technical
 from sync_core.authority import Actor, Permission
 from sync_core.clock import Clock
-from sync_core.errors import TielineError
 from sync_core.estate import Estate
 from sync_core.reads.snapshot import snapshot
 
@@ -38,7 +44,7 @@ class Dimensions:
     billing: tuple[str, ...]
 
 
-class UnknownKpi(TielineError):
+class UnknownKpi(InvalidAsk):
     code = "measure.unknown"
 
 
@@ -55,6 +61,18 @@ class Measures:
         limited._actor = actor
         return limited
 
+    @property
+    def technical(self) -> Technical:
+        """How Tieline itself runs; the same for everybody with kpi:read. Raises Forbidden."""
+        self._reach(Permission.KPI_READ)
+        return Technical(self._engine, clock=self.clock)
+
+    def objectives(self) -> list[Standing]:
+        """How the service-level objectives stood a minute ago; those never looked at are absent. Raises Forbidden."""
+        self._reach(Permission.KPI_READ)
+        with snapshot(self._engine) as conn:
+            return standings(conn)
+
     def definitions(self) -> Sequence[Definition]:
         """Of all KPIs, by slug."""
         return [kpi.definition for kpi in kpis().values()]
@@ -67,7 +85,19 @@ class Measures:
         """What a page shows together, from one snapshot, so that its numbers agree."""
         with snapshot(self._engine) as conn:
             source = self._source(conn, ask)
-            return {slug: _result(_kpi(slug), source, by) for slug, by in wanted.items()}
+            return {slug: result_of(_kpi(slug), source, by) for slug, by in wanted.items()}
+
+    def spread(self, ask: Ask) -> tuple[Bin, ...]:
+        """The working time from signature to activation of the contracts signed in the window, by its length."""
+        with snapshot(self._engine) as conn:
+            return spread(self._source(conn, ask))
+
+    def outages(self, ask: Ask) -> tuple[Outage, ...]:
+        """The longest times in the window in which an ERP could not be used; the same for everybody with kpi:read."""
+        self._reach(Permission.KPI_READ)
+        since = datetime.combine(ask.window.start, time.min, ZoneInfo(self.estate.group.timezone))
+        with snapshot(self._engine) as conn:
+            return outages(conn, since=since, now=ask.as_of or self.clock.now())
 
     def dimensions(self, ask: Ask) -> Dimensions:
         """What the contracts signed in the window can be narrowed by; the filters that are set do not narrow it."""
@@ -105,14 +135,16 @@ def _kpi(slug: str) -> Kpi[Any]:
     return found
 
 
-def _result(kpi: Kpi[Any], source: Source, by: By | None) -> Result:
+def result_of(kpi: Kpi[Any], source: Source, by: By | None) -> Result:
+    """Of one KPI from one snapshot. Raises InvalidAsk."""
     known = kpi.definition
     if by is not None and by not in known.splits:
         raise InvalidAsk(f"by: {known.slug} is not split by {by}; it is by {', '.join(known.splits) or 'nothing'}")
     read = kpi.read(source, by)
     parts = {group: kpi.answer(inputs, source) for group, inputs in sorted(read.items())} if by else {}
     total = kpi.answer(_sum(kpi, read.values()), source)
-    return Result(known, total, source.as_of, source.data_as_of, by, parts)
+    of_more = pooled(kpi, read, parts, source) if by is By.WEEK else {}
+    return Result(known, total, source.as_of, source.data_as_of, by, parts, of_more)
 
 
 def _sum(kpi: Kpi[Any], inputs: Iterable[Any]) -> Any:

@@ -11,7 +11,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from metrics import calendars
+from metrics import calendars, rates
 from metrics.facts import facts
 from sync_core.clock import Clock
 from sync_core.estate import Estate
@@ -66,6 +66,7 @@ def refresh(engine: sa.Engine, *, clock: Clock, estate: Estate, batch: int = BAT
     with engine.begin() as conn:
         conn.execute(_LOCK)
         at = _begin(conn, estate, now=clock.now())
+        rates.take_in(conn, estate, at=at, now=clock.now())
     values = {"at": at, "zone": estate.group.timezone, "reporting": estate.group.reporting_currency}
     measured = 0
     while True:

@@ -10,11 +10,19 @@ from pages import _format as fmt
 _REASON = "Kept in the history and in the audit"
 
 
-def buttons(key: str, decide: Callable[[bool, str], object], what: str, *, why_not: str = "") -> None:
-    """`what` is decided on, in one sentence. `why_not`: why this viewer cannot; the buttons are disabled then."""
+def buttons(
+    key: str, decide: Callable[[bool, str], object], what: str, *, why_not: str = "", after_all: bool = False
+) -> None:
+    """`what` is decided on, in one sentence. `why_not`: why this viewer cannot; the buttons are disabled then.
+
+    `after_all`: it was refused before, so that approving it is all that can be done.
+    """
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         for verb, icon in (("Approve", ":material/thumb_up:"), ("Refuse", ":material/thumb_down:")):
-            st.button(f"{verb}…", icon=icon, key=f"{verb.lower()}_{key}", disabled=bool(why_not),
+            if after_all and verb == "Refuse":
+                continue
+            label = f"{verb} after all…" if after_all else f"{verb}…"
+            st.button(label, icon=icon, key=f"{verb.lower()}_{key}", disabled=bool(why_not),
                       help=fmt.plain(why_not) or None, on_click=acting.open_dialog,
                       args=(f"{verb.lower()}_{key}",))  # fmt: skip
         if why_not:

@@ -34,18 +34,22 @@ class Asked:
         return f"vs prior {self.weeks} weeks"
 
 
-def bar(reads: Reads, measures: Measures) -> Asked:
-    """Draws the filters; call it where they belong. `from` and `to` in the URL win over the number of weeks."""
+def bar(reads: Reads, measures: Measures, *, quiet: bool = False) -> Asked:
+    """Draws the filters; call it where they belong. `from` and `to` in the URL win over the number of weeks.
+
+    `quiet`: without the labels above them; each says in its first choice what it is of.
+    """
     entities = {entity.code: entity.name for entity in measures.estate.entity if _within(reads, entity.code)}
     with st.grid(5, min_column_width=130, gap="small"):
-        weeks = int(filters.always("weeks", "Period", _WEEKS))
+        weeks = int(filters.always("weeks", "Period", _WEEKS, quiet=quiet))
         window = _window() or Window.weeks(measures.clock.now(), measures.estate.group.timezone, weeks)
         known = measures.dimensions(Ask(window))
-        entity = filters.one("entity", "Legal entity", entities, every="All entities")
-        line = filters.one("service", "Service line", labels(known.service_lines), every="All service lines")
+        entity = filters.one("entity", "Legal entity", entities, every="All entities", quiet=quiet)
+        line = filters.one("service", "Service line", labels(known.service_lines), every="All service lines",
+                           quiet=quiet)  # fmt: skip
         geography = filters.one("geography", "Geography", {code: code for code in known.geographies},
-                                every="All geographies")  # fmt: skip
-        billing = filters.one("billing", "Billing", labels(known.billing), every="Any billing")
+                                every="All geographies", quiet=quiet)  # fmt: skip
+        billing = filters.one("billing", "Billing", labels(known.billing), every="Any billing", quiet=quiet)
     filters.unknown()
     narrowed = Filters(*(frozenset([one]) if one else None for one in (entity, line, geography, billing)))
     query = {"weeks": str(weeks), "entity": entity, "service": line, "geography": geography, "billing": billing}

@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages import _format as fmt
 from pages import _frame as frame
-from pages._contract_cards import table
+from pages._table import table
 from pages._words import words
 from sync_core.reads import AuditRow
 
@@ -58,11 +58,11 @@ def _changes(detail: Mapping[str, object]) -> None:
         if before.get(field) != after.get(field)
     ]
     if changed:
-        table(["Field", "Before", "After"], _cut(changed))
+        table("changes", ["Field", "Before", "After"], _cut(changed))
     other = {name: value for name, value in detail.items() if name not in ("before", "after")}
     noted = [[field, value] for field, value in flat(other).items()]
     if noted:
-        table(["Noted", "Value"], _cut(noted))
+        table("noted", ["Noted", "Value"], _cut(noted))
     if not changed and not noted:
         st.caption("Nothing more was noted with it.")
 

@@ -12,6 +12,7 @@ from pages import _acting as acting
 from pages import _approving as approving
 from pages import _case_forms as forms
 from pages import _case_history as history
+from pages import _case_standing as standing
 from pages import _correction as correction
 from pages import _data as data
 from pages import _filters as filters
@@ -19,8 +20,11 @@ from pages import _format as fmt
 from pages import _frame as frame
 from pages import _inbox as inbox
 from pages._frame import Freshness, Kpi
+from pages._sentences import contract_name
 from pages._words import inside, words
+from sync_core.approvals import REFUSED
 from sync_core.authority import PERMISSIONS, Permission, Role
+from sync_core.case_rules import RULES, Kind, Whose
 from sync_core.commands.commands import Commands
 from sync_core.ownership import CAUSES, Arises
 from sync_core.reads import Reads
@@ -85,7 +89,8 @@ def _back() -> None:
 def _header(found: CaseDetail, now: datetime) -> None:
     row = found.row
     colour, icon = _STATES.get(row.state, ("gray", ":material/help:"))
-    scope = ", ".join(fmt.plain(part) for part in (row.title, row.customer_name, row.legal_entity) if part)
+    named = contract_name(row.title, row.customer_name)
+    scope = ", ".join(fmt.plain(part) for part in (named, row.legal_entity) if part)
     title = fmt.plain(f"{words(row.cause)}, {row.external_id}")
     with frame.header(title, f"Exception {row.case_id}. {scope}.", Freshness(now, now, data.KEPT)):
         st.badge(words(row.state), icon=icon, color=colour)  # type: ignore[arg-type]  # one of Streamlit's colours
@@ -110,10 +115,10 @@ def _facts(found: CaseDetail, reads: Reads, now: datetime) -> list[Kpi]:
             "Until the legal entity's next bill run; what is not in its ERP by then misses it.",
             comparison=fmt.moment(run_at) if run_at else "no bill run is known"),
         Kpi("Due", inbox.due(row, now) or fmt.DASH,
-            "When its owner's working time for it is up, by the calendar of the legal entity.",
+            "Calendar time until its owner's working time for it is up, by the working calendar of the legal entity.",
             comparison=fmt.moment(row.due_at) if row.due_at else "no limit was set", is_good=False if overdue else None,
             delta="late" if overdue else None),
-        Kpi("Open for", fmt.age(found.open_for), "All the time that it was open; the time between does not count.",
+        Kpi("Open for", fmt.age(found.open_for), "Calendar time in which it was open; the time between does not count.",
             comparison=f"found {fmt.plural(row.occurrences, 'time')}"),
         Kpi("Function", words(row.function), "Who has it. Handing it over begins the other function's own time.",
             comparison=row.assignee or "assigned to nobody"),
@@ -139,15 +144,24 @@ def _sections(found: CaseDetail, commands: Commands | None) -> None:
 
 def _wrong(found: CaseDetail) -> None:
     row, known = found.row, CAUSES.get(found.row.cause)
-    with frame.card("wrong", "What is wrong", "In the words of the ERP or of the check that found it"):
+    over = standing.closed(found)
+    title = "What was wrong" if over else "What is wrong"
+    with frame.card("wrong", title, "In the words of the ERP or of the check that found it"):
+        if over:
+            st.markdown(f":material/check_circle: **{fmt.plain(over)}**")
+            standing.decided(found)
         with st.container(key="quoted"):
             st.markdown(fmt.plain(acting.sentence(row.message)))
         where = f"Found {_PLACES.get(row.operation, f'at {words(row.operation).lower()}')}. " if row.operation else ""
-        if found.form is not None:
-            st.markdown(f":material/build: {fmt.plain(found.form.where)}")
-        elif known is not None:
-            st.markdown(f":material/build: {fmt.plain(acting.sentence(f'{known.how}; mended in {known.place}'))}")
-        st.caption(fmt.plain(f"{where}Last seen {fmt.moment(row.seen_at)}. It closes when the ERP was read back."))
+        if over:
+            st.caption(fmt.plain(f"{where}Last seen {fmt.moment(row.seen_at)}."))
+        else:
+            how = acting.sentence(f"{known.how}; mended in {known.place}") if known else ""
+            if told := found.form.where if found.form else how:
+                st.markdown(f":material/build: {fmt.plain(told)}")
+            seen = f"{where}Last seen {fmt.moment(row.seen_at)}. It closes once a run no longer finds it."
+            st.caption(fmt.plain(seen))
+        standing.links(found)
         with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
             frame.link("contract", f"Contract {fmt.plain(row.external_id)}", icon=":material/contract:",
                        id=str(row.contract_id))  # fmt: skip
@@ -155,8 +169,8 @@ def _wrong(found: CaseDetail) -> None:
                 st.button("All that are alike", icon=":material/stacks:", type="tertiary", key="alike",
                           on_click=filters.put, args=({"group": row.group_key, "case": "", "view": ""},),
                           help="The same cause in the same words: one person can mend them in one go.")  # fmt: skip
-        if row.decided_by:
-            st.markdown(fmt.plain(f"Decided by {row.decided_by}: {row.decided_reason or ''}"))
+        if not over:
+            standing.decided(found)
 
 
 def _action(found: CaseDetail, name: str) -> CaseAction | None:
@@ -165,14 +179,14 @@ def _action(found: CaseDetail, name: str) -> CaseAction | None:
 
 def refusal(action: CaseAction) -> str:
     """Why the viewer cannot do it; empty: they can."""
-    actor = frame.actor()
-    if action.why:
-        return acting.sentence(action.why)
-    if actor.name in action.except_for:
-        return "You corrected this contract yourself, so another approver must decide."
-    if action.allowed(actor):
+    refused = action.refusal(frame.actor())
+    if refused is None:
         return ""
-    return f"{who_may(action.permission, action.function)} may; ask one, or whoever runs Tieline."
+    if refused.kind in (Kind.STANDING, Kind.TAKEN):
+        return acting.sentence(refused.words)
+    rule = RULES[action.deed]
+    function = action.row.function if rule.whose is Whose.OWN else None
+    return f"{who_may(rule.permission, function)} may; ask one, or whoever runs Tieline."
 
 
 def who_may(permission: Permission, function: str | None) -> str:
@@ -183,9 +197,9 @@ def who_may(permission: Permission, function: str | None) -> str:
 
 
 def _work(found: CaseDetail, commands: Commands | None) -> None:
-    if commands is None:
-        return
     row, actor = found.row, frame.actor()
+    if commands is None or row.state != "open":
+        return
     with frame.card("work", "Work on it", "Each step is kept in its history and in the audit"):
         with st.container(horizontal=True, gap="small"):
             if _button(found, "cases.assign", "Assign to me", ":material/person_check:", "case_me"):
@@ -198,11 +212,12 @@ def _work(found: CaseDetail, commands: Commands | None) -> None:
             _opens(found, "cases.hand_over", "Hand over…", ":material/move_up:", "case_hand_over")
             _opens(found, "cases.decide", "Close by decision…", ":material/gavel:", "case_decide")
             if frame.may(Permission.REPLAY_PREVIEW) and st.button(
-                "Replay 1", icon=":material/replay:", key="case_replay", disabled=row.state != "open",
+                "Replay 1", icon=":material/replay:", key="case_replay",
+                disabled=not actor.may(Permission.REPLAY_PREVIEW, entity=row.legal_entity),
                 help="Preview first: nothing is sent to an ERP before you confirm.",
             ):  # fmt: skip
                 inbox.replay(commands, (row.contract_id,))
-        lacking = {refusal(one) for one in found.actions if one.name.startswith("cases.") and not one.why} - {""}
+        lacking = {refusal(one) for one in found.actions if one.name.startswith("cases.")} - {""}
         for words_ in sorted(lacking):
             st.caption(f":material/lock: {fmt.plain(words_)}")
     _dialogs(found, commands)
@@ -243,11 +258,15 @@ def _dialogs(found: CaseDetail, commands: Commands) -> None:
 
 
 def _approval(found: CaseDetail, commands: Commands | None) -> None:
-    asks = _action(found, "approvals.decide")
-    if asks is None:
+    asks, row = _action(found, "approvals.decide"), found.row
+    if asks is None or row.state != "open":
         return
-    row = found.row
-    with frame.card("approval", "Approval", "Nothing is in the ERP until somebody decides"):
+    before = found.refused if row.cause == REFUSED else None
+    title = "Refused" if row.cause == REFUSED else "Approval"
+    sub = "It stays refused until its data changes" if before else "Nothing is in the ERP until somebody decides"
+    with frame.card("approval", title, sub):
+        if before:
+            st.markdown(standing.refused(before))
         if commands is not None:
             approving.buttons(
                 f"case_{row.case_id}",
@@ -256,4 +275,5 @@ def _approval(found: CaseDetail, commands: Commands | None) -> None:
                 ),
                 f"{row.external_id}: {row.message}",
                 why_not=refusal(asks),
+                after_all=row.cause == REFUSED,
             )

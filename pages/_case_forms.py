@@ -16,9 +16,9 @@ from sync_core.reads import ExceptionRow
 _SHOWN = 6
 
 
-def assign(rows: Sequence[ExceptionRow], do: Callable[[str | None], CasesChanged]) -> None:
-    """Ask for a person, or for nobody."""
-    _which(rows)
+def assign(rows: Sequence[ExceptionRow], do: Callable[[str | None], CasesChanged], *, beside: str = "") -> None:
+    """Ask for a person, or for nobody. `beside`: what is said of rows that are left out."""
+    _which(rows, beside)
     with st.form("assign", border=False):
         person = st.text_input(
             "Assign to",
@@ -32,10 +32,12 @@ def assign(rows: Sequence[ExceptionRow], do: Callable[[str | None], CasesChanged
             _do(lambda: do(who), "Assigning", f"assigned to {who or 'nobody'}")
 
 
-def hand_over(rows: Sequence[ExceptionRow], do: Callable[[Function, str], CasesChanged]) -> None:
+def hand_over(
+    rows: Sequence[ExceptionRow], do: Callable[[Function, str], CasesChanged], *, beside: str = ""
+) -> None:
     """Ask for a function and a reason."""
     st.markdown("The other function's own time begins now, and nobody there has it yet.")
-    _which(rows)
+    _which(rows, beside)
     with st.form("hand_over", border=False):
         held = {row.function for row in rows}
         choices = [code for code in FUNCTIONS if held != {code}]
@@ -48,13 +50,13 @@ def hand_over(rows: Sequence[ExceptionRow], do: Callable[[Function, str], CasesC
                 _do(lambda: do(Function(function), why), "Handing over", f"handed over to {inside(function)}")
 
 
-def decide(rows: Sequence[ExceptionRow], do: Callable[[str], CasesChanged]) -> None:
+def decide(rows: Sequence[ExceptionRow], do: Callable[[str], CasesChanged], *, beside: str = "") -> None:
     """Ask why they will not be mended."""
     st.markdown(
         "Closed without being mended: they come back only with a new event of the contract, or with other words. "
         "The contracts stay as they are."
     )
-    _which(rows)
+    _which(rows, beside)
     with st.form("decide", border=False):
         why = st.text_area("Reason", max_chars=2_000, height=80, placeholder="Kept in the history and in the audit")
         label = f"Close {fmt.count(len(rows))} by decision"
@@ -70,7 +72,9 @@ def _do(do: Callable[[], CasesChanged], what: str, done: str) -> None:
         acting.finish(acting.changed(done)(result))
 
 
-def _which(rows: Sequence[ExceptionRow]) -> None:
+def _which(rows: Sequence[ExceptionRow], beside: str) -> None:
+    if beside:
+        st.caption(f":material/info: {fmt.plain(beside)}")
     shown = pd.DataFrame(
         [
             [fmt.plain(row.external_id), fmt.plain(words(row.cause)), fmt.plain(words(row.function)),

@@ -53,6 +53,8 @@ def _told(moment: CaseMoment) -> str:
         return f"Assigned to {moment.assignee or 'nobody'}"
     if moment.what == "handed_over":
         return f"Handed over from {inside(moment.from_function or 'nobody')} to {inside(moment.function)}"
+    if moment.what == "resolved" and moment.note:
+        return "Resolved"  # by a check, as its note says
     return {"resolved": "Resolved: the ERP was read back", "decided": "Closed by decision"}.get(
         moment.what, words(moment.what)
     )

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 
-import pandas as pd
 import streamlit as st
 
 from pages import _format as fmt
 from pages import _frame as frame
+from pages._table import table
 from pages._values import shown
 from pages._words import inside, words
 from sync_core.contract import BillingKind, LabourRate, Milestone, Terms
@@ -16,12 +16,6 @@ from sync_core.money import Money
 from sync_core.reads import ContractDetail
 from sync_core.reads.contract import CaseDetail
 from sync_core.reads.invoices import Invoice
-
-
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Texts of others, shown as they are."""
-    plain = [[fmt.plain(cell) for cell in row] for row in rows]
-    st.table(pd.DataFrame(plain, columns=list(columns)), border="horizontal", hide_index=True)
 
 
 def identity(found: ContractDetail) -> None:
@@ -76,14 +70,14 @@ def billing(found: ContractDetail) -> None:
         if found.terms:
             with st.expander("All terms as they are now"):
                 currency = terms.currency if terms else None
-                table(["Term", "Value"], [[words(name), shown(name, value, currency)]
-                                          for name, value in found.terms.items()])  # fmt: skip
+                rows = [[words(name), shown(name, value, currency)] for name, value in found.terms.items()]
+                table("terms", ["Term", "Value"], rows)
 
 
 def _milestones(terms: Terms, milestones: Sequence[Milestone]) -> None:
     rows = [[one.name, one.key, _day(one.due_on), _exact(one.amount, terms)] for one in milestones]
     total = sum((one.amount for one in milestones), Decimal(0))
-    table(["Milestone", "Key", "Due", "Amount"], rows)
+    table("milestones", ["Milestone", "Key", "Due", "Amount"], rows)
     _compare("milestones", total, terms)
 
 
@@ -99,7 +93,8 @@ def _rates(terms: Terms, rates: Sequence[LabourRate]) -> None:
         ]
         for one in rates
     ]  # fmt: skip
-    table(["Labour category", "Code", "Valid from", "Rate per hour", "Planned hours", "Planned amount"], rows)
+    columns = ["Labour category", "Code", "Valid from", "Rate per hour", "Planned hours", "Planned amount"]
+    table("rates", columns, rows)
     cap = terms.billing.not_to_exceed
     limit = "" if cap is None else f" Not to exceed {_exact(cap, terms)}."
     total = sum((one.rate * one.planned_hours for one in rates), Decimal(0))
@@ -121,7 +116,7 @@ def financials(found: ContractDetail) -> None:
         if not found.invoices:
             st.markdown(":material/receipt_long: Nothing was invoiced yet.")
             return
-        table(["Invoice", "Issued", "Amount", "Status", "Paid on", "Paid", "Disputes", "ERP"],
+        table("invoices", ["Invoice", "Issued", "Amount", "Status", "Paid on", "Paid", "Disputes", "ERP"],
               [_invoice(one) for one in found.invoices])  # fmt: skip
 
 
@@ -144,7 +139,7 @@ def crosswalk(found: ContractDetail) -> None:
              fmt.moment(one.confirmed_at) if one.confirmed_at else "", one.system]
             for one in found.objects
         ]  # fmt: skip
-        table(["Object", "Business key", "ERP number", "State", "Confirmed", "ERP"], rows)
+        table("objects", ["Object", "Business key", "ERP number", "State", "Confirmed", "ERP"], rows)
 
 
 def _exact(amount: Decimal, terms: Terms) -> str:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages import _format as fmt
 from pages import _frame as frame
-from pages._contract_cards import table
+from pages._table import table
 from pages._values import shown
 from pages._words import action, inside, words
 from sync_core.desired import Scalar
@@ -59,8 +59,8 @@ def _told(moment: Moment, currency: str | None) -> None:
     late = fmt.age(event.recorded_at - event.occurred_at)
     st.markdown(f"{icon} **{fmt.plain(words(moment.what))}** {fmt.moment(event.occurred_at)}")
     st.caption(
-        f"Recorded {late} later, by {fmt.plain(inside(event.received_by))}; correlation "
-        f"{fmt.plain(event.correlation_id)}"
+        f"Recorded {late} later, by {fmt.plain(inside(event.received_by))}",
+        help=f"Correlation id, by which other systems and logs know it: {fmt.plain(event.correlation_id)}",
     )
     if moment.problem:
         st.markdown(f":orange-badge[:material/warning: Not understood] {fmt.plain(moment.problem)}")
@@ -77,10 +77,11 @@ def _told(moment: Moment, currency: str | None) -> None:
 def _changes(moment: Moment, currency: str | None) -> None:
     rows = [[words(change.field), shown(change.field, change.before or "", currency), _after(change, currency)]
             for change in moment.changes]  # fmt: skip
+    key = f"changes_{moment.event.seq}"
     if any(change.before for change in moment.changes):
-        table(["Field", "Before", "After"], rows)
+        table(key, ["Field", "Before", "After"], rows)
     else:
-        table(["Field", "Value"], [[field, after] for field, _, after in rows])
+        table(key, ["Field", "Value"], [[field, after] for field, _, after in rows])
 
 
 def _after(change: Change, currency: str | None) -> str:
@@ -117,7 +118,7 @@ def _run(run: Run, currency: str | None, *, expanded: bool) -> None:
             f", trace {fmt.plain(run.trace_id)}" if run.trace_id else ""))  # fmt: skip
         if run.operations:
             columns = ["Finished", "Operation", "Business key", "ERP number", "Status", "Changed"]
-            table(columns, [_operation(one, currency) for one in run.operations])
+            table(f"run_{run.run_id}", columns, [_operation(one, currency) for one in run.operations])
         else:
             st.markdown("Nothing was sent to the ERP.")
 

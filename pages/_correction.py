@@ -11,7 +11,7 @@ from pages import _acting as acting
 from pages import _correction_fields as fields
 from pages import _format as fmt
 from pages import _frame as frame
-from pages._contract_cards import table
+from pages._table import table
 from pages._values import shown
 from pages._words import words
 from sync_core.commands.commands import Commands
@@ -40,14 +40,16 @@ def draw(found: CaseDetail, action: CaseAction | None, commands: Commands | None
 
 
 def _who(action: CaseAction) -> str:
-    function = f" of {words(action.function).lower()}" if action.function else ""
-    return f"An operator{function} may correct it. Hand it over, or ask one."
+    return f"An operator of {words(action.row.function).lower()} may correct it. Hand it over, or ask one."
 
 
 def _read_only(made: CorrectionForm) -> None:
     labels = {field.path: field.label for field in made.fields}
-    table(["Field", "As it is"], [[labels.get(path) or words(path.replace(".", ", ")), _as_it_is(path, value)]
-                                  for path, value in fields.flat(made.values).items()])  # fmt: skip
+    rows = [
+        [labels.get(path) or words(path.replace(".", ", ")), _as_it_is(path, value)]
+        for path, value in fields.flat(made.values).items()
+    ]
+    table("as_it_is", ["Field", "As it is"], rows)
 
 
 def _as_it_is(path: str, value: object) -> str:
@@ -91,23 +93,25 @@ def _preview(found: CaseDetail, values: Values, made: CorrectionForm, commands: 
                                 for side in (change.before, change.after))]
         for change in preview.changes
     ]  # fmt: skip
-    table(["Field", "Before", "After"], rows)
+    table("correction", ["Field", "Before", "After"], rows)
     _judged(preview)
     return preview
 
 
 def _judged(preview: CorrectionPreview) -> None:
+    """Exactly what was checked; what only the ERP knows is not promised."""
     if preview.mends:
-        st.markdown(":green-badge[:material/check: Mends this exception]")
+        badge = ":green-badge[:material/check: Checked]"
     elif preview.mends is None:
-        st.markdown(":blue-badge[:material/help: Only the ERP can tell whether this mends it]")
+        badge = ":blue-badge[:material/help: Only the ERP can tell]"
     else:
-        st.markdown(":orange-badge[:material/warning: The exception would remain]")
+        badge = ":orange-badge[:material/warning: Not mended]"
+    st.markdown(f"{badge} {fmt.plain(preview.verdict)}")
+    for code in preview.unseen:
+        st.markdown(f":orange-badge[:material/new_releases: Not seen in this ERP before] {fmt.plain(code)}")
     for finding in preview.remaining:
         st.markdown(f":material/subdirectory_arrow_right: {fmt.plain(words(finding.cause))}: "
                     f"{fmt.plain(finding.message)}")  # fmt: skip
-    if not preview.remaining:
-        st.caption("No other check would find anything; the ERP is asked when it is carried out.")
 
 
 def _submit(found: CaseDetail, values: Values, reason: str, commands: Commands, *, version: int) -> None:
@@ -117,5 +121,5 @@ def _submit(found: CaseDetail, values: Values, reason: str, commands: Commands, 
         acting.why_not(why_not)
         return
     acting.watch(found.row.case_id)
-    acting.finish("The correction is stored, and the contract is due at once. The exception closes when its ERP was "
-                  "read back.")  # fmt: skip
+    acting.finish("The correction is stored, and the contract is due at once. The exception closes once a "
+                  "run no longer finds its cause.")  # fmt: skip

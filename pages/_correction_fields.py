@@ -58,6 +58,8 @@ def _scalar(title: str, spec: Schema, value: Any, *, nullable: bool, key: str) -
         index = choices.index(value) if value in choices else None
         chosen = st.selectbox(title, choices, index=index, key=key, placeholder="Choose")
         return value if chosen is None else chosen
+    if known := [str(one) for one in spec.get("examples", ())]:
+        return _open_choice(title, known, value, nullable=nullable, key=key)
     if spec.get("type") == "boolean":
         return st.checkbox(title, value=bool(value), key=key)
     if spec.get("format") == "date":
@@ -65,6 +67,18 @@ def _scalar(title: str, spec: Schema, value: Any, *, nullable: bool, key: str) -
         day = st.date_input(title, value=held, key=key, format="YYYY-MM-DD", min_value=_FIRST, max_value=_LAST)
         return day.isoformat() if isinstance(day, date) else None
     text = st.text_input(title, value="" if value is None else str(value), key=key, max_chars=_MOST).strip()
+    return text or (None if nullable else "")
+
+
+def _open_choice(title: str, known: list[str], value: Any, *, nullable: bool, key: str) -> Any:
+    """What the ERP held before is offered; anything else can be typed."""
+    offered = known if value in (None, "", *known) else [*known, str(value)]
+    chosen = st.selectbox(
+        title, offered, index=offered.index(value) if value in offered else None, key=key, accept_new_options=True,
+        placeholder="Choose, or type another one",
+        help="Offered are those that this ERP held for the legal entity before; another one may be right too.",
+    )  # fmt: skip
+    text = "" if chosen is None else str(chosen).strip()[:_MOST]
     return text or (None if nullable else "")
 
 
@@ -126,4 +140,4 @@ def _resolved(spec: Schema, schema: Schema) -> tuple[Schema, bool]:
         spec = next(one for one in spec["anyOf"] if one.get("type") != "null")
     if "$ref" in spec:
         spec = schema["$defs"][spec["$ref"].rpartition("/")[2]]
-    return {**spec, **({"title": outer["title"]} if "title" in outer else {})}, nullable
+    return {**spec, **{name: outer[name] for name in ("title", "examples") if name in outer}}, nullable

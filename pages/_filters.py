@@ -20,14 +20,14 @@ _LEFT_OUT: Final = "tieline.left_out"
 _FIRST_DAY, _LAST_DAY = date(2000, 1, 1), date(2099, 12, 31)
 
 
-def one(name: str, label: str, choices: Mapping[str, str], *, every: str) -> str:
-    """A select box; the code chosen, or "" for all of them."""
+def one(name: str, label: str, choices: Mapping[str, str], *, every: str, quiet: bool = False) -> str:
+    """A select box; the code chosen, or "" for all of them. `quiet`: its label is for screen readers alone."""
     asked = st.query_params.get(name, "")
     key = _key(name)
     st.session_state[key] = next(iter(_known(label, [asked], choices)), "")
     st.selectbox(
         label, ["", *choices], format_func=lambda code: choices.get(code, every), key=key,
-        on_change=_store, args=(name,),
+        on_change=_store, args=(name,), label_visibility="collapsed" if quiet else "visible",
     )  # fmt: skip
     return str(st.session_state[key])
 
@@ -54,14 +54,15 @@ def text(name: str, label: str, *, placeholder: str) -> str:
     return str(st.session_state[key])
 
 
-def always(name: str, label: str, choices: Mapping[str, str]) -> str:
+def always(name: str, label: str, choices: Mapping[str, str], *, quiet: bool = False) -> str:
     """A select box with no "all": the first choice unless the URL says another."""
     asked = st.query_params.get(name, "")
     first = next(iter(choices))
     key = _key(name)
     st.session_state[key] = next(iter(_known(label, [asked], choices)), first)
     st.selectbox(
-        label, list(choices), format_func=lambda code: choices[code], key=key, on_change=_store, args=(name, first)
+        label, list(choices), format_func=lambda code: choices[code], key=key, on_change=_store, args=(name, first),
+        label_visibility="collapsed" if quiet else "visible",
     )
     return str(st.session_state[key])
 

@@ -24,7 +24,7 @@ from streamlit.elements.lib.grid_container import GridContainer
 from pages import _format as fmt
 from pages._figure import HEIGHT
 from pages._palette import Palette, palette_for
-from pages._shell import Page, Shell, Viewer, actor, enter, may, notice, shell, viewer
+from pages._shell import Page, Shell, Viewer, actor, enter, may, measures, notice, shell, viewer
 from sync_core.authority import PERMISSIONS, Forbidden, Role
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "kpi_row",
     "link",
     "may",
+    "measures",
     "notice",
     "open_page",
     "page_end",

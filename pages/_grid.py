@@ -11,7 +11,6 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from pages import _filters as filters
 from pages import _format as fmt
-from pages import _frame as frame
 from pages import _words as words
 from sync_core.commands.exports import MOST, Export
 from sync_core.money import Money
@@ -23,6 +22,7 @@ T = TypeVar("T")
 _ROW: Final = 34
 _SIZE: Final = 50
 _ID_WIDTH: Final = 128  # pixels, for the ids of a CLM with dates in them
+_STATE_WIDTH: Final = 104
 _SEEN: Final = 20  # rows seen at once; the grid scrolls
 
 
@@ -44,12 +44,10 @@ def read_page(read: Callable[[Window], Listed[T]]) -> Listed[T]:
         return read(Window(_SIZE))
 
 
-def rows(
-    name: str, table: pd.DataFrame, columns: Mapping[str, ColumnConfig], *, contracts: Mapping[int, int], alt: str
-) -> None:
-    """The grid. Ticking a row opens its contract: `contracts` gives that id by the one that indexes `table`."""
+def rows(name: str, table: pd.DataFrame, columns: Mapping[str, ColumnConfig], *, alt: str) -> int | None:
+    """The grid. What indexes the row in `table` that was ticked just now."""
     table = table.map(fmt.cell)
-    # A tick that outlived the way to the contract and back would lead there again at once: each has its own key.
+    # A tick that outlived the way to what it opens and back would lead there again at once: each has its own key.
     seed_key = f"tieline.grid.{name}"
     seed = st.session_state.setdefault(seed_key, secrets.token_hex(3))
     chosen = st.dataframe(
@@ -57,10 +55,10 @@ def rows(
         row_height=_ROW, height=min(len(table) + 1, _SEEN + 1) * _ROW + 2, on_select="rerun",
         selection_mode="single-row", placeholder="", alt=alt,
     ).selection.rows  # fmt: skip
-    if chosen and chosen[0] < len(table):
-        st.session_state[seed_key] = secrets.token_hex(3)
-        # With the list's filters: the browser's way back passes through this URL on the list's own page.
-        frame.open_page("contract", {**filters.current(), "id": str(contracts[int(table.index[chosen[0]])])})
+    if not chosen or chosen[0] >= len(table):
+        return None
+    st.session_state[seed_key] = secrets.token_hex(3)
+    return int(table.index[chosen[0]])
 
 
 def pager(page: Listed[T], noun: str) -> None:
@@ -90,8 +88,8 @@ def download(noun: str, make: Callable[[], Export]) -> None:
 def state_column(label: str = "State") -> ColumnConfig:
     """States as coloured pills; the cells hold lists of one code."""
     return st.column_config.MultiselectColumn(
-        label, options=[state.value for state in State], color=[words.STATE_COLOURS[state] for state in State],
-        format_func=words.words,
+        label, width=_STATE_WIDTH, options=[state.value for state in State],
+        color=[words.STATE_COLOURS[state] for state in State], format_func=words.words,
     )  # fmt: skip
 
 
@@ -100,9 +98,9 @@ def link(contract_id: int, external_id: str) -> str:
     return f"/contract?id={contract_id}#{quote(external_id, safe='')}"
 
 
-def link_column() -> ColumnConfig:
+def link_column(*, pinned: bool = True) -> ColumnConfig:
     """Contracts by the CLM's id; a click opens one in a new tab."""
-    return st.column_config.LinkColumn("Contract", width=_ID_WIDTH, display_text=r"#(.+)$", pinned=True)
+    return st.column_config.LinkColumn("Contract", width=_ID_WIDTH, display_text=r"#(.+)$", pinned=pinned)
 
 
 def money_text(money: Money | None) -> str:

@@ -1,6 +1,7 @@
 """The list of exceptions: rows chosen over many pages, and what can be done with them at once."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -18,11 +19,12 @@ from pages import _sentences as sentences
 from pages._picking import Picks
 from pages._words import words
 from sync_core.authority import Permission
+from sync_core.case_rules import RULES, Deed, refusal
 from sync_core.commands.chosen import CasesChanged
 from sync_core.commands.commands import Commands
 from sync_core.errors import Function
 from sync_core.reads import ExceptionFilter, ExceptionPage, ExceptionRow, ExceptionSort, Reads
-from sync_core.reads.amounts import summed
+from sync_core.reads.amounts import summed_once
 from sync_core.selection import Selection
 
 MOST: int = 1_000  # exceptions that the commands take at once
@@ -68,7 +70,8 @@ def _actions(picks: Picks[ExceptionRow], commands: Commands | None, reporting: s
     _open_one(chosen)
     if commands is not None:
         _buttons(picks, commands)
-    money = sentences.money_of(summed([(row.exposure, row.exposure_reporting) for row in chosen], reporting))
+    amounts = [(row.contract_id, row.exposure, row.exposure_reporting) for row in chosen]
+    money = sentences.money_of(summed_once(amounts, reporting))
     st.markdown(picks.told("row", money), width="content")
     if chosen:
         st.button("Clear", type="tertiary", icon=":material/close:", key="unpick", on_click=picks.clear)
@@ -85,44 +88,85 @@ def _open_one(chosen: Sequence[ExceptionRow]) -> None:
 
 
 def _buttons(picks: Picks[ExceptionRow], commands: Commands) -> None:
-    """Those that the viewer may ever press; disabled until rows are chosen, and labelled with how many."""
-    count = len(picks)
-    blocked = count == 0 or count > MOST
-    n = f" {count:,}" if count else ""
+    """Those that the viewer may ever press; labelled with how many of the chosen rows the command would take."""
+    actor = frame.actor()
     if frame.may(Permission.EXCEPTIONS_WRITE):
-        if st.button(f"Assign{n} to me", icon=":material/person_check:", key="assign_me", disabled=blocked):
-            _assign(commands, picks, frame.actor().name, "assigned to you")
-        _dialog_button(f"Assign{n}…", ":material/person_add:", "assign", blocked)
-        if st.button(f"Acknowledge{n}", icon=":material/visibility:", key="acknowledge", disabled=blocked):
-            do = partial(commands.cases.acknowledge, frame.actor(), picks.ids, versions=_versions(picks))
-            acting.carry_out(_unpicked(picks, do), "Acknowledging", acting.changed("acknowledged"))
-        _dialog_button(f"Hand{n} over…", ":material/move_up:", "hand_over", blocked)
+        assign, acknowledge = _able(picks, Deed.ASSIGN), _able(picks, Deed.ACKNOWLEDGE)
+        if _button(f"Assign{assign.n} to me", ":material/person_check:", "assign_me", assign):
+            do = partial(commands.cases.assign, actor, assign.ids, actor.name, versions=assign.versions)
+            acting.carry_out(_unpicked(picks, assign, do), "Assigning", acting.changed("assigned to you"))
+        _dialog_button(f"Assign{assign.n}…", ":material/person_add:", "assign", assign)
+        if _button(f"Acknowledge{acknowledge.n}", ":material/visibility:", "acknowledge", acknowledge):
+            do = partial(commands.cases.acknowledge, actor, acknowledge.ids, versions=acknowledge.versions)
+            acting.carry_out(_unpicked(picks, acknowledge, do), "Acknowledging", acting.changed("acknowledged"))
+        hand_over = _able(picks, Deed.HAND_OVER)
+        _dialog_button(f"Hand{hand_over.n} over…", ":material/move_up:", "hand_over", hand_over)
     if frame.may(Permission.REPLAY_PREVIEW):
-        contracts = {row.contract_id for row in picks.rows}
+        contracts = {
+            row.contract_id for row in picks.rows if actor.may(Permission.REPLAY_PREVIEW, entity=row.legal_entity)
+        }
         label = f"Replay {len(contracts):,}" if contracts else "Replay"
-        if st.button(label, icon=":material/replay:", key="replay", disabled=blocked,
+        if st.button(label, icon=":material/replay:", key="replay", disabled=not contracts or len(picks) > MOST,
                      help="Preview first: nothing is sent to an ERP before you confirm."):  # fmt: skip
             replay(commands, tuple(sorted(contracts)))
-    if frame.may(Permission.EXCEPTIONS_DECIDE):
-        _dialog_button(f"Close{n} by decision…", ":material/gavel:", "decide", blocked)
+    if frame.may(RULES[Deed.DECIDE].permission):
+        decide = _able(picks, Deed.DECIDE)
+        _dialog_button(f"Close{decide.n} by decision…", ":material/gavel:", "decide", decide)
 
 
-def _dialog_button(label: str, icon: str, name: str, blocked: bool) -> None:
-    st.button(label, icon=icon, key=f"bar_{name}", disabled=blocked, on_click=acting.open_dialog,
-              args=(f"cases_{name}",))  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class _Able:
+    """Of the chosen rows, those that a command would take; and why it would not take the others."""
+
+    rows: tuple[ExceptionRow, ...]
+    left_out: Mapping[int, str]
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        return tuple(row.case_id for row in self.rows)
+
+    @property
+    def versions(self) -> dict[int, int]:
+        return {row.case_id: row.version for row in self.rows}
+
+    @property
+    def n(self) -> str:
+        return f" {len(self.rows):,}" if self.rows else ""
+
+    @property
+    def blocked(self) -> bool:
+        return not self.rows or len(self.rows) + len(self.left_out) > MOST
+
+    @property
+    def told(self) -> str:
+        """How many of the chosen stay as they are, and why the first of them does."""
+        if not self.left_out:
+            return ""
+        count = len(self.left_out)
+        first = acting.sentence(next(iter(self.left_out.values())))
+        return f"{fmt.count(count)} of those chosen {'stays' if count == 1 else 'stay'}: {first}"
 
 
-def _assign(commands: Commands, picks: Picks[ExceptionRow], person: str | None, done: str) -> None:
-    do = partial(commands.cases.assign, frame.actor(), picks.ids, person, versions=_versions(picks))
-    acting.carry_out(_unpicked(picks, do), "Assigning", acting.changed(done))
+def _able(picks: Picks[ExceptionRow], deed: Deed) -> _Able:
+    refused = {row.case_id: found.words for row in picks.rows if (found := refusal(frame.actor(), deed, row))}
+    return _Able(tuple(row for row in picks.rows if row.case_id not in refused), refused)
 
 
-def _unpicked(picks: Picks[ExceptionRow], do: Callable[[], CasesChanged]) -> Callable[[], CasesChanged]:
+def _button(label: str, icon: str, key: str, able: _Able) -> bool:
+    return st.button(label, icon=icon, key=key, disabled=able.blocked, help=fmt.plain(able.told) or None)
+
+
+def _dialog_button(label: str, icon: str, name: str, able: _Able) -> None:
+    st.button(label, icon=icon, key=f"bar_{name}", disabled=able.blocked, help=fmt.plain(able.told) or None,
+              on_click=acting.open_dialog, args=(f"cases_{name}",))  # fmt: skip
+
+
+def _unpicked(picks: Picks[ExceptionRow], able: _Able, do: Callable[[], CasesChanged]) -> Callable[[], CasesChanged]:
     """What stayed as it was stays chosen, all else is done with."""
 
     def done() -> CasesChanged:
         result = do()
-        picks.keep({one.case_id for one in result.refused})
+        picks.keep({*able.left_out, *(one.case_id for one in result.refused)})
         return result
 
     return done
@@ -145,27 +189,33 @@ Dialogs = Mapping[str, tuple[str, str, Callable[[], None]]]
 
 
 def _dialogs(picks: Picks[ExceptionRow], commands: Commands) -> Dialogs:
-    rows, ids, cases, versions = picks.rows, picks.ids, commands.cases, _versions(picks)
-    actor, count = frame.actor(), fmt.plural(len(picks), "exception")
+    cases, actor = commands.cases, frame.actor()
+    to_assign, to_move, to_close = (_able(picks, deed) for deed in (Deed.ASSIGN, Deed.HAND_OVER, Deed.DECIDE))
 
     def assign(person: str | None) -> CasesChanged:
-        return _unpicked(picks, lambda: cases.assign(actor, ids, person, versions=versions))()
+        do = partial(cases.assign, actor, to_assign.ids, person, versions=to_assign.versions)
+        return _unpicked(picks, to_assign, do)()
 
     def hand_over(to: Function, why: str) -> CasesChanged:
-        return _unpicked(picks, lambda: cases.hand_over(actor, ids, to, why, versions=versions))()
+        do = partial(cases.hand_over, actor, to_move.ids, to, why, versions=to_move.versions)
+        return _unpicked(picks, to_move, do)()
 
     def decide(why: str) -> CasesChanged:
-        return _unpicked(picks, lambda: cases.decide(actor, ids, why, versions=versions))()
+        do = partial(cases.decide, actor, to_close.ids, why, versions=to_close.versions)
+        return _unpicked(picks, to_close, do)()
 
     return {
-        "cases_assign": (f"Assign {count}", ":material/person_add:", lambda: forms.assign(rows, assign)),
-        "cases_hand_over": (f"Hand {count} over", ":material/move_up:", lambda: forms.hand_over(rows, hand_over)),
-        "cases_decide": (f"Close {count} by decision", ":material/gavel:", lambda: forms.decide(rows, decide)),
-    }
+        "cases_assign": (f"Assign {_count(to_assign)}", ":material/person_add:",
+                         lambda: forms.assign(to_assign.rows, assign, beside=to_assign.told)),
+        "cases_hand_over": (f"Hand {_count(to_move)} over", ":material/move_up:",
+                            lambda: forms.hand_over(to_move.rows, hand_over, beside=to_move.told)),
+        "cases_decide": (f"Close {_count(to_close)} by decision", ":material/gavel:",
+                         lambda: forms.decide(to_close.rows, decide, beside=to_close.told)),
+    }  # fmt: skip
 
 
-def _versions(picks: Picks[ExceptionRow]) -> dict[int, int]:
-    return {row.case_id: row.version for row in picks.rows}
+def _count(able: _Able) -> str:
+    return fmt.plural(len(able.rows), "exception")
 
 
 def _table(page: ExceptionPage, now: datetime) -> pd.DataFrame:
@@ -211,13 +261,14 @@ def _columns(reporting: str) -> dict[str, ColumnConfig]:
     return {
         "exception": column.LinkColumn("Exception", width=84, display_text=r"#(.+)$", pinned=True,
                                        help="Opens the exception in a new tab"),
-        "contract": column.TextColumn("Contract", width=128),
-        "customer": column.TextColumn("Customer"),
-        "cause": column.TextColumn("Cause", width="medium"),
+        "cause": column.TextColumn("Cause", width=150),
         "reporting": column.NumberColumn(f"In {reporting}", format=fmt.money_column(reporting),
                                          help="Exposure: what it keeps from being billed. Empty: no exchange rate"),
-        "due": column.TextColumn("Due", help="By the working calendar of the legal entity"),
-        "age": column.TextColumn("Age", alignment="right", help="Since it opened first"),
+        "due": column.TextColumn("Due (calendar)", help="Calendar time to the end of its owner's working time for it"),
+        "age": column.TextColumn("Age (calendar)", alignment="right", help="Calendar time since it opened first; the "
+                                 "filter by age counts working days"),
+        "contract": column.TextColumn("Contract", width=128),
+        "customer": column.TextColumn("Customer"),
         "function": column.TextColumn("Function"),
         "assignee": column.TextColumn("Assigned to"),
         "state": column.TextColumn("State", width=118),

@@ -1,13 +1,15 @@
 """A row of KPI tiles: one headline value each, its change, its trend, and "How measured" with all the rest."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Final
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from metrics.asking import Ask, By
-from metrics.kpi import Answer, Definition, Figure, Result
+from metrics.kpi import Answer, Definition, Figure, Result, Value
 from metrics.measures import Measures
 from pages import _format as fmt
 from pages import _frame as frame
@@ -29,12 +31,22 @@ def read(measures: Measures, asked: Asked, slugs: Sequence[str], *, trend: bool 
 def row(tiles: Tiles, before: Tiles, asked: Asked, currency: str, *, titles: Mapping[str, str] | None = None) -> None:
     """Up to six tiles; `titles` are shorter names for them."""
     with st.grid(min(6, len(tiles)), min_column_width=170, gap="small", key="kpis"):
-        for slug, result in tiles.items():
-            with st.container(key=f"kpi_{slug.replace('-', '_')}", gap=None, height="stretch"):
-                _tile(result, before.get(slug), asked, currency, (titles or {}).get(slug))
+        for slug in tiles:
+            title = (titles or {}).get(slug)
+            with tile(slug), frame.contained(title or slug):
+                draw(tiles[slug], before.get(slug), asked, currency, title)
 
 
-def _tile(result: Result, before: Result | None, asked: Asked, currency: str, title: str | None) -> None:
+def tile(slug: str) -> DeltaGenerator:
+    """The place of one number in a row of them."""
+    return st.container(key=f"kpi_{slug.replace('-', '_')}", border=True, gap=None, height="stretch")
+
+
+def draw(
+    result: Result, before: Result | None, asked: Asked, currency: str, title: str | None = None, *,
+    comparison: str | None = None,
+) -> None:  # fmt: skip
+    """The headline of a KPI, its change, its trend and "How measured"; `comparison`: what `before` is, if no period."""
     known, answer = result.definition, result.answer
     past = before.answer.value if before else None
     moved = words.change(answer.value, past, known.unit, currency)
@@ -43,7 +55,7 @@ def _tile(result: Result, before: Result | None, asked: Asked, currency: str, ti
     st.metric(
         title or known.title, words.headline(answer, known, currency), moved,
         "off" if good is None else "normal" if good else "inverse",
-        delta_arrow=_arrow(answer, past).value, delta_description=asked.comparison if moved else None, border=True,
+        delta_arrow=_arrow(answer, past).value, delta_description=(comparison or asked.comparison) if moved else None,
         height="stretch", chart_data=spark or None,
         chart_type="line" if st.context.theme.type == "dark" else "area",
     )  # fmt: skip
@@ -91,25 +103,36 @@ def population(answer: Answer, known: Definition, currency: str) -> str:
 
 
 def _spark(result: Result) -> list[float]:
-    known = [float(part.value) for part in result.parts.values() if part.value is not None]
+    known = [float(part.value) for part in (result.pooled or result.parts).values() if part.value is not None]
     return known if result.by is By.WEEK and len(known) >= _SPARK else []
 
 
 def _arrow(answer: Answer, past: object) -> Trend:
-    if answer.value is None or not isinstance(past, float | int) or float(answer.value) == float(past):
+    if answer.value is None or not isinstance(past, Decimal | float | int) or float(answer.value) == float(past):
         return Trend.LEVEL
     return Trend.UP if float(answer.value) > float(past) else Trend.DOWN
 
 
-def weekly(result: Result, ask: Ask) -> pd.DataFrame:
-    """The parts of a result by week, no week absent. Columns: week (UTC midnight of its Monday), value, n, n_open."""
+def weekly(result: Result, ask: Ask, *keys: str) -> pd.DataFrame:
+    """The trend of a result by week, no week absent. Columns: week (UTC midnight of its Monday), value, n, n_open.
+
+    Each point may be of several weeks; n and n_open are those of the week itself, `pooled` is the n of its point. A
+    column more for each figure that is named.
+    """
     nothing = Answer(None, 0)
-    parts = [result.parts.get(monday.isoformat(), nothing) for monday in ask.window.mondays]
+    own = [result.parts.get(monday.isoformat(), nothing) for monday in ask.window.mondays]
+    points = [(result.pooled or result.parts).get(monday.isoformat(), nothing) for monday in ask.window.mondays]
     return pd.DataFrame(
         {
             "week": pd.DatetimeIndex(ask.window.mondays, tz="UTC", dtype="datetime64[us, UTC]"),
-            "value": [float("nan") if part.value is None else float(part.value) for part in parts],
-            "n": [part.n for part in parts],
-            "n_open": [part.n_open for part in parts],
+            "value": [_number(point.value) for point in points],
+            **{key: [_number(words.known(point, key)) for point in points] for key in keys},
+            "n": [part.n for part in own],
+            "n_open": [part.n_open for part in own],
+            "pooled": [point.n for point in points],
         }
     )
+
+
+def _number(given: Value) -> float:
+    return float("nan") if given is None else float(given)

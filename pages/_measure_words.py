@@ -81,5 +81,10 @@ def is_better(now: Value, before: Value, better: Better) -> bool | None:
     return (float(now) < float(before)) == (better is Better.LOWER)
 
 
+def known(answer: Answer, key: str) -> Value:
+    """The value of a figure; None for one that this answer does not have: an answer of no case has none."""
+    return next((one.value for one in answer.figures if one.key == key), None)
+
+
 def figure(one: Figure, currency: str) -> str:
     return value(one.value, one.unit, currency)

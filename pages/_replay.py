@@ -14,6 +14,7 @@ from pages import _data as data
 from pages import _filters as filters
 from pages import _format as fmt
 from pages import _frame as frame
+from pages import _replay_asked as what_is_asked
 from pages import _replay_confirm as confirming
 from pages import _replay_items as items
 from pages import _replay_progress as progress
@@ -56,6 +57,8 @@ def draw(reads: Reads, commands: Commands | None, asked: str, now: datetime) -> 
         else:
             progress.draw(found, frame.palette())
             items.draw(reads, found, commands)
+            if not found.replay.state.over:
+                st.fragment(partial(_follow, reads, found.replay), run_every=_EVERY)()
 
 
 def _back() -> None:
@@ -77,6 +80,12 @@ def _live(reads: Reads, drawn: ReplayDetail) -> None:
         return
     progress.draw(found, frame.palette())
     items.watch(reads, found)
+
+
+def _follow(reads: Reads, drawn: ReplayRow) -> None:
+    """Somebody else may decide on it while this page is open: draw it anew then, and only then."""
+    if reads.replay_version(drawn.replay_id) != drawn.version:
+        st.rerun()
 
 
 def _tell_the_end(row: ReplayRow) -> None:
@@ -120,7 +129,7 @@ def _facts(row: ReplayRow) -> None:
 def _controls(found: ReplayDetail, reads: Reads, commands: Commands) -> None:
     row = found.replay
     if row.state is ReplayState.AWAITING_APPROVAL:
-        _second_person(found, commands)
+        _second_person(found, reads, commands)
     if row.state.over:
         _again(found, commands)
         return
@@ -156,10 +165,13 @@ def _rate(row: ReplayRow, commands: Commands) -> None:
         acting.carry_out(act, "The rate", lambda _: f"{fmt.count(int(rate))} contracts a minute from now on.")
 
 
-def _second_person(found: ReplayDetail, commands: Commands) -> None:
+def _second_person(found: ReplayDetail, reads: Reads, commands: Commands) -> None:
     row = found.replay
+    asked = reads.replays_asked([row.replay_id], most=what_is_asked.SHOWN)[row.replay_id]
     with frame.card("second", "A second person decides", "Nothing is sent before"):
+        st.markdown(f"**{fmt.plain(what_is_asked.headline(row, asked))}**")
         st.markdown(fmt.plain(f"{row.approval_why}. {row.confirmed_by} confirmed it: {row.reason}"))
+        what_is_asked.names(row, asked)
         approving.buttons(f"replay_{row.replay_id}", lambda approve, why: decide(commands, row, approve, why),
                           f"Replay {row.replay_id}: {row.approval_why}", why_not=objection(row))  # fmt: skip
 

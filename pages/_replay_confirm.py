@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-import pandas as pd
 import streamlit as st
 
 from pages import _acting as acting
@@ -12,9 +11,11 @@ from pages import _format as fmt
 from pages import _frame as frame
 from pages import _replay_words as told
 from pages import _sentences as sentences
+from pages._table import table
 from sync_core.commands.commands import Commands
-from sync_core.commands.replay_deciding import second_person
+from sync_core.commands.replay_deciding import LONGEST_TICKET, second_person
 from sync_core.commands.replays import ReplayConfirmed
+from sync_core.estate import ReplayPolicy
 from sync_core.reads import MoneyTotal, Reads
 from sync_core.reads.amounts import summed
 from sync_core.reads.replay_items import ItemRow
@@ -34,7 +35,7 @@ def confirm(
     found: ReplayDetail, picked: Sequence[ItemRow], shown: Sequence[ItemRow], reads: Reads, commands: Commands
 ) -> None:
     """What will happen to how many and how much, who else is needed, and why it is done. `picked` none: all of it."""
-    replay, chosen = found.replay, [row for row in picked if ready(row)]
+    chosen = [row for row in picked if ready(row)]
     count = len(chosen) if picked else found.totals.ready
     money = _money(chosen, reads.reporting_currency) if picked else found.totals.ready_money
     label = fmt.plural(count, "contract")
@@ -42,29 +43,47 @@ def confirm(
         f"**{label}, {fmt.plain(sentences.money_of(money))}**: workers read the ERP again and carry out what the "
         "preview shows, and nothing else. A plan that has changed since is skipped and told."
     )
-    skipped = found.totals.states[ItemState.PENDING] - count
-    if skipped > 0:
-        stay = "stays as it is" if skipped == 1 else "stay as they are"
-        st.caption(f"{fmt.plural(skipped, 'contract')} {stay}: not chosen, stopped or without a preview.")
+    _left(found, count)
     unknown = sum(part.count for part in money.unconverted)
-    if why := second_person(reads.estate, count, money.money.amount, unknown):
+    why = second_person(reads.estate, count, money.money.amount, unknown)
+    if why:
         st.info(f"A second person has to approve it first: {fmt.plain(why)}.", icon=":material/supervisor_account:")
     _first_rows(chosen if picked else [row for row in shown if ready(row)], count)
     with st.form("confirm_replay", border=False):
-        _ask(found, [row.contract_id for row in chosen] if picked else None, label, commands, replay.per_minute)
+        verb = f"Ask for approval of {label}" if why else f"Replay {label}"
+        _ask(found, [row.contract_id for row in chosen] if picked else None, verb, reads.estate.replay, commands)
 
 
-def _ask(found: ReplayDetail, only: list[int] | None, label: str, commands: Commands, per_minute: int) -> None:
+def _left(found: ReplayDetail, count: int) -> None:
+    """What stays as it is, stopped ones apart: choosing them would not help."""
+    totals = found.totals
+    if totals.stopped:
+        money = fmt.plain(sentences.money_of(totals.stopped_money))
+        st.caption(
+            f":orange[:material/front_hand:] {fmt.plural(totals.stopped, 'contract')} ({money}) cannot be carried out: "
+            "the preview found what stops each before any write. Mend that, then preview again."
+        )
+    other = totals.states[ItemState.PENDING] - totals.stopped - count
+    if other > 0:
+        stay = "stays as it is" if other == 1 else "stay as they are"
+        st.caption(f"{fmt.plural(other, 'contract')} {stay}: not chosen, or without a preview.")
+
+
+def _ask(found: ReplayDetail, only: list[int] | None, verb: str, policy: ReplayPolicy, commands: Commands) -> None:
     choice = st.selectbox("Reason", _REASONS, index=None, placeholder="Choose a reason (kept in the audit)")
     left, right = st.columns(2)
     text = left.text_input("In your words", max_chars=1_000, placeholder="What happened")
-    ticket = right.text_input("Ticket", max_chars=200, placeholder="INC-4821")
-    rate = st.number_input("Contracts a minute", min_value=1, max_value=60_000, value=per_minute,
+    ticket = right.text_input("Ticket" if policy.ticket_required else "Ticket (optional)", max_chars=LONGEST_TICKET,
+                              placeholder="INC-4821")  # fmt: skip
+    rate = st.number_input("Contracts a minute", min_value=1, max_value=60_000, value=found.replay.per_minute,
                            help="Dispatched over all workers; slower spares the ERP")  # fmt: skip
-    if not st.form_submit_button(f"Replay {label}", type="primary", icon=":material/replay:"):
+    if not st.form_submit_button(verb, type="primary", icon=":material/replay:"):
         return
     if choice is None or (choice == _REASONS[-1] and not text.strip()):
         acting.why_not("Choose a reason; for another one say it in your words.")
+        return
+    if policy.ticket_required and not ticket.strip():
+        acting.why_not("Name the ticket of this change, such as INC-4821.")
         return
     parts = [part for part in ("" if choice == _REASONS[-1] else choice, text.strip()) if part]
     do = partial(commands.replays.confirm, frame.actor(), found.replay.replay_id, reason=": ".join(parts),
@@ -73,7 +92,9 @@ def _ask(found: ReplayDetail, only: list[int] | None, label: str, commands: Comm
     if done is None:
         acting.why_not(why_not)
         return
-    st.toast(f"Replay of {done.items:,} queued", icon=":material/schedule_send:")
+    waits = done.state is ReplayState.AWAITING_APPROVAL
+    st.toast(f"Approval of {done.items:,} asked for" if waits else f"Replay of {done.items:,} queued",
+             icon=":material/schedule_send:")  # fmt: skip
     acting.finish(_told(done))
 
 
@@ -95,9 +116,7 @@ def _first_rows(rows: Sequence[ItemRow], count: int) -> None:
         [row.external_id, row.legal_entity, told.effect(row), fmt.money_exact(row.money) if row.money else ""]
         for row in rows[:_SHOWN]
     ]
-    plain = [[fmt.plain(cell) for cell in cells] for cells in first]
-    st.table(pd.DataFrame(plain, columns=["Contract", "Entity", "What it does", "Value"]), border="horizontal",
-             hide_index=True)  # fmt: skip
+    table("confirm", ["Contract", "Entity", "What it does", "Value"], first)
     if count > len(first):
         st.caption(f"and {fmt.count(count - len(first))} more")
 

@@ -14,9 +14,9 @@ from pages import _frame as frame
 from pages import _grid as grid
 from pages import _replay_confirm as confirming
 from pages import _replay_words as told
-from pages._contract_cards import table
 from pages._contract_history import side
 from pages._picking import ROW_HEIGHT, Picks
+from pages._table import table
 from pages._words import action, inside
 from sync_core.authority import Permission
 from sync_core.commands.commands import Commands
@@ -25,7 +25,7 @@ from sync_core.reads.replay_items import ItemDetail, ItemFilter, ItemPage, ItemR
 from sync_core.reads.replays import ReplayDetail
 from sync_core.replay import Effect, ItemState, ReplayState
 
-_DOES: Final = {"writes": "Changes something", "nothing": "Changes nothing"}
+_DOES: Final = {"writes": "Changes something", "nothing": "Changes nothing", "stopped": "Stopped, cannot be done"}
 _ENDS: Final = {state.value: told.ITEM_STATES[state].capitalize() for state in ItemState}
 _SEEN: Final = 12
 
@@ -63,7 +63,10 @@ def _filters(reads: Reads) -> ItemFilter:
         does = filters.one("does", "Its plan", _DOES, every="Changes something or nothing")
         ends = filters.several("ends", "State", _ENDS, every="All states")
     filters.unknown()
-    return ItemFilter(states=tuple(ItemState(code) for code in ends), writes=None if not does else does == "writes")
+    states = tuple(ItemState(code) for code in ends)
+    if does == "stopped":
+        return ItemFilter(states=states, stopped=True)
+    return ItemFilter(states=states, writes=does == "writes" if does else None, stopped=False if does else None)
 
 
 def _choose(
@@ -126,11 +129,11 @@ def _columns() -> dict[str, ColumnConfig]:
     return {
         "contract": grid.link_column(),
         "customer": column.TextColumn("Customer"),
-        "does": column.TextColumn("What it would do", width="medium", help="Numbers of ERP objects; why not, where "
+        "does": column.TextColumn("What it would do", width="large", help="Numbers of ERP objects; why not, where "
                                   "there is no preview"),
         "money": column.TextColumn("Value", width=136, alignment="right"),
         "bill_on": column.DateColumn("Next bill", format="D MMM YYYY", help="The last one when all have passed"),
-        "state": column.TextColumn("State", width="medium"),
+        "state": column.TextColumn("State"),
         "words": column.TextColumn("What came of it", width="large"),
         "lane": column.TextColumn("ERP", width="small"),
         "entity": column.TextColumn("Entity", width="small"),
@@ -158,11 +161,15 @@ def _plan(detail: ItemDetail) -> None:
     st.markdown(fmt.plain(f"{money}{bill}{when}"))
     for finding in row.findings:
         st.markdown(f":orange-badge[:material/front_hand: Stopped before any write] {fmt.plain(finding)}")
+    if row.refused is not None:
+        st.warning(fmt.plain(told.refused(row.refused)), icon=":material/history:")
+    if row.words:
+        st.markdown(f"**{fmt.plain(told.outcome(row).capitalize())}**: {fmt.plain(acting.sentence(row.words))}")
     if not detail.effects and not row.findings:
         st.markdown(fmt.plain(acting.sentence(row.preview_why or row.eligibility_why or "it has no preview yet")))
     shown = [cells for effect in detail.effects for cells in _cells(effect, row)]
     if shown:
-        table(["Operation", "Object", "Key", "Field", "In the ERP", "After the replay"], shown)
+        table("item", ["Operation", "Object", "Key", "Field", "In the ERP", "After the replay"], shown)
     with st.container(horizontal=True, gap="medium"):
         frame.link("contract", f"Contract {fmt.plain(row.external_id)}", icon=":material/contract:",
                    id=str(row.contract_id))  # fmt: skip

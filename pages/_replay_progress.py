@@ -70,6 +70,9 @@ def _bar(totals: Totals, palette: Palette) -> None:
 
 def _effects(totals: Totals) -> list[Kpi]:
     skipped = totals.states[ItemState.SKIPPED]
+    stopped = f"{totals.conflicts:,} conflicts" if totals.conflicts else "none stopped"
+    if totals.stopped and not totals.conflicts:
+        stopped = "not in the money"
     closes = f"{totals.closes:,} more closed" if totals.closes else None
     return [
         Kpi("Contracts", fmt.count(totals.items), "Frozen when the replay was made: nothing joins it later.",
@@ -77,8 +80,12 @@ def _effects(totals: Totals) -> list[Kpi]:
         Kpi("Create", fmt.count(totals.creates), "ERP objects that do not exist there and would be made."),
         Kpi("Update", fmt.count(totals.updates), "ERP objects of which fields would be changed.", comparison=closes),
         Kpi("Activate", fmt.count(totals.activates), "Projects that would be switched to billable, last of all."),
-        Kpi("Conflicts", fmt.count(totals.conflicts), "What the ERP has and may not be changed: left as it is.",
-            comparison=f"{totals.no_ops:,} unchanged"),
         Kpi("Money", sentences.money_of(totals.money),
-            "Value of the contracts of which anything would be written, in the reporting currency."),
+            "Value of the contracts of which anything would be written, in the reporting currency, without what is "
+            "stopped.", comparison=f"{totals.no_ops:,} objects unchanged"),
+        Kpi("Stopped", fmt.count(totals.stopped),
+            "Contracts that cannot be carried out: their preview found what stops them before any write, such as a "
+            "missing tax profile or a billed milestone that differs. Their rows say what.",
+            delta=sentences.money_of(totals.stopped_money) if totals.stopped else None,
+            comparison=stopped),
     ]  # fmt: skip

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from pages import _format as fmt
 from pages._words import inside, words
-from sync_core.reads.replay_items import ItemRow
+from sync_core.reads.replay_items import ItemRow, LastRefusal
 from sync_core.reads.replays import ReplayRow
 from sync_core.replay import ItemState, ReplayState, Skip
 
@@ -84,17 +84,25 @@ def effect(row: ItemRow) -> str:
     counted = [("create", row.creates), ("update", row.updates), ("activate", row.activates), ("close", row.closes),
                ("conflict", row.conflicts)]  # fmt: skip
     told = ", ".join(f"{name} {n:,}" for name, n in counted if n)
-    if row.findings:
+    if row.stopped:
         return "stopped: " + "; ".join(row.findings)
     if row.preview != "done":
         return row.preview_why or row.eligibility_why or words(row.preview.value).lower()
     return told or "unchanged"
 
 
+def refused(last: LastRefusal) -> str:
+    """Why the last run did not get it into the ERP, of which class, and when."""
+    when = f" {fmt.moment(last.at)}" if last.at else ""
+    of_class = f" ({words(last.error_class)})" if last.error_class else ""
+    return f"Its last run did not succeed{when}{of_class}: {last.words}. This may happen again."
+
+
 def outcome(row: ItemRow) -> str:
     """Where it stands now."""
     if row.state is ItemState.PENDING:
-        return "in hand" if row.dispatched_at else "to come" if row.confirmed else "previewed"
+        before = "stopped" if row.stopped else "refused last time" if row.refused else "previewed"
+        return "in hand" if row.dispatched_at else "to come" if row.confirmed else before
     told = ITEM_STATES[row.state]
     return f"{told}: {_SKIPS[row.skip]}" if row.skip else told
 

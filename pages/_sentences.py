@@ -81,7 +81,7 @@ def cause(group: CauseGroup) -> str:
 def cause_details(group: CauseGroup, now: datetime) -> str:
     """Whom it waits for, and how late it is."""
     late = f", {group.overdue:,} overdue" if group.overdue else ""
-    return f"With {fmt.plain(inside(group.function))}{late}, oldest {fmt.age(now - group.oldest)}"
+    return f"With {fmt.plain(inside(group.function))}{late}, oldest {fmt.age(now - group.oldest)} (calendar)"
 
 
 def exceptions_headline(groups: Sequence[CauseGroup]) -> str:
@@ -104,7 +104,10 @@ def contract_headline(found: ContractDetail) -> str:
     if open_cases:
         causes = ", ".join(fmt.plain(inside(case.cause)) for case in open_cases)
         functions = ", ".join(dict.fromkeys(fmt.plain(inside(case.function)) for case in open_cases))
-        return f"**Waits for {functions}**: {causes}."
+        held = ""
+        if row.first_active_at is None and row.value and row.value.amount:
+            held = f" {fmt.plain(fmt.money(row.value))} cannot be billed until then."
+        return f"**Waits for {functions}**: {causes}.{held}"
     if row.state in (State.WAITING, State.SET_ASIDE) and row.last_error:
         return f"**{words(row.state)}** since {fmt.moment(row.state_since)}. Last error: {fmt.plain(row.last_error)}"
     return f"**{words(row.state)}** since {fmt.moment(row.state_since)}. {STATE_MEANINGS[row.state]}"
@@ -188,6 +191,13 @@ def _held(contracts: int, money: MoneyTotal, nothing: str) -> str:
     if not contracts:
         return nothing
     return "not billable yet" if money.count else "all billable before"
+
+
+def contract_name(title: str, customer: str) -> str:
+    """A contract's title with its customer, unless the title names the customer already."""
+    if not title or not customer:
+        return title or customer
+    return title if customer.casefold() in title.casefold() else f"{title} for {customer}"
 
 
 def _largest(groups: Sequence[CauseGroup]) -> str:

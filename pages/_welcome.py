@@ -2,8 +2,9 @@
 
 import streamlit as st
 
+from pages import _data as data
 from pages import _frame as frame
-from sync_core.reads import Overview
+from sync_core.reads import Reads
 
 _EVENT = """\
 POST /v1/events
@@ -19,9 +20,9 @@ content-type: application/cloudevents+json
 }"""
 
 
-def is_new(seen: Overview) -> bool:
+def is_new(reads: Reads) -> bool:
     """Nothing has ever come in."""
-    return seen.data_as_of is None and not seen.quarantined
+    return data.newest(reads) is None and not data.quarantined(reads)
 
 
 def first_event() -> None:

@@ -1,6 +1,5 @@
 """What people and programs did: filtered and paged on the server, each row with its before and after."""
 
-import secrets
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Final
@@ -27,9 +26,7 @@ PAGE = Page(
 )
 
 _FILTERS: Final = ("q", "actor", "action", "contract", "from", "to")
-_ROW_HEIGHT, _SEEN = 34, 20
 _LATE: Final = timedelta(days=2)  # the chain is verified daily
-_SEED: Final = "tieline.grid.audit"
 _LONGEST_ID: Final = 18
 _FORMS: Final = (
     (Format.CSV, "Download CSV", "text/csv"),
@@ -98,6 +95,7 @@ def _filters(reads: Reads) -> AuditFilter:
         action = filters.one("action", "Did what", dict(sorted(actions.items())), every="Everything")
         contract = filters.text("contract", "Contract", placeholder="Its id in the CLM")
         since, until = filters.day("from", "From (UTC)"), filters.day("to", "To, inclusive")
+    filters.unknown()
     return AuditFilter(
         actor=actor, action=action, contract=contract.strip(), since=_midnight(since),
         until=None if until is None else _midnight(until + timedelta(days=1)), text=text,
@@ -146,29 +144,23 @@ def _list(page: AuditPage) -> None:
         },
         index=[row.id for row in page.rows],
     )
-    seed = st.session_state.setdefault(_SEED, secrets.token_hex(3))
-    columns = _columns()
-    chosen = st.dataframe(
-        table, key=f"grid_audit_{seed}", column_config=columns, column_order=list(columns), hide_index=True,
-        row_height=_ROW_HEIGHT, height=min(len(table) + 1, _SEEN + 1) * _ROW_HEIGHT + 2, on_select="rerun",
-        selection_mode="single-row", placeholder="", alt="Audit rows; tick a row to read it whole",
-    ).selection.rows  # fmt: skip
-    if chosen and chosen[0] < len(table):
-        st.session_state[_SEED] = secrets.token_hex(3)
-        st.query_params["row"] = str(table.index[chosen[0]])
+    ticked = grid.rows("audit", table, _columns(), alt="Audit rows; tick a row to read it whole")
+    if ticked is not None:
+        st.query_params["row"] = str(ticked)
     st.caption("Tick a row to read it whole, with the keyboard by Shift and Space. Newest first; a column's head sorts "
                "only the rows that are shown.")  # fmt: skip
 
 
 def _columns() -> dict[str, ColumnConfig]:
+    """The first ones are what a phone shows."""
     column = st.column_config
     return {
         "at": column.DatetimeColumn("Time, UTC", format="D MMM YYYY HH:mm:ss", timezone="UTC", width=160, pinned=True),
+        "action": column.TextColumn("Did what", width=170),
         "actor": column.TextColumn("Who", width=190),
-        "action": column.TextColumn("Did what", width=190),
         "subject": column.TextColumn("To what", width=190),
         "reason": column.TextColumn("Why", width=280),
-        "contract": grid.link_column(),
+        "contract": grid.link_column(pinned=False),
         "entity": column.TextColumn("Entity", width="small"),
         "roles": column.TextColumn("As", width="medium", help="The roles or scopes that the actor had then"),
         "id": column.NumberColumn("Row", format="%d", width="small"),

@@ -1,4 +1,4 @@
-"""One contract told whole: what was agreed, what happened, what was done in the ERP, what it holds, what hinders it.
+"""One contract told whole: what is to be billed and was, what hinders it, what happened, what was done in the ERP.
 
 `/contract?id=…` is our id; `/contract?clm=…&contract=…` is the CLM's short name of the estate file with its own id, for
 links that other systems make.
@@ -11,6 +11,7 @@ import streamlit as st
 
 from pages import _contract_cards as cards
 from pages import _contract_history as history
+from pages import _contract_trace as tracing
 from pages import _data as data
 from pages import _format as fmt
 from pages import _frame as frame
@@ -19,6 +20,7 @@ from pages import _words as words
 from pages._frame import Freshness, Kpi, Page
 from sync_core.authority import Permission
 from sync_core.reads import ContractDetail, ContractRow, Reads
+from sync_core.reads.invoices import totals
 
 PAGE = Page(
     title="Contract",
@@ -44,7 +46,7 @@ def render(reads: Reads, commands: object) -> None:
             return
         frame.headline(sentences.contract_headline(found))
         frame.kpi_row(_facts(found))
-        _sections(found)
+        _sections(found, reads)
         return
     with head:
         _header(None, reads)
@@ -92,20 +94,34 @@ def _facts(found: ContractDetail) -> list[Kpi]:
     row = found.summary
     return [
         _value(row),
+        _invoiced(found),
         Kpi("Signed", fmt.day(row.signed_at) if row.signed_at else fmt.DASH, "Day of the last signature, UTC.",
             comparison=fmt.moment(row.signed_at) if row.signed_at else "not signed yet"),
-        Kpi("Billable since", fmt.day(row.first_active_at) if row.first_active_at else fmt.DASH,
-            "When the ERP first confirmed every object by read-back, UTC.",
-            comparison=fmt.moment(row.first_active_at) if row.first_active_at else "not yet"),
-        Kpi("Signed to billable", fmt.duration(row.age) if row.age is not None else fmt.DASH,
-            "Calendar time from the last signature to billable; until now if it is not.",
-            comparison="and counting" if row.first_active_at is None and row.signed_at else None),
+        _billable(row),
         Kpi("Next bill", f"{row.bill_on.day} {row.bill_on:%b %Y}" if row.bill_on else fmt.DASH,
             "The next date on which something is to be billed; the last one when all have passed."),
         Kpi("ERP project", fmt.plain(row.project_ref or fmt.DASH),
             f"The ERP's own number, in {row.lane or 'no ERP yet'}.",
             comparison=f"in {row.lane}" if row.lane else None),
     ]  # fmt: skip
+
+
+def _invoiced(found: ContractDetail) -> Kpi:
+    definition = "Invoices that the ERP reports in the contract's currency, without those that were withdrawn."
+    if found.summary.value is None or not found.invoices:
+        return Kpi("Invoiced", fmt.DASH, definition, comparison="nothing yet")
+    invoiced, paid = totals(found.invoices, found.summary.value.currency)
+    return Kpi("Invoiced", fmt.money(invoiced), definition, comparison=f"{fmt.money(paid)} of it paid")
+
+
+def _billable(row: ContractRow) -> Kpi:
+    definition = ("When the ERP first confirmed every object by read-back, UTC; below it the calendar time since the "
+                  "last signature.")  # fmt: skip
+    took = fmt.duration(row.age) if row.age is not None else ""
+    if row.first_active_at is None:
+        return Kpi("Billable since", fmt.DASH, definition, comparison=f"not yet, for {took}" if took else "not yet")
+    return Kpi("Billable since", fmt.day(row.first_active_at), definition,
+               comparison=f"{took} after the signature" if took else fmt.moment(row.first_active_at))  # fmt: skip
 
 
 def _value(row: ContractRow) -> Kpi:
@@ -120,19 +136,20 @@ def _value(row: ContractRow) -> Kpi:
                comparison="reporting currency" if beside else fmt.money_exact(row.value))  # fmt: skip
 
 
-def _sections(found: ContractDetail) -> None:
+def _sections(found: ContractDetail, reads: Reads) -> None:
     grid = frame.card_grid()
     with grid:
         with grid.cell(column_span=2):
-            history.timeline(found)
-        with grid.cell():
-            cards.identity(found)
-            cards.exceptions(found)
-        with grid.cell(column_span="all"):
             cards.billing(found)
+            cards.financials(found)
+        with grid.cell():
+            cards.exceptions(found)
+            cards.identity(found)
+        with grid.cell(column_span="all"):
+            history.timeline(found)
         with grid.cell(column_span="all"):
             history.operations(found)
         with grid.cell(column_span="all"):
-            cards.financials(found)
+            tracing.trace(reads, found.summary.contract_id)
         with grid.cell(column_span="all"):
             cards.crosswalk(found)

@@ -100,8 +100,11 @@ def _list(page: ContractPage, now: datetime, reporting: str) -> None:
         },
         index=[row.contract_id for row in page.rows],
     )  # fmt: skip
-    ids = {row.contract_id: row.contract_id for row in page.rows}
-    grid.rows("contracts", table, _columns(reporting), contracts=ids, alt="Contracts; tick a row to open its contract")
+    ticked = grid.rows("contracts", table, _columns(reporting), alt="Contracts; tick a row to open its contract")
+    if ticked is not None:
+        # With the list's filters: Streamlit puts the new parameters into the list's own URL before it leaves, and the
+        # browser's way back passes through that.
+        frame.open_page("contract", {**filters.current(), "id": str(ticked)})
     grid.how_to_open()
 
 
@@ -110,16 +113,17 @@ def _stands(row: ContractRow, now: datetime) -> str:
 
 
 def _columns(reporting: str) -> dict[str, ColumnConfig]:
+    """The first ones are what a phone shows."""
     column = st.column_config
     return {
         "contract": grid.link_column(),
+        "state": grid.state_column(),
+        "reporting": column.NumberColumn(f"In {reporting}", format=fmt.money_column(reporting), width=_NUMBER,
+                                         help="At the rate of the signature; empty where there is no rate"),
         "title": column.TextColumn("Title"),
         "customer": column.TextColumn("Customer"),
         "entity": column.TextColumn("Entity", width="small"),
-        "state": grid.state_column(),
         "value": column.TextColumn("Value", width=_WIDE, alignment="right", help="In the contract's currency"),
-        "reporting": column.NumberColumn(f"In {reporting}", format=fmt.money_column(reporting),
-                                         help="At the rate of the signature; empty where there is no rate"),
         "signed": column.DatetimeColumn("Signed, UTC", format=_MOMENT, timezone="UTC"),
         "age": column.TextColumn("To billable", alignment="right",
                                  help="Cycle time: from the last signature to billable; until now if it is not"),

@@ -102,7 +102,8 @@ def _tabs(reads: Reads) -> None:
 def _causes(reads: Reads, now: datetime) -> None:
     with frame.card(
         "causes", "By cause", f"Exposure in {reads.reporting_currency}; a cause's name filters the list below",
-        definition="Same causes are grouped: whoever removes one can free all its contracts.",
+        definition="Same causes are grouped: whoever removes one can free all its contracts. A contract with two "
+        "causes counts in both, so the causes add up to more than the total; the tabs count a contract's money once.",
     ):  # fmt: skip
         groups = data.causes(reads)
         if not groups:

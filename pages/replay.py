@@ -176,10 +176,10 @@ def _columns(reporting: str) -> dict[str, ColumnConfig]:
     column = st.column_config
     return {
         "contract": grid.link_column(),
-        "customer": column.TextColumn("Customer"),
-        "why": column.TextColumn("Why it is stuck", width="medium"),
-        "reporting": column.NumberColumn(f"Waits, {reporting}", format=fmt.money_column(reporting),
+        "reporting": column.NumberColumn(f"Waits, {reporting}", format=fmt.money_column(reporting), width=100,
                                          help="Money that waits; empty where there is no exchange rate"),
+        "why": column.TextColumn("Why it is stuck", width="medium"),
+        "customer": column.TextColumn("Customer"),
         "to_run": column.TextColumn("To the bill run", alignment="right",
                                     help="Until the legal entity's next bill run; what is not in its ERP misses it"),
         "age": column.TextColumn("Stuck for", alignment="right"),

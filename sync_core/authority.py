@@ -30,7 +30,7 @@ class Permission(StrEnum):
     EVENTS_WRITE = "events:write"
     CONTRACTS_READ = "contracts:read"
     EXCEPTIONS_READ = "exceptions:read"
-    EXCEPTIONS_WRITE = "exceptions:write"  # assign, acknowledge, comment, save filters
+    EXCEPTIONS_WRITE = "exceptions:write"  # assign, acknowledge, hand over, comment, save filters
     EXCEPTIONS_DECIDE = "exceptions:decide"  # close by decision
     CORRECTIONS_WRITE = "corrections:write"
     APPROVALS_DECIDE = "approvals:decide"
@@ -44,6 +44,9 @@ class Permission(StrEnum):
     HOLDS_WRITE = "holds:write"
     KPI_READ = "kpi:read"
     SNAPSHOT_READ = "snapshot:read"
+    SNAPSHOT_WRITE = "snapshot:write"  # make one now
+    FINANCE_WRITE = "finance:write"  # exchange rates, disputes, baseline, assumptions
+    SCHEDULES_WRITE = "schedules:write"  # run now, pause
     SUBSCRIBERS_WRITE = "subscribers:write"
     ACCESS_WRITE = "access:write"  # API clients, sessions of others
 
@@ -78,14 +81,25 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
         _P.CORRECTIONS_WRITE,
         _P.REPLAY_PREVIEW,
         _P.REPLAY_EXECUTE,
+        _P.SNAPSHOT_WRITE,
+        _P.FINANCE_WRITE,
     },
     Role.APPROVER: _READ | {_P.APPROVALS_DECIDE, _P.REPLAY_APPROVE, _P.EXCEPTIONS_WRITE},
     Role.ADMINISTRATOR: _READ
-    | {_P.QUARANTINE_WRITE, _P.SUBSCRIBERS_WRITE, _P.ACCESS_WRITE, _P.HOLDS_WRITE, _P.EXCEPTIONS_WRITE},
+    | {
+        _P.QUARANTINE_WRITE,
+        _P.SUBSCRIBERS_WRITE,
+        _P.ACCESS_WRITE,
+        _P.HOLDS_WRITE,
+        _P.EXCEPTIONS_WRITE,
+        _P.SNAPSHOT_WRITE,
+        _P.FINANCE_WRITE,
+        _P.SCHEDULES_WRITE,
+    },
     Role.AUDITOR: _READ | {_P.AUDIT_READ, _P.EVIDENCE_READ},
 }
-# Where the function of an exception's owner counts besides the permission.
-BY_FUNCTION: Final = frozenset({_P.CORRECTIONS_WRITE, _P.EXCEPTIONS_DECIDE})
+# Where the function that has an exception counts besides the permission; how much: sync_core/case_rules.py.
+BY_FUNCTION: Final = frozenset({_P.CORRECTIONS_WRITE, _P.EXCEPTIONS_DECIDE, _P.EXCEPTIONS_WRITE})
 
 _ENTITY = re.compile(r"[A-Za-z0-9._-]{1,40}")
 

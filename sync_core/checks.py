@@ -5,8 +5,9 @@ ERP's master data. A finding's `cause` is stable: it groups exceptions and close
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from typing import Final
 
 from sync_core.approvals import approval_findings
 from sync_core.contract import Approval, BillingKind, ClauseStatus, Contract, Terms
@@ -16,7 +17,34 @@ from sync_core.errors import ErrorClass, Function, InvalidMoney
 from sync_core.estate import Entity, Estate
 from sync_core.findings import Finding as Finding
 from sync_core.money import Money
+from sync_core.ownership import CAUSES, Arises
 from sync_core.ports import Capabilities, Observation
+
+# What cannot be looked for where this is found: it may be there or not.
+_HIDES: Final[Mapping[str, frozenset[str]]] = {
+    "amount_invalid": frozenset({"lines_do_not_add_up", "approval_needed", "approval_refused"}),
+    "legal_entity_missing": frozenset(
+        (
+            "currency_differs",
+            "tax_profile_missing",
+            "payment_terms_missing",
+            "revenue_category_missing",
+            "period_closed",
+        )
+    ),
+    "customer_unknown": frozenset({"customer_tax_profile_missing"}),
+}
+_HIDE_ALL: Final = frozenset({"terms_missing", "legal_entity_unknown"})
+_AT_THE_END: Final = frozenset({"amendment_missing"})  # looked for once all else was applied
+
+
+def checked(found: Iterable[Finding], *steps: Arises) -> frozenset[str]:
+    """The causes that a run looked for in these steps, where it found these: what it did not find of them is gone."""
+    causes = {finding.cause for finding in found}
+    if causes & _HIDE_ALL:
+        return frozenset()
+    hidden = _AT_THE_END.union(*(_HIDES.get(cause, frozenset()) for cause in causes))
+    return frozenset(cause.name for cause in CAUSES.values() if cause.arises in steps) - hidden
 
 
 def contract_findings(contract: Contract, estate: Estate) -> list[Finding]:

@@ -19,6 +19,7 @@ from sync_core.contract import ContractLine, LabourRate, Milestone, Terms
 from sync_core.errors import TielineError
 from sync_core.estate import Estate
 from sync_core.fold import rate_key
+from sync_core.known_codes import Known
 from sync_core.ownership import Field as Owned
 from sync_core.ownership import fields_for, where_mended
 
@@ -61,6 +62,7 @@ class CorrectionForm:
     fields: tuple[FormField, ...]
     values: Mapping[str, JsonValue]  # as the contract stands, in the shape of the schema
     model: Model
+    known: Known  # by path: codes that the ERP held before; others may be right all the same
 
     @property
     def correctable(self) -> bool:
@@ -73,16 +75,20 @@ class CorrectionForm:
         return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
 
 
-def form(terms: Terms | None, cause: str, function: str, estate: Estate) -> CorrectionForm:
-    """`function` is the one that has the exception."""
+def form(terms: Terms | None, cause: str, function: str, estate: Estate, known: Known) -> CorrectionForm:
+    """`function` is the one that has the exception; `known` is of the contract's legal entity."""
     owned = fields_for(cause, function) if terms is not None else ()
     shown = tuple(FormField(field.path, field.label, field.owner) for field in owned)
-    model = _model(terms, owned, estate) if terms is not None else _named("Correction", {})
+    model = _model(terms, owned, estate, known) if terms is not None else _named("Correction", {})
     values = _current(terms, owned) if terms is not None else {}
-    return CorrectionForm(cause, function, where_mended(cause, function), shown, values, model)
+    return CorrectionForm(cause, function, where_mended(cause, function), shown, values, model, _offered(owned, known))
 
 
-def _model(terms: Terms, owned: Sequence[Owned], estate: Estate) -> Model:
+def _offered(owned: Sequence[Owned], known: Known) -> Known:
+    return {field.path: known[field.path] for field in owned if known.get(field.path)}
+
+
+def _model(terms: Terms, owned: Sequence[Owned], estate: Estate, known: Known) -> Model:
     wanted: dict[str, tuple[object, object]] = {}
     nested: dict[str, list[Owned]] = {}
     for field in owned:
@@ -100,7 +106,7 @@ def _model(terms: Terms, owned: Sequence[Owned], estate: Estate) -> Model:
             item = _part_model(head, terms, inner)
             wanted[head] = (_listed(item), Field(default_factory=_absent, title="; ".join(f.label for f in inner)))
         else:
-            wanted[head] = (_group_model(head, inner), Field(default_factory=_absent))
+            wanted[head] = (_group_model(head, inner, known), Field(default_factory=_absent))
     return _named("Correction", wanted)
 
 
@@ -108,13 +114,14 @@ def _listed(item: Model) -> object:
     return Annotated[list[item], Field(max_length=MOST_PARTS)]  # type: ignore[valid-type]
 
 
-def _group_model(head: str, inner: Sequence[Owned]) -> Model:
+def _group_model(head: str, inner: Sequence[Owned], known: Known) -> Model:
     hints = get_type_hints(_HINTS[Terms][head])
-    names = [(field.path.partition(".")[2], field.label) for field in inner]
-    return _named(
-        head.capitalize(),
-        {n: (_narrowed(hints[n]), Field(default_factory=_absent, title=label)) for n, label in names},
-    )
+    wanted: dict[str, tuple[object, object]] = {}
+    for field in inner:
+        name = field.path.partition(".")[2]
+        examples = list(known.get(field.path, ())) or None
+        wanted[name] = (_narrowed(hints[name]), Field(default_factory=_absent, title=field.label, examples=examples))
+    return _named(head.capitalize(), wanted)
 
 
 def _part_model(head: str, terms: Terms, inner: Sequence[Owned] | None) -> Model:

@@ -110,6 +110,9 @@ class ErpAnswerIncomplete(ErpError):
     error_class = ErrorClass.SCHEMA_UNKNOWN
 
 
+READ_BACK_WORDS = "after the write it still needs"  # in every message of the next one: the journal is counted by it
+
+
 class ReadBackMismatch(ErpError):
     """What the ERP holds after the write is not what was written; converge again."""
 

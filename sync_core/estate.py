@@ -20,6 +20,7 @@ from sync_core.desired import Recognition
 from sync_core.errors import Function, InvalidEstate
 from sync_core.estate_checks import check
 from sync_core.estate_delivery import Delivery, Notify, Subscriber
+from sync_core.estate_snapshot import SnapshotPolicy
 from sync_core.identity import Identity
 
 
@@ -126,6 +127,7 @@ class ReplayPolicy:
     second_person_from_money: Decimal = Decimal(1_000_000)  # reporting currency, over all items that write
     second_person_from_count: int = 500  # items
     per_minute: int = 120  # items dispatched, over all workers, unless the one who confirms says otherwise
+    ticket_required: bool = True  # whoever confirms names the change's number elsewhere
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,7 @@ class Estate:
     subscriber: tuple[Subscriber, ...] = ()
     notify: tuple[Notify, ...] = ()
     delivery: Delivery = field(default_factory=Delivery)
+    snapshot: SnapshotPolicy = field(default_factory=SnapshotPolicy)
 
     @cached_property
     def rules_version(self) -> str:

@@ -42,6 +42,7 @@ class Word(StrEnum):
     ACTIVATED = "activated"
     APPROVAL = "approval"
     REPLAY = "replay"
+    SLO = "slo"
 
 
 @dataclass(frozen=True)

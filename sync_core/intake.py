@@ -13,10 +13,12 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
+from opentelemetry.trace import SpanKind
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sync_core import intake_sql as sql
 from sync_core.cloudevents import CloudEvent, parse_structured
+from sync_core.connectors import tracing
 from sync_core.errors import MalformedEvent, TielineError
 from sync_core.estate import Estate
 from sync_core.events import REGISTRY, SchemaUnknown
@@ -78,6 +80,38 @@ async def accept(
     firsts: dict[Key, CloudEvent] = {}
     for event in events:
         firsts.setdefault((event.source, event.id), event)
+    if not tracing.recorded():
+        return await _accept(conn, events, firsts, estate=estate, now=now, received_by=received_by)
+    steps = {
+        key: tracing.begin(
+            "event.receive", parent=event.traceparent, kind=SpanKind.CONSUMER, attributes=_about(event, received_by)
+        )
+        for key, event in firsts.items()
+    }
+    # What follows from the event names its receipt as the parent.
+    firsts = {key: replace(event, traceparent=steps[key].traceparent) for key, event in firsts.items()}
+    with tracing.ended(steps.values()):
+        return await _accept(conn, events, firsts, estate=estate, now=now, received_by=received_by)
+
+
+def _about(event: CloudEvent, received_by: str) -> dict[str, str]:
+    return {
+        "tieline.event": event.id,
+        "tieline.event_type": event.type,
+        "tieline.correlation_id": event.correlation_id,
+        "tieline.received_by": received_by,
+    }
+
+
+async def _accept(
+    conn: AsyncConnection,
+    events: Sequence[CloudEvent],
+    firsts: Mapping[Key, CloudEvent],
+    *,
+    estate: Estate,
+    now: datetime,
+    received_by: str,
+) -> list[Receipt]:
     rows: list[Row] = []
     refused: dict[Key, Row] = {}
     for key, event in firsts.items():

@@ -90,6 +90,8 @@ def _contract(o: Outcome, estate: Estate, now: datetime) -> Row:
         "signed_at": o.contract.signed_at if o.contract else None,
         "revision": o.contract.revision if o.contract else None,
         "read_back": o.read_back,
+        # Without a verdict of the run, such as in an outage, a blocked contract keeps what it is blocked for.
+        "checked": sorted(o.checked) if o.findings else [],
         **(_summary_row(summary) if summary else {}),
     }
 

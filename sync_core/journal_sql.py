@@ -14,10 +14,10 @@ c AS MATERIALIZED (
     SELECT r.* FROM doc, jsonb_to_recordset(d -> 'contracts') AS r(
         id bigint, token bigint, seen bigint, state text, since timestamptz, next_due timestamptz, refund boolean,
         reset boolean, settled boolean, unclean boolean, billable boolean, project_ref text, error text,
-        error_class text, signed_at timestamptz, revision bigint, read_back boolean, title text, customer_code text,
-        customer_name text, legal_entity text, service_line text, geography text, billing text, currency text,
-        value numeric, value_reporting numeric, bill_on date,
-        lane text, priority double precision, test boolean)
+        error_class text, signed_at timestamptz, revision bigint, read_back boolean, checked text[], title text,
+        customer_code text, customer_name text, legal_entity text, service_line text, geography text, billing text,
+        currency text, value numeric, value_reporting numeric, bill_on date, lane text,
+        priority double precision, test boolean)
 ),
 i AS MATERIALIZED (
     SELECT r.* FROM doc, jsonb_to_recordset(d -> 'items') AS r(
@@ -166,17 +166,19 @@ opened AS (
 ),
 resolved AS (
     UPDATE core.case AS k
-    SET state = 'resolved', closed_how = 'read_back', resolved_at = :now, version = k.version + 1
+    SET state = 'resolved', closed_how = CASE WHEN c.read_back THEN 'read_back' ELSE 'checked' END, resolved_at = :now,
+        version = k.version + 1
     FROM held AS h JOIN c ON c.id = h.contract_id
-    WHERE k.case_id = h.case_id AND h.state = 'open' AND c.read_back
+    WHERE k.case_id = h.case_id AND h.state = 'open' AND (c.read_back OR h.cause = ANY(c.checked))
       AND NOT EXISTS (SELECT 1 FROM found WHERE found.id = h.contract_id AND found.cause = h.cause)
-    RETURNING k.case_id, k.function, k.assignee
+    RETURNING k.case_id, k.function, k.assignee, k.closed_how
 ),
 history AS (
-    INSERT INTO core.case_history (case_id, what, function, assignee, occurred_at, recorded_at)
-    SELECT case_id, 'opened', function, NULL, CAST(:now AS timestamptz), CAST(:now AS timestamptz) FROM opened
-    UNION ALL SELECT case_id, becomes, function, assignee, :now, :now FROM again WHERE becomes = 'reopened'
-    UNION ALL SELECT case_id, 'resolved', function, assignee, :now, :now FROM resolved
+    INSERT INTO core.case_history (case_id, what, function, assignee, note, occurred_at, recorded_at)
+    SELECT case_id, 'opened', function, NULL, '', CAST(:now AS timestamptz), CAST(:now AS timestamptz) FROM opened
+    UNION ALL SELECT case_id, becomes, function, assignee, '', :now, :now FROM again WHERE becomes = 'reopened'
+    UNION ALL SELECT case_id, 'resolved', function, assignee,
+        CASE closed_how WHEN 'checked' THEN 'its check passes now' ELSE '' END, :now, :now FROM resolved
 )
 SELECT contract_id FROM moved
 """)

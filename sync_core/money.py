@@ -90,6 +90,20 @@ class Money:
             raise InvalidMoney(f"{self.currency} and {other.currency} cannot be added; convert with a dated rate first")
 
 
+def padded(amount: Decimal, currency: str) -> str:
+    """As programs get it: plain digits with at least the currency's decimals, "970000.00"; nothing is rounded away.
+
+    What was converted may be finer; of that, zeros at the end are left out. A currency that is none keeps its digits.
+    """
+    try:
+        decimals = exponent(currency)
+    except InvalidMoney:
+        return format(amount, "f")
+    whole, _, rest = format(amount, "f").partition(".")
+    rest = rest.rstrip("0").ljust(decimals, "0")
+    return f"{whole}.{rest}" if rest else whole
+
+
 def rounded(amount: Decimal, currency: str) -> Decimal:
     """Half-even to the minor unit: for results of multiplication, never for what a contract states."""
     return amount.quantize(quantum(currency), rounding=ROUND_HALF_EVEN)

@@ -119,7 +119,8 @@ _ALL: Final = (
     Cause("revenue_rule_missing", _FINANCE, Arises.CONTRACT, Place.ESTATE, "add a [[revenue]] rule that fits"),
     _reference("legal_entity_missing", _DATA, "create the legal entity in the ERP"),
     _reference("currency_differs", _FINANCE, "bill it from a legal entity that keeps books in this currency"),
-    _reference("tax_profile_missing", _TAX, "set the tax profile up in the ERP"),
+    _reference("tax_profile_missing", _TAX, "set the tax profile up in the ERP, or correct the tax code",
+               "tax.tax_code"),
     _reference("payment_terms_missing", _FINANCE, "add the payment terms in the ERP"),
     _reference("revenue_category_missing", _FINANCE, "add the revenue category in the ERP"),
     _reference("period_closed", _FINANCE, "open the period in the ERP, or have legal move the start", "starts_on"),
@@ -152,7 +153,8 @@ def where_mended(cause: str, function: str) -> str:
     if known is None:
         return "Nobody knows this cause any more; close it by decision or wait for the next run."
     others = sorted({FIELDS[path].setter for path in known.mended} - {function})
-    words = f"{known.how[0].upper()}{known.how[1:]}; it is mended in {known.place}."
+    here = " or here" if fields_for(cause, function) else ""
+    words = f"{known.how[0].upper()}{known.how[1:]}; it is mended in {known.place}{here}."
     if known.place in (Place.CORRECTION, Place.APPROVAL):
         words = f"{known.how[0].upper()}{known.how[1:]}."
     if known.mended and not fields_for(cause, function):

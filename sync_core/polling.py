@@ -15,6 +15,7 @@ from sync_core.cloudevents import CloudEvent, parse_structured
 from sync_core.errors import ClmError, MalformedEvent
 from sync_core.estate import Estate
 from sync_core.intake import ReceiptStatus, accept, hold_unreadable
+from sync_core.latencies import Kind, timed
 from sync_core.ports import ClmConnector, PolledPage
 
 _READ = sa.text("SELECT value FROM core.watermark WHERE name = :name")
@@ -48,7 +49,8 @@ async def poll(engine: AsyncEngine, clm: ClmConnector, *, estate: Estate, clock:
         await conn.execution_options(isolation_level="AUTOCOMMIT")
         seen: str | None = await conn.scalar(_READ, {"name": watermark_name(clm.name)})
     while True:
-        page = await clm.poll(seen)
+        with timed(Kind.CLM, clm.name, "poll", writes=False):
+            page = await clm.poll(seen)
         async with engine.begin() as conn:
             stored = await _store(conn, clm, page, seen=seen, estate=estate, now=clock.now())
         new += stored.new

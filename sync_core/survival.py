@@ -1,4 +1,4 @@
-"""How long things take when some of them are not finished yet: the Kaplan-Meier estimator and its quantiles.
+"""How long things take when some of them are not finished yet: Kaplan-Meier and its quantiles, Aalen-Johansen.
 
 A median over finished cases alone is too good: what is slow is still open and so not in it. Here an open case
 counts for as long as it has been open. Quantile p is the smallest t with S(t) <= 1 - p; its limits invert the
@@ -62,6 +62,28 @@ def kaplan_meier(ended: Sequence[float] | Floats, still_open: Sequence[float] | 
     np.divide(deaths, at_risk * left, out=terms, where=left > 0)
     longest = max([*ends[-1:], *opens[-1:]], default=None)
     return Curve(times, survival, np.cumsum(terms), None if longest is None else float(longest), len(ends), len(opens))
+
+
+def aalen_johansen(
+    ended: Sequence[float] | Floats,
+    otherwise: Sequence[float] | Floats,
+    still_open: Sequence[float] | Floats,
+    by: float,
+) -> float:
+    """The share of all cases that have ended by the time `by`, where others ended `otherwise` and never will.
+
+    The sum over times t <= by of S(t-) d(t) / n(t), S being Kaplan-Meier's of both kinds of end (Aalen and Johansen
+    1978). As in `kaplan_meier`, a case still open at t is at risk at t. Without cases it is 0.
+    """
+    ends = np.sort(np.asarray(ended, dtype=np.float64))
+    both = kaplan_meier(np.concatenate([ends, np.asarray(otherwise, dtype=np.float64)]), still_open)
+    times, deaths = np.unique(ends[ends <= by], return_counts=True)
+    place = np.searchsorted(both.times, times)
+    before = np.concatenate([[1.0], both.survival])[place]
+    opens = np.sort(np.asarray(still_open, dtype=np.float64))
+    other = np.sort(np.asarray(otherwise, dtype=np.float64))
+    gone = sum(np.searchsorted(one, times, side="left") for one in (ends, other, opens))
+    return float(np.sum(before * deaths / (both.cases - gone)))
 
 
 def quantile(curve: Curve, p: float, *, confidence: float = 0.95) -> Quantile:

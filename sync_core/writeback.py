@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sync_core.clock import Clock
 from sync_core.errors import ClmError
 from sync_core.keys import ExternalId
+from sync_core.latencies import Kind, timed
 from sync_core.ports import ClmConnector, ClmUnanswered, WriteBack
 
 log = logging.getLogger(__name__)
@@ -207,8 +208,9 @@ class _Turn:
                 raise ClmUnanswered(self.source, "another worker took the turn over")
             self.send_before = begun + SEND_WITHIN_S
         try:
-            async with asyncio.timeout(CALL_S):
-                await self.clm.write_back([report.item for report in reports])
+            with timed(Kind.CLM, self.clm.name, "write_back", writes=True):
+                async with asyncio.timeout(CALL_S):
+                    await self.clm.write_back([report.item for report in reports])
         except TimeoutError as late:
             raise ClmUnanswered(self.source, f"no answer within {CALL_S:g} s") from late
 

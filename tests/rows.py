@@ -211,6 +211,14 @@ _PROGRESS = sa.text("""
     WHERE signed_at IS NOT NULL AND at IS NOT NULL AND NOT (step = 'validated' AND state = 'blocked')
 """)
 
+# All but a few of the amendments are in the ERP within a day of their receipt.
+_AMENDED = sa.text("""
+    INSERT INTO core.progress (contract_id, step, amendment, occurred_at, recorded_at)
+    SELECT contract_id, 'active', 1, at, at FROM core.contract
+        CROSS JOIN LATERAL (SELECT active_at + interval '61 min' + contract_id % 97 * interval '15 min' AS at) AS done
+    WHERE state = 'active' AND contract_id % 5 = 0 AND contract_id % 500 <> 0 AND at <= :now
+""")
+
 _CASES = sa.text("""
     INSERT INTO core.case (contract_id, cause, error_class, function, severity, message, exposure, currency,
                            exposure_reporting, bill_on, state, opened_at, seen_at, due_at, resolved_at)
@@ -232,7 +240,9 @@ _CASE_HISTORY = sa.text("""
 _CROSSWALK = sa.text("""
     INSERT INTO core.crosswalk (system, kind, business_key, state, ref, contract_id, fields, confirmed_at)
     SELECT lane, kind, 'crm/' || external_id || suffix, 'confirmed', 'P' || contract_id || suffix, contract_id,
-        jsonb_build_object('name', title, 'value', CAST(value AS text)), first_active_at
+        jsonb_build_object('name', title, 'value', CAST(value AS text))
+            || CASE kind WHEN 'milestone' THEN jsonb_build_object('bill_on', bill_on) ELSE jsonb_build_object() END,
+        first_active_at
     FROM core.contract CROSS JOIN (VALUES ('project', ''), ('milestone', '#M:all'))
         AS part(kind, suffix) WHERE first_active_at IS NOT NULL
     UNION ALL
@@ -276,6 +286,6 @@ _SLOTS = sa.text("""
 """)
 
 _STATEMENTS = (
-    _CONTRACTS, _EVENTS, _MORE_EVENTS, _RUNS, _OPERATIONS, _PROGRESS, _CASES, _CASE_HISTORY, _CROSSWALK, _FINANCIAL,
-    _QUARANTINE, _ENGINE, _SLOTS,
+    _CONTRACTS, _EVENTS, _MORE_EVENTS, _RUNS, _OPERATIONS, _PROGRESS, _AMENDED, _CASES, _CASE_HISTORY, _CROSSWALK,
+    _FINANCIAL, _QUARANTINE, _ENGINE, _SLOTS,
 )  # fmt: skip

@@ -15,14 +15,19 @@ from app.api import (
     corrections,
     exception_work,
     exceptions,
+    finance,
     holds,
+    kpis,
     openapi,
     quarantine,
     replay_work,
     replays,
     saved_filters,
+    schedules,
+    snapshots,
     status,
     subscribers,
+    telemetry,
     unknown,
 )
 from app.api.calling import Api
@@ -32,7 +37,7 @@ __all__ = ["Api", "add_to"]
 # Fixed words of a path before its parameters; what nothing answers comes last.
 _RESOURCES = (
     contracts, saved_filters, exceptions, exception_work, corrections, approvals, quarantine, replays, replay_work,
-    audit, holds, clients, subscribers, status, openapi, unknown,
+    audit, holds, finance, clients, subscribers, status, kpis, snapshots, schedules, telemetry, openapi, unknown,
 )  # fmt: skip
 
 

@@ -12,9 +12,10 @@ from typing import Annotated, Final, Generic, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import Query, Request, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, field_serializer
 
 from sync_core.commands.desk import Answered
+from sync_core.money import padded
 from sync_core.reads.paging import MAX_PAGE_SIZE, Cursor, InvalidCursor, Listed, Window
 
 JSON: Final = "application/json"
@@ -41,8 +42,14 @@ Seconds = Annotated[
 ]
 Amount = Annotated[
     Decimal,
-    PlainSerializer(lambda amount: format(amount, "f"), return_type=str),
-    WithJsonSchema({"type": "string", "pattern": r"^-?\d+(\.\d+)?$", "examples": ["125000.00"]}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^-?\d+(\.\d+)?$",
+            "examples": ["125000.00"],
+            "description": "With the decimals of the currency in ISO 4217 at least; a converted amount may have more",
+        }
+    ),
 ]
 
 
@@ -51,6 +58,10 @@ class MoneyView(View):
 
     amount: Amount
     currency: Annotated[str, Field(description="ISO 4217", examples=["EUR"])]
+
+    @field_serializer("amount")
+    def _padded(self, amount: Decimal) -> str:
+        return padded(amount, self.currency)
 
 
 class UnconvertedView(View):

@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Response
+from fastapi import Depends, Query, Response
 from pydantic import AliasChoices, Field
 
 from app.api.answers import MoneyView, PageOf, Paging, View, done, paging
 from app.api.calling import Call, calling
 from app.api.conditions import once, read_version
-from app.api.exception_views import ExceptionId, ExceptionView
+from app.api.exception_views import ExceptionId, ExceptionView, RefusedByView
 from app.api.inputs import Body, Id, Reason
 from app.api.routing import EDITING, problems, resource
 from sync_core.authority import Permission
@@ -16,6 +16,7 @@ from sync_core.commands import approvals
 from sync_core.commands.approvals import ApprovalDecided
 from sync_core.commands.desk import Once
 from sync_core.money import Money
+from sync_core.reads.approvals import ApprovalStatus
 
 routes = resource("approvals")
 Reading = Annotated[Call, Depends(calling(Permission.EXCEPTIONS_READ))]
@@ -27,6 +28,8 @@ class ApprovalView(View):
 
     exception: Annotated[ExceptionView, Field(validation_alias=AliasChoices("exception", "case"))]
     value: Annotated[MoneyView | None, Field(description="Of the contract: what would be approved")]
+    status: ApprovalStatus
+    refused: Annotated[RefusedByView | None, Field(description="Of one that an approver refused")]
     decidable: Annotated[bool, Field(description="Here; else in the CLM")]
     authors: Annotated[list[str], Field(description="They corrected the contract, so they may not approve it")]
     who: Annotated[str, Field(description="Who may decide, in words")]
@@ -47,8 +50,14 @@ class ApprovalDecidedView(View):
 
 
 @routes.get("/approvals", response_model=PageOf[ApprovalView], summary="What waits for an approval, oldest first")
-def list_approvals(call: Reading, page: Annotated[Paging, Depends(paging)]) -> Response:
-    found = call.reads.approvals(window=page.window)
+def list_approvals(
+    call: Reading,
+    page: Annotated[Paging, Depends(paging)],
+    status: Annotated[
+        ApprovalStatus, Query(description="waiting; refused by an approver, until its data changes; or in_clm")
+    ] = ApprovalStatus.WAITING,
+) -> Response:
+    found = call.reads.approvals(status=status, window=page.window)
     call.showed(row.case.contract_id for row in found.rows)
     return page.answer(found, ApprovalView)
 

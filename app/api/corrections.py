@@ -19,6 +19,8 @@ from sync_core.errors import ErrorClass
 
 routes = resource("exceptions")
 Correcting = Annotated[Call, Depends(calling(Permission.CORRECTIONS_WRITE))]
+Verdict = Annotated[str, Field(description="What was checked and what only the ERP can tell, in words")]
+Unseen = Annotated[list[str], Field(description="Codes among the new values that the ERP is not known to have")]
 
 
 class Values(Body):
@@ -49,16 +51,20 @@ class CorrectionPreviewView(View):
     changes: list[ChangeView]
     remaining: list[FindingView]
     mends: Annotated[bool | None, Field(description="null: only the ERP can tell")]
+    verdict: Verdict
+    unseen: Unseen
 
 
 class CorrectionSubmittedView(View):
-    """The exception closes once the ERP was read back."""
+    """The exception closes once a run no longer finds its cause."""
 
     exception_id: ExceptionId
     event_id: str
     correlation_id: str
     changes: list[ChangeView]
     remaining: list[FindingView]
+    verdict: Verdict
+    unseen: Unseen
 
 
 @routes.post(

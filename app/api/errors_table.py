@@ -8,6 +8,7 @@ from typing import Final
 
 from app.api.refused import STATUS, Code
 from app.problems import status_of
+from metrics.asking import InvalidAsk
 from sync_core.authority import Forbidden
 from sync_core.commands.desk import Changed, CommandRefused, InvalidInput, KeyInUse, KeyReused, NotFound
 from sync_core.errors import StoredEventUnreadable, TielineError
@@ -17,7 +18,7 @@ DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "api.md"
 BEGIN, END = "<!-- errors: made by `make docs` -->", "<!-- end of errors -->"
 
 _OURS: Final = (
-    Changed, CommandRefused, Forbidden, InvalidCursor, InvalidInput, KeyInUse, KeyReused, NotFound,
+    Changed, CommandRefused, Forbidden, InvalidAsk, InvalidCursor, InvalidInput, KeyInUse, KeyReused, NotFound,
     StoredEventUnreadable,
 )  # fmt: skip
 _MEANING: Final = {
@@ -26,6 +27,7 @@ _MEANING: Final = {
     Code.KEY_MALFORMED: "The Idempotency-Key is no text in quotes.",
     Code.UNKNOWN_PARAMETER: "The route has no such parameter; the detail lists those that it has.",
     Code.TOO_LARGE: "The body is over a mebibyte.",
+    Code.MEDIA_TYPE: "The Content-Type is none that the route takes; the detail names those.",
     Code.NO_SUCH_ROUTE: "There is no such address.",
     Code.METHOD: "The address has another method; Allow names it.",
 }

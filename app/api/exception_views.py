@@ -38,13 +38,13 @@ class ExceptionView(View):
     first_opened_at: Annotated[Moment | None, Field(description="If it was closed and opened again since")]
     seen_at: Moment
     due_at: Moment | None
-    resolved_at: Annotated[Moment | None, Field(description="When it was closed, by read-back or by decision")]
+    resolved_at: Annotated[Moment | None, Field(description="When it was closed; `closed_how` says by what")]
     operation: str
     group_key: Annotated[str, Field(description="`group` of the filter that lists those alike")]
     assignee: str | None
     acknowledged_at: Moment | None
     acknowledged_by: str | None
-    closed_how: str | None
+    closed_how: Annotated[str | None, Field(description="read_back, checked (its check passes now) or decision")]
     decided_by: str | None
     decided_reason: str | None
     version: int
@@ -67,7 +67,25 @@ class ActionView(View):
 
     name: Annotated[str, Field(examples=["cases.assign"])]
     allowed: bool
-    why: Annotated[str, Field(description="Why nobody may, as it stands")]
+    why: Annotated[str, Field(description="Why not")]
+
+
+class FollowedView(View):
+    """The correction after which this exception was found."""
+
+    exception_id: ExceptionId
+    cause: str
+    actor: str
+    reason: str
+    occurred_at: Moment
+
+
+class RefusedByView(View):
+    """How an approver refused the contract; it stays refused until its data changes."""
+
+    by: str
+    reason: str
+    at: Moment
 
 
 class ExceptionDetailView(View):
@@ -77,7 +95,10 @@ class ExceptionDetailView(View):
     source: str
     history: list[HistoryView]
     actions: list[ActionView]
-    open_for_s: Annotated[Seconds, Field(description="All intervals in which it was open, in seconds")]
+    open_for_s: Annotated[Seconds, Field(description="All intervals in which it was open, in seconds of the calendar")]
+    follows: Annotated[FollowedView | None, Field(description="Of the same fields, for another exception")]
+    followed_by: Annotated[int | None, Field(description="The exception found after this one was corrected")]
+    refused: RefusedByView | None
 
 
 class GroupView(View):
@@ -89,7 +110,12 @@ class GroupView(View):
     function: str
     operation: str
     legal_entity: str
-    exposure: Annotated[MoneyTotalView, Field(description="Its count is that of exceptions")]
+    exposure: Annotated[
+        MoneyTotalView,
+        Field(
+            description="Its count is that of exceptions, its money that of their contracts, which others may have too"
+        ),
+    ]
     oldest: Moment
     overdue: int
     unassigned: int
@@ -103,6 +129,14 @@ class FormFieldView(View):
     owner: Annotated[str, Field(description="The system that owns the field")]
 
 
+KnownCodes = Annotated[
+    dict[str, list[str]],
+    Field(
+        description="By path: codes that the ERP held for this legal entity before; others may be right all the same"
+    ),
+]
+
+
 class CorrectionFormView(View):
     """What can be corrected here; `values` as the contract stands, to be sent back changed."""
 
@@ -112,6 +146,7 @@ class CorrectionFormView(View):
     where: Annotated[str, Field(description="Where it is mended, in words")]
     fields: list[FormFieldView]
     values: dict[str, JsonValue]
+    known: KnownCodes
     json_schema: Annotated[
         dict[str, JsonValue], Field(validation_alias=AliasChoices("json_schema", "schema"), description="Of `values`")
     ]

@@ -11,15 +11,17 @@ from app.api.exception_views import (
     CorrectionFormView,
     ExceptionDetailView,
     ExceptionView,
+    FollowedView,
     GroupView,
     HistoryView,
+    RefusedByView,
     exception_filter,
 )
 from app.api.inputs import Id
 from app.api.routing import problems, resource
 from sync_core.authority import Permission
 from sync_core.commands.desk import CommandRefused, NotFound
-from sync_core.reads.case import CaseDetail
+from sync_core.reads.case import CaseAction, CaseDetail
 from sync_core.reads.exceptions import ExceptionFilter, ExceptionSort
 
 routes = resource("exceptions")
@@ -57,8 +59,11 @@ def one_exception(call: Reading, exception_id: Id) -> Response:
         exception=ExceptionView.model_validate(found.row),
         source=found.source,
         history=[HistoryView.model_validate(moment) for moment in found.history],
-        actions=[ActionView(name=a.name, allowed=a.allowed(call.actor), why=a.why) for a in found.actions],
+        actions=[_action(one, call) for one in found.actions],
         open_for_s=found.open_for,
+        follows=FollowedView.model_validate(found.follows) if found.follows else None,
+        followed_by=found.followed_by,
+        refused=RefusedByView.model_validate(found.refused) if found.refused else None,
     )
     return answer(view, version=found.row.version)
 
@@ -74,6 +79,11 @@ def correction_form(call: Reading, exception_id: Id) -> Response:
     if found.form is None:
         raise CommandRefused(f"the events of exception {exception_id}'s contract cannot be read, so none is corrected")
     return answer(CorrectionFormView.model_validate(found.form), version=found.row.version)
+
+
+def _action(one: CaseAction, call: Call) -> ActionView:
+    refused = one.refusal(call.actor)
+    return ActionView(name=one.name, allowed=refused is None, why=refused.words if refused else "")
 
 
 def _found(call: Call, exception_id: int) -> CaseDetail:

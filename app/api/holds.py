@@ -9,11 +9,12 @@ from pydantic import Field
 from app.api.answers import Moment, PageOf, Paging, View, done, paging
 from app.api.calling import Call, calling
 from app.api.conditions import surely_once
-from app.api.inputs import MOST_ID, Body, Number, Reason
+from app.api.inputs import MOST_ID, NAMED, Body, Named, Number, Reason
 from app.api.routing import CHANGING, problems, resource
 from sync_core.authority import Permission
 from sync_core.commands import holds
-from sync_core.commands.desk import Once
+from sync_core.commands.desk import Act, Once
+from sync_core.commands.named import contract_ids
 from sync_core.reads.holds import HoldFilter
 
 routes = resource("holds")
@@ -38,7 +39,7 @@ class HoldView(View):
 
 
 class NewHolds(Body):
-    contract_ids: Annotated[list[Number], Field(min_length=1, max_length=holds.MOST)]
+    contract_ids: Annotated[list[Named], Field(min_length=1, max_length=holds.MOST, description=NAMED)]
     reason: Reason
 
 
@@ -76,9 +77,10 @@ def list_holds(
     summary="Put contracts under a hold: all or none",
 )
 def place(call: Writing, body: NewHolds, key: SureKey) -> Response:
-    placed = call.carry_out(
-        key, lambda act: holds.place(act, body.contract_ids, body.reason), PlacedView.model_validate
-    )
+    def work(act: Act) -> holds.Placed:
+        return holds.place(act, contract_ids(act, body.contract_ids, Permission.HOLDS_WRITE), body.reason)
+
+    placed = call.carry_out(key, work, PlacedView.model_validate)
     return done(placed, status=HTTPStatus.CREATED)
 
 

@@ -19,6 +19,8 @@ class Body(BaseModel):
 Id = Annotated[int, Path(ge=1, le=MOST_ID)]
 IdText = Annotated[str, Path(max_length=200, pattern=NO_NUL)]
 Number = Annotated[int, Field(ge=1, le=MOST_ID)]
+Named = Number | Annotated[str, StringConstraints(min_length=1, max_length=400, pattern=NO_NUL)]
+NAMED: Final = "A contract by Tieline's number, by its CLM's id, or by clm/id where several CLMs have that id"
 Text = Annotated[str, Query(max_length=200, pattern=NO_NUL)]
 Word = Annotated[str, StringConstraints(max_length=200, pattern=NO_NUL)]
 Money = Annotated[Decimal, Field(ge=0, max_digits=24, decimal_places=6)]

@@ -40,6 +40,8 @@ _SCOPES: Final[Mapping[Permission, str]] = {
     Permission.HOLDS_WRITE: "Place and release legal holds",
     Permission.KPI_READ: "Read KPIs",
     Permission.SNAPSHOT_READ: "Read snapshots",
+    Permission.FINANCE_WRITE: "Import exchange rates, disputes, the baseline and assumptions",
+    Permission.SNAPSHOT_WRITE: "Have snapshots made",
     Permission.SUBSCRIBERS_WRITE: "Administer subscribers of outgoing events",
     Permission.ACCESS_WRITE: "Administer the programs that may call the API",
 }
@@ -140,7 +142,7 @@ def _responses(operation: Document) -> None:
         # FastAPI's own words for a refused value; what is sent is a problem.
         if "HTTPValidationError" in orjson.dumps(response).decode():
             response["content"] = problems(422)[422]["content"]
-        if status in ("200", "201") and operation["security"]:
+        if status in ("200", "201", "202") and operation["security"]:
             headers = response.setdefault("headers", {})
             headers |= _answered(named)
 

@@ -13,6 +13,7 @@ class Code(StrEnum):
     KEY_MALFORMED = "idempotency.key_malformed"
     UNKNOWN_PARAMETER = "request.unknown_parameter"
     TOO_LARGE = "request.too_large"
+    MEDIA_TYPE = "request.media_type"
     NO_SUCH_ROUTE = "http.not_found"
     METHOD = "http.method_not_allowed"
 
@@ -23,6 +24,7 @@ STATUS: Final = {
     Code.KEY_MALFORMED: HTTPStatus.BAD_REQUEST,
     Code.UNKNOWN_PARAMETER: HTTPStatus.UNPROCESSABLE_ENTITY,
     Code.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    Code.MEDIA_TYPE: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     Code.NO_SUCH_ROUTE: HTTPStatus.NOT_FOUND,
     Code.METHOD: HTTPStatus.METHOD_NOT_ALLOWED,
 }

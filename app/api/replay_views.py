@@ -1,5 +1,6 @@
 """How the API tells of replays, and how a replay is asked for."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Annotated
 from uuid import UUID
@@ -7,7 +8,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, ConfigDict, Field, JsonValue, model_validator
 
 from app.api.answers import Moment, MoneyTotalView, MoneyView, Seconds, View
-from app.api.inputs import Body, Money, Number, Reason, Word
+from app.api.inputs import NAMED, Body, Money, Named, Reason, Word
 from sync_core.commands.replay_deciding import LONGEST_TICKET, MOST_PER_MINUTE
 from sync_core.commands.replay_making import LONGEST_TITLE
 from sync_core.desired import Kind, Scalar
@@ -49,7 +50,7 @@ class ReplayView(View):
 
 
 class TotalsView(View):
-    """Over the items within reach; effects and money of those that are not skipped."""
+    """Over the items within reach; effects and money of what was or may be carried out, so not of what is stopped."""
 
     whole: bool
     items: int
@@ -65,12 +66,25 @@ class TotalsView(View):
     no_ops: int
     conflicts: int
     money: MoneyTotalView
+    changed: Annotated[int, Field(description="Skipped: the plan was not the confirmed one any more")]
+    ready: Annotated[int, Field(description="What a confirmation would carry out")]
+    ready_money: MoneyTotalView
+    stopped: Annotated[int, Field(description="Their preview found what stops them, so they cannot be carried out")]
+    stopped_money: MoneyTotalView
 
 
 class ReplayDetailView(View):
     replay: ReplayView
     totals: TotalsView
     remaining: Annotated[Seconds | None, Field(description="Seconds until the last item is dispatched; null: unknown")]
+
+
+class LastRefusalView(View):
+    """Why the contract's last run did not get it into its ERP: it may happen again."""
+
+    words: str
+    error_class: str | None
+    at: Moment | None
 
 
 class ItemView(View):
@@ -94,7 +108,9 @@ class ItemView(View):
     closes: int
     no_ops: int
     conflicts: int
+    stopped: Annotated[bool, Field(description="It cannot be carried out; `findings` say why")]
     findings: list[str]
+    refused: LastRefusalView | None
     money: MoneyView | None
     money_reporting: MoneyView | None
     bill_on: date | None
@@ -212,13 +228,14 @@ class NewReplay(Body):
         json_schema_extra={
             "examples": [
                 {"contracts": [4711, 4712], "title": "after the outage"},
+                {"contracts": ["C-2026-00012", "clm/C-2026-00013"]},
                 {"stuck": {"function": "tax", "legal_entity": "MA-UK"}},
                 {"missed": {"lane": "cloud-erp", "since": "2026-11-22T20:00:00Z"}},
             ]
         }
     )
 
-    contracts: Annotated[list[Number], Field(max_length=MOST_ITEMS)] = Field(default_factory=list)
+    contracts: Annotated[list[Named], Field(max_length=MOST_ITEMS, description=NAMED)] = Field(default_factory=list)
     stuck: Stuck | None = None
     missed: Annotated[MissedBy | None, Field(description="All that this ERP may have missed since then")] = None
     origin: Annotated[
@@ -228,14 +245,14 @@ class NewReplay(Body):
 
     @model_validator(mode="after")
     def _one(self) -> "NewReplay":
-        if self.selection.given != 1:
+        if sum((bool(self.contracts), self.stuck is not None, self.missed is not None)) != 1:
             raise ValueError("give exactly one of contracts, stuck and missed")
         return self
 
-    @property
-    def selection(self) -> Selection:
+    def selection(self, contracts: Sequence[int]) -> Selection:
+        """`contracts`: those that it names, by Tieline's number."""
         missed = Missed(self.missed.lane, self.missed.since) if self.missed else None
-        return Selection(tuple(self.contracts), self.stuck.filter if self.stuck else None, missed)
+        return Selection(tuple(contracts), self.stuck.filter if self.stuck else None, missed)
 
 
 class Confirmation(Body):
@@ -244,12 +261,15 @@ class Confirmation(Body):
     )
 
     reason: Reason
-    ticket: Annotated[Word, Field(max_length=LONGEST_TICKET)] = ""
+    ticket: Annotated[
+        Word, Field(max_length=LONGEST_TICKET, description="The change's number elsewhere; estates may require it")
+    ] = ""
     per_minute: Annotated[
         int | None, Field(ge=1, le=MOST_PER_MINUTE, description="Items dispatched a minute; null: as the estate says")
     ] = None
     only: Annotated[
-        list[Number] | None, Field(min_length=1, max_length=MOST_ITEMS, description="These contracts; null: all")
+        list[Named] | None,
+        Field(min_length=1, max_length=MOST_ITEMS, description=f"These contracts; null: all. {NAMED}"),
     ] = None
 
 

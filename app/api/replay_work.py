@@ -23,6 +23,7 @@ from app.api.routing import CHANGING, EDITING, problems, resource
 from sync_core.authority import Permission
 from sync_core.commands import replays
 from sync_core.commands.desk import Act, Once
+from sync_core.commands.named import contract_ids
 from sync_core.commands.replays import ReplayConfirmed, ReplayMade, ReplayMoved
 from sync_core.money import Money
 
@@ -40,7 +41,12 @@ _MOVED: Final[dict[str, Any]] = {"response_model": ReplayMovedView, "responses":
 @routes.post("/replays", **_MADE, responses=problems(*CHANGING, 404), summary="Make a replay: workers preview it")
 def make(call: Previewing, body: NewReplay, key: Key) -> Response:
     """The list of contracts is frozen now; nothing is sent to an ERP before it is confirmed."""
-    return _made(call, key, lambda act: replays.preview(act, body.selection, origin=body.origin, title=body.title))
+
+    def work(act: Act) -> ReplayMade:
+        selection = body.selection(contract_ids(act, body.contracts, Permission.REPLAY_PREVIEW))
+        return replays.preview(act, selection, origin=body.origin, title=body.title)
+
+    return _made(call, key, work)
 
 
 @routes.post(
@@ -66,8 +72,9 @@ def confirm(
     currency = call.reads.reporting_currency
 
     def work(act: Act) -> ReplayConfirmed:
+        only = None if body.only is None else contract_ids(act, body.only, Permission.REPLAY_EXECUTE)
         return replays.confirm(
-            act, replay_id, reason=body.reason, ticket=body.ticket, per_minute=body.per_minute, only=body.only,
+            act, replay_id, reason=body.reason, ticket=body.ticket, per_minute=body.per_minute, only=only,
             version=version,
         )  # fmt: skip
 

@@ -14,7 +14,7 @@ from sync_core.authority import Permission
 from sync_core.commands.desk import NotFound
 from sync_core.errors import ErrorClass, Function
 from sync_core.progress import State
-from sync_core.reads.replay_items import ItemFilter
+from sync_core.reads.replay_items import ItemFilter, ItemSort
 from sync_core.reads.replays import ReplayDetail
 from sync_core.reads.stuck import StuckSort
 from sync_core.replay import Eligibility, ItemState, PreviewState, Skip
@@ -49,8 +49,9 @@ async def item_filter(
     skip: Annotated[Skip | None, Query()] = None,
     legal_entity: Text = "",
     writes: Annotated[bool | None, Query(description="Whether its plan changes anything in the ERP")] = None,
+    stopped: Annotated[bool | None, Query(description="Whether its preview found what stops it")] = None,
 ) -> ItemFilter:
-    return ItemFilter(tuple(state or ()), eligibility, preview, skip, legal_entity, writes)
+    return ItemFilter(tuple(state or ()), eligibility, preview, skip, legal_entity, writes, stopped)
 
 
 @routes.get("/stuck", response_model=PageOf[StuckView], summary="Contracts that do not get on")
@@ -88,12 +89,16 @@ def one_replay(call: Reading, replay_id: Id) -> Response:
     "/replays/{replay_id}/items",
     response_model=PageOf[ItemView],
     responses=problems(404),
-    summary="Its contracts, in the order of their dispatch",
+    summary="Its contracts: what went wrong first once it is over, else in the order of their dispatch",
 )
 def list_items(
-    call: Reading, replay_id: Id, page: Page, wanted: Annotated[ItemFilter, Depends(item_filter)]
+    call: Reading,
+    replay_id: Id,
+    page: Page,
+    wanted: Annotated[ItemFilter, Depends(item_filter)],
+    sort: Annotated[ItemSort | None, Query(description="Keep it over the pages of a replay that goes on")] = None,
 ) -> Response:
-    found = call.reads.replay_items(replay_id, wanted, window=page.window)
+    found = call.reads.replay_items(replay_id, wanted, sort=sort, window=page.window)
     if not found.total:
         _found(call, replay_id)
     call.showed(row.contract_id for row in found.rows)

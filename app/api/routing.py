@@ -27,6 +27,7 @@ _WORDS: Final = {
     HTTPStatus.CONFLICT: "It cannot be done as things are, which the detail says; or the Idempotency-Key is in use",
     HTTPStatus.PRECONDITION_FAILED: "It was changed since you read it: read it again, then decide",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is over a mebibyte",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The Content-Type is none that the route takes",
     HTTPStatus.UNPROCESSABLE_ENTITY: "A value cannot be used, which the detail names",
     HTTPStatus.PRECONDITION_REQUIRED: "If-Match is missing",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many bad tokens came from your address; wait for Retry-After",

@@ -7,7 +7,7 @@ Time moves in ticks; within a tick everything happens in its order, and ERP call
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
@@ -22,7 +22,7 @@ from app.sandbox.clm import server as clm_server
 from app.sandbox.clm.app import SandboxClm
 from app.sandbox.clm.changes import Change, DeliveryFault, Repeat
 from app.sandbox.cloud import server as erp_server
-from app.sandbox.cloud.faults import Effect, Fault
+from app.sandbox.erp_troubles import Turn, slow, turns
 from app.sandbox.in_process import InProcess
 from app.sandbox.master_data import required
 from app.sandbox.portfolio.firms import known_firms
@@ -53,11 +53,9 @@ log = logging.getLogger(__name__)
 
 WEEKS = 26
 TICK = timedelta(minutes=30)
-OUTAGE_WEEK, OUTAGE_LASTS = 20, timedelta(hours=7)
 DEFECT_SHARE = 0.25  # a firm's first half-year with a bridge; a third of them need nobody's help
 OPEN_SHARE = 0.05  # of the contracts: exceptions that are open when the past ends
 _RECHECKS = timedelta(hours=9)  # within which all have looked whether master data that changed has mended them
-_CALL_S = 0.18  # virtual; a cloud ERP's ordinary answer
 
 _DUE = sa.text("""
     SELECT EXISTS (SELECT 1 FROM core.contract WHERE due_at <= :now AND lease_owner IS NULL) AS now,
@@ -85,18 +83,21 @@ class History:
     rechecks_until: datetime | None = None  # at other times no change of master data has mended a blocked contract
 
     async def play(
-        self, steps: Iterator[Step], say: Callable[[str], None], reached: Callable[[datetime], Awaitable[None]]
+        self,
+        steps: Iterator[Step],
+        turns: Sequence[Turn],
+        say: Callable[[str], None],
+        reached: Callable[[datetime], Awaitable[None]],
     ) -> None:
         """Tick by tick to `until`; ticks in which nothing is due are skipped. `reached` is told once a virtual day."""
         await reached(self.clock.now())
         # Before anything is due: the collector needs a slot of its ERP even on a first day with drafts alone.
         await self.worker.drain()
-        outage = _outage(self.until)
         step = next(steps, None)
         collected, told = self.clock.now().date(), self.clock.now()
         wake: datetime | None = None
         while self.clock.now() < self.until:
-            coming = [moment for moment in (step.at if step else None, wake, *outage) if moment is not None]
+            coming = [at for at in (step.at if step else None, wake, *(turn.at for turn in turns)) if at is not None]
             if not coming:
                 break
             tick = min(_tick(min(coming)), self.until)
@@ -106,7 +107,7 @@ class History:
                 news |= self._perform(step)
                 step = next(steps, None)
             self.clock.advance_to(tick)
-            outage = self._outage(outage, tick, say)
+            turns = self._turned(turns, tick, say)
             if news:
                 await self._poll()
             if await self.approver.decide(tick) or news or (wake is not None and wake <= tick):
@@ -137,16 +138,16 @@ class History:
         self.rechecks_until = self.clock.now() + _RECHECKS
         return True
 
-    def _outage(self, left: list[datetime], now: datetime, say: Callable[[str], None]) -> list[datetime]:
-        """At the first moment the ERP goes down, at the second it comes back."""
-        if not left or now < left[0]:
-            return left
-        self.erp.faults.clear()
-        down = len(left) == 2
-        if not down:
-            say(f"the ERP was down for {OUTAGE_LASTS / timedelta(hours=1):g} hours on {now:%d %b %Y}")
-        self.erp.faults.add(Fault(Effect.STATUS, status=503) if down else Fault(Effect.LATENCY, seconds=_CALL_S))
-        return left[1:]
+    def _turned(self, left: Sequence[Turn], now: datetime, say: Callable[[str], None]) -> Sequence[Turn]:
+        """The ERP's faults as they are by now; the turns that are still to come."""
+        while left and left[0].at <= now:
+            self.erp.faults.clear()
+            for fault in left[0].faults:
+                self.erp.faults.add(fault())
+            if left[0].said:
+                say(left[0].said)
+            left = left[1:]
+        return left
 
     async def _poll(self) -> None:
         """What the scheduler does by now; polls that would find nothing are left out."""
@@ -191,14 +192,6 @@ def _tick(moment: datetime) -> datetime:
     return midnight + -((midnight - moment) // TICK) * TICK
 
 
-def _outage(until: datetime) -> list[datetime]:
-    """A Wednesday morning in business hours: from and to."""
-    day = until - timedelta(weeks=WEEKS - OUTAGE_WEEK)
-    wednesday = day + timedelta(days=(2 - day.weekday()) % 7)
-    begins = wednesday.replace(hour=8, minute=45, second=0, microsecond=0)
-    return [begins, begins + OUTAGE_LASTS]
-
-
 def portfolio_of(seed: int, *, until: datetime, contracts: int, estate: Estate) -> Portfolio:
     """What the past up to `until` tells of."""
     return Portfolio(
@@ -221,7 +214,7 @@ async def play(
     clock = VirtualClock(portfolio.start)
     async with AsyncExitStack() as stack:
         history = await _assemble(engine, clock, portfolio.estate, systems, portfolio.end, stack)
-        await history.play(history.left_of(plan(portfolio)), say, reached)
+        await history.play(history.left_of(plan(portfolio)), turns(portfolio), say, reached)
         await history.worker.lanes.give_back()
 
 
@@ -243,7 +236,7 @@ async def _assemble(
         state=systems.erp_state,
     )
     stack.callback(erp.close)
-    erp.faults.add(Fault(Effect.LATENCY, seconds=_CALL_S))
+    erp.faults.add(slow())
     demo_books.fill(erp.store, required(estate, known_firms(estate)))
     gate = LaneGate(Lane(systems.erp.name))
     connector = sandbox_cloud.connect(

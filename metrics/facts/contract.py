@@ -1,95 +1,134 @@
 """From signature to billable: one row a contract (docs/kpis.md, contract-to-project cycle time).
 
-A touch is what a person had to do between receipt and read-back: a correction, a decision, a replay, or an exception
-that somebody had to clear. Approvals that policy asks for are none, nor are retries and the end of an outage.
+The clock of a contract that was signed again after it was active keeps its first signature. Each step ends when the
+next one is reached; together they are the cycle, to the second. What stopped an active contract within seven days
+reopens it, unless an amendment of that time did.
 """
 
 from typing import Final
 
 from metrics.buckets import BOUNDS
+from metrics.facts._signature import SIGNED_AT
+from metrics.facts._touches import TOUCHES
 from metrics.facts.fact import Fact
 
 _COLUMNS: Final = (
     "contract_id", "legal_entity", "service_line", "geography", "billing", "currency", "value", "test", "outcome",
     "step", "state", "period", "signed_at", "captured_at", "validated_at", "project_at", "billing_at", "active_at",
-    "stable_at", "ended_at", "cycle_s", "cycle_work_s", "signed_work_s", "touches", "corrected_at", "amended",
-    "bill_on",
+    "stable_at", "ended_at", "cycle_s", "cycle_work_s", "signed_work_s", "stable_work_s", "steps_s", "steps_work_s",
+    "step_at", "step_work_s", "touches", "corrected_at", "amended", "reopened", "bill_on",
 )  # fmt: skip
 
-_REACHED: Final = """
+# What is known of the contracts, each part once: without MATERIALIZED the planner works every part out anew wherever it
+# is used.
+_KNOWN: Final = f"""
+    SELECT c.contract_id, c.source, c.external_id, c.legal_entity, c.service_line, c.geography, c.billing, c.currency,
+           c.value, c.test, c.state, c.state_since, c.received_at, c.first_active_at, c.bill_on,
+           {SIGNED_AT} AS signed_at
+    FROM core.contract AS c WHERE c.contract_id = ANY(:ids)
+"""
+_PASSED: Final = """
     SELECT contract_id,
            min(occurred_at) FILTER (WHERE step = 'captured') AS captured_at,
            min(occurred_at) FILTER (WHERE step = 'validated') AS validated_at,
            min(occurred_at) FILTER (WHERE step = 'project_created') AS project_at,
            min(occurred_at) FILTER (WHERE step = 'billing_set_up') AS billing_at,
-           min(occurred_at) FILTER (WHERE step = 'ended') AS ended_at,
-           array_agg(occurred_at ORDER BY occurred_at) FILTER (WHERE step = 'active') AS actives,
-           array_agg(occurred_at ORDER BY occurred_at) FILTER (WHERE step = 'blocked') AS blocks
+           max(occurred_at) FILTER (WHERE step = 'ended') AS ended_at,
+           min(coalesce(amendment, 0)) FILTER (WHERE step = 'active') AS amendment,
+           array_agg(occurred_at) FILTER (WHERE step IN ('active', 'unblocked')) AS actives,
+           array_agg(occurred_at) FILTER (WHERE step = 'blocked') AS blocks,
+           array_agg(coalesce(amendment, 0)) FILTER (WHERE step = 'blocked') AS block_amendments
     FROM core.progress WHERE contract_id = ANY(:ids) GROUP BY contract_id
 """
-# A correction is an event of ours; every other touch is in the history of an exception or is a replay's item.
-_TOUCHES: Final = """
+_TOUCHED: Final = f"""
     SELECT t.contract_id,
            coalesce(array_agg(DISTINCT t.kind ORDER BY t.kind)
-                    FILTER (WHERE t.at <= coalesce(c.first_active_at, 'infinity')), '{}') AS touches,
+                    FILTER (WHERE t.at <= coalesce(c.first_active_at, 'infinity')), '{{}}') AS touches,
            min(t.at) FILTER (WHERE t.kind = 'correction' AND t.at > c.first_active_at
                                 AND t.at <= c.first_active_at + interval '30 days') AS corrected_at
-    FROM (
-        SELECT c.contract_id, 'correction' AS kind, e.recorded_at AS at
-        FROM core.contract AS c JOIN core.event AS e USING (source, external_id)
-        WHERE c.contract_id = ANY(:ids) AND e.type = 'com.tieline.contract.corrected.v1'
-        UNION ALL
-        SELECT k.contract_id, CASE WHEN h.what = 'decided' THEN 'decision' ELSE 'exception' END, h.occurred_at
-        FROM core.case AS k JOIN core.case_history AS h USING (case_id)
-        WHERE k.contract_id = ANY(:ids) AND k.error_class <> 'policy_denied'
-          AND h.what IN ('opened', 'reopened', 'decided')
-        UNION ALL
-        SELECT i.contract_id, 'replay', i.dispatched_at
-        FROM core.replay_item AS i WHERE i.contract_id = ANY(:ids) AND i.dispatched_at IS NOT NULL
-    ) AS t JOIN core.contract AS c ON c.contract_id = t.contract_id
-    GROUP BY t.contract_id
+    FROM ({TOUCHES}) AS t JOIN known AS c USING (contract_id) GROUP BY t.contract_id
 """
+# What stopped a contract within seven days of a moment {at}; a block of a later amendment is that amendment's.
+_STOPPED: Final = """
+    EXISTS (SELECT FROM unnest(p.blocks, p.block_amendments) AS b(at, amendment)
+            WHERE b.at > {at} AND b.at <= {at} + interval '7 days' AND b.amendment <= coalesce(p.amendment, 0))
+"""
+_REACHED: Final = f"""
+    SELECT c.*, coalesce(p.captured_at, c.received_at) AS captured_at, p.validated_at, p.project_at, p.billing_at,
+           CASE WHEN c.signed_at IS NULL THEN 'unsigned'
+                WHEN c.first_active_at < c.signed_at THEN 'before_signature'
+                WHEN c.first_active_at IS NOT NULL THEN 'provisioned'
+                WHEN c.state = 'ended' THEN 'cancelled' ELSE 'open' END AS outcome,
+           greatest(coalesce(p.ended_at, c.state_since), c.signed_at) AS cancelled_at,
+           p.blocks IS NOT NULL AND {_STOPPED.format(at="c.first_active_at")} AS stopped,
+           (SELECT min(a.at) FROM unnest(p.actives) AS a(at)
+            WHERE p.blocks IS NOT NULL AND a.at > c.first_active_at AND NOT {_STOPPED.format(at="a.at")}) AS again_at
+    FROM known AS c LEFT JOIN passed AS p USING (contract_id)
+"""
+# When each step was reached, not before the one before it; a step that was passed unseen counts as the next one.
+_MOMENTS: Final = """
+    SELECT r.*, ARRAY[r.signed_at, least(greatest(r.captured_at, r.signed_at), r.first_active_at),
+        CASE WHEN n.validated IS NOT NULL
+             THEN least(greatest(n.validated, r.captured_at, r.signed_at), r.first_active_at) END,
+        CASE WHEN n.project IS NOT NULL
+             THEN least(greatest(n.project, n.validated, r.captured_at, r.signed_at), r.first_active_at) END,
+        CASE WHEN n.billing IS NOT NULL THEN least(
+            greatest(n.billing, n.project, n.validated, r.captured_at, r.signed_at), r.first_active_at) END,
+        r.first_active_at, CASE r.outcome WHEN 'cancelled' THEN r.cancelled_at
+                                WHEN 'provisioned' THEN CASE WHEN r.stopped THEN r.again_at ELSE r.first_active_at END
+                           END] AS at
+    FROM reached AS r CROSS JOIN LATERAL (SELECT
+        coalesce(r.validated_at, r.project_at, r.billing_at, r.first_active_at) AS validated,
+        coalesce(r.project_at, r.billing_at, r.first_active_at) AS project,
+        coalesce(r.billing_at, r.first_active_at) AS billing) AS n
+"""
+_TIMED: Final = """
+    SELECT m.*, metrics.worked_each(m.legal_entity, m.at) AS work,
+           ARRAY(SELECT CAST(extract(epoch FROM a.at - m.signed_at) AS bigint) FROM unnest(m.at) AS a(at)) AS seconds,
+           greatest(cardinality(array_remove(m.at[1:6], NULL)), 1) AS reached
+    FROM moments AS m
+"""
+_END: Final = "(CASE t.outcome WHEN 'provisioned' THEN 6 WHEN 'cancelled' THEN 7 END)"
+
+
+def _steps(what: str) -> str:
+    each = ", ".join(f"t.{what}[{n + 1}] - t.{what}[{n}]" for n in range(1, 6))
+    return f"CASE WHEN t.outcome IN ('open', 'provisioned') THEN ARRAY[{each}] END"
+
+
 _FRESH: Final = f"""
-    SELECT s.*, CASE outcome WHEN 'provisioned' THEN CAST(extract(epoch FROM active_at - signed_at) AS bigint)
-                             WHEN 'cancelled' THEN CAST(extract(epoch FROM ended_at - signed_at) AS bigint)
-           END AS cycle_s,
-           CASE outcome WHEN 'provisioned' THEN metrics.worked(legal_entity, active_at)
-                        WHEN 'cancelled' THEN metrics.worked(legal_entity, ended_at) END - signed_work_s AS cycle_work_s
-    FROM (
-        SELECT c.contract_id, c.legal_entity, c.service_line, c.geography, c.billing, c.currency, c.value, c.test,
-               CASE WHEN c.signed_at IS NULL THEN 'unsigned'
-                    WHEN c.first_active_at < c.signed_at THEN 'before_signature'
-                    WHEN c.first_active_at IS NOT NULL THEN 'provisioned'
-                    WHEN c.state = 'ended' THEN 'cancelled' ELSE 'open' END AS outcome,
-               CASE WHEN c.first_active_at IS NOT NULL THEN 'active'
-                    WHEN p.billing_at IS NOT NULL THEN 'billing_set_up'
-                    WHEN p.project_at IS NOT NULL THEN 'project_created'
-                    WHEN p.validated_at IS NOT NULL THEN 'validated'
-                    WHEN p.captured_at IS NOT NULL THEN 'captured' ELSE 'signed' END AS step,
-               c.state,
-               CAST(date_trunc('week', c.signed_at, :zone) AT TIME ZONE :zone AS date) AS period,
-               c.signed_at, coalesce(p.captured_at, c.received_at) AS captured_at, p.validated_at, p.project_at,
-               p.billing_at, c.first_active_at AS active_at,
-               (SELECT min(a) FROM unnest(p.actives) AS a WHERE NOT EXISTS (
-                   SELECT FROM unnest(p.blocks) AS b WHERE b > a AND b <= a + interval '7 days')) AS stable_at,
-               CASE WHEN c.first_active_at IS NULL AND c.state = 'ended'
-                    THEN greatest(coalesce(p.ended_at, c.state_since), c.signed_at) END AS ended_at,
-               metrics.worked(c.legal_entity, c.signed_at) AS signed_work_s,
-               coalesce(t.touches, '{{}}') AS touches, t.corrected_at,
-               EXISTS (SELECT FROM core.event AS e WHERE e.source = c.source AND e.external_id = c.external_id
-                       AND e.type = 'com.tieline.contract.amended.v1'
-                       AND e.recorded_at < coalesce(c.first_active_at, 'infinity')) AS amended,
-               c.bill_on
-        FROM core.contract AS c LEFT JOIN ({_REACHED}) AS p USING (contract_id)
-             LEFT JOIN ({_TOUCHES}) AS t USING (contract_id)
-        WHERE c.contract_id = ANY(:ids)
-    ) AS s
+    WITH known AS MATERIALIZED ({_KNOWN}), passed AS MATERIALIZED ({_PASSED}),
+         touched AS MATERIALIZED ({_TOUCHED}), reached AS MATERIALIZED ({_REACHED}),
+         moments AS MATERIALIZED ({_MOMENTS}), timed AS MATERIALIZED ({_TIMED})
+    SELECT t.contract_id, t.legal_entity, t.service_line, t.geography, t.billing, t.currency, t.value, t.test,
+           t.outcome,
+           (ARRAY['signed', 'captured', 'validated', 'project_created', 'billing_set_up', 'active'])[t.reached] AS step,
+           t.state, CAST(date_trunc('week', t.signed_at, :zone) AT TIME ZONE :zone AS date) AS period,
+           t.signed_at, t.captured_at, t.validated_at, t.project_at, t.billing_at, t.first_active_at AS active_at,
+           CASE t.outcome WHEN 'provisioned' THEN t.at[7] END AS stable_at,
+           CASE t.outcome WHEN 'cancelled' THEN t.at[7] END AS ended_at,
+           t.seconds[{_END}] AS cycle_s, t.work[{_END}] - t.work[1] AS cycle_work_s, t.work[1] AS signed_work_s,
+           CASE t.outcome WHEN 'provisioned' THEN t.work[7] - t.work[1] END AS stable_work_s,
+           {_steps("seconds")} AS steps_s, {_steps("work")} AS steps_work_s,
+           t.at[t.reached] AS step_at, t.work[t.reached] AS step_work_s,
+           coalesce(h.touches, '{{}}') AS touches, h.corrected_at,
+           EXISTS (SELECT FROM core.event AS e WHERE e.source = t.source AND e.external_id = t.external_id
+                   AND e.type = 'com.tieline.contract.amended.v1'
+                   AND e.recorded_at < coalesce(t.first_active_at, 'infinity')) AS amended,
+           t.outcome = 'provisioned' AND t.stopped AS reopened, t.bill_on
+    FROM timed AS t LEFT JOIN touched AS h USING (contract_id)
 """
 
+STEPS: Final = ("captured", "validated", "project_created", "billing_set_up", "active")
 _COUNTED: Final = "NOT f.test"
 _BUCKET: Final = "width_bucket(CAST({} AS float8), CAST(:bounds AS float8[]))"
+# Of an activation: a correction within 30 days after it is known to be missing 30 days after the week has ended.
+_MONDAY: Final = "CAST(CAST(date_trunc('week', f.active_at, :zone) AT TIME ZONE :zone AS date) AS text)"
+_NAMES: Final = f"CAST('{{{','.join(STEPS)}}}' AS text[])"
 _CELLS: Final = f"""
     SELECT f.outcome, f.period, '', -1, 1, 0 WHERE {_COUNTED}
+    UNION ALL SELECT f.outcome || '_at', f.period, f.step, -1, 1, 0
+        WHERE {_COUNTED} AND f.outcome IN ('open', 'cancelled')
     UNION ALL SELECT 'test', f.period, '', -1, 1, 0 WHERE f.test
     UNION ALL SELECT 'cycle', f.period, '', {_BUCKET.format("f.cycle_s")}, 1, f.cycle_s
         WHERE {_COUNTED} AND f.outcome = 'provisioned'
@@ -97,15 +136,24 @@ _CELLS: Final = f"""
         f.cycle_work_s WHERE {_COUNTED} AND f.outcome = 'provisioned'
     UNION ALL SELECT 'cancelled_cycle', f.period, '', {_BUCKET.format("f.cycle_s")}, 1, f.cycle_s
         WHERE {_COUNTED} AND f.outcome = 'cancelled'
-    UNION ALL SELECT 'auto', f.period, '', -1, 1, 0
+    UNION ALL SELECT 'stable_work', f.period, '', {_BUCKET.format("f.stable_work_s")}, 1, f.stable_work_s
+        WHERE {_COUNTED} AND f.stable_work_s IS NOT NULL
+    UNION ALL SELECT 'step', f.period, s.name, -1, 1, s.took
+        FROM unnest(f.steps_s, {_NAMES}) AS s(took, name) WHERE {_COUNTED} AND s.took IS NOT NULL
+    UNION ALL SELECT 'step_work', f.period, s.name, {_BUCKET.format("s.took")}, 1, s.took
+        FROM unnest(f.steps_work_s, {_NAMES}) AS s(took, name) WHERE {_COUNTED} AND s.took IS NOT NULL
+    UNION ALL SELECT 'active_in', f.period, {_MONDAY}, -1, 1, 0 WHERE {_COUNTED} AND f.outcome = 'provisioned'
+    UNION ALL SELECT 'auto', f.period, {_MONDAY}, -1, 1, 0
         WHERE {_COUNTED} AND f.outcome = 'provisioned' AND f.touches = '{{}}'
+    UNION ALL SELECT 'corrected', f.period, {_MONDAY}, -1, 1, 0
+        WHERE {_COUNTED} AND f.outcome = 'provisioned' AND f.touches = '{{}}' AND f.corrected_at IS NOT NULL
     UNION ALL SELECT 'touched', f.period, t.kind, -1, 1, 0 FROM unnest(f.touches) AS t(kind)
         WHERE {_COUNTED} AND f.outcome = 'provisioned'
-    UNION ALL SELECT 'corrected', f.period, '', -1, 1, 0
-        WHERE {_COUNTED} AND f.outcome = 'provisioned' AND f.touches = '{{}}' AND f.corrected_at IS NOT NULL
+    UNION ALL SELECT 'open_touched', f.period, '', -1, 1, 0
+        WHERE {_COUNTED} AND f.outcome = 'open' AND f.touches <> '{{}}'
     UNION ALL SELECT 'amended', f.period, '', -1, 1, 0 WHERE {_COUNTED} AND f.amended AND f.outcome <> 'unsigned'
-    UNION ALL SELECT 'unstable', f.period, '', -1, 1, 0
-        WHERE {_COUNTED} AND f.outcome = 'provisioned' AND f.stable_at IS DISTINCT FROM f.active_at
+    UNION ALL SELECT 'reopened', f.period, '', -1, 1, 0 WHERE {_COUNTED} AND f.reopened
+    UNION ALL SELECT 'not_stable', f.period, '', -1, 1, 0 WHERE {_COUNTED} AND f.reopened AND f.stable_at IS NULL
 """
 
 FACT = Fact(

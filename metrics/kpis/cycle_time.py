@@ -1,64 +1,52 @@
 """Contract-to-project cycle time: from the last signature to the first read-back of everything the ERP must hold."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from metrics import unsigned
 from metrics.asking import By
 from metrics.drilling import Listing, drill
-from metrics.durations import NONE, Durations, Percentile
+from metrics.durations import NONE, Durations
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
-from metrics.reading import WORKED_NOW, WORKED_NOW_S, Timed, durations, group_of
+from metrics.percentiles import DAY_S, HOUR_S, figures, in_unit, why_none
+from metrics.reading import WORKED_NOW, WORKED_NOW_S, Timed, durations_of, merged, together
 from metrics.source import Source, chosen
-from sync_core.survival import SAMPLE_FLOOR
 
-_HOUR, _DAY = 3600, 86_400
 _BY_DAYS: Final = (1, 2, 5, 10)
 _OPEN: Final = "f.outcome = 'open' AND NOT f.test AND f.signed_at <= :as_of"
 _ENDED: Final = "f.outcome = 'provisioned' AND NOT f.test"
+_OPEN_WORK_S: Final = f"{WORKED_NOW_S} - f.signed_work_s"
 _CALENDAR: Final = Timed(
     "contract", "contract.cycle", _ENDED, "f.cycle_s", _OPEN,
     "CAST(extract(epoch FROM :as_of - f.signed_at) AS bigint)",
 )  # fmt: skip
-_WORKING: Final = Timed(
-    "contract", "contract.cycle_work", _ENDED, "f.cycle_work_s", _OPEN, f"{WORKED_NOW_S} - f.signed_work_s", WORKED_NOW
+_WORKING: Final = Timed("contract", "contract.cycle_work", _ENDED, "f.cycle_work_s", _OPEN, _OPEN_WORK_S, WORKED_NOW)
+_STABLE: Final = Timed(
+    "contract", "contract.stable_work", f"{_ENDED} AND f.stable_work_s IS NOT NULL", "f.stable_work_s",
+    "(f.outcome = 'open' OR f.reopened AND f.stable_at IS NULL) AND NOT f.test AND f.signed_at <= :as_of",
+    _OPEN_WORK_S, WORKED_NOW,
+)  # fmt: skip
+_CANCELLED: Final = Timed("contract", "contract.cancelled_cycle", "f.outcome = 'cancelled' AND NOT f.test", "f.cycle_s")
+_TIMES: Final = {"working": _WORKING, "calendar": _CALENDAR, "stable": _STABLE, "cancelled": _CANCELLED}
+_COUNTED: Final = tuple(
+    f"contract.{what}" for what in ("before_signature", "test", "amended", "reopened", "not_stable")
 )
-_CANCELLED: Final = "contract.cancelled_cycle"
-_COUNTED: Final = ("contract.before_signature", "contract.test", "contract.amended", "contract.unstable", _CANCELLED)
-# A signature that nobody could read yet is an open case since its receipt; of which entity, nobody knows either.
-_QUARANTINED: Final = f"""
-    SELECT {{group}} AS grp, array_agg(CAST(extract(epoch FROM :as_of - f.recorded_at) AS bigint)),
-           array_agg(greatest(metrics.worked(f.legal_entity, :as_of) - metrics.worked(f.legal_entity, f.recorded_at),
-                              0))
-    FROM (
-        SELECT q.recorded_at, coalesce(c.legal_entity, '') AS legal_entity,
-               coalesce(c.service_line, '') AS service_line,
-               coalesce(c.geography, '') AS geography, coalesce(c.billing, '') AS billing,
-               CAST(date_trunc('week', q.recorded_at, :zone) AT TIME ZONE :zone AS date) AS period
-        FROM core.quarantine AS q LEFT JOIN core.contract AS c USING (source, external_id)
-        WHERE q.signature AND q.recorded_at <= :as_of AND coalesce(q.released_at, 'infinity') > :as_of
-          AND coalesce(q.dismissed_at, 'infinity') > :as_of AND c.signed_at IS NULL
-    ) AS f WHERE {chosen("f")} AND f.period >= :start AND f.period < :end GROUP BY 1
-"""
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    calendar: Durations = NONE
-    working: Durations = NONE
-    cancelled: Durations = NONE
-    quarantined: int = 0
+    times: Mapping[str, Durations] = field(default_factory=dict)  # by the names of _TIMES
     counts: Mapping[str, int] = field(default_factory=dict)
 
     def __add__(self, other: "Inputs") -> "Inputs":
-        names = self.counts.keys() | other.counts.keys()
         return Inputs(
-            self.calendar + other.calendar,
-            self.working + other.working,
-            self.cancelled + other.cancelled,
-            self.quarantined + other.quarantined,
-            {name: self.counts.get(name, 0) + other.counts.get(name, 0) for name in names},
+            merged(self.times, other.times),
+            merged(self.counts, other.counts),
         )
+
+    def time(self, name: str) -> Durations:
+        return self.times.get(name, NONE)
 
 
 class CycleTime:
@@ -81,67 +69,73 @@ class CycleTime:
         return Inputs()
 
     def read(self, source: Source, by: By | None) -> Mapping[str, Inputs]:
-        if source.as_of is None:
-            return {}
-        calendar, working = durations(source, _CALENDAR, by), durations(source, _WORKING, by)
-        unread = {str(row[0]): (row[1], row[2]) for row in source.run(_QUARANTINED.format(group=group_of(by)))}
-        counted: dict[str, dict[str, int]] = {}
-        cancelled: dict[str, list[tuple[int, int]]] = {}
-        for cell in source.cells(_COUNTED, by):
-            if cell.measure == _CANCELLED:
-                cancelled.setdefault(cell.group, []).append((cell.bucket, cell.n))
-            else:
-                counted.setdefault(cell.group, {})[cell.measure.partition(".")[2]] = cell.n
-        groups = calendar.keys() | working.keys() | unread.keys() | counted.keys() | cancelled.keys()
-        return {
-            group: Inputs(
-                calendar.get(group, NONE) + Durations.of((), unread.get(group, ((), ()))[0]),
-                working.get(group, NONE) + Durations.of((), unread.get(group, ((), ()))[1]),
-                Durations.from_buckets(cancelled.get(group, ())),
-                len(unread.get(group, ((), ()))[0]),
-                counted.get(group, {}),
-            )
-            for group in groups
-        }
+        return {} if source.as_of is None else together(_read(source, by))
 
     def answer(self, inputs: Inputs, source: Source) -> Answer:
-        working, calendar = inputs.working, inputs.calendar
-        p50, p90 = working.percentile(0.5), working.percentile(0.9)
+        working, counts, cancelled = inputs.time("working"), inputs.counts, inputs.time("cancelled")
+        p50 = working.percentile(0.5)
         return Answer(
-            value=_in(p50.value, _HOUR),
+            value=in_unit(p50.value, HOUR_S),
             n=working.n,
             n_open=working.n_open,
             excluded={
-                "cancelled before it was active": inputs.cancelled.n_ended,
-                "active before the signature": inputs.counts.get("before_signature", 0),
-                "test contract": inputs.counts.get("test", 0),
+                "cancelled before it was active": cancelled.n_ended,
+                "active before the signature": counts.get("before_signature", 0),
+                "test contract": counts.get("test", 0),
             },
             figures=(
-                *_percentile("p50", "Median", p50, _HOUR, Unit.WORKING_HOURS),
-                *_percentile("p90", "90th percentile", p90, _HOUR, Unit.WORKING_HOURS),
-                *_percentile("p50_calendar", "Median, calendar", calendar.percentile(0.5), _DAY, Unit.DAYS),
-                *_percentile("p90_calendar", "90th percentile, calendar", calendar.percentile(0.9), _DAY, Unit.DAYS),
-                Figure("naive_p50", "Median of finished ones alone", _in(working.naive(0.5).value, _HOUR),
-                       Unit.WORKING_HOURS, "too good: what is slow is still open and not in it"),
+                *_percentiles(inputs),
                 *(Figure(f"by_day_{days}", f"Provisioned within {days} d",
-                         calendar.provisioned_by(inputs.cancelled, days * _DAY), Unit.SHARE,
+                         inputs.time("calendar").ended_by(cancelled, days * DAY_S), Unit.SHARE,
                          "Aalen-Johansen: cancellation is another end") for days in _BY_DAYS),
                 Figure("provisioned", "Provisioned", working.n_ended, Unit.COUNT),
-                Figure("quarantined", "Signatures in quarantine", inputs.quarantined, Unit.COUNT, "counted as open"),
-                Figure("amended", "Amended before they were active", inputs.counts.get("amended", 0), Unit.COUNT),
-                Figure("unstable", "Stopped again within 7 d", inputs.counts.get("unstable", 0), Unit.COUNT),
+                Figure("quarantined", "Signatures in quarantine", counts.get("quarantined", 0), Unit.COUNT,
+                       "counted as open"),
+                Figure("amended", "Amended before they were active", counts.get("amended", 0), Unit.COUNT,
+                       "their clock keeps the signature"),
+                Figure("reopened", "Stopped again within 7 d", counts.get("reopened", 0), Unit.COUNT,
+                       "their clock ends at the first activation"),
+                Figure("not_stable", "Of these, not active again", counts.get("not_stable", 0), Unit.COUNT),
             ),
-            error=_in(p50.error, _HOUR),
-            why_none="" if p50.value is not None else why_none(working, p50, _HOUR, "working hours"),
+            error=in_unit(p50.error, HOUR_S),
+            why_none=why_none(working, p50, HOUR_S, "working hours"),
         )  # fmt: skip
 
     def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
         return drill(source, _LISTING, after=after, limit=limit)
 
 
+def _read(source: Source, by: By | None) -> Iterator[tuple[str, Inputs]]:
+    for name, groups in durations_of(source, _TIMES, by).items():
+        for group, found in groups.items():
+            yield group, Inputs({name: found})
+    for cell in source.cells(_COUNTED, by):
+        yield cell.group, Inputs(counts={cell.measure.partition(".")[2]: cell.n})
+    for group, unread in unsigned.contracts(source, by).items():
+        open_for, worked = Durations.of((), unread.open_s), Durations.of((), unread.open_work_s)
+        times = {"calendar": open_for, "working": worked, "stable": worked}
+        yield group, Inputs(times, {"quarantined": open_for.n})
+
+
+def _percentiles(inputs: Inputs) -> tuple[Figure, ...]:
+    working, calendar = inputs.time("working"), inputs.time("calendar")
+    naive = "too good: what is slow is still open and not in it"
+    return (
+        *figures("p50", "Median", working.percentile(0.5), HOUR_S, Unit.WORKING_HOURS),
+        *figures("p90", "90th percentile", working.percentile(0.9), HOUR_S, Unit.WORKING_HOURS),
+        *figures("p50_calendar", "Median, calendar", calendar.percentile(0.5), DAY_S, Unit.DAYS),
+        *figures("p90_calendar", "90th percentile, calendar", calendar.percentile(0.9), DAY_S, Unit.DAYS),
+        *figures("stable_p50", "Median to stable activation", inputs.time("stable").percentile(0.5), HOUR_S,
+                 Unit.WORKING_HOURS),
+        *(Figure(f"naive_p{round(100 * p)}", f"{words} of finished ones alone", in_unit(working.naive(p).value, HOUR_S),
+                 Unit.WORKING_HOURS, naive) for p, words in ((0.5, "Median"), (0.9, "90th percentile"))),
+    )  # fmt: skip
+
+
 _LISTING: Final = Listing(
     rows=f"""
         SELECT f.contract_id, c.external_id AS contract, c.title, f.legal_entity, f.signed_at, f.active_at, f.outcome,
+               CASE WHEN f.reopened THEN 'reopened' WHEN f.amended THEN 'amended in flight' ELSE '' END AS tag,
                CAST(coalesce(f.cycle_work_s, greatest({WORKED_NOW_S} - f.signed_work_s, 0)) AS numeric) / 3600
                    AS working_hours
         FROM metrics.contract_fact AS f {WORKED_NOW} JOIN core.contract AS c ON c.contract_id = f.contract_id
@@ -151,30 +145,11 @@ _LISTING: Final = Listing(
     columns=(
         Column("contract", "Contract"), Column("title", "Title"), Column("legal_entity", "Legal entity"),
         Column("signed_at", "Signed"), Column("active_at", "Active"), Column("outcome", "Outcome"),
-        Column("working_hours", "Working time", Unit.WORKING_HOURS),
+        Column("tag", "Tag"), Column("working_hours", "Working time", Unit.WORKING_HOURS),
     ),
     order="working_hours",
     key="contract_id",
     adds=None,
 )  # fmt: skip
-
-
-def why_none(found: Durations, percentile: Percentile, unit_s: int, unit: str) -> str:
-    if found.n < SAMPLE_FLOOR:
-        return f"n = {found.n}: below {SAMPLE_FLOOR} cases a percentile says nothing"
-    return f"not reached: at least {(percentile.at_least or 0) / unit_s:.1f} {unit}"
-
-
-def _percentile(key: str, label: str, found: Percentile, unit_s: int, unit: Unit) -> tuple[Figure, ...]:
-    return (
-        Figure(key, label, _in(found.value, unit_s), unit),
-        Figure(f"{key}_low", f"{label}, 95 % lower limit", _in(found.low, unit_s), unit),
-        Figure(f"{key}_high", f"{label}, 95 % upper limit", _in(found.high, unit_s), unit),
-    )
-
-
-def _in(seconds: float | None, unit_s: int) -> float | None:
-    return None if seconds is None else seconds / unit_s
-
 
 KPI = CycleTime()

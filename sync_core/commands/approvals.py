@@ -10,9 +10,10 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from sync_core.approvals import NEEDED, REFUSED, Request, refusal, request, standing
+from sync_core.approvals import NEEDED, Request, refusal, request, standing
 from sync_core.audit import Entry
 from sync_core.authority import Actor, Forbidden, Permission
+from sync_core.case_rules import Deed
 from sync_core.commands import words
 from sync_core.commands.cases import close
 from sync_core.commands.chosen import Needs, Row, choose, remember
@@ -61,7 +62,7 @@ class Approvals:
 
 def decide(act: Act, case_id: int, approve: bool, reason: str, *, version: int | None = None) -> ApprovalDecided:
     why = words.reason(reason)
-    needs = Needs(COMMANDS["decide"], contracts=True, objection=lambda row: _objection(row, approve))
+    needs = Needs(Deed.APPROVE if approve else Deed.REFUSE, contracts=True)
     row = choose(act, needs, [case_id], version=version).rows[0]
     contract = fold(events_of(act.conn, row.source, row.external_id))
     asked = _asked(act, row, contract)
@@ -84,14 +85,6 @@ def decide(act: Act, case_id: int, approve: bool, reason: str, *, version: int |
     return ApprovalDecided(case_id, approve, asked.rule.name, asked.amount, asked.currency, event.id, correlation_id)
 
 
-def _objection(row: Row, approve: bool) -> str | None:
-    if row.cause not in (NEEDED, REFUSED):
-        return f"exception {row.case_id} asks for no approval"
-    if row.cause == REFUSED and not approve:
-        return f"exception {row.case_id} was refused already; approve it after all, or leave it to legal"
-    return None
-
-
 def _asked(act: Act, row: Row, contract: Contract) -> Request:
     """What would be decided on, if that is still what the exception says. Raises Changed, CommandRefused."""
     asked = request(contract, act.estate)
@@ -105,7 +98,7 @@ def _asked(act: Act, row: Row, contract: Contract) -> Request:
 
 
 def _settle(act: Act, row: Row, approve: bool, why: str) -> None:
-    """An approval stays open until the ERP was read back, but is nobody's task any more; a refusal is the end of it."""
+    """An approval stays open until a run found it given, but is nobody's task any more; a refusal is the end of it."""
     if approve:
         act.conn.execute(_APPROVED, {"case_id": row.case_id, "actor": act.actor.name, "reason": why})
         remember(act, "approved", [row], note=why)

@@ -1,6 +1,6 @@
 """What people do with exceptions: take them, pass them on, talk about them, close them by decision; and their filters.
 
-Nothing here mends a cause: an exception closes on read-back from the ERP, or by a decision to live with it.
+Nothing here mends a cause: an exception closes when a run no longer finds it, or by a decision to live with it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from sync_core.audit import Entry
 from sync_core.authority import Actor, Permission
+from sync_core.case_rules import RULES, Deed
 from sync_core.commands import words
 from sync_core.commands.chosen import CasesChanged, Needs, Row, choose, note, remember
 from sync_core.commands.desk import Act, Changed, Desk, InvalidInput, NotFound
@@ -19,14 +20,13 @@ from sync_core.errors import Function
 from sync_core.sla import due
 
 MOST_FILTERS, MOST_TERMS = 100, 20
-APPROVALS: Final = frozenset({"approval_needed", "approval_refused"})
 
 COMMANDS: Final[Mapping[str, Permission]] = {
-    "assign": Permission.EXCEPTIONS_WRITE,
-    "hand_over": Permission.EXCEPTIONS_WRITE,
-    "acknowledge": Permission.EXCEPTIONS_WRITE,
-    "comment": Permission.EXCEPTIONS_WRITE,
-    "decide": Permission.EXCEPTIONS_DECIDE,
+    "assign": RULES[Deed.ASSIGN].permission,
+    "hand_over": RULES[Deed.HAND_OVER].permission,
+    "acknowledge": RULES[Deed.ACKNOWLEDGE].permission,
+    "comment": RULES[Deed.COMMENT].permission,
+    "decide": RULES[Deed.DECIDE].permission,
     "save_filter": Permission.EXCEPTIONS_WRITE,
     "delete_filter": Permission.EXCEPTIONS_WRITE,
 }
@@ -154,7 +154,7 @@ def assign(
     act: Act, case_ids: Sequence[int], assignee: str | None, *, version: int | None = None, versions: Versions = None
 ) -> CasesChanged:
     person = None if assignee is None else words.name(assignee, "the assignee")
-    chosen = choose(act, Needs(COMMANDS["assign"]), case_ids, version=version, versions=versions)
+    chosen = choose(act, Needs(Deed.ASSIGN), case_ids, version=version, versions=versions)
     act.conn.execute(_ASSIGN, {"ids": chosen.ids, "assignee": person})
     remember(act, "assigned", chosen.rows, keeps=False, assignee=person)
     note(act, "exception.assign", chosen, {"assignee": person})
@@ -175,7 +175,7 @@ def hand_over(
     def there_already(row: Row) -> str | None:
         return f"exception {row.case_id} is with {receiver} already" if row.function == receiver else None
 
-    needs = Needs(COMMANDS["hand_over"], objection=there_already)
+    needs = Needs(Deed.HAND_OVER, objection=there_already)
     chosen = choose(act, needs, case_ids, version=version, versions=versions)
     listed = [
         {"case_id": row.case_id, "due_at": due(act.estate, receiver, row.legal_entity, act.now)} for row in chosen.rows
@@ -196,11 +196,7 @@ def _function(given: str) -> Function:
 def acknowledge(
     act: Act, case_ids: Sequence[int], *, version: int | None = None, versions: Versions = None
 ) -> CasesChanged:
-    def seen(row: Row) -> str | None:
-        return f"{row.acknowledged_by} acknowledged exception {row.case_id} before" if row.acknowledged_by else None
-
-    needs = Needs(COMMANDS["acknowledge"], objection=seen)
-    chosen = choose(act, needs, case_ids, version=version, versions=versions)
+    chosen = choose(act, Needs(Deed.ACKNOWLEDGE), case_ids, version=version, versions=versions)
     act.conn.execute(_ACKNOWLEDGE, {"ids": chosen.ids, "now": act.now, "actor": act.actor.name})
     remember(act, "acknowledged", chosen.rows)
     note(act, "exception.acknowledge", chosen, {"acknowledged_by": act.actor.name})
@@ -209,7 +205,7 @@ def acknowledge(
 
 def comment(act: Act, case_id: int, text: str) -> CasesChanged:
     written = words.comment(text)
-    chosen = choose(act, Needs(COMMANDS["comment"], open_only=False), [case_id])
+    chosen = choose(act, Needs(Deed.COMMENT), [case_id])
     remember(act, "commented", chosen.rows, note=written)
     note(act, "exception.comment", chosen, {"comment": written})
     return chosen.result
@@ -219,12 +215,7 @@ def decide(
     act: Act, case_ids: Sequence[int], reason: str, *, version: int | None = None, versions: Versions = None
 ) -> CasesChanged:
     why = words.reason(reason)
-
-    def asks(row: Row) -> str | None:
-        return f"exception {row.case_id} asks for an approval: approve or refuse it" if row.cause in APPROVALS else None
-
-    needs = Needs(COMMANDS["decide"], by_function=True, contracts=True, objection=asks)
-    chosen = choose(act, needs, case_ids, version=version, versions=versions)
+    chosen = choose(act, Needs(Deed.DECIDE, contracts=True), case_ids, version=version, versions=versions)
     close(act, chosen.rows, "decided", why)
     note(act, "exception.decide", chosen, {"state": "decided"}, why)
     return chosen.result

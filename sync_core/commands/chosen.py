@@ -12,7 +12,8 @@ import orjson
 import sqlalchemy as sa
 
 from sync_core.audit import Entry
-from sync_core.authority import Permission
+from sync_core.authority import Forbidden
+from sync_core.case_rules import RULES, Deed, Kind, refusal
 from sync_core.commands.desk import Act, Changed, CommandRefused, InvalidInput, NotFound, texts
 from sync_core.errors import TielineError
 
@@ -82,9 +83,7 @@ def _no_objection(_row: Row) -> str | None:
 class Needs:
     """What a command needs of the exceptions that it is to change."""
 
-    permission: Permission
-    by_function: bool = False  # the actor's reach is asked for the function that has the exception too
-    open_only: bool = True
+    deed: Deed  # who may do it, with which of them: sync_core/case_rules.py
     contracts: bool = False  # their contracts are locked as well, before them
     locks: bool = True
     objection: Objection = _no_objection
@@ -131,14 +130,18 @@ def _versions(ids: Sequence[int], version: int | None, versions: Mapping[int, in
 
 
 def _allowed(act: Act, needs: Needs, case_id: int, row: Row | None, version: int | None) -> Row:
-    if row is None or not act.actor.may(needs.permission, entity=row.legal_entity):
+    refused = None if row is None else refusal(act.actor, needs.deed, row)
+    if row is None or (refused and refused.kind is Kind.OUT_OF_REACH):
         raise NotFound(f"there is no exception {case_id} within your reach")
-    function = row.function if needs.by_function else None
-    act.actor.require(needs.permission, entity=row.legal_entity, function=function)
+    permission = RULES[needs.deed].permission
+    if refused and refused.kind is Kind.LACKING:
+        act.actor.require(permission, entity=row.legal_entity, function=row.function)
+    if refused and refused.kind is Kind.TAKEN:
+        raise Forbidden(permission, refused.words)
     if version is not None and row.version != version:
         raise Changed(f"exception {case_id} was changed since you read it; look at it again, then decide")
-    if needs.open_only and row.state != "open":
-        raise CommandRefused(f"exception {case_id} is {row.state} already")
+    if refused:
+        raise CommandRefused(refused.words)
     if words := needs.objection(row):
         raise CommandRefused(words)
     return row

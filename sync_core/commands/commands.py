@@ -10,9 +10,12 @@ from sync_core.commands.cases import Cases
 from sync_core.commands.corrections import Corrections
 from sync_core.commands.desk import Desk
 from sync_core.commands.exports import Exports
+from sync_core.commands.finance import Finance
 from sync_core.commands.holds import Holds
 from sync_core.commands.quarantine import Quarantine
 from sync_core.commands.replays import Replays
+from sync_core.commands.schedules import Schedules
+from sync_core.commands.snapshots import Snapshots
 from sync_core.commands.subscribers import Subscribers
 from sync_core.estate import Estate
 
@@ -31,5 +34,8 @@ class Commands:
         self.exports = Exports(desk)
         self.audit = AuditExport(desk)
         self.holds = Holds(desk)
+        self.finance = Finance(desk)
         self.replays = Replays(desk)
+        self.snapshots = Snapshots(desk)
         self.subscribers = Subscribers(desk)
+        self.schedules = Schedules(desk)

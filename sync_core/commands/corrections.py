@@ -1,7 +1,7 @@
 """Typed corrections: what an exception's owner mends of the contract itself, stored as an event with its author.
 
 Nothing is edited: the event stands behind the revision it corrects, and a later revision from the CLM stands above it.
-The exception closes when the ERP was read back, as always.
+The exception closes when a run no longer finds its cause, as always.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from typing import Final
 
 from sync_core.audit import Entry
 from sync_core.authority import Actor, Permission
+from sync_core.case_rules import Deed
 from sync_core.checks import contract_findings
 from sync_core.commands import words
 from sync_core.commands.chosen import Needs, Row, choose, remember
@@ -21,8 +22,9 @@ from sync_core.corrections import CorrectionForm, NotCorrectable, Values, change
 from sync_core.events import CORRECTED, Event
 from sync_core.findings import Finding
 from sync_core.fold import fold
-from sync_core.ownership import CAUSES, Arises
+from sync_core.known_codes import known_codes
 from sync_core.reads.timeline import Change, changes_between, flat
+from sync_core.verdicts import Verdict, judge
 
 COMMANDS: Final[Mapping[str, Permission]] = {
     "preview": Permission.CORRECTIONS_WRITE,
@@ -39,6 +41,8 @@ class CorrectionPreview:
     changes: tuple[Change, ...]
     remaining: tuple[Finding, ...]
     mends: bool | None  # None: only the ERP can tell
+    verdict: str  # exactly what was checked, in words
+    unseen: tuple[str, ...]  # codes among the new values that the ERP is not known to have
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,8 @@ class CorrectionSubmitted:
     correlation_id: str
     changes: tuple[Change, ...]
     remaining: tuple[Finding, ...]
+    verdict: str
+    unseen: tuple[str, ...]
 
 
 class Corrections:
@@ -83,35 +89,34 @@ class _Draft:
     after: Contract
     changes: tuple[Change, ...]
     remaining: tuple[Finding, ...]
-
-    @property
-    def mends(self) -> bool | None:
-        known = CAUSES.get(self.row.cause)
-        if known is None or known.arises is not Arises.CONTRACT:
-            return None
-        return all(finding.cause != self.row.cause for finding in self.remaining)
+    verdict: Verdict
 
 
 def preview(act: Act, case_id: int, values: Values) -> CorrectionPreview:
     draft = _draft(act, case_id, values, version=None, locks=False)
-    return CorrectionPreview(case_id, draft.row.version, draft.changes, draft.remaining, draft.mends)
+    said = draft.verdict
+    return CorrectionPreview(
+        case_id, draft.row.version, draft.changes, draft.remaining, said.mends, said.words, said.unseen
+    )
 
 
 def submit(act: Act, case_id: int, values: Values, reason: str, *, version: int | None = None) -> CorrectionSubmitted:
     why = words.reason(reason)
     draft = _draft(act, case_id, values, version=version, locks=True)
-    if draft.mends is False:
-        still = next(finding.message for finding in draft.remaining if finding.cause == draft.row.cause)
-        raise InvalidInput(f"the exception would remain: {still}")
+    said = draft.verdict
+    if said.mends is False:
+        raise InvalidInput(f"{said.words[0].lower()}{said.words[1:].removesuffix('.')}")
     attributes = {"author": act.actor.name, "reason": why, "function": draft.row.function}
     correlation_id = store(act, draft.event, draft.data, received_by="correction", attributes=attributes)
     remember(act, "corrected", [draft.row], note=why)
     _audit(act, draft, why, correlation_id)
-    return CorrectionSubmitted(case_id, draft.event.id, correlation_id, draft.changes, draft.remaining)
+    return CorrectionSubmitted(
+        case_id, draft.event.id, correlation_id, draft.changes, draft.remaining, said.words, said.unseen
+    )
 
 
 def _draft(act: Act, case_id: int, values: Values, *, version: int | None, locks: bool) -> _Draft:
-    needs = Needs(COMMANDS["submit"], by_function=True, contracts=locks, locks=locks)
+    needs = Needs(Deed.CORRECT, contracts=locks, locks=locks)
     row = choose(act, needs, [case_id], version=version).rows[0]
     events = events_of(act.conn, row.source, row.external_id)
     if not events:
@@ -119,7 +124,7 @@ def _draft(act: Act, case_id: int, values: Values, *, version: int | None, locks
     if version is not None:
         _nothing_new(row, events)
     before = fold(events)
-    made = form(before.terms, row.cause, row.function, act.estate)
+    made = form(before.terms, row.cause, row.function, act.estate, {})
     if before.terms is None:
         raise CommandRefused(f"the terms of contract {row.external_id} were never sent; {made.where}")
     try:
@@ -134,7 +139,18 @@ def _draft(act: Act, case_id: int, values: Values, *, version: int | None, locks
     event = own_event(act, CORRECTED, row.source, data)
     after = fold([*events, event])
     shown = tuple(changes_between(flat(before), flat(after)))
-    return _Draft(row, made, event, data, before, after, shown, tuple(contract_findings(after, act.estate)))
+    remaining = tuple(contract_findings(after, act.estate))
+    said = _verdict(act, row, remaining, after, changes)
+    return _Draft(row, made, event, data, before, after, shown, remaining, said)
+
+
+def _verdict(
+    act: Act, row: Row, remaining: Sequence[Finding], after: Contract, changes: Mapping[str, object]
+) -> Verdict:
+    if after.terms is None:
+        raise CommandRefused(f"the terms of contract {row.external_id} were never sent; there is nothing to correct")
+    known = known_codes(act.conn, after.terms.legal_entity, act.estate)
+    return judge(row.cause, remaining, after.terms, changes, known, act.estate)
 
 
 def _nothing_new(row: Row, events: Sequence[Event]) -> None:
@@ -159,6 +175,7 @@ def _audit(act: Act, draft: _Draft, why: str, correlation_id: str) -> None:
         "before": {change.field: change.before for change in draft.changes},
         "after": {change.field: change.after for change in draft.changes},
         "remaining": [finding.cause for finding in draft.remaining],
+        "unseen": list(draft.verdict.unseen),
     }
     act.note(
         Entry("correction.submit", f"exception {draft.row.case_id}", why, draft.row.contract_id,

@@ -13,7 +13,7 @@ from sync_core.estate import Estate
 from sync_core.replay import MOST_ITEMS, ReplayState
 
 MOST_PER_MINUTE: Final = 60_000
-LONGEST_TICKET: Final = 200
+LONGEST_TICKET: Final = 60
 
 
 def confirm(
@@ -29,7 +29,9 @@ def confirm(
     """Carry out what was previewed, for all items or for `only` these contracts; the digests are recorded."""
     act.conn.execute(sql.ONE_AT_A_TIME)
     row = opened(act, replay_id, Permission.REPLAY_EXECUTE, version, ReplayState.PREVIEWED)
-    rate, why = rate_of(act.estate.replay.per_minute if per_minute is None else per_minute), clean(reason_of(reason))
+    policy, why = act.estate.replay, clean(reason_of(reason))
+    rate = rate_of(policy.per_minute if per_minute is None else per_minute)
+    number = ticket_of(ticket, required=policy.ticket_required)
     _known(act, replay_id, only)
     bound = {"replay_id": replay_id, "some": only is not None, "chosen": list(only or ()), "now": act.now}
     skipped = sum(act.conn.execute(statement, bound).rowcount for statement in sql.LEAVE_OUT)
@@ -41,7 +43,7 @@ def confirm(
     unknown = sum(item.money_reporting is None for item in writing)
     approval_why = second_person(act.estate, len(chosen), money, unknown)
     state = ReplayState.AWAITING_APPROVAL if approval_why else ReplayState.RUNNING
-    kept = {"state": state.value, "reason": why, "ticket": _ticket(ticket), "per_minute": rate, "now": act.now,
+    kept = {"state": state.value, "reason": why, "ticket": number, "per_minute": rate, "now": act.now,
             "actor": act.actor.name, "needs_approval": bool(approval_why), "why": approval_why}  # fmt: skip
     now_at = int(act.conn.execute(sql.CONFIRM, {**kept, "replay_id": replay_id}).scalar_one())
     act.wakes = state is ReplayState.RUNNING
@@ -84,8 +86,11 @@ def rate_of(per_minute: int) -> int:
     return per_minute
 
 
-def _ticket(text: str) -> str:
+def ticket_of(text: str, *, required: bool) -> str:
+    """Raises InvalidInput for one that is too long, or missing where the estate asks for it."""
     ticket = clean(" ".join(text.split()))
+    if required and not ticket:
+        raise InvalidInput("name the ticket of this change, such as CHG-4711; the estate asks for one")
     if len(ticket) > LONGEST_TICKET:
         raise InvalidInput(f"the ticket is longer than {LONGEST_TICKET} characters; shorten it")
     return ticket

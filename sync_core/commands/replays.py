@@ -97,7 +97,10 @@ class Replays:
         only: Sequence[int] | None = None,
         version: int | None = None,
     ) -> ReplayConfirmed:
-        """Carry out what was previewed, for all items or `only` these contracts. Without `per_minute` the estate's."""
+        """Carry out what was previewed, for all items or `only` these contracts. Without `per_minute` the estate's.
+
+        Raises InvalidInput without a reason, and without a ticket where the estate asks for one.
+        """
         return self._desk.run(
             actor,
             Permission.REPLAY_EXECUTE,

@@ -28,7 +28,7 @@ from opentelemetry import trace
 
 from sync_core.clock import Clock
 from sync_core.connectors.answers import Json, Judge, Response, TokenRefused, Verdicts, problem_words
-from sync_core.connectors.tracing import parent_of, traceparent_of
+from sync_core.connectors.tracing import current, parent_of, traceparent_of
 from sync_core.errors import ErpAmbiguous, ErpError, ErpUnavailable, LeaseLost, TielineError
 from sync_core.ports import ApiCall, CallContext, Gate
 
@@ -157,8 +157,9 @@ class ErpHttp:
                 raise LeaseLost(
                     f"{self.system}: {operation} was not sent, the lease is too near its end; claim it again"
                 )
-            span = _TRACER.start_span(operation, context=parent_of(ctx.traceparent), kind=trace.SpanKind.CLIENT)
-            traceparent = traceparent_of(span) or ctx.traceparent
+            parent = current() or ctx.traceparent
+            span = _TRACER.start_span(operation, context=parent_of(parent), kind=trace.SpanKind.CLIENT)
+            traceparent = traceparent_of(span) or parent
             if traceparent:
                 request.headers["traceparent"] = traceparent
             started_at, start = self._clock.now(), time.perf_counter()

@@ -7,6 +7,7 @@ failure is told without any part of the URL.
 
 import logging
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -30,8 +31,11 @@ class Channel:
     variable: str
     url: str | None = field(repr=False)
 
-    def send(self, text: Text) -> None:
-        """Blocks for half a minute at most, so call it in a thread. Raises NotSent."""
+    def send(self, text: Text, *, attach: Path | None = None) -> None:
+        """Blocks for half a minute at most, so call it in a thread. Raises NotSent.
+
+        A file goes with it where the service takes one, as e-mail does; others get the text alone.
+        """
         if not self.url:
             raise NotSent(f"{self.variable} is not set; give it the Apprise URL of the channel")
         import apprise  # half a second, which only whoever sends pays
@@ -55,7 +59,8 @@ class Channel:
             raise NotSent(f"{self.variable} is no URL that Apprise understands; see its list of services")
         one = apprise.Apprise(asset=asset)
         one.add(service)
-        result = one.notify(title=text.title, body=text.body, body_format=apprise.NotifyFormat.TEXT)
+        file = str(attach) if attach is not None and service.attachment_support else None
+        result = one.notify(title=text.title, body=text.body, body_format=apprise.NotifyFormat.TEXT, attach=file)
         if not result:
             said = [entry.message for entry in result.logs()]
             raise NotSent(self._without_secrets(said[-1] if said else "the service did not take the message"))

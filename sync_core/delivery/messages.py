@@ -97,7 +97,7 @@ class OfException(OfContract):
 
 
 class ExceptionEvent(OfException):
-    """An exception was opened, came back, was resolved by read-back, or was closed by decision."""
+    """An exception was opened, came back, was resolved as a run no longer found it, or was closed by decision."""
 
     by: Annotated[str, Field(description="Who did it; `tieline` is Tieline itself")]
     note: str
@@ -205,6 +205,40 @@ class AmendmentLate(OfContract):
     state: str
 
 
+class SnapshotFile(Model):
+    name: str
+    bytes: int
+    sha256: str
+
+
+class SnapshotMade(Message):
+    """A weekly snapshot was made. Told to subscribers without a limit of legal entities: it is of the whole group."""
+
+    snapshot_id: int
+    week: Annotated[str, Field(description="ISO week", examples=["2026-W47"])]
+    as_of: datetime
+    restated_since: Annotated[datetime | None, Field(description="As of when the week was first reported; null: now")]
+    release: str
+    policy_version: str
+    content_id: Annotated[str, Field(description="SHA-256 of manifest.json")]
+    files: Annotated[list[SnapshotFile], Field(description="Read them at /v1/snapshots/{snapshot_id}/files/{name}")]
+
+
+class ObjectiveRef(Model):
+    name: str
+    title: str
+    target: Annotated[float, Field(description="The share of events that are to be good")]
+
+
+class ObjectiveBroken(Message):
+    """A service-level objective is broken; the same trouble is told once, and again when it grows worse."""
+
+    objective: ObjectiveRef
+    state: Annotated[str, Field(description="page, ticket, exhausted, stuck or violated")]
+    says: Annotated[str, Field(description="One sentence: by what it is broken")]
+    since: datetime
+
+
 class Ping(Message):
     """A test that somebody asked for."""
 
@@ -249,6 +283,8 @@ _KNOWN: dict[str, type[Message]] = {
     "approval.decided.v1": ApprovalDecided,
     "renewal.due.v1": RenewalDue,
     "amendment.late.v1": AmendmentLate,
+    "snapshot.made.v1": SnapshotMade,
+    "objective.broken.v1": ObjectiveBroken,
     "test.ping.v1": Ping,
 }
 OUTGOING: Mapping[str, OutgoingType] = {

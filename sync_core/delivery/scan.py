@@ -105,6 +105,21 @@ _RENEWALS = insertion(
 )
 
 
+# Objectives as they were evaluated last (metrics/slo.py). One trouble has one begin; it is news again when it is worse.
+_OBJECTIVES = insertion(
+    """
+    SELECT 'objective.broken.v1' AS kind, concat_ws('|', s.name, s.severity, extract(epoch FROM s.broken_at)) AS key,
+           'objective/' || s.name AS subject, CAST(NULL AS bigint) AS contract_id, '*' AS legal_entity,
+           'integration' AS function, s.severity, s.evaluated_at AS occurred_at, s.evaluated_at AS at,
+           jsonb_build_object('objective', jsonb_build_object('name', s.name, 'title', s.title, 'target', s.target),
+                              'state', s.state, 'says', s.says, 'since', s.broken_at,
+                              'links', jsonb_build_object('page', CAST(:base AS text) || '/platform')) AS data
+    FROM telemetry.slo AS s WHERE s.broken_at IS NOT NULL AND s.recovering_at IS NULL
+    """,
+    PREFIX,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Scan:
     """`values`: of the announcer, for links and the reporting currency."""
@@ -124,6 +139,12 @@ class Scan:
                 made = (await conn.execute(_OVERDUE, bound)).rowcount
             await conn.execute(_MOVE, {"name": OVERDUE, "value": now.isoformat(), "now": now})
             return made
+
+    async def objectives(self, now: datetime) -> int:
+        """Service-level objectives that are broken and were not told so yet."""
+        async with self.engine.begin() as conn:
+            await conn.execute(LOCK)
+            return (await conn.execute(_OBJECTIVES, self._bound(_OBJECTIVES, now=now))).rowcount
 
     async def late_amendments(self, now: datetime) -> int:
         """Amended contracts that the next bill run would miss, if it is within a working day."""

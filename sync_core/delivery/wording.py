@@ -19,6 +19,7 @@ _LARGEST, _MOST_LINES, _LONGEST = 5, 10, 80
 
 _NAMES: Final[Mapping[Word, tuple[str, str]]] = {
     Word.LANE: ("ERP changed its state", "ERPs changed their state"),
+    Word.SLO: ("objective broken", "objectives broken"),
     Word.QUARANTINE: ("event in quarantine", "events in quarantine"),
     Word.EXCEPTION: ("exception", "exceptions"),
     Word.OVERDUE: ("exception overdue", "exceptions overdue"),
@@ -97,6 +98,8 @@ def _line(note: Note) -> str:
     if note.word is Word.QUARANTINE:
         what = "a signature" if data.get("signature") else "an event"
         return f"{what} of {plain(data.get('contract_id') or 'an unknown contract')}: {plain(data.get('reason'), 200)}"
+    if note.word is Word.SLO:
+        return f"{plain((data.get('objective') or {}).get('title'), 120)}: {plain(data.get('says'), 240)}"
     if note.word is Word.REPLAY:
         counts = ", ".join(f"{n:,} {_spaced(state)}" for state, n in (data.get("result") or {}).items() if n)
         return f"{_replay(data)}: {counts}"

@@ -5,7 +5,6 @@ what is independent runs at the same time.
 """
 
 import asyncio
-import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,10 +12,11 @@ from functools import partial
 from typing import Protocol
 
 from sync_core.clock import Clock
+from sync_core.connectors import tracing
 from sync_core.desired import Desired, ErpObject, Kind, Project
 from sync_core.engine.outcome import Done, Outcome
 from sync_core.engine.shared import Reservation
-from sync_core.errors import ErrorClass, LeaseLost, ReadBackMismatch, TielineError
+from sync_core.errors import READ_BACK_WORDS, ErrorClass, LeaseLost, ReadBackMismatch, TielineError
 from sync_core.keys import BusinessKey, ErpRef
 from sync_core.plan import Action, Operation, Plan, diff
 from sync_core.ports import CallContext, ErpConnector, Observation, Refs, Scope
@@ -160,15 +160,18 @@ class Applier:
         left = [o for o in diff(desired, observed.found, keep=kept).writes if o.action is not until]
         if left:
             listed = ", ".join(f"{o.action} {o.kind} {o.key}" for o in left[:3])
-            raise ReadBackMismatch(self.connector.name, f"after the write it still needs: {listed}")
+            raise ReadBackMismatch(self.connector.name, f"{READ_BACK_WORDS}: {listed}")
         return observed
 
     async def _journalled(self, operations: Iterable[Operation], call: Callable[[], Awaitable[None]]) -> None:
         """Run one call that serves `operations`; each gets its row, with the error if there was one."""
-        started, span = self.clock.now(), secrets.token_hex(8)
+        operations = list(operations)
+        started, span = self.clock.now(), ""
         error: BaseException | None = None
         try:
-            await call()
+            with tracing.operation(_called(operations), parent=self.ctx.traceparent) as step:
+                span = step.span_id
+                await call()
         except BaseException as wrong:
             error = wrong
             raise
@@ -187,6 +190,11 @@ class Applier:
             getattr(error, "error_class", None) if error else None,
             str(error) if error else None,
         )  # fmt: skip
+
+
+def _called(operations: Sequence[Operation]) -> str:
+    """All are of one kind and action."""
+    return f"{operations[0].kind}.{operations[0].action}"
 
 
 def _weight(error: BaseException) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
-from sync_core.checks import Finding
+from sync_core.checks import Finding, checked
 from sync_core.clock import Clock
 from sync_core.contract import Contract, Stage
 from sync_core.desired import Desired, Found, Kind
@@ -23,6 +23,7 @@ from sync_core.engine.replayed import departed, skip
 from sync_core.errors import ErrorClass, Function
 from sync_core.estate import Estate
 from sync_core.keys import BusinessKey
+from sync_core.ownership import Arises
 from sync_core.plan import Action, Plan
 from sync_core.ports import CallContext, ErpConnector, Observation
 from sync_core.progress import Step
@@ -62,6 +63,7 @@ class Converger:
     def _stop(self, intent: Intent, claimed: Claimed, outcome: Outcome) -> None:
         now = self.clock.now()
         outcome.findings += intent.stops
+        outcome.checked = checked(intent.stops, *_of_contract(intent.contract))
         self._block(claimed, outcome, now)
         if intent.findings:
             outcome.next_due = now + RECHECK_CONTRACT
@@ -98,6 +100,8 @@ class Converger:
         if self._departed(self._differs(claimed, plan, intent.lane), claimed, loaded, outcome):
             return
         outcome.findings += sight.findings
+        steps = (Arises.PLAN, Arises.REFERENCES) if desired.project else (Arises.PLAN,)
+        outcome.checked = checked(outcome.findings, *steps, *_of_contract(intent.contract))
         _remember(outcome, desired, sight.observed)
         if outcome.findings:
             _note_conflicts(outcome, plan, self.clock.now())
@@ -158,6 +162,11 @@ class Converger:
         outcome.next_due = recheck_at(now, claimed.state_since if claimed.state == "blocked" else now)
         if claimed.state != "blocked":
             outcome.steps.append((Step.BLOCKED, now))
+
+
+def _of_contract(contract: Contract) -> tuple[Arises, ...]:
+    """The steps in which `intend` looks at a contract; one that has ended is not looked at."""
+    return (Arises.EVENTS, Arises.CONTRACT, Arises.POLICY) if contract.stage is Stage.SIGNED else ()
 
 
 def _note_conflicts(outcome: Outcome, plan: Plan, now: datetime) -> None:

@@ -14,6 +14,7 @@ from sync_core.clock import Clock
 from sync_core.engine.failure import Verdict
 from sync_core.errors import TielineError
 from sync_core.lanes import LaneGate
+from sync_core.latencies import LATENCIES
 from sync_core.ports import CallContext, ErpConnector
 
 log = logging.getLogger(__name__)
@@ -99,12 +100,15 @@ class LaneWatch:
             await self._probe(lane)
 
     async def _probe(self, lane: str) -> None:
+        ctx = CallContext("probe", time.monotonic() + PROBE_TIMEOUT_S)
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
-                await self._connectors[lane].ping(CallContext("probe", time.monotonic() + PROBE_TIMEOUT_S))
+                await self._connectors[lane].ping(ctx)
         except (TielineError, TimeoutError) as wrong:
             log.info("lane %s is still down: %s", lane, wrong)
             return
+        finally:
+            LATENCIES.calls(ctx.calls)
         async with self._engine.begin() as conn:
             await breaker.close_breaker(conn, lane, now=self._clock.now())
         self._failures[lane] = 0

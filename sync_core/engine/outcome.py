@@ -70,6 +70,7 @@ class Outcome:
     calls: list[ApiCall] = field(default_factory=list)
     confirmed: list[Found] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    checked: frozenset[str] = frozenset()  # causes that the run looked for; those not among its findings are gone
     read_back: bool = False  # the ERP was read after the last write and is as wanted
     steps: list[tuple[Step, datetime]] = field(default_factory=list)
     sent: bool = False  # of a replay's item: the ERP may have got a write

@@ -32,12 +32,14 @@ from sync_core.errors import ErpRateLimited, ErrorClass, LeaseLost, TielineError
 from sync_core.estate import Estate
 from sync_core.keys import ContractId
 from sync_core.lanes import LaneGate
+from sync_core.latencies import LATENCIES
 from sync_core.ports import CallContext, ErpConnector
 from sync_core.replay import PREVIEW_TRIES, Origin, PreviewState, effects_of
 from sync_core.summary import Summary, summarise
 
 log = logging.getLogger(__name__)
 
+_AT_ONCE = 2  # times what a worker has in flight: a preview holds nothing but memory until its slot is free
 _TRY_AGAIN = (ErrorClass.TRANSIENT, ErrorClass.CREDENTIALS, ErrorClass.SCHEMA_UNKNOWN)
 
 
@@ -97,10 +99,7 @@ class Previewer:
         if most <= 0:
             return 0
         sent = time.monotonic()
-        async with self._engine.begin() as conn:
-            lease_s, now = self._pace.lease_s, self._clock.now()
-            tickets = await rows.claim(conn, most=most, shut=shut, worker=self._worker_id, lease_s=lease_s, now=now)
-        loaded = await self._load(tickets)
+        tickets, loaded = await self._claim(most, shut)
         for ticket in tickets:
             self._count(ticket, 1)
             work = self._preview(ticket, loaded.get(ticket.contract_id), self._send_before(sent))
@@ -111,12 +110,12 @@ class Previewer:
 
     def _room(self) -> tuple[int, list[str]]:
         """How many to claim, and of which lanes none."""
-        left = self._pace.in_flight - len(self._running)
+        most = _AT_ONCE * self._pace.in_flight
+        left = most - len(self._running)
         gates = {lane: gate for lane, gate in self._lanes.gates.items() if lane not in self._lanes.closed}
         free = {lane: min(left, _most(gate) - gate.previews) for lane, gate in gates.items()}
-        # Each claim is a commit, so it waits until a good many are free; the same rule as the worker's own.
-        if self._running and not any(places * 4 >= min(_most(gates[lane]), self._pace.in_flight)
-                                     for lane, places in free.items()):  # fmt: skip
+        # Each claim is a commit, so it waits until half are free: the other half keeps the slots busy meanwhile.
+        if self._running and not any(places * 2 >= min(_most(gates[lane]), most) for lane, places in free.items()):
             return 0, []
         shut = [lane for lane in self._lanes.gates if free.get(lane, 0) <= 0]
         return max(free.values(), default=left), shut
@@ -126,20 +125,23 @@ class Previewer:
             self._lanes.gates[ticket.lane].previews += change
 
     def _enough(self) -> int:
-        return max(1, len(self._running) // 4)
+        return max(1, len(self._running) // 3)
 
     def _send_before(self, sent: float) -> float:
         return sent + self._pace.lease_s - self._pace.call_timeout_s
 
-    async def _load(self, tickets: Sequence[Ticket]) -> dict[ContractId, Loaded]:
-        if not tickets:
-            return {}
-        original = [t.contract_id for t in tickets if t.origin is Origin.ORIGINAL]
-        if original:
-            async with self._engine.begin() as conn:
-                await release_of(conn, original, estate=self._estate, now=self._clock.now())
+    async def _claim(self, most: int, shut: Sequence[str]) -> tuple[list[Ticket], dict[ContractId, Loaded]]:
+        """In one commit, but for original payloads: their release locks contracts, which go before items."""
         async with self._engine.begin() as conn:
-            return await queue.load(conn, [t.contract_id for t in tickets])
+            lease_s, now = self._pace.lease_s, self._clock.now()
+            tickets = await rows.claim(conn, most=most, shut=shut, worker=self._worker_id, lease_s=lease_s, now=now)
+            ids = [ticket.contract_id for ticket in tickets]
+            original = [ticket.contract_id for ticket in tickets if ticket.origin is Origin.ORIGINAL]
+            if not original:
+                return tickets, await queue.load(conn, ids) if ids else {}
+        async with self._engine.begin() as conn:
+            await release_of(conn, original, estate=self._estate, now=self._clock.now())
+            return tickets, await queue.load(conn, ids)
 
     async def _preview(self, ticket: Ticket, loaded: Loaded | None, send_before: float) -> None:
         try:
@@ -174,6 +176,8 @@ class Previewer:
             # The boundary of one item: whatever went wrong with it stops no other.
             log.exception("the preview of contract %s failed by a fault of ours", ticket.contract_id)
             return _failed(ticket, f"{type(wrong).__name__}: {wrong}")
+        finally:
+            LATENCIES.calls(ctx.calls)
 
     async def _look(self, ticket: Ticket, loaded: Loaded, ctx: CallContext) -> Preview:
         now = self._clock.now()

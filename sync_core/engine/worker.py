@@ -9,7 +9,6 @@ import contextlib
 import logging
 import math
 import random
-import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,10 +29,12 @@ from sync_core.engine.lane_watch import LaneWatch
 from sync_core.engine.outcome import MAX_ATTEMPTS, Outcome
 from sync_core.engine.replayed import conclude
 from sync_core.engine.shared import Broker
+from sync_core.engine.traced import begun
 from sync_core.errors import TielineError, WorkersLost
 from sync_core.estate import Estate
 from sync_core.keys import ContractId
 from sync_core.lanes import SLOT_LEASE_S
+from sync_core.latencies import LATENCIES
 from sync_core.ports import CallContext, ErpConnector
 
 log = logging.getLogger(__name__)
@@ -175,10 +176,9 @@ class Worker:
 
     async def _reconcile(self, running: Running, loaded: Loaded) -> None:
         claimed = running.claimed
-        outcome = Outcome(
-            uuid4(), claimed, loaded.wanted_rev, self.clock.now(), loaded.correlation_id, _trace_id(loaded.traceparent)
-        )
-        running.ctx.traceparent = f"00-{outcome.trace_id}-{secrets.token_hex(8)}-01"
+        step = begun(claimed, loaded)
+        outcome = Outcome(uuid4(), claimed, loaded.wanted_rev, self.clock.now(), loaded.correlation_id, step.trace_id)
+        running.ctx.traceparent = step.traceparent
         try:
             await self._attempt(claimed, loaded, outcome, running.ctx)
             await self._keep(outcome)
@@ -186,6 +186,7 @@ class Worker:
             # Nothing can be stored: the session ends or the lease runs out, and the contract is claimed again.
             log.exception("contract %s: the database is lost before its outcome was stored", claimed.external_id)
         finally:
+            step.end(outcome.name, ok=outcome.error_class is None, words=outcome.error or "")
             self.running.pop(claimed.contract_id, None)
             if claimed.lane in self.lanes.gates:
                 self.lanes.gates[claimed.lane].contracts -= 1
@@ -282,8 +283,7 @@ class Worker:
     async def _store(self, outcomes: Sequence[Outcome]) -> list[bool]:
         async with self.engine.begin() as conn:
             kept = await journal.store(conn, outcomes, worker=self.worker_id, estate=self.estate, now=self.clock.now())
+        for outcome in outcomes:
+            if outcome.mere_recheck:  # its calls are in no journal
+                LATENCIES.calls(outcome.calls)
         return [o.claimed.contract_id in kept for o in outcomes]
-
-
-def _trace_id(traceparent: str | None) -> str:
-    return traceparent.split("-")[1] if traceparent else secrets.token_hex(16)

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from sync_core.calendar import working_days_before
 from sync_core.estate import Estate, WorkingTime
-from sync_core.reads.amounts import MoneyTotal, Part, add_up
+from sync_core.reads.amounts import OF_ONE_CONTRACT, MoneyTotal, Part, add_up
+from sync_core.reads.paging import Row
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
 
 WORKING_DAYS: Final = (1, 3, 7, 14, 30)
@@ -32,16 +33,21 @@ IN_BUCKET: Final = f"""EXISTS (
 AGEING = sa.text(f"""
     WITH calendars AS MATERIALIZED (
         SELECT * FROM jsonb_to_recordset(CAST(:cuts AS jsonb)) AS r(entity text, cuts timestamptz[])
+    ),
+    of_contract AS (
+        SELECT v.days, v.function, v.bucket, {OF_ONE_CONTRACT}, min({_OPENED}) AS oldest
+        FROM core.case AS k JOIN core.contract AS c USING (contract_id) JOIN calendars AS a ON a.entity = {_CALENDAR},
+        LATERAL (SELECT (SELECT count(*) FROM unnest(a.cuts) AS cut WHERE {_OPENED} <= cut) AS working) AS w,
+        LATERAL (VALUES
+            ('working', '', w.working), ('function', k.function, w.working),
+            ('calendar', '', width_bucket(date_part('epoch', :now - {_OPENED}) / 86400, CAST(:days AS float8[])))
+        ) AS v(days, function, bucket)
+        WHERE k.state = 'open' AND NOT c.test AND {OF_CONTRACT}
+        GROUP BY v.days, v.function, v.bucket, contract_id
     )
-    SELECT k.function,
-           (SELECT count(*) FROM unnest(a.cuts) AS cut WHERE {_OPENED} <= cut) AS working,
-           width_bucket(date_part('epoch', :now - {_OPENED}) / 86400, CAST(:days AS float8[])) AS calendar,
-           CASE WHEN k.exposure_reporting IS NULL AND k.exposure <> 0 THEN k.currency END AS unconverted,
-           count(*) AS cases, sum(k.exposure_reporting) AS reporting, sum(k.exposure) AS amount,
-           min({_OPENED}) AS oldest
-    FROM core.case AS k JOIN core.contract AS c USING (contract_id) JOIN calendars AS a ON a.entity = {_CALENDAR}
-    WHERE k.state = 'open' AND NOT c.test AND {OF_CONTRACT}
-    GROUP BY 1, 2, 3, 4
+    SELECT days, function, bucket, unconverted, CAST(sum(cases) AS bigint) AS cases, sum(reporting) AS reporting,
+           sum(amount) AS amount, min(oldest) AS oldest
+    FROM of_contract GROUP BY 1, 2, 3, 4
 """)
 
 
@@ -79,7 +85,7 @@ def cuts_of(estate: Estate, now: datetime) -> Cuts:
 
 @dataclass(frozen=True, slots=True)
 class AgeBucket:
-    """Open exceptions of one age: how many, how much money (reporting currency), since when the oldest."""
+    """Open exceptions of one age: how many, the money of their contracts (each once), since when the oldest."""
 
     name: str
     count: int
@@ -89,49 +95,37 @@ class AgeBucket:
 
 @dataclass(frozen=True, slots=True)
 class Ageing:
-    """Each row adds up to the open exceptions; `working` and `calendar` count the same ones."""
+    """The counts of each row add up to the open exceptions; `working` and `calendar` count the same ones."""
 
     working: tuple[AgeBucket, ...]
     calendar: tuple[AgeBucket, ...]
     by_function: Mapping[str, tuple[AgeBucket, ...]]  # in working days
 
 
-@dataclass(frozen=True, slots=True)
-class _Cell:
-    function: str
-    working: int
-    calendar: int
-    part: Part
-    oldest: datetime
-
-
 def ageing(conn: sa.Connection, estate: Estate, *, now: datetime, entities: Entities) -> Ageing:
     cuts = cuts_of(estate, now)
     listed = [{"entity": entity, "cuts": list(moments)} for entity, moments in cuts.by_entity.items()]
     values = {"now": now, "days": list(CALENDAR_DAYS), "cuts": orjson.dumps(listed).decode(), "calendars": cuts.known}
-    cells = [
-        _Cell(row.function, row.working, row.calendar, Part(row.cases, row.reporting, row.unconverted, row.amount),
-              row.oldest)
-        for row in conn.execute(AGEING, {**values, **bound(entities)})
-    ]  # fmt: skip
+    cells: dict[tuple[str, str], list[Row]] = {}
+    for row in conn.execute(AGEING, {**values, **bound(entities)}):
+        cells.setdefault((row.days, row.function), []).append(row)
     reporting = estate.group.reporting_currency
-    functions = sorted({cell.function for cell in cells})
     return Ageing(
-        _buckets(WORKING_BUCKETS, [(cell.working, cell) for cell in cells], reporting),
-        _buckets(CALENDAR_BUCKETS, [(cell.calendar, cell) for cell in cells], reporting),
+        _buckets(WORKING_BUCKETS, cells.get(("working", ""), []), reporting),
+        _buckets(CALENDAR_BUCKETS, cells.get(("calendar", ""), []), reporting),
         {
-            function: _buckets(
-                WORKING_BUCKETS, [(cell.working, cell) for cell in cells if cell.function == function], reporting
-            )
-            for function in functions
+            function: _buckets(WORKING_BUCKETS, rows, reporting)
+            for (days, function), rows in sorted(cells.items())
+            if days == "function"
         },
     )
 
 
-def _buckets(names: Sequence[str], placed: Sequence[tuple[int, _Cell]], reporting: str) -> tuple[AgeBucket, ...]:
+def _buckets(names: Sequence[str], rows: Sequence[Row], reporting: str) -> tuple[AgeBucket, ...]:
     found = []
     for index, name in enumerate(names):
-        alike = [cell for place, cell in placed if place == index]
-        total = add_up((cell.part for cell in alike), reporting)
-        found.append(AgeBucket(name, total.count, total, min((cell.oldest for cell in alike), default=None)))
+        alike = [row for row in rows if row.bucket == index]
+        parts = (Part(row.cases, row.reporting, row.unconverted, row.amount) for row in alike)
+        total = add_up(parts, reporting)
+        found.append(AgeBucket(name, total.count, total, min((row.oldest for row in alike), default=None)))
     return tuple(found)

@@ -1,10 +1,19 @@
-"""Sums of money in the reporting currency that never lose an amount for want of an exchange rate."""
+"""Sums of money in the reporting currency that never lose an amount for want of an exchange rate.
+
+The money of an exception is what its contract cannot bill. A contract with two exceptions holds it up once, so a sum
+over exceptions takes it once for each contract.
+"""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Final
 
 from sync_core.money import Money
+
+# Of the exceptions `k` of one contract: how many, and its money once. To be grouped by contract_id.
+OF_ONE_CONTRACT: Final = """count(*) AS cases, max(k.exposure_reporting) AS reporting, max(k.exposure) AS amount,
+    CASE WHEN max(k.exposure_reporting) IS NULL AND max(k.exposure) <> 0 THEN max(k.currency) END AS unconverted"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,20 @@ class MoneyTotal:
 def summed(amounts: Iterable[tuple[Money | None, Money | None]], reporting: str) -> MoneyTotal:
     """Of single amounts, each in its own and in the reporting currency; None: that is not known."""
     return add_up((_part(own, converted) for own, converted in amounts), reporting)
+
+
+def summed_once(amounts: Iterable[tuple[int, Money | None, Money | None]], reporting: str) -> MoneyTotal:
+    """As `summed`, of exceptions with their contract first: its money counts once, its exceptions each."""
+    parts: dict[int, Part] = {}
+    for contract_id, own, converted in amounts:
+        part, before = _part(own, converted), parts.get(contract_id)
+        most = part if before is None or _size(part) > _size(before) else before
+        parts[contract_id] = replace(most, count=1 + (before.count if before else 0))
+    return add_up(parts.values(), reporting)
+
+
+def _size(part: Part) -> tuple[Decimal, Decimal]:
+    return part.reporting or Decimal(0), part.amount
 
 
 def _part(own: Money | None, converted: Money | None) -> Part:

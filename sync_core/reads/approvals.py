@@ -1,7 +1,12 @@
-"""What waits for an approval: open exceptions that policy made, and who may decide on each."""
+"""Approvals: what waits for one, what an approver refused, and what is decided in the CLM; and who may decide on each.
 
+All are open exceptions that policy made. A refused contract stays refused until its data changes: it waits for nobody.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 
 import sqlalchemy as sa
@@ -15,7 +20,33 @@ from sync_core.reads.exceptions import COLUMNS, FROM, ExceptionFilter, Exception
 from sync_core.reads.paging import Listed, Listing, Order, Row, Where, Window
 from sync_core.reads.scope import Entities
 
+
+class ApprovalStatus(StrEnum):
+    WAITING = "waiting"  # for an approver
+    REFUSED = "refused"  # by an approver; one may approve it after all
+    IN_CLM = "in_clm"  # the CLM did not approve the contract, or a clause of it
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedBefore:
+    """How an approver refused the contract."""
+
+    by: str
+    reason: str
+    at: datetime
+
+
 _POLICY: Final = ExceptionFilter(error_class=ErrorClass.POLICY_DENIED)
+_IS: Final = {
+    ApprovalStatus.WAITING: "k.cause = :needed",
+    ApprovalStatus.REFUSED: "k.cause = :refused",
+    ApprovalStatus.IN_CLM: "k.cause NOT IN (:needed, :refused)",
+}
+# The question that the refusal closed; it opens again when the contract's data asks anew.
+_REFUSALS: Final = sa.text("""
+    SELECT DISTINCT ON (contract_id) contract_id, decided_by, decided_reason, resolved_at FROM core.case
+    WHERE contract_id = ANY(:contracts) AND cause = :needed AND state = 'decided' ORDER BY contract_id, case_id DESC
+""")
 _ORDER: Final = Order("k.opened_at", False, False, datetime, "k.case_id")
 
 
@@ -27,6 +58,8 @@ class ApprovalRow:
     value: Money | None  # of the contract: what would be approved
     decidable: bool
     authors: tuple[str, ...]
+    status: ApprovalStatus = ApprovalStatus.WAITING
+    refused: RefusedBefore | None = None
 
     def may_decide(self, actor: Actor) -> bool:
         """The command asks again."""
@@ -46,16 +79,32 @@ class ApprovalRow:
 ApprovalPage = Listed[ApprovalRow]
 
 
-def approvals(conn: sa.Connection, window: Window, *, reporting: str, entities: Entities) -> ApprovalPage:
+def approvals(
+    conn: sa.Connection, status: ApprovalStatus, window: Window, *, reporting: str, entities: Entities
+) -> ApprovalPage:
     """Oldest first; those that were approved and wait for their next run are nobody's task any more. InvalidCursor."""
     narrowed = where(_POLICY, entities)
-    narrowed = Where((*narrowed.conditions, "k.decided_by IS NULL"), narrowed.values)
+    values = {**narrowed.values, "needed": NEEDED, "refused": REFUSED}
+    narrowed = Where((*narrowed.conditions, _IS[status], "k.decided_by IS NULL"), values)
     columns = f"{COLUMNS}, c.value, c.currency AS contract_currency"
-    page = Listing(columns, FROM, narrowed, _ORDER, lambda row: _row(row, reporting)).page(conn, window)
-    authors = correctors(conn, [row.case.contract_id for row in page.rows]) if page.rows else {}
-    return replace(page, rows=tuple(replace(row, authors=authors.get(row.case.contract_id, ())) for row in page.rows))
+    page = Listing(columns, FROM, narrowed, _ORDER, lambda row: _row(row, status, reporting)).page(conn, window)
+    contracts = [row.case.contract_id for row in page.rows]
+    authors = correctors(conn, contracts) if page.rows else {}
+    refused = refusals(conn, contracts) if status is ApprovalStatus.REFUSED else {}
+    rows = (
+        replace(row, authors=authors.get(contract_id, ()), refused=refused.get(contract_id))
+        for row, contract_id in zip(page.rows, contracts, strict=True)
+    )
+    return replace(page, rows=tuple(rows))
 
 
-def _row(row: Row, reporting: str) -> ApprovalRow:
+def refusals(conn: sa.Connection, contracts: Sequence[int]) -> dict[int, RefusedBefore]:
+    """By contract, of those that an approver refused last."""
+    found = conn.execute(_REFUSALS, {"contracts": list(contracts), "needed": NEEDED})
+    return {row.contract_id: RefusedBefore(row.decided_by, row.decided_reason, row.resolved_at) for row in found}
+
+
+def _row(row: Row, status: ApprovalStatus, reporting: str) -> ApprovalRow:
     value = Money(row.value, row.contract_currency) if row.contract_currency else None
-    return ApprovalRow(exception_row(row, reporting=reporting), value, row.cause in (NEEDED, REFUSED), ())
+    decidable = status is not ApprovalStatus.IN_CLM
+    return ApprovalRow(exception_row(row, reporting=reporting), value, decidable, (), status)

@@ -17,7 +17,7 @@ from sync_core.reads.scope import Entities, bound, within
 _TRIGRAM, _LONGEST, _MOST_ACTORS, _RECENT = 3, 200, 500, 10_000
 _COUNTED: Final = 1_000  # a reader of the audit narrows a longer list anyway, and counting is what a page costs
 
-VERIFIED: Final = "audit.verified"  # the name in core.watermark under which the daily verification leaves its result
+VERIFIED: Final = "audit.verified"  # the name in core.watermark under which a verification leaves its result
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class AuditChoices:
 
 @dataclass(frozen=True, slots=True)
 class ChainStatus:
-    """The last daily verification; `verified_at` None: there was none yet. `rows` it read, `rows_now` there are."""
+    """The last verification; `verified_at` None: there was none yet. `rows` it read, `rows_now` there are."""
 
     verified_at: datetime | None
     whole: bool

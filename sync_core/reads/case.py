@@ -8,16 +8,25 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from sync_core.approvals import NEEDED, REFUSED
-from sync_core.authority import Actor, Permission
+from sync_core.authority import Actor
+from sync_core.case_rules import Deed, Kind, Refusal, refusal
 from sync_core.contract_events import correctors, events_of
 from sync_core.corrections import CorrectionForm, form
 from sync_core.errors import StoredEventUnreadable
 from sync_core.estate import Estate
 from sync_core.fold import fold
+from sync_core.known_codes import known_codes
+from sync_core.ownership import CAUSES
+from sync_core.reads.approvals import RefusedBefore, refusals
 from sync_core.reads.exceptions import COLUMNS, FROM, ExceptionRow, exception_row
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
 
 MOST_MOMENTS: Final = 1_000
+CLOSED: Final = {
+    "read_back": "the ERP was read back and found as agreed",
+    "checked": "its check passes now",
+    "decision": "by decision, not mended",
+}  # by closed_how
 _CLOSES: Final = frozenset({"resolved", "decided", "refused"})
 
 
@@ -36,19 +45,41 @@ class CaseMoment:
 
 @dataclass(frozen=True, slots=True)
 class CaseAction:
-    """What can be done, for whom: `why` says why not, when its state does not allow it to anybody."""
+    """What can be done with `row`, for whom; the command asks the same rule again."""
 
-    name: str  # method of a command family: "cases.assign"
-    permission: Permission
-    entity: str
-    function: str | None  # None: whoever's it is does not matter
-    why: str = ""
+    deed: Deed
+    row: ExceptionRow
+    why: str = ""  # why nobody can, beyond what the rule knows
     except_for: tuple[str, ...] = ()  # people who may not, whatever their role
 
+    @property
+    def name(self) -> str:
+        """Method of a command family: "cases.assign"."""
+        return self.deed.value
+
+    def refusal(self, actor: Actor) -> Refusal | None:
+        """None: this actor can do it."""
+        if refused := refusal(actor, self.deed, self.row):
+            return refused
+        if self.why:
+            return Refusal(Kind.STANDING, self.why)
+        if actor.name in self.except_for:
+            return Refusal(Kind.STANDING, "you corrected this contract yourself, so another approver must decide")
+        return None
+
     def allowed(self, actor: Actor) -> bool:
-        """Whether a button for it makes sense for this actor; the command asks again."""
-        may = actor.may(self.permission, entity=self.entity, function=self.function)
-        return may and not self.why and actor.name not in self.except_for
+        return self.refusal(actor) is None
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """The correction after which this exception was found: of another exception of the contract, of the same fields."""
+
+    case_id: int
+    cause: str
+    actor: str
+    reason: str
+    occurred_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +92,9 @@ class CaseDetail:
     form: CorrectionForm | None
     actions: tuple[CaseAction, ...]
     open_for: timedelta
+    follows: Followed | None = None
+    followed_by: int | None = None  # the exception that was found after this one was corrected
+    refused: RefusedBefore | None = None  # of one that an approver refused
 
 
 _CASE = sa.text(f"SELECT {COLUMNS}, c.source FROM {FROM} WHERE k.case_id = :case AND {OF_CONTRACT}")
@@ -81,7 +115,12 @@ def case_detail(
     moments = conn.execute(_HISTORY, {"case": case_id, "most": MOST_MOMENTS}).all()
     history = tuple(CaseMoment(*moment) for moment in reversed(moments))
     made = _form(conn, found, estate)
-    return CaseDetail(row, found.source, history, made, _actions(conn, row, made), open_for(row, history, now))
+    links = _links(conn, row)
+    refused = refusals(conn, [row.contract_id] if row.cause == REFUSED else [])
+    return CaseDetail(
+        row, found.source, history, made, _actions(conn, row, made), open_for(row, history, now),
+        follows=_follows(row, links), followed_by=_followed_by(row, links), refused=refused.get(row.contract_id),
+    )  # fmt: skip
 
 
 def _form(conn: sa.Connection, found: sa.Row[Any], estate: Estate) -> CorrectionForm | None:
@@ -90,7 +129,8 @@ def _form(conn: sa.Connection, found: sa.Row[Any], estate: Estate) -> Correction
     except StoredEventUnreadable:
         return None  # the page says so: nothing can be corrected on what cannot be read
     terms = fold(events).terms if events else None
-    return form(terms, found.cause, found.function, estate)
+    known = known_codes(conn, terms.legal_entity, estate) if terms else {}
+    return form(terms, found.cause, found.function, estate, known)
 
 
 def open_for(row: ExceptionRow, history: Sequence[CaseMoment], now: datetime) -> timedelta:
@@ -106,22 +146,40 @@ def open_for(row: ExceptionRow, history: Sequence[CaseMoment], now: datetime) ->
 
 
 def _actions(conn: sa.Connection, row: ExceptionRow, made: CorrectionForm | None) -> tuple[CaseAction, ...]:
-    closed = "" if row.state == "open" else f"it is {row.state} already"
-    seen = closed or (f"{row.acknowledged_by} did already" if row.acknowledged_by else "")
-    asks = row.cause in (NEEDED, REFUSED)
-    entity, function, write = row.legal_entity, row.function, Permission.EXCEPTIONS_WRITE
-    correct = closed or ("" if made and made.correctable else made.where if made else "its events cannot be read")
-    decide = closed or ("it asks for an approval: approve or refuse it" if asks else "")
-    actions = [
-        CaseAction("cases.assign", write, entity, None, closed),
-        CaseAction("cases.acknowledge", write, entity, None, seen),
-        CaseAction("cases.hand_over", write, entity, None, closed),
-        CaseAction("cases.comment", write, entity, None),
-        CaseAction("cases.decide", Permission.EXCEPTIONS_DECIDE, entity, function, decide),
-        CaseAction("corrections.submit", Permission.CORRECTIONS_WRITE, entity, function, correct),
-    ]
-    if asks:
-        given = closed or (f"{row.decided_by} approved it" if row.decided_by else "")
+    correct = "" if made and made.correctable else made.where if made else "its events cannot be read"
+    deeds = (Deed.ASSIGN, Deed.ACKNOWLEDGE, Deed.HAND_OVER, Deed.COMMENT, Deed.DECIDE)
+    actions = [*(CaseAction(deed, row) for deed in deeds), CaseAction(Deed.CORRECT, row, correct)]
+    if row.cause in (NEEDED, REFUSED):
         authors = correctors(conn, [row.contract_id]).get(row.contract_id, ())
-        actions.append(CaseAction("approvals.decide", Permission.APPROVALS_DECIDE, entity, None, given, authors))
+        actions.append(CaseAction(Deed.APPROVE, row, except_for=authors))
     return tuple(actions)
+
+
+# The corrections of the contract, and the exceptions that were open after each.
+_LINKS = sa.text("""
+    SELECT k.case_id, k.cause, h.actor, h.note, h.occurred_at, n.case_id AS later_id, n.cause AS later_cause
+    FROM core.case AS k
+    JOIN core.case_history AS h ON h.case_id = k.case_id AND h.what = 'corrected'
+    JOIN core.case AS n ON n.contract_id = k.contract_id AND n.case_id <> k.case_id AND n.opened_at >= h.occurred_at
+    WHERE k.contract_id = :contract AND :case IN (k.case_id, n.case_id)
+    ORDER BY h.occurred_at DESC, n.case_id LIMIT 100
+""")
+
+
+def _links(conn: sa.Connection, row: ExceptionRow) -> Sequence[sa.Row[Any]]:
+    """Latest correction first: those in which what was found later is mended by the same fields."""
+    found = conn.execute(_LINKS, {"contract": row.contract_id, "case": row.case_id}).all()
+    return [link for link in found if _fields(link.cause) & _fields(link.later_cause)]
+
+
+def _fields(cause: str) -> frozenset[str]:
+    return frozenset(CAUSES[cause].mended) if cause in CAUSES else frozenset()
+
+
+def _follows(row: ExceptionRow, links: Sequence[sa.Row[Any]]) -> Followed | None:
+    link = next((one for one in links if one.later_id == row.case_id), None)
+    return Followed(link.case_id, link.cause, link.actor, link.note, link.occurred_at) if link else None
+
+
+def _followed_by(row: ExceptionRow, links: Sequence[sa.Row[Any]]) -> int | None:
+    return next((int(link.later_id) for link in links if link.case_id == row.case_id), None)

@@ -8,7 +8,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from sync_core.errors import ErrorClass
-from sync_core.reads.amounts import MoneyTotal, Part, add_up
+from sync_core.reads.amounts import OF_ONE_CONTRACT, MoneyTotal, Part, add_up
 from sync_core.reads.exceptions import FROM, ExceptionFilter, where
 from sync_core.reads.paging import Row
 from sync_core.reads.scope import Entities
@@ -17,19 +17,26 @@ MOST_GROUPS: Final = 500
 
 _KEY = "coalesce(nullif(k.group_key, ''), k.cause || ' ' || c.legal_entity)"
 _GROUPS = """
-    SELECT {key} AS group_key, k.cause, k.error_class, k.function, k.operation, c.legal_entity,
-           CASE WHEN k.exposure_reporting IS NULL AND k.exposure <> 0 THEN k.currency END AS unconverted,
-           count(*) AS cases, sum(k.exposure_reporting) AS reporting, sum(k.exposure) AS amount,
-           min(coalesce(k.first_opened_at, k.opened_at)) AS oldest,
-           count(*) FILTER (WHERE k.due_at < :now) AS overdue, count(*) FILTER (WHERE k.assignee IS NULL) AS unassigned,
-           min(k.case_id) AS example_id, (array_agg(k.message ORDER BY k.case_id))[1] AS example
-    FROM {source} WHERE {where} GROUP BY 1, 2, 3, 4, 5, 6, 7
+    WITH of_contract AS (
+        SELECT {key} AS group_key, k.cause, k.error_class, k.function, k.operation, c.legal_entity, {money},
+               min(coalesce(k.first_opened_at, k.opened_at)) AS oldest,
+               count(*) FILTER (WHERE k.due_at < :now) AS overdue,
+               count(*) FILTER (WHERE k.assignee IS NULL) AS unassigned,
+               min(k.case_id) AS example_id, (array_agg(k.message ORDER BY k.case_id))[1] AS example
+        FROM {source} WHERE {where} GROUP BY 1, 2, 3, 4, 5, 6, contract_id
+    )
+    SELECT group_key, cause, error_class, function, operation, legal_entity, unconverted,
+           CAST(sum(cases) AS bigint) AS cases, sum(reporting) AS reporting, sum(amount) AS amount,
+           min(oldest) AS oldest, CAST(sum(overdue) AS bigint) AS overdue,
+           CAST(sum(unassigned) AS bigint) AS unassigned, min(example_id) AS example_id,
+           (array_agg(example ORDER BY example_id))[1] AS example
+    FROM of_contract GROUP BY 1, 2, 3, 4, 5, 6, 7
 """
 
 
 @dataclass(frozen=True, slots=True)
 class CaseGroup:
-    """Exceptions with one group key and one owner."""
+    """Exceptions with one group key and one owner. A contract counts in each group that it has an exception in."""
 
     group_key: str
     cause: str
@@ -37,7 +44,7 @@ class CaseGroup:
     function: str
     operation: str
     legal_entity: str
-    exposure: MoneyTotal  # its count is that of exceptions
+    exposure: MoneyTotal  # its count is that of exceptions; a contract's money is in it once
     oldest: datetime
     overdue: int
     unassigned: int
@@ -55,7 +62,7 @@ def case_groups(
 ) -> tuple[CaseGroup, ...]:
     """Most money first, then most exceptions; 500 at most."""
     narrowed = where(wanted, entities)
-    text = _GROUPS.format(key=_KEY, source=FROM, where=narrowed.sql())
+    text = _GROUPS.format(key=_KEY, source=FROM, where=narrowed.sql(), money=OF_ONE_CONTRACT)
     alike: dict[tuple[str, str, str], list[Row]] = {}
     for row in conn.execute(sa.text(text), {**narrowed.values, "now": now}):
         alike.setdefault((row.group_key, row.cause, row.function), []).append(row)

@@ -8,7 +8,7 @@ from sync_core.authority import Permission
 from sync_core.clock import Clock
 from sync_core.estate import Estate
 from sync_core.reads import ages
-from sync_core.reads.approvals import ApprovalPage, approvals
+from sync_core.reads.approvals import ApprovalPage, ApprovalStatus, approvals
 from sync_core.reads.case import CaseDetail, case_detail
 from sync_core.reads.case_groups import CaseGroup, case_groups
 from sync_core.reads.exceptions import ExceptionFilter
@@ -55,11 +55,13 @@ class CaseReads:
         with snapshot(self._engine) as conn:
             return ages.ageing(conn, self.estate, now=self._clock.now(), entities=entities)
 
-    def approvals(self, *, window: Window = _FIRST_PAGE) -> ApprovalPage:
-        """What waits for a decision, oldest first. Raises InvalidCursor."""
+    def approvals(
+        self, *, status: ApprovalStatus = ApprovalStatus.WAITING, window: Window = _FIRST_PAGE
+    ) -> ApprovalPage:
+        """What waits for a decision, was refused or is decided in the CLM, oldest first. Raises InvalidCursor."""
         entities = self.reach(Permission.EXCEPTIONS_READ)
         with snapshot(self._engine) as conn:
-            return approvals(conn, window, reporting=self._reporting, entities=entities)
+            return approvals(conn, status, window, reporting=self._reporting, entities=entities)
 
     def quarantine(self, wanted: QuarantineFilter = _WAITING, *, window: Window = _FIRST_PAGE) -> QuarantinePage:
         """Oldest first. Events of unknown contracts are seen by those who see everything. Raises InvalidCursor."""

@@ -172,7 +172,8 @@ _OBJECTS = sa.text("""
     ORDER BY 2, 3
 """)
 _FINANCIALS = sa.text("""
-    SELECT system, kind, ref, invoice_ref, amount, currency, status, occurred_on, recorded_at
+    SELECT coalesce(of_system, system) AS system, kind, ref, invoice_ref, amount, currency, status, occurred_on,
+           recorded_at
     FROM core.financial_fact WHERE contract_id = :contract ORDER BY occurred_on, recorded_at, recorded_xid, ref
 """)
 _PROGRESS = sa.text("""

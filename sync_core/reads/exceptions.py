@@ -66,7 +66,7 @@ class ExceptionRow:
     opened_at: datetime
     seen_at: datetime
     due_at: datetime | None
-    resolved_at: datetime | None  # when it was closed, by read-back or by decision
+    resolved_at: datetime | None  # when it was closed; closed_how says by what
     first_opened_at: datetime | None = None  # if it reopened since
     operation: str = ""  # where it arose: "check.contract", "project.create"
     group_key: str = ""
@@ -74,7 +74,7 @@ class ExceptionRow:
     acknowledged_at: datetime | None = None
     acknowledged_by: str | None = None
     version: int = 1
-    closed_how: str | None = None  # read_back, decision
+    closed_how: str | None = None  # read_back, checked, decision
     decided_by: str | None = None  # of an open one: who approved it
     decided_reason: str | None = None
 

@@ -10,6 +10,7 @@ from sync_core.money import Money
 from sync_core.ports import FinancialKind
 
 _PAID = "paid"
+_WITHDRAWN = ("cancelled", "canceled", "void", "voided")
 
 
 class Fact(Protocol):
@@ -56,6 +57,20 @@ def invoices(facts: Iterable[Fact]) -> tuple[Invoice, ...]:
         together.setdefault((fact.system, ref), []).append(fact)
     found = [_invoice(system, ref, alike) for (system, ref), alike in together.items()]
     return tuple(sorted(found, key=lambda one: (one.issued_on or date.max, one.system, one.ref)))
+
+
+def totals(found: Iterable[Invoice], currency: str) -> tuple[Money, Money]:
+    """What was invoiced in this currency and what of that was paid. What was withdrawn is in neither."""
+    counted = [one for one in found if one.money and one.money.currency == currency and one.status not in _WITHDRAWN]
+    invoiced = sum((one.money.amount for one in counted if one.money), Decimal(0))
+    return Money(invoiced, currency), Money(sum((_paid(one) for one in counted), Decimal(0)), currency)
+
+
+def _paid(one: Invoice) -> Decimal:
+    """Of an ERP that reports no payments, an invoice that is paid was paid in full."""
+    if one.paid is not None:
+        return one.paid.amount if one.money and one.paid.currency == one.money.currency else Decimal(0)
+    return one.money.amount if one.money and one.paid_on else Decimal(0)
 
 
 def _invoice(system: str, ref: str, facts: Sequence[Fact]) -> Invoice:

@@ -15,9 +15,11 @@ import sqlalchemy as sa
 from sync_core.authority import Actor, Permission
 from sync_core.clock import Clock
 from sync_core.estate import Estate
-from sync_core.reads import access, running
+from sync_core.reads import access, arrivals, running
 from sync_core.reads import audit as audits
 from sync_core.reads import contract as detail
+from sync_core.reads import schedules as timetable
+from sync_core.reads import trace as traces
 from sync_core.reads.ages import cuts_of
 from sync_core.reads.attention import CauseGroup, ageing, cause_groups, open_cases
 from sync_core.reads.case_reads import CaseReads
@@ -25,12 +27,14 @@ from sync_core.reads.choices import Choices, choices
 from sync_core.reads.contracts import ContractFilter, ContractPage, Sort, contract_listing
 from sync_core.reads.delivery_reads import DeliveryReads
 from sync_core.reads.exceptions import ExceptionFilter, ExceptionPage, ExceptionSort, exception_listing
+from sync_core.reads.finance_reads import FinanceReads
 from sync_core.reads.holds import HoldFilter, HoldPage, hold_listing
 from sync_core.reads.overview import Overview, overview
 from sync_core.reads.paging import Window
 from sync_core.reads.replay_reads import ReplayReads
 from sync_core.reads.scope import Entities, scope_of
 from sync_core.reads.snapshot import snapshot
+from sync_core.reads.snapshot_reads import SnapshotReads
 
 ALL_CONTRACTS = ContractFilter()
 OPEN_EXCEPTIONS = ExceptionFilter()
@@ -40,7 +44,7 @@ FIRST_PAGE = Window()
 _NUMBERS = count()  # an id() could be given again
 
 
-class Reads(CaseReads, ReplayReads, DeliveryReads):
+class Reads(CaseReads, ReplayReads, DeliveryReads, SnapshotReads, FinanceReads):
     """Safe for many threads. `engine` connects as the application's role, to the primary or to a replica."""
 
     def __init__(self, engine: sa.Engine, *, clock: Clock, estate: Estate) -> None:
@@ -113,6 +117,18 @@ class Reads(CaseReads, ReplayReads, DeliveryReads):
             return overview(
                 conn, now=now, zone=self._zone, reporting=self._reporting, weeks=weeks, days=days, entities=entities
             )
+
+    def newest(self) -> datetime | None:
+        """When the last event came or the last contract changed, whosever it is; None: nothing ever came in."""
+        self._contracts()
+        with snapshot(self._engine) as conn:
+            return arrivals.newest(conn)
+
+    def intake(self, *, days: int = 28) -> pd.DataFrame:
+        """Events stored per day of the group's zone, today's included. Columns: day, events; see arrivals.intake."""
+        entities, now = self._contracts(), self._clock.now()
+        with snapshot(self._engine) as conn:
+            return arrivals.intake(conn, now=now, zone=self._zone, days=days, entities=entities)
 
     def contracts(
         self, wanted: ContractFilter = ALL_CONTRACTS, *, sort: Sort = Sort.UPDATED, window: Window = FIRST_PAGE
@@ -217,6 +233,24 @@ class Reads(CaseReads, ReplayReads, DeliveryReads):
     def jobs(self) -> list[running.JobState]:
         with snapshot(self._engine) as conn:
             return running.jobs(conn)
+
+    def schedules(self) -> tuple[timetable.Schedule, ...]:
+        """All scheduled jobs, by name. Raises Forbidden."""
+        self.reach(Permission.KPI_READ)
+        with snapshot(self._engine) as conn:
+            return timetable.schedules(conn, now=self._clock.now())
+
+    def job_history(self, job: str) -> tuple[timetable.JobRun, ...]:
+        """The last fifty runs of one job, newest first. Raises Forbidden."""
+        self.reach(Permission.KPI_READ)
+        with snapshot(self._engine) as conn:
+            return timetable.history(conn, job)
+
+    def trace(self, contract_id: int) -> traces.ContractTrace | None:
+        """What one contract's journal says of its events, runs, operations and calls; None when it is out of reach."""
+        entities = self._contracts()
+        with snapshot(self._engine) as conn:
+            return traces.contract_trace(conn, contract_id, entities=entities)
 
     def status(self) -> running.Status:
         now, entities = self._clock.now(), self._contracts()

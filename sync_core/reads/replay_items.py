@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
@@ -24,6 +25,21 @@ class ItemFilter:
     skip: Skip | None = None
     legal_entity: str = ""
     writes: bool | None = None  # True: those whose plan changes anything in the ERP
+    stopped: bool | None = None  # True: those whose preview found what stops them
+
+
+class ItemSort(StrEnum):
+    DISPATCH = "dispatch"  # as they are carried out
+    TROUBLE = "trouble"  # what failed, differs or could not be verified first, then what was skipped for a cause
+
+
+@dataclass(frozen=True, slots=True)
+class LastRefusal:
+    """Why the contract's last run before this did not get it into its ERP: it may happen again."""
+
+    words: str
+    error_class: str | None
+    at: datetime | None  # when the run that said so first ended; UTC
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +66,7 @@ class ItemRow:
     no_ops: int
     conflicts: int
     findings: tuple[str, ...]  # what stops it before any write, in words
+    refused: LastRefusal | None  # while it has not ended, and the preview does not say the same
     money: Money | None  # the contract's value; None: its currency is not known
     money_reporting: Money | None
     bill_on: date | None
@@ -64,6 +81,11 @@ class ItemRow:
     finished_at: datetime | None
 
     @property
+    def stopped(self) -> bool:
+        """Its preview found what stops it, so that it cannot be carried out."""
+        return bool(self.findings) and not self.confirmed
+
+    @property
     def writes(self) -> int:
         return self.creates + self.updates + self.activates + self.closes
 
@@ -76,20 +98,40 @@ class ItemDetail:
 
 ItemPage = Listed[ItemRow]
 
+# Its preview found what stops it before any write, and nothing else has kept it from being carried out.
+STOPPED: Final = "(i.preview = 'done' AND i.findings <> '[]' AND NOT i.confirmed AND i.skip IN ('', 'stopped'))"
 COLUMNS: Final = """i.item_id, contract_id, i.position, c.external_id, c.title, c.customer_name, c.legal_entity, i.lane,
     i.eligibility, i.eligibility_why, i.preview, i.preview_why, i.previewed_at, i.creates, i.updates, i.activates,
     i.closes, i.no_ops, i.conflicts, i.findings, i.money, i.currency, i.money_reporting, i.bill_on, i.digest,
-    i.confirmed, i.state, i.skip, i.words, i.dispatched_at, i.tries, i.run_id, i.finished_at"""
-_FROM: Final = "core.replay_item AS i JOIN core.contract AS c USING (contract_id)"
-_ORDER: Final = Order("i.position", descending=False, nullable=False, kind=Decimal, row_id="i.item_id")
+    i.confirmed, i.state, i.skip, i.words, i.dispatched_at, i.tries, i.run_id, i.finished_at, u.urgency,
+    CASE WHEN i.state = 'pending' THEN c.last_error END AS last_error, c.last_error_class,
+    (SELECT r.finished_at FROM core.run AS r WHERE r.contract_id = c.contract_id ORDER BY r.started_at DESC LIMIT 1)
+        AS last_run_at"""
+# A replay has 50,000 items at most, so a million keeps the ranks apart.
+_FROM: Final = """core.replay_item AS i JOIN core.contract AS c USING (contract_id) CROSS JOIN LATERAL (
+    SELECT i.position + 1000000 * CASE WHEN i.state IN ('failed', 'mismatch', 'unverifiable') THEN 0
+        WHEN i.skip IN ('changed', 'stopped', 'not_previewed') THEN 1 WHEN i.state IN ('pending', 'cancelled') THEN 2
+        WHEN i.state = 'verified' THEN 3 ELSE 4 END AS urgency) AS u"""
+_ORDERS: Final = {
+    ItemSort.DISPATCH: Order("i.position", descending=False, nullable=False, kind=Decimal, row_id="i.item_id"),
+    ItemSort.TROUBLE: Order("u.urgency", descending=False, nullable=False, kind=Decimal, row_id="i.item_id"),
+}
+_OVER = sa.text("SELECT finished_at IS NOT NULL FROM core.replay WHERE replay_id = :replay_id")
 _ONE = sa.text(f"""
     SELECT {COLUMNS}, i.plan FROM {_FROM}
     WHERE i.replay_id = :replay_id AND i.contract_id = :contract_id AND {OF_CONTRACT}
 """)
 
 
-def item_listing(replay_id: int, wanted: ItemFilter, *, reporting: str, entities: Entities) -> Listing[ItemRow]:
-    """In the order of their dispatch; only contracts within reach."""
+def sort_of(conn: sa.Connection, replay_id: int) -> ItemSort:
+    """What is asked of a replay first: of one that is over, what went wrong."""
+    return ItemSort.TROUBLE if conn.scalar(_OVER, {"replay_id": replay_id}) else ItemSort.DISPATCH
+
+
+def item_listing(
+    replay_id: int, wanted: ItemFilter, sort: ItemSort, *, reporting: str, entities: Entities
+) -> Listing[ItemRow]:
+    """Only contracts within reach."""
     conditions = ["i.replay_id = :replay_id", OF_CONTRACT]
     values: Values = {"replay_id": replay_id, **bound(entities)}
     for name in ("eligibility", "preview", "skip"):
@@ -105,8 +147,11 @@ def item_listing(replay_id: int, wanted: ItemFilter, *, reporting: str, entities
     if wanted.writes is not None:
         conditions.append("(i.creates + i.updates + i.activates + i.closes > 0) = :writes")
         values["writes"] = wanted.writes
+    if wanted.stopped is not None:
+        conditions.append(f"{STOPPED} = :stopped")
+        values["stopped"] = wanted.stopped
     where = Where(tuple(conditions), values)
-    return Listing(COLUMNS, _FROM, where, _ORDER, lambda row: item_row(row, reporting=reporting))
+    return Listing(COLUMNS, _FROM, where, _ORDERS[sort], lambda row: item_row(row, reporting=reporting))
 
 
 def item_detail(
@@ -120,11 +165,14 @@ def item_detail(
 
 
 def item_row(row: Row, *, reporting: str) -> ItemRow:
-    values = {name: getattr(row, name) for name in row._fields if name not in ("currency", "plan")}
+    values = {name: getattr(row, name) for name in ItemRow.__slots__ if name in row._fields}
+    findings = tuple(str(finding["message"]) for finding in row.findings)
+    told = row.last_error is None or row.last_error in findings
     values |= {
         "eligibility": Eligibility(row.eligibility),
         "preview": PreviewState(row.preview),
-        "findings": tuple(str(finding["message"]) for finding in row.findings),
+        "findings": findings,
+        "refused": None if told else LastRefusal(row.last_error, row.last_error_class, row.last_run_at),
         "money": Money(row.money, row.currency) if row.currency else None,
         "money_reporting": None if row.money_reporting is None else Money(row.money_reporting, reporting),
         "state": ItemState(row.state),

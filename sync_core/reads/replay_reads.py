@@ -1,6 +1,6 @@
 """The part of `Reads` about replay: what is stuck, replays, their items."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -8,8 +8,17 @@ from sync_core.authority import Permission
 from sync_core.clock import Clock
 from sync_core.estate import Estate
 from sync_core.reads.paging import Window
-from sync_core.reads.replay_items import ItemDetail, ItemFilter, ItemPage, item_detail, item_listing
-from sync_core.reads.replays import ReplayDetail, ReplayPage, replay_detail, replay_page
+from sync_core.reads.replay_asked import Asked, asked
+from sync_core.reads.replay_items import (
+    ItemDetail,
+    ItemFilter,
+    ItemPage,
+    ItemSort,
+    item_detail,
+    item_listing,
+    sort_of,
+)
+from sync_core.reads.replays import ReplayDetail, ReplayPage, replay_detail, replay_page, replay_version
 from sync_core.reads.scope import Entities
 from sync_core.reads.snapshot import snapshot
 from sync_core.reads.stuck import StuckPage, StuckSort, stuck_listing
@@ -48,13 +57,34 @@ class ReplayReads:
         with snapshot(self._engine) as conn:
             return replay_detail(conn, replay_id, reporting=self._reporting, entities=entities)
 
-    def replay_items(
-        self, replay_id: int, wanted: ItemFilter = _ALL_ITEMS, *, window: Window = _FIRST_PAGE
-    ) -> ItemPage:
-        """In the order of dispatch; only contracts within reach. Empty for no replay. Raises InvalidCursor."""
+    def replays_asked(self, ids: Sequence[int], *, most: int) -> Mapping[int, Asked]:
+        """What approving each of these would carry out; the first `most` contracts of each, most money first."""
         entities = self.reach(Permission.REPLAY_READ)
         with snapshot(self._engine) as conn:
-            return item_listing(replay_id, wanted, reporting=self._reporting, entities=entities).page(conn, window)
+            return asked(conn, ids, most=most, reporting=self._reporting, entities=entities)
+
+    def replay_items(
+        self,
+        replay_id: int,
+        wanted: ItemFilter = _ALL_ITEMS,
+        *,
+        sort: ItemSort | None = None,
+        window: Window = _FIRST_PAGE,
+    ) -> ItemPage:
+        """Only contracts within reach. Without `sort`: what went wrong first once the replay is over, else in the order
+        of dispatch. Empty for no replay. Raises InvalidCursor.
+        """
+        entities = self.reach(Permission.REPLAY_READ)
+        with snapshot(self._engine) as conn:
+            order = sort or sort_of(conn, replay_id)
+            listing = item_listing(replay_id, wanted, order, reporting=self._reporting, entities=entities)
+            return listing.page(conn, window)
+
+    def replay_version(self, replay_id: int) -> int | None:
+        """Raised by every decision on it; costs next to nothing. None when nothing of it is within reach."""
+        entities = self.reach(Permission.REPLAY_READ)
+        with snapshot(self._engine) as conn:
+            return replay_version(conn, replay_id, entities=entities)
 
     def replay_item(self, replay_id: int, contract_id: int) -> ItemDetail | None:
         """With its plan, field by field; None when it is not in the replay or not within reach."""

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from sync_core.reads.amounts import MoneyTotal, Part, add_up
 from sync_core.reads.paging import Listed, Listing, Order, Row, Where, Window
+from sync_core.reads.replay_items import STOPPED
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
 from sync_core.replay import ItemState, Origin, PreviewState, ReplayState
 
@@ -17,8 +18,8 @@ from sync_core.replay import ItemState, Origin, PreviewState, ReplayState
 class Totals:
     """Over the items within the reader's reach; `whole`: that is all of them.
 
-    `states` add up to `items`: each item is in one of them at every moment. Effects and money are of the items that
-    are not skipped; money is that of those which write.
+    `states` add up to `items`: each item is in one of them at every moment. Effects and money are of what was or may be
+    carried out: neither skipped nor stopped by its preview; money is that of those which write.
     """
 
     whole: bool
@@ -37,6 +38,8 @@ class Totals:
     changed: int  # skipped because their plan was not the confirmed one any more
     ready: int  # what a confirmation would carry out: previewed, and nothing found that stops it
     ready_money: MoneyTotal  # of those of them that write
+    stopped: int  # previewed, and something found that stops it before any write: it cannot be carried out
+    stopped_money: MoneyTotal  # all that these contracts are worth
 
     @property
     def ended(self) -> int:
@@ -94,17 +97,19 @@ _STATES = sa.text(f"""
     FROM core.replay_item AS i JOIN core.contract AS c USING (contract_id)
     WHERE i.replay_id = ANY(:ids) AND {OF_CONTRACT} GROUP BY 1, 2
 """)
+_VERSION = sa.text(f"SELECT version FROM core.replay WHERE replay_id = :replay_id AND {_VISIBLE}")
 _TOTALS = sa.text(f"""
     SELECT i.state, i.preview, i.confirmed AND i.dispatched_at IS NULL AS waits,
            i.dispatched_at IS NOT NULL AS dispatched,
-           i.creates + i.updates + i.activates + i.closes > 0 AND i.state <> 'skipped' AS writes,
-           i.state = 'pending' AND i.preview = 'done' AND i.findings = '[]' AS ready, i.skip = 'changed' AS changed,
+           i.creates + i.updates + i.activates + i.closes > 0 AS writes, i.skip = 'changed' AS changed,
+           i.state = 'pending' AND i.preview = 'done' AND i.findings = '[]' AS ready,
+           {STOPPED} AS stopped,
            CASE WHEN i.money_reporting IS NULL THEN i.currency END AS unconverted,
            count(*) AS n, sum(i.creates) AS creates, sum(i.updates) AS updates, sum(i.activates) AS activates,
            sum(i.closes) AS closes, sum(i.no_ops) AS no_ops, sum(i.conflicts) AS conflicts,
            sum(i.money_reporting) AS reporting, sum(i.money) AS amount
     FROM core.replay_item AS i JOIN core.contract AS c USING (contract_id)
-    WHERE i.replay_id = :replay_id AND {OF_CONTRACT} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+    WHERE i.replay_id = :replay_id AND {OF_CONTRACT} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 """)
 
 
@@ -133,6 +138,11 @@ def replay_detail(conn: sa.Connection, replay_id: int, *, reporting: str, entiti
     return ReplayDetail(replay, totals, remaining)
 
 
+def replay_version(conn: sa.Connection, replay_id: int, *, entities: Entities) -> int | None:
+    found: int | None = conn.scalar(_VERSION, {"replay_id": replay_id, **bound(entities)})
+    return found
+
+
 def _whole(row: Row, entities: Entities) -> bool:
     return entities is None or entities.issuperset(row.entities)
 
@@ -148,8 +158,15 @@ def _totals(groups: Sequence[Row], reporting: str, *, whole: bool) -> Totals:
     def count(**alike: object) -> int:
         return sum(g.n for g in groups if all(getattr(g, name) == value for name, value in alike.items()))
 
+    def counts(group: Row) -> bool:
+        return bool(group.state != ItemState.SKIPPED and not group.stopped)
+
     def effects(name: str) -> int:
-        return int(sum(getattr(g, name) for g in groups if g.state != ItemState.SKIPPED))
+        return int(sum(getattr(g, name) for g in groups if counts(g)))
+
+    def conflicts() -> int:
+        """They stop a contract, so that they are not of what is carried out."""
+        return int(sum(g.conflicts for g in groups if counts(g) or g.stopped))
 
     def money(keep: Callable[[Row], bool]) -> MoneyTotal:
         return add_up((Part(g.n, g.reporting, g.unconverted, g.amount) for g in groups if keep(g)), reporting)
@@ -166,11 +183,13 @@ def _totals(groups: Sequence[Row], reporting: str, *, whole: bool) -> Totals:
         activates=effects("activates"),
         closes=effects("closes"),
         no_ops=effects("no_ops"),
-        conflicts=effects("conflicts"),
-        money=money(lambda group: bool(group.writes)),
+        conflicts=conflicts(),
+        money=money(lambda group: bool(group.writes and counts(group))),
         changed=count(changed=True),
         ready=count(ready=True),
         ready_money=money(lambda group: bool(group.ready and group.writes)),
+        stopped=count(stopped=True),
+        stopped_money=money(lambda group: bool(group.stopped)),
     )
 
 

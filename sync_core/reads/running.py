@@ -51,10 +51,12 @@ JOBS = sa.text("""
     FROM newest ORDER BY job
 """)
 STATES = sa.text(f"SELECT state, count(*) AS contracts FROM core.contract WHERE {CONTRACT} GROUP BY state")
-# Before the first activation a contract waits since its signature, later since the change that made it wait.
+# Before the first activation a contract waits since its signature, later since the change that made it wait. One that
+# is billable, not due and not being tried again waits for nobody but its CLM.
 OLDEST = sa.text(f"""
     SELECT min(CASE WHEN first_active_at IS NULL THEN coalesce(signed_at, state_since) ELSE state_since END)
-    FROM core.contract WHERE state = 'waiting' AND {CONTRACT}
+    FROM core.contract WHERE state = 'waiting' AND (first_active_at IS NULL OR due_at <= :now OR last_error IS NOT NULL)
+      AND {CONTRACT}
 """)
 QUARANTINE = sa.text(f"""
     SELECT count(*) FROM core.quarantine LEFT JOIN core.contract AS c USING (source, external_id)
@@ -153,7 +155,7 @@ def jobs(conn: sa.Connection) -> list[JobState]:
 def status(conn: sa.Connection, *, now: datetime, reporting: str, product: str, entities: Entities) -> Status:
     """`product` is the release that asks."""
     mine = bound(entities)
-    oldest = conn.scalar(OLDEST, mine)
+    oldest = conn.scalar(OLDEST, {**mine, "now": now})
     crew = [worker for worker in workers(conn, now=now) if worker.alive]
     versions = conn.execute(VERSIONS).one()
     return Status(

@@ -6,7 +6,7 @@ A contract whose entity is not known yet has "", which is in no set: only viewer
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from sync_core.authority import Actor
+from sync_core.authority import Actor, Forbidden, Permission
 
 Entities = frozenset[str] | None  # None: all; empty: none
 
@@ -23,6 +23,16 @@ def within(column: str) -> str:
 
 CONTRACT: Final = within("legal_entity")  # of core.contract without an alias
 OF_CONTRACT: Final = within("c.legal_entity")  # of core.contract AS c
+
+
+def whole_group(actor: Actor, permission: Permission) -> None:
+    """For what cannot be cut to some legal entities. Raises Forbidden for who reaches only some."""
+    actor.require(permission)
+    reach = actor.entities(permission)
+    if reach is not None:
+        within = ", ".join(sorted(reach)) or "nothing"
+        words = f"snapshots are of the whole group, and your reach is {within}; KPIs show your part"
+        raise Forbidden(permission, words)
 
 
 def scope_of(actor: Actor) -> str:

@@ -60,18 +60,24 @@ COLUMNS: Final = """c.contract_id, c.source, c.external_id, c.title, c.customer_
     w.causes, w.functions, b.bill_run_at,
     (SELECT i.replay_id FROM core.replay_item AS i
      WHERE i.contract_id = c.contract_id AND i.confirmed AND i.finished_at IS NULL) AS replay_id"""
-# Without an open exception, all of the value waits for a first activation, and nothing that is known for a later one.
-_FROM: Final = """core.contract AS c
+# What waits, of the open exceptions `o` of contract `c`. Without one, all of the value waits for a first activation,
+# and nothing that is known for a later one.
+_WAITS: Final = """CROSS JOIN LATERAL (
+        SELECT coalesce(o.reporting, CASE WHEN c.first_active_at IS NULL THEN c.value_reporting END) AS money,
+               coalesce(o.exposure, CASE WHEN c.first_active_at IS NULL THEN c.value ELSE 0 END) AS amount,
+               coalesce(o.causes, '{}') AS causes, coalesce(o.functions, '{}') AS functions
+    ) AS w"""
+_OPEN: Final = """SELECT k.contract_id, max(k.exposure_reporting) AS reporting, max(k.exposure) AS exposure,
+               array_agg(k.cause ORDER BY k.cause) AS causes, array_agg(DISTINCT k.function) AS functions
+        FROM core.case AS k WHERE k.state = 'open'"""
+_RUNS: Final = """core.contract AS c
     LEFT JOIN jsonb_to_recordset(CAST(:bill_runs AS jsonb)) AS b(entity text, bill_run_at timestamptz)
-      ON b.entity = c.legal_entity
-    LEFT JOIN LATERAL (
-        SELECT coalesce(max(k.exposure_reporting), CASE WHEN c.first_active_at IS NULL THEN c.value_reporting END)
-                   AS money,
-               coalesce(max(k.exposure), CASE WHEN c.first_active_at IS NULL THEN c.value ELSE 0 END) AS amount,
-               coalesce(array_agg(k.cause ORDER BY k.cause) FILTER (WHERE k.cause IS NOT NULL), '{}') AS causes,
-               coalesce(array_agg(DISTINCT k.function) FILTER (WHERE k.function IS NOT NULL), '{}') AS functions
-        FROM core.case AS k WHERE k.contract_id = c.contract_id AND k.state = 'open'
-    ) AS w ON true"""
+      ON b.entity = c.legal_entity"""
+# To rank by money is to know it of every contract: exceptions are added up once for all (0.17 s instead of 0.4 s over
+# 100,000). The other orders look at the exceptions of the contracts on the page alone.
+_OF_ALL: Final = f"{_RUNS} LEFT JOIN ({_OPEN} GROUP BY k.contract_id) AS o ON o.contract_id = c.contract_id {_WAITS}"
+_OF_EACH: Final = f"""{_RUNS}
+    LEFT JOIN LATERAL ({_OPEN} AND k.contract_id = c.contract_id GROUP BY k.contract_id) AS o ON true {_WAITS}"""
 _ORDERS: Final = {
     StuckSort.MONEY: Order("w.money", descending=True, nullable=True, kind=Decimal, row_id="c.contract_id"),
     StuckSort.BILL_RUN: Order("b.bill_run_at", descending=False, nullable=True, kind=datetime, row_id="c.contract_id"),
@@ -88,7 +94,8 @@ def stuck_listing(
     named = [{"entity": code, "bill_run_at": at} for code, at in runs.items()]
     where = Where((*conditions, OF_CONTRACT), {**values, **bound(entities), "bill_runs": orjson.dumps(named).decode()})
     reporting = estate.group.reporting_currency
-    return Listing(COLUMNS, _FROM, where, _ORDERS[sort], lambda row: _row(row, now=now, reporting=reporting))
+    source = _OF_ALL if sort is StuckSort.MONEY else _OF_EACH
+    return Listing(COLUMNS, source, where, _ORDERS[sort], lambda row: _row(row, now=now, reporting=reporting))
 
 
 def bill_runs(estate: Estate, *, now: datetime) -> Mapping[str, datetime]:

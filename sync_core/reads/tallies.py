@@ -1,28 +1,36 @@
-"""How many exceptions are open, and their money: all, by the function that has them, one person's, nobody's yet."""
+"""How many exceptions are open, and their money: all, by the function that has them, one person's, nobody's yet.
 
-from collections.abc import Callable, Mapping, Sequence
+Each view counts the money of a contract once, however many exceptions it has there, so that of views does not add up.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import sqlalchemy as sa
 
-from sync_core.reads.amounts import MoneyTotal, Part, add_up
+from sync_core.reads.amounts import OF_ONE_CONTRACT, MoneyTotal, Part, add_up
 from sync_core.reads.paging import Row
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
 
 TALLIES: Final = sa.text(f"""
-    SELECT k.function, k.assignee IS NULL AS nobodys, coalesce(k.assignee = :person, false) AS mine,
-           CASE WHEN k.exposure_reporting IS NULL AND k.exposure <> 0 THEN k.currency END AS unconverted,
-           count(*) AS cases, sum(k.exposure_reporting) AS reporting, sum(k.exposure) AS amount
-    FROM core.case AS k JOIN core.contract AS c USING (contract_id)
-    WHERE k.state = 'open' AND NOT c.test AND {OF_CONTRACT}
-    GROUP BY 1, 2, 3, 4
+    WITH of_contract AS (
+        SELECT v.view, {OF_ONE_CONTRACT}
+        FROM core.case AS k JOIN core.contract AS c USING (contract_id), LATERAL (VALUES
+            ('all'), ('function ' || k.function), (CASE WHEN k.assignee IS NULL THEN 'triage' END),
+            (CASE WHEN k.assignee = :person THEN 'mine' END)) AS v(view)
+        WHERE k.state = 'open' AND NOT c.test AND v.view IS NOT NULL AND {OF_CONTRACT}
+        GROUP BY v.view, contract_id
+    )
+    SELECT view, unconverted, CAST(sum(cases) AS bigint) AS cases, sum(reporting) AS reporting, sum(amount) AS amount
+    FROM of_contract GROUP BY 1, 2
 """)
+_FUNCTION: Final = "function "
 
 
 @dataclass(frozen=True, slots=True)
 class Tallies:
-    """Open exceptions, test contracts left out. The functions add up to all; triage is what nobody has taken."""
+    """Open exceptions, test contracts left out. The functions' counts add up to all; triage: nobody has it."""
 
     all: MoneyTotal
     mine: MoneyTotal
@@ -34,15 +42,18 @@ def tallies(conn: sa.Connection, person: str, *, reporting: str, entities: Entit
     """`person`: whose exceptions are "mine", by the name that they are assigned to."""
     rows = conn.execute(TALLIES, {"person": person, **bound(entities)}).all()
 
-    def total(keep: Callable[[Row], bool]) -> MoneyTotal:
-        return _total([row for row in rows if keep(row)], reporting)
+    views: dict[str, list[Row]] = {}
+    for row in rows:
+        views.setdefault(row.view, []).append(row)
 
-    functions = sorted({row.function for row in rows})
+    def total(view: str) -> MoneyTotal:
+        return _total(views.get(view, []), reporting)
+
     return Tallies(
-        all=total(lambda _: True),
-        mine=total(lambda row: bool(row.mine)),
-        triage=total(lambda row: bool(row.nobodys)),
-        by_function={name: _total([row for row in rows if row.function == name], reporting) for name in functions},
+        all=total("all"),
+        mine=total("mine"),
+        triage=total("triage"),
+        by_function={view.removeprefix(_FUNCTION): total(view) for view in sorted(views) if view.startswith(_FUNCTION)},
     )
 
 

@@ -41,8 +41,9 @@ def test_a_contract_is_mended_and_replayed_approved_by_another_and_audited(house
             house.until("it is billable", lambda: house.states() == {"T-1": "active", "T-2": "active"})
             expect(badge(tess, "Resolved")).to_be_visible(timeout=WORKS_MS)
             both_are_replayed(tess, url)
-        with visitor(browser, house, url, "ben@example.com", "approver") as ben:
-            another_person_approves(ben, url)
+            with visitor(browser, house, url, "ben@example.com", "approver") as ben:
+                another_person_approves(ben, url)
+            the_open_page_follows_without_a_reload(tess)
         with visitor(browser, house, url, "tess@example.com", "operator:tax") as tess:
             the_replay_is_watched_to_its_end(tess, url)
         with visitor(browser, house, url, "ada@example.com", "auditor") as ada:
@@ -143,7 +144,7 @@ def both_are_replayed(page: Page, url: str) -> None:
     dialog.get_by_label("Reason", exact=True).click()
     page.get_by_role("option", name="The data was corrected").click()
     dialog.get_by_label("Ticket").fill("INC-4821")
-    button(page, "Replay 2 contracts").click()
+    button(page, "Ask for approval of 2 contracts").click()
     expect(badge(page, "Awaiting approval")).to_be_visible(timeout=DRAWS_MS)
     expect(button(page, "Approve…")).to_be_disabled()
     expect(page.get_by_text("You made or confirmed it yourself").first).to_be_visible()
@@ -152,12 +153,19 @@ def both_are_replayed(page: Page, url: str) -> None:
 def another_person_approves(page: Page, url: str) -> None:
     go(page, f"{url}/approvals", "Approvals")
     expect(page.get_by_text("2 items are 2 or more").first).to_be_visible(timeout=DRAWS_MS)
+    expect(page.get_by_role("cell", name="T-1", exact=True)).to_be_visible()
     button(page, "Approve…").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Reason").fill("seen the preview")
     named(page)
     dialog.get_by_role("button", name="Approve", exact=True).click()
     expect(page.get_by_text("Nothing waits for an approval.")).to_be_visible(timeout=DRAWS_MS)
+
+
+def the_open_page_follows_without_a_reload(page: Page) -> None:
+    expect(page.get_by_text("Approved by ben").first).to_be_visible(timeout=WORKS_MS)
+    expect(page.locator(".tl-key")).to_contain_text("2 verified", timeout=WORKS_MS)
+    expect(badge(page, "Finished")).to_be_visible(timeout=WORKS_MS)
 
 
 def the_replay_is_watched_to_its_end(page: Page, url: str) -> None:

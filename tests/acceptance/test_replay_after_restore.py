@@ -59,7 +59,9 @@ def test_what_a_restored_erp_lost_is_back_once_however_workers_end(house: House,
     workers[0] = house.worker()
     house.until("all is previewed", lambda: house.number(_PREVIEWED) == made.items, within_s=90)
     house.until("people can see it", lambda: _state(house, made.replay_id) == "previewed")
-    confirmed = commands.replays.confirm(ADA, made.replay_id, reason="restored from last night", per_minute=240)
+    confirmed = commands.replays.confirm(
+        ADA, made.replay_id, reason="restored from last night", ticket="INC-1", per_minute=240
+    )
     assert confirmed.state == "awaiting_approval", "the money of all that was lost asks for a second person"
     commands.replays.approve(BEN, made.replay_id, reason="I saw the restore")
     crew = ReplayCrew(house, workers, dice, lambda: house.number(_ENDED))

@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.api.door import EVERY_SCOPE, Door, replay
 
-NUMBERS = {"contract_id", "exception_id", "replay_id", "quarantine_id", "row_id", "secret_id"}
+NUMBERS = {"contract_id", "exception_id", "replay_id", "quarantine_id", "row_id", "secret_id", "snapshot_id"}
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -50,6 +50,7 @@ class Fuzz:
         def call(case: schemathesis.Case[Any]) -> None:
             if mode is GenerationMode.POSITIVE:  # about things that are there, so that more than a 404 is tried
                 case.path_parameters |= {name: 1 for name in case.path_parameters if name in NUMBERS}
+                case.path_parameters |= {name: "cycle-time" for name in case.path_parameters if name == "slug"}
             response = case.call(headers=self.headers)
             self.answered[response.status_code] += 1
             if response.status_code < 300:

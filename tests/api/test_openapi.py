@@ -34,7 +34,9 @@ def test_every_operation_names_its_scope_and_its_problems(door: Door) -> None:
         assert one["responses"].keys() >= {"401", "403", "422", "429", "500", "503"}, path
         for status, response in one["responses"].items():
             expected = {"application/problem+json"} if status >= "400" else {"application/json"}
-            assert response["content"].keys() == expected, (path, status)
+            if "/files/" in path and status == "200":
+                expected = {"application/octet-stream"}
+            assert response.get("content", {}).keys() == (set() if status == "304" else expected), (path, status)
         headers = {p["name"]: p["required"] for p in one.get("parameters", ()) if p["in"] == "header"}
         assert ("428" in one["responses"]) == headers.get("if-match", False), path
         assert ("idempotency-key" in headers) == (method == "POST" and "preview" not in path), path

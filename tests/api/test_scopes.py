@@ -35,17 +35,20 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/quarantine/dismiss": {"quarantine_ids": [1], "reason": "a test"},
     "POST /v1/quarantine/release": {"quarantine_ids": [1]},
     "POST /v1/replays": {"contracts": [1]},
+    "POST /v1/snapshots": {},
     "POST /v1/subscribers/{name}/pause": {"reason": "not now"},
     "POST /v1/subscribers/{name}/replay": {"seq": 1, "reason": "they lost it"},
     "POST /v1/replays/{replay_id}/approve": {"reason": "looked at it"},
     "POST /v1/replays/{replay_id}/cancel": {"reason": "not now"},
-    "POST /v1/replays/{replay_id}/confirm": {"reason": "the outage is over"},
+    "POST /v1/replays/{replay_id}/confirm": {"reason": "the outage is over", "ticket": "INC-1"},
     "POST /v1/replays/{replay_id}/rate": {"per_minute": 60},
     "POST /v1/replays/{replay_id}/refuse": {"reason": "not now"},
 }
 PARAMETERS = {"client_id": "erp-bridge", "name": "mine", "secret_id": "1", "contract_id": "1", "replay_id": "1",
-              "exception_id": "1", "quarantine_id": "1", "row_id": "1"}  # fmt: skip
-QUERIES = {"GET /v1/contracts/by-key": {"source": SOURCE, "external_id": "none"}}
+              "exception_id": "1", "quarantine_id": "1", "row_id": "1", "slug": "none",
+              "snapshot_id": "1"}  # fmt: skip
+QUERIES = {"GET /v1/contracts/by-key": {"source": SOURCE, "external_id": "none"},
+           "GET /v1/snapshots/diff": {"week": "2026-W46", "other": "2026-W47"}}  # fmt: skip
 
 
 async def called(program: httpx.AsyncClient, route: str, number: int) -> httpx.Response:
@@ -115,7 +118,7 @@ async def test_what_is_out_of_reach_is_not_there(door: Door, firm: dict[str, int
         (f"/exceptions/{case}/correction", {"values": {}, "reason": "as agreed"}),
         (f"/exceptions/{case}/correction/preview", {"values": {}}),
         (f"/approvals/{case}/decide", {"approve": True, "reason": "as agreed"}),
-        (f"/replays/{theirs}/confirm", {"reason": "over"}), (f"/replays/{theirs}/cancel", {"reason": "not now"}),
+        (f"/replays/{theirs}/confirm", {"reason": "over", "ticket": "INC-1"}), (f"/replays/{theirs}/cancel", {"reason": "not now"}),
         (f"/replays/{theirs}/offer-again", None), ("/replays", {"contracts": [contract]}),
         ("/holds", {"contract_ids": [contract], "reason": "a lawsuit"}),
         ("/holds/release", {"hold_ids": [firm["hold N-1"]], "reason": "it is over"}),

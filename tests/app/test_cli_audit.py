@@ -71,6 +71,30 @@ def test_from_a_hold_to_signed_evidence_and_to_the_one_who_tampers(tmp_path: Pat
     refused(tieline(home, "audit", "checkpoint", **urls), Exit.AUDIT_BROKEN, "nothing was signed")
 
 
+def test_the_page_knows_at_once_what_was_verified_and_signed_by_hand(tmp_path: Path, urls: Mapping[str, str]) -> None:
+    tieline(tmp_path, "hold", "place", contract_id(urls), "--reason", "litigation in Leeds", **urls)
+    assert known(urls) is None
+    tieline(tmp_path, "audit", "verify", **urls)
+    assert known(urls) == {"whole": True, "rows": 1, "checkpoints": 0, "message": "", "row_id": None}
+    tieline(tmp_path, "audit", "checkpoint", "--out", str(tmp_path / "mine.json"), **urls)
+    assert known(urls) == {"whole": True, "rows": 1, "checkpoints": 0, "message": "", "row_id": None}
+    for signed in (1, 2):
+        tieline(tmp_path, "audit", "checkpoint", **urls)
+        assert known(urls) == {"whole": True, "rows": 1, "checkpoints": signed, "message": "", "row_id": None}
+    tamper(urls, b"UPDATE core.audit SET reason = 'nothing of note' WHERE id = 1")
+    tieline(tmp_path, "audit", "verify", "--checkpoint", str(tmp_path / "mine.json"), **urls)
+    assert (known(urls) or {})["whole"]  # only what the folder's own checkpoints say stands on the page
+    tieline(tmp_path, "audit", "verify", **urls)
+    assert [(known(urls) or {})[name] for name in ("whole", "row_id")] == [False, 1]
+
+
+def known(urls: Mapping[str, str]) -> dict[str, object] | None:
+    """What the page Audit reads."""
+    with psycopg.connect(urls["DATABASE_URL"]) as conn:
+        found = conn.execute("SELECT value FROM core.watermark WHERE name = 'audit.verified'").fetchone()
+    return None if found is None else json.loads(found[0])
+
+
 def test_a_tail_cut_off_with_its_head_is_found_by_the_checkpoint_in_the_home(
     tmp_path: Path, urls: Mapping[str, str]
 ) -> None:

@@ -53,9 +53,13 @@ def test_an_exception_is_worked_on_and_corrected(cli: Cli, case: int, database: 
     cli.said("exceptions", "ack", number)
     cli.said("exceptions", "comment", number, "[bold]called[/bold] them")
     assert "[bold]called[/bold] them" in cli.said("exceptions", "show", number)
-    assert "tax code: US-CA-STD" in cli.said("exceptions", "correct", number, "--values", CODE, "--preview")
+    preview = cli.said("exceptions", "correct", number, "--values", CODE, "--preview")
+    assert "tax code: US-CA-STD" in preview
+    assert "whether cloud knows the tax code “US-CA-STD” shows when the worker reads it" in preview
+    assert "Mends" not in preview
+    assert "how to mend" in cli.said("exceptions", "show", number)
     assert done(database) == ["exception.assign", "exception.acknowledge", "exception.comment"]
-    assert "closes once the ERP was read back" in cli.said(
+    assert "closes once a run no longer finds its cause" in cli.said(
         "exceptions", "correct", number, "--values", CODE, "--reason", "the usual code"
     )
     shown = json.loads(cli.said("exceptions", "show", number, "--json"))

@@ -53,11 +53,22 @@ async def said(cli: Cli, *arguments: str) -> str:
 
 
 async def test_what_an_erp_lost_is_restored_by_one_command(bench: Bench, cli: Cli) -> None:
-    one, two, _ = await ids(bench)
+    one, two = "C-0", "clm/C-1"
     lose(bench, ["C-0", "C-1"])
     assert len(bench.erp.of(Kind.PROJECT)) == 1
     told = await said(
-        cli, "replay", "run", "--contract", one, "--contract", two, "--reason", "restored from the backup", "--yes"
+        cli,
+        "replay",
+        "run",
+        "--contract",
+        one,
+        "--contract",
+        two,
+        "--reason",
+        "restored from the backup",
+        "--ticket",
+        "INC-1",
+        "--yes",
     )
     assert len(bench.erp.of(Kind.PROJECT)) == 3
     assert "finished: 2 verified" in told
@@ -73,12 +84,32 @@ async def test_what_an_erp_lost_is_restored_by_one_command(bench: Bench, cli: Cl
     assert await said(cli, "replay", "watch", number) == "finished: 2 verified\n"
 
 
+async def test_what_is_stopped_says_why_and_no_id_is_cut_however_narrow_the_terminal(bench: Bench, cli: Cli) -> None:
+    bench.erp.tax_codes = set()
+    lose(bench, ["C-0"])
+    first = await said(cli, "replay", "preview", "--contract", "C-0", "--contract", "C-1", "--wait")
+    number = str(json.loads(await said(cli, "replay", "list", "--json"))[0]["replay_id"])
+    shows = [await said(cli, "replay", command, number) for command in ("show", "items")]
+    for told in (first, *shows):
+        assert "C-0" in told
+        assert "no tax profile US-CA-STD" in told
+    shown = json.loads(await said(cli, "replay", "show", number, "--json"))
+    assert shown["totals"]["stopped"] == 2
+    assert shown["totals"]["ready"] == 0
+    unknown = await asyncio.to_thread(cli, "replay", "preview", "--contract", "C-77")
+    refused(unknown, Exit.REFUSED, "there is no contract 'C-77'")
+    no_ticket = await asyncio.to_thread(cli, "replay", "run", "--contract", "C-1", "--reason", "a drill", "--yes")
+    refused(no_ticket, Exit.REFUSED, "name the ticket")
+
+
 async def test_many_wait_for_another_person_and_a_cancelled_one_is_not_verified(
     bench: Bench, cli: Cli, database: sa.Engine
 ) -> None:
     chosen = [part for number in await ids(bench) for part in ("--contract", number)]
     lose(bench, ["C-0"])
-    waits = await asyncio.to_thread(cli, "replay", "run", *chosen, "--reason", "after the outage", "--yes")
+    waits = await asyncio.to_thread(
+        cli, "replay", "run", *chosen, "--reason", "after the outage", "--ticket", "INC-1", "--yes"
+    )
     assert waits.returncode == Exit.NOT_VERIFIED
     assert "waits for another person's approval" in waits.stderr
     [listed] = json.loads(await said(cli, "replay", "list", "--json"))
@@ -105,13 +136,13 @@ async def test_one_of_two_is_confirmed_and_watched_and_a_running_one_is_paused(b
     assert (unconfirmed.returncode, unconfirmed.stdout) == (Exit.NOT_VERIFIED, "previewed: 2 pending\n")
     assert f"tieline replay confirm {number}" in unconfirmed.stderr
     again = json.loads(await said(cli, "replay", "preview", "--contract", two, "--contract", one, "--json"))
-    await said(cli, "replay", "confirm", number, "--reason", "a drill", "--only", one)
+    await said(cli, "replay", "confirm", number, "--reason", "a drill", "--ticket", "INC-1", "--only", one)
     watched = await asyncio.to_thread(cli, "replay", "watch", number)
     assert watched.returncode == Exit.OK, watched.stderr
     assert watched.stdout.endswith("finished: 1 verified, 1 skipped\n")
     second = str(again["replay_id"])
     await until(previewed)
-    await said(cli, "replay", "confirm", second, "--reason", "a drill", "--per-minute", "1")
+    await said(cli, "replay", "confirm", second, "--reason", "a drill", "--ticket", "INC-1", "--per-minute", "1")
     assert "is paused" in await said(cli, "replay", "pause", second)
     assert await said(cli, "replay", "resume", second) == f"replay {second} goes on\n"
 

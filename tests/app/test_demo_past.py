@@ -1,6 +1,7 @@
 """The demo's past as the real core makes it: what its story leaves open is open, and the log stays calm."""
 
 import logging
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,11 +15,17 @@ from app.demo import DemoSystems, published
 from app.sandbox import history
 from app.sandbox.approver import APPROVER
 from app.sandbox.clm.server import build
+from app.sandbox.erp_troubles import turns
 from app.sandbox.portfolio.plan import plan, sequel
+from sync_core.authority import person
 from sync_core.clock import VirtualClock
 from sync_core.cloudevents import parse_structured
+from sync_core.commands.commands import Commands
+from sync_core.engine.replaying import Replayer
 from sync_core.estate import Estate, load
 from sync_core.intake import accept
+from sync_core.replay import ReplayState
+from sync_core.selection import Selection, StuckFilter
 from tests.sandbox.stories import troubles, types_of
 
 UNTIL = datetime(2026, 11, 25, 15, tzinfo=UTC)
@@ -39,6 +46,7 @@ DECIDED = sa.text("""
         WHERE o.case_id = a.case_id AND o.what IN ('opened', 'reopened') AND o.occurred_at <= a.occurred_at) AS h
     WHERE a.what = 'approved'
 """)
+SET_ASIDE = sa.text("SELECT external_id FROM core.contract WHERE state = 'set_aside'")
 HELD = sa.text("SELECT count(*) FROM core.quarantine")
 
 
@@ -64,7 +72,7 @@ async def test_the_past_ends_with_the_exceptions_that_its_story_left_open_and_su
     assert told
     # A period that is closed for one contract holds up others too.
     assert told <= found
-    assert {cause for _, cause in found - told} <= {"erp_rejected", "approval_needed"}
+    assert {cause for _, cause in found - told} <= {"erp_rejected", "approval_needed", "outcome_unknown"}
     assert held
     assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
     assert [words for words in said if words.startswith("the ERP was down for 7 hours on ")]
@@ -110,6 +118,40 @@ async def test_an_unreadable_event_is_an_error_in_the_log_as_soon_as_the_past_is
     with demo_alarms.expected():
         assert await errors(STRANGE) == []
     assert "went to quarantine" in (await errors(STRANGE.replace(b"C-1.r1", b"C-1.r2")))[0]
+
+
+async def test_what_the_erp_did_not_keep_is_set_aside_at_the_end_and_a_replay_mends_it(
+    async_database: AsyncEngine, database: sa.Engine, estate: Estate, tmp_path: Path
+) -> None:
+    portfolio = history.portfolio_of(7, until=UNTIL, contracts=60, estate=estate)
+    begun, over = [turn.at for turn in turns(portfolio)[2:]]
+    assert portfolio.start < begun < over < UNTIL
+    made = systems(estate, tmp_path)
+    with demo_alarms.expected():
+        await history.play(async_database, portfolio=portfolio, systems=made, say=lambda _: None, reached=nobody)
+    with database.connect() as conn:
+        left = set(conn.execute(SET_ASIDE).scalars())
+    assert 3 <= len(left) <= 12
+    clock = VirtualClock(UNTIL)
+    async with AsyncExitStack() as stack:
+        again = await history._assemble(async_database, clock, estate, made, UNTIL, stack)
+        commands = Commands(database, clock=clock, estate=estate)
+        ada = person("ada@example.com", ["operator"])
+        chosen = Selection(stuck=StuckFilter(cause="outcome_unknown"))
+        replay_id = commands.replays.preview(ada, chosen).replay_id
+        replayer = Replayer(again.worker)
+        await replayer.drain()
+        with database.begin() as conn:  # whom else it needs is not asked here
+            conn.execute(sa.text("UPDATE core.replay_item SET money_reporting = 1"))
+        done = commands.replays.confirm(ada, replay_id, reason="the release is put right", ticket="CHG-1")
+        assert (done.items, done.skipped, done.state) == (len(left), 0, ReplayState.RUNNING)
+        for _ in range(20):
+            await replayer.drain()
+            clock.advance_to(clock.now() + timedelta(seconds=5))
+    with database.connect() as conn:
+        ends = set(conn.execute(sa.text("SELECT state FROM core.replay_item")).scalars())
+        assert ends == {"verified"}
+        assert list(conn.execute(SET_ASIDE).scalars()) == []
 
 
 async def nobody(_moment: datetime) -> None:

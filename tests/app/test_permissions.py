@@ -15,6 +15,7 @@ from app.dashboard_context import DashboardContext, set_context
 from app.permissions_table import DOCUMENT, Kind, Thing, document, everything, routes
 from pages._frame import Viewer
 from sync_core.authority import PERMISSIONS, Actor, Permission, Role, person
+from sync_core.case_rules import RULES, Whose
 from sync_core.clock import VirtualClock
 from sync_core.commands.commands import Commands
 from sync_core.reads import Reads
@@ -107,5 +108,13 @@ def test_a_route_with_two_permissions_is_refused_a_row() -> None:
 
 
 def test_only_what_depends_on_a_function_is_marked_so() -> None:
-    marked = {thing.needs for thing in everything() if thing.cell(Role.OPERATOR) == "own function"}
+    things = everything()
+    marked = {thing.needs for thing in things if thing.cell(Role.OPERATOR) == "own function"}
     assert marked == {Permission.CORRECTIONS_WRITE, Permission.EXCEPTIONS_DECIDE}
+    shared = {thing.name for thing in things if thing.cell(Role.OPERATOR) == "own or untaken"}
+    assert {name for name in shared if name.startswith("cases.")} == {
+        deed.value for deed, rule in RULES.items() if rule.whose is Whose.OWN_OR_UNTAKEN
+    }
+    assert "POST /v1/exceptions/{exception_id}/hand-over" in shared
+    for thing in things:  # only operators belong to a function
+        assert {thing.cell(role) for role in Role if role is not Role.OPERATOR} <= {"", "yes"}

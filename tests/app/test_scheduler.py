@@ -151,3 +151,73 @@ async def test_when_a_scheduler_has_ended_no_job_of_it_runs_on(
     with pytest.raises(asyncio.CancelledError):
         await running
     assert (begun, ended) == (2, 1)
+
+
+async def _say(engine: AsyncEngine, change: str) -> None:
+    async with engine.begin() as conn:
+        await conn.execute(sa.text(f"UPDATE core.schedule SET {change}"), {"now": NOON})
+
+
+async def _declared(engine: AsyncEngine, job: Job) -> None:
+    async with engine.begin() as conn:
+        await conn.execute(
+            sa.text("INSERT INTO core.schedule (job, every_s, declared_at) VALUES (:job, :every_s, :now)"),
+            {"job": job.name, "every_s": job.every.total_seconds(), "now": NOON},
+        )
+
+
+async def test_a_paused_job_does_not_run_by_its_timetable(async_database: AsyncEngine, direct: AsyncEngine) -> None:
+    clock, counted = VirtualClock(NOON), Counted()
+    job = Job("poll", MINUTE, counted.work)
+    scheduler = Scheduler(async_database, direct, clock, [job])
+    await _declared(async_database, job)
+    await _say(async_database, "paused_at = :now")
+    assert await scheduler.run_once(job) is False
+    await _say(async_database, "paused_at = NULL")
+    assert await scheduler.run_once(job) is True
+    assert await runs(async_database) == [(NOON.replace(second=0), "ok", "run 1")]
+
+
+async def test_a_run_that_is_asked_for_begins_within_seconds_on_one_host(
+    async_database: AsyncEngine, direct: AsyncEngine
+) -> None:
+    """Two hosts, a job of once a year, paused; each host also has a job of its own, which the other does not know."""
+    clock, counted, other = VirtualClock(NOON), Counted(), Counted()
+    job, alien = Job("snapshot", timedelta(days=365), counted.work), Job("poll:x", timedelta(days=365), other.work)
+    hosts = [Scheduler(async_database, direct, clock, jobs) for jobs in ([job], [job, alien])]
+    running = [asyncio.create_task(host.run()) for host in hosts]
+
+    async def caught_up() -> bool:
+        return [outcome for _, outcome, _ in await runs(async_database)] == ["ok", "ok"]
+
+    await until(caught_up)
+    clock.advance(timedelta(hours=1))
+    await _say(async_database, "paused_at = :now, wanted_at = CAST(:now AS timestamptz) + interval '1 hour'")
+
+    async def asked() -> bool:
+        return [outcome for _, outcome, _ in await runs(async_database)] == ["ok"] * 4
+
+    await until(asked, within_s=10)
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    assert (counted.runs, other.runs) == (2, 2)
+    async with async_database.connect() as conn:
+        left = (await conn.execute(sa.text("SELECT count(*) FROM core.schedule WHERE wanted_at IS NOT NULL"))).scalar()
+    assert left == 0
+
+
+async def test_a_scheduler_declares_its_jobs(async_database: AsyncEngine, direct: AsyncEngine) -> None:
+    counted = Counted()
+    jobs = [Job("b", MINUTE, counted.work), Job("a", timedelta(days=7), counted.work)]
+    running = asyncio.create_task(Scheduler(async_database, direct, VirtualClock(NOON), jobs).run())
+
+    async def declared() -> bool:
+        async with async_database.connect() as conn:
+            rows = (await conn.execute(sa.text("SELECT job, every_s FROM core.schedule ORDER BY job"))).all()
+        return [tuple(row) for row in rows] == [("a", 604_800), ("b", 60)]
+
+    await until(declared)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running

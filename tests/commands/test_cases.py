@@ -2,12 +2,14 @@
 
 import threading
 from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
 import sqlalchemy as sa
 
-from sync_core.authority import Forbidden, Permission
+from sync_core.authority import Actor, Forbidden, Permission
+from sync_core.case_rules import Deed
 from sync_core.clock import VirtualClock
 from sync_core.commands.cases import comment
 from sync_core.commands.chosen import CasesChanged
@@ -16,6 +18,8 @@ from sync_core.errors import Function
 from sync_core.estate import Estate, Owner
 from sync_core.reads import Reads
 from tests.commands.people import (
+    ADMINISTRATOR,
+    APPROVER,
     BRITISH_TAX,
     EVERYTHING,
     EXECUTIVE,
@@ -133,7 +137,7 @@ def test_the_first_acknowledgement_stands(database: sa.Engine, case: int) -> Non
     cases = commands(database).cases
     cases.acknowledge(TAX, [case])
     assert case_row(database, case)["acknowledged_by"] == "tax@example.com"
-    with pytest.raises(CommandRefused, match=r"tax@example\.com acknowledged"):
+    with pytest.raises(CommandRefused, match=r"acknowledged by tax@example\.com"):
         cases.acknowledge(LEGAL, [case])
 
 
@@ -187,6 +191,66 @@ def test_only_the_function_that_has_it_decides(database: sa.Engine, case: int) -
     assert row["resolved_at"] == NOW
     with pytest.raises(CommandRefused, match="decided already"):
         cases.decide(TAX, [case], "again")
+
+
+def test_a_function_works_on_its_own_and_on_what_nobody_has_taken(database: sa.Engine) -> None:
+    """Untaken ones of legal may be handed on by tax; one that legal is at work on is not taken away from it."""
+    cases = commands(database).cases
+    untaken = add_case(database, add_contract(database), "end_before_start", function="legal")
+    taken = add_case(database, add_contract(database), "end_before_start", function="legal", assignee="ada@example.com")
+    given = add_case(database, add_contract(database), "end_before_start", function="legal", assignee=TAX.name)
+    taxs = add_case(database, add_contract(database), "tax_code_missing", assignee="bob@example.com")
+    done = cases.acknowledge(TAX, [untaken, taken, given, taxs])
+    assert (done.changed, [one.case_id for one in done.refused]) == ((untaken, given, taxs), [taken])
+    assert done.refused[0].words == (
+        f"exception {taken} is with legal, and ada@example.com has it; ask them to hand it over"
+    )
+    with pytest.raises(Forbidden):
+        cases.assign(TAX, [taken], TAX.name)
+    with pytest.raises(Forbidden):
+        cases.hand_over(TAX, [taken], Function.TAX, "ours")
+    with pytest.raises(Forbidden):
+        cases.decide(TAX, [untaken], "will not fix")
+    cases.comment(TAX, taken, "we can help")
+    cases.hand_over(TAX, [taxs], Function.LEGAL, "the contract itself is wrong")
+    cases.hand_over(TAX, [untaken], Function.DELIVERY, "rates")
+    cases.assign(EVERYTHING, [taken], None)
+    cases.assign(TAX, [taken], TAX.name)
+    cases.assign(TAX, [taken], None)
+    assert case_row(database, taken)["assignee"] is None
+
+
+@pytest.mark.parametrize("deed", [deed for deed in Deed if deed.value.startswith("cases.")])
+@pytest.mark.parametrize(
+    "actor", [TAX, LEGAL, EVERYTHING, EXECUTIVE, BRITISH_TAX, APPROVER, ADMINISTRATOR], ids=lambda actor: actor.name
+)
+def test_what_is_offered_is_what_the_command_does(database: sa.Engine, deed: Deed, actor: Actor) -> None:
+    """Over every kind of exception: the reads' offer and the command's answer are one."""
+    reads, facade = Reads(database, clock=VirtualClock(NOW), estate=estate()), commands(database)
+    closed = {"state": "decided", "resolved_at": NOW, "closed_how": "decision"}
+    kinds: list[dict[str, Any]] = [
+        {}, {"function": "legal"}, {"function": "legal", "assignee": "ada@example.com"}, closed,
+        {"assignee": actor.name, "function": "delivery"}, {"acknowledged_by": "ada@example.com"},
+    ]  # fmt: skip
+    cases = [add_case(database, add_contract(database), "po_missing", **kind) for kind in kinds]
+    cases.append(add_case(database, add_contract(database, legal_entity="GB01"), "po_missing"))
+    cases.append(add_case(database, add_contract(database), "approval_needed", error_class="policy_denied"))
+    method = getattr(facade.cases, deed.value.partition(".")[2])
+    for case in cases:
+        detail = reads.case(case)
+        assert detail is not None
+        offered = next(one for one in detail.actions if one.deed is deed).allowed(actor)
+        values: dict[Deed, tuple[object, ...]] = {
+            Deed.ASSIGN: ("x@example.com",), Deed.HAND_OVER: (Function.INTEGRATION, "theirs"),
+            Deed.DECIDE: ("will not fix",), Deed.COMMENT: ("hello",),
+        }  # fmt: skip
+        try:
+            method(actor, case if deed is Deed.COMMENT else [case], *values.get(deed, ()))
+        except (Forbidden, CommandRefused):
+            done = False
+        else:
+            done = True
+        assert offered is done, (case, detail.row)
 
 
 def test_what_asks_for_an_approval_is_not_decided_away(database: sa.Engine) -> None:

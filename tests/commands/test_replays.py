@@ -57,14 +57,14 @@ def test_a_second_person_is_asked_for_by_money_that_is_written_and_by_count(
     database: sa.Engine, replays: Replays, moneys: list[Decimal | None], writes: bool, why: str
 ) -> None:
     replay_id = previewed(database, replays, *moneys, writes=writes)
-    confirmed = replays.confirm(ADA, replay_id, reason="after the outage")
+    confirmed = replays.confirm(ADA, replay_id, reason="after the outage", ticket="CHG-1")
     assert confirmed.approval_why == why
     assert confirmed.state == ("awaiting_approval" if why else "running")
 
 
 def test_only_another_person_with_the_role_for_every_entity_approves(database: sa.Engine, replays: Replays) -> None:
     replay_id = previewed(database, replays, Decimal(900))
-    confirmed = replays.confirm(ADA, replay_id, reason="after the outage")
+    confirmed = replays.confirm(ADA, replay_id, reason="after the outage", ticket="CHG-1")
     for actor, error in (
         (ADA, Forbidden),
         (person("ADA@example.com", ["approver"]), CommandRefused),
@@ -81,7 +81,7 @@ def test_only_another_person_with_the_role_for_every_entity_approves(database: s
 
 def test_refusing_ends_it_and_it_can_be_offered_again(database: sa.Engine, replays: Replays) -> None:
     replay_id = previewed(database, replays, Decimal(900))
-    replays.confirm(ADA, replay_id, reason="after the outage")
+    replays.confirm(ADA, replay_id, reason="after the outage", ticket="CHG-1")
     assert replays.refuse(BEN, replay_id, reason="not before the close").state == "refused"
     with database.connect() as conn:
         words = conn.scalar(sa.text("SELECT words FROM core.replay_item"))
@@ -93,10 +93,16 @@ def test_refusing_ends_it_and_it_can_be_offered_again(database: sa.Engine, repla
 REFUSED: list[tuple[Callable[[Replays, int], object], type[Exception], str]] = [
     (lambda r, i: r.confirm(ADA, i, reason="x"), InvalidInput, "say why"),
     (lambda r, i: r.confirm(ADA, i, reason="good reason", per_minute=0), InvalidInput, "choose from 1"),
-    (lambda r, i: r.confirm(ADA, i, reason="good reason", ticket="T" * 201), InvalidInput, "ticket"),
-    (lambda r, i: r.confirm(ADA, i, reason="good reason", only=[]), InvalidInput, "no contracts was chosen"),
-    (lambda r, i: r.confirm(ADA, i, reason="good reason", only=[10**30]), NotFound, "no contract"),
-    (lambda r, i: r.confirm(ADA, i, reason="good reason", only=[10**12]), NotFound, "is not in replay"),
+    (lambda r, i: r.confirm(ADA, i, reason="good reason"), InvalidInput, "name the ticket"),
+    (lambda r, i: r.confirm(ADA, i, reason="good reason", ticket=" "), InvalidInput, "name the ticket"),
+    (lambda r, i: r.confirm(ADA, i, reason="good reason", ticket="T" * 61), InvalidInput, "longer than 60"),
+    (
+        lambda r, i: r.confirm(ADA, i, reason="good reason", ticket="CHG-1", only=[]),
+        InvalidInput,
+        "no contracts was chosen",
+    ),
+    (lambda r, i: r.confirm(ADA, i, reason="good reason", ticket="CHG-1", only=[10**30]), NotFound, "no contract"),
+    (lambda r, i: r.confirm(ADA, i, reason="good reason", ticket="CHG-1", only=[10**12]), NotFound, "is not in replay"),
     (lambda r, i: r.confirm(ADA, i + 1, reason="good reason"), NotFound, "no replay"),
     (lambda r, i: r.confirm(BEN, i, reason="good reason"), Forbidden, "replay:execute"),
     (lambda r, i: r.pause(ADA, i), CommandRefused, "only one that is running"),
@@ -144,7 +150,7 @@ def test_confirming_many_items_costs_one_pass_though_statistics_knew_of_none(
         conn.execute(sa.text("UPDATE core.replay_item SET preview = 'done', digest = 'd', plan = '[]', creates = 1"))
         conn.execute(sa.text("UPDATE core.replay SET state = 'previewed'"))
     begun = time.monotonic()
-    assert replays.confirm(ADA, made.replay_id, reason="after the outage").items == 8_000
+    assert replays.confirm(ADA, made.replay_id, reason="after the outage", ticket="CHG-1").items == 8_000
     assert time.monotonic() - begun < 30
 
 

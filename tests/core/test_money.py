@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_core.errors import InvalidMoney
-from sync_core.money import Money, exponent, quantum, rounded
+from sync_core.money import Money, exponent, padded, quantum, rounded
 
 DECIMALS = {
     "USD": 2, "EUR": 2, "GBP": 2, "CHF": 2, "ALL": 2, "AFN": 2, "HUF": 2, "IDR": 2,
@@ -46,6 +46,20 @@ def test_trailing_zeros_and_integers_are_fine() -> None:
     assert Money.of("1500000.000", "PYG") == Money(Decimal(1500000), "PYG")
     assert str(Money.of(12, "USD").amount) == "12.00"
     assert str(Money.of("1.5", "KWD").amount) == "1.500"
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "shown"),
+    [
+        ("970000", "JPY", "970000"), ("970000.00", "JPY", "970000"), ("970000", "KWD", "970000.000"),
+        ("1.5", "KWD", "1.500"), ("970000", "USD", "970000.00"), ("0", "USD", "0.00"), ("-3.1", "USD", "-3.10"),
+        ("1E+6", "USD", "1000000.00"), ("1.123400", "USD", "1.1234"), ("7.50", "none", "7.50"),
+    ],
+)  # fmt: skip
+def test_programs_get_the_decimals_of_the_currency_and_no_digit_is_lost(
+    amount: str, currency: str, shown: str
+) -> None:
+    assert padded(Decimal(amount), currency) == shown
 
 
 def test_currencies_do_not_mix() -> None:

@@ -91,7 +91,7 @@ CORRECTABLE = [(cause.name, FIELDS[path].setter) for cause in CAUSES.values() fo
 @pytest.mark.parametrize(("cause", "function"), sorted(set(CORRECTABLE)))
 def test_each_form_accepts_its_own_values_and_finds_no_change_in_them(cause: str, function: str) -> None:
     for terms in (terms_of(milestone_terms()), terms_of(tm_terms())):
-        made = form(terms, cause, function, estate())
+        made = form(terms, cause, function, estate(), {})
         assert made.correctable
         jsonschema.Draft202012Validator.check_schema(made.schema)
         jsonschema.validate(made.values, made.schema, cls=jsonschema.Draft202012Validator)
@@ -101,17 +101,21 @@ def test_each_form_accepts_its_own_values_and_finds_no_change_in_them(cause: str
 
 
 @pytest.mark.parametrize(
-    "cause", [c.name for c in CAUSES.values() if c.place in (Place.ERP, Place.ERP_BOOKS, Place.CLM)]
-)
+    "cause",
+    [
+        c.name for c in CAUSES.values()
+        if c.place in (Place.ERP, Place.ERP_BOOKS, Place.CLM) and c.name != "tax_profile_missing"
+    ],
+)  # fmt: skip
 def test_what_is_mended_elsewhere_has_no_field_for_its_owner(cause: str) -> None:
-    made = form(terms_of(milestone_terms()), cause, CAUSES[cause].owner, estate())
+    made = form(terms_of(milestone_terms()), cause, CAUSES[cause].owner, estate(), {})
     assert made.fields == ()
     with pytest.raises(NotCorrectable, match="nothing of this is corrected here"):
         changes_of(terms_of(milestone_terms()), made, {})
 
 
 def changed(terms: Terms, cause: str, function: Function, values: Values) -> dict[str, object]:
-    made = form(terms, cause, function, estate())
+    made = form(terms, cause, function, estate(), {})
     return changes_of(terms, made, orjson.loads(orjson.dumps(values)))
 
 

@@ -18,7 +18,7 @@ from tests.engine.support import Bench
 from tests.sows import cloud_event, estate, signed
 
 FAST = 60_000
-LAX = ReplayPolicy(second_person_from_money=Decimal(10**12), second_person_from_count=10**6, per_minute=FAST)
+LAX = ReplayPolicy(Decimal(10**12), second_person_from_count=10**6, per_minute=FAST, ticket_required=False)
 ADA = person("ada@example.com", ["operator:finance_operations"])
 BEN = person("ben@example.com", ["approver"])
 

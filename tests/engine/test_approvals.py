@@ -1,5 +1,7 @@
 """Approvals: a rule asks, somebody else decides, the ERP gets nothing before, and the CLM sees it."""
 
+from datetime import timedelta
+
 import orjson
 import pytest
 import sqlalchemy as sa
@@ -12,6 +14,7 @@ from sync_core.events import DECIDED
 from sync_core.intake import ReceiptStatus, accept, release
 from sync_core.keys import ExternalId
 from sync_core.ports import PolledPage, WriteBack
+from sync_core.reads.approvals import ApprovalStatus, RefusedBefore
 from sync_core.writeback import write_back
 from tests.commands.people import APPROVER, BRITISH_APPROVER, EVERYTHING, LEGAL, TAX, audited
 from tests.engine.governed import Desk
@@ -122,6 +125,34 @@ async def test_a_refusal_ends_the_question_and_is_legals_to_settle(desk: Desk) -
     assert await desk.states() == {"C-1": "active"}
 
 
+async def test_what_was_refused_shows_as_refused_until_its_data_changes(desk: Desk) -> None:
+    case = await asked(desk)
+    desk.people.approvals.decide(APPROVER, case, False, "far too much risk")
+    refused_at = desk.clock.now()
+    await desk.run(after=timedelta(minutes=1))
+    assert desk.reads.approvals().rows == ()
+    [row] = desk.reads.approvals(status=ApprovalStatus.REFUSED).rows
+    assert row.refused == RefusedBefore("approver@example.com", "far too much risk", refused_at)
+    detail = desk.reads.case(row.case.case_id)
+    assert detail is not None
+    assert detail.refused == row.refused
+    await desk.arrive(cloud_event("e2", "amended.v1", amended(1, "120000.00")))
+    await desk.run(after=timedelta(minutes=1))
+    assert desk.reads.approvals(status=ApprovalStatus.REFUSED).rows == ()
+    [row] = desk.reads.approvals().rows
+    assert (row.case.case_id, row.refused) == (case, None)
+
+
+async def test_an_approval_closes_once_the_check_passes_whatever_the_erp_says_next(desk: Desk) -> None:
+    desk.erp.tax_codes.clear()
+    case = await asked(desk)
+    desk.people.approvals.decide(APPROVER, case, True, "the board agreed")
+    await desk.run()
+    assert await desk.cases() == [
+        ("approval_needed", "finance_operations", "resolved"), ("tax_profile_missing", "tax", "open"),
+    ]  # fmt: skip
+
+
 async def test_an_amendment_below_what_was_refused_asks_again_or_needs_none(desk: Desk) -> None:
     case = await asked(desk)
     desk.people.approvals.decide(APPROVER, case, False, "too much")
@@ -174,13 +205,13 @@ async def test_nobody_approves_after_all_more_than_they_saw(desk: Desk) -> None:
     desk.people.approvals.decide(APPROVER, first, False, "far too much risk")
     await desk.run()
     refused = await desk.case_id("approval_refused")
-    [row] = desk.reads.approvals().rows
+    [row] = desk.reads.approvals(status=ApprovalStatus.REFUSED).rows
     assert "the contract is 150,000.00 USD" in row.case.message
     await desk.arrive(cloud_event("e2", "amended.v1", amended(1, "900000.00")))
     with pytest.raises(Changed, match=r"900,000\.00 USD"):
         desk.people.approvals.decide(SECOND, refused, True, "seen before the amendment")
     await desk.run()
-    [row] = desk.reads.approvals().rows
+    [row] = desk.reads.approvals(status=ApprovalStatus.REFUSED).rows
     assert "the contract is 900,000.00 USD" in row.case.message
     desk.people.approvals.decide(SECOND, refused, True, "now I saw it")
 

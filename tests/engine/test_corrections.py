@@ -10,12 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sync_core.authority import Forbidden, person
 from sync_core.commands.desk import Changed, InvalidInput, NotFound
 from sync_core.desired import Kind
-from sync_core.errors import Function
+from sync_core.errors import ErpUnavailable, Function
 from tests.commands.people import BRITISH_TAX, DELIVERY, EXECUTIVE, FINANCE, LEGAL, TAX, audited
 from tests.engine.governed import Desk
 from tests.sows import cloud_event, milestone_terms, signed, tm_terms
 
 CODE = {"tax": {"tax_code": "US-CA-STD"}}
+MASTER_DATA = person("md@example.com", ["operator:master_data"])
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ async def test_a_missing_tax_code_is_given_and_the_case_closes_on_read_back(desk
     assert [f.path for f in form.fields] == ["tax.tax_code", "tax.exempt"]
     seen = desk.people.corrections.preview(TAX, case, CODE)
     assert [str(change) for change in seen.changes] == ["tax code: US-CA-STD"]
-    assert (seen.remaining, seen.mends) == ((), True)
+    assert (seen.remaining, seen.mends, seen.unseen) == ((), None, ("US-CA-STD",))
     assert await desk.rows("SELECT 1 FROM core.event WHERE type LIKE :t", t="%corrected%") == []
     done = desk.people.corrections.submit(TAX, case, CODE, "the usual code of California", version=seen.version)
     assert await desk.told(case) == ["opened", "corrected"]
@@ -61,18 +62,95 @@ async def test_a_missing_tax_code_is_given_and_the_case_closes_on_read_back(desk
     )  # fmt: skip
 
 
-async def test_the_erp_has_the_last_word_before_it_closes(desk: Desk) -> None:
-    """The corrected code is unknown to the ERP: the first exception stays open beside the new one until read-back."""
+async def test_what_the_erp_finds_next_closes_the_first_exception_and_follows_the_correction(desk: Desk) -> None:
+    """The corrected code is unknown to the ERP: the first check passes, so its exception has no words left to stand."""
     case = await blocked(desk, milestone_terms(tax={}), "tax_code_missing")
+    seen = desk.people.corrections.preview(TAX, case, {"tax": {"tax_code": "US-NV"}})
+    assert (seen.mends, seen.unseen) == (None, ("US-NV",))
+    assert seen.verdict == (
+        "The contract's own checks pass; whether cloud knows the tax code “US-NV” shows when the worker reads it."
+    )
     desk.people.corrections.submit(TAX, case, {"tax": {"tax_code": "US-NV"}}, "Nevada's")
     await desk.run()
     assert await desk.states() == {"C-1": "blocked"}
     assert [(c[0], c[2]) for c in await desk.cases()] == [
-        ("tax_code_missing", "open"), ("tax_profile_missing", "open"),
+        ("tax_code_missing", "resolved"), ("tax_profile_missing", "open"),
     ]  # fmt: skip
-    desk.erp.tax_codes.add("US-NV")
+    assert (await desk.rows("SELECT closed_how FROM core.case WHERE case_id = :c", c=case))[0] == ("checked",)
+    new = await desk.case_id("tax_profile_missing")
+    first, detail = desk.reads.case(case), desk.reads.case(new)
+    assert first is not None
+    assert detail is not None
+    assert detail.follows is not None
+    assert (detail.follows.case_id, detail.follows.cause, detail.follows.actor, detail.follows.reason) == (
+        case, "tax_code_missing", "tax@example.com", "Nevada's",
+    )  # fmt: skip
+    assert (first.followed_by, detail.followed_by) == (new, None)
+    assert detail.form is not None
+    assert [field.path for field in detail.form.fields] == ["tax.tax_code"]
+    assert detail.form.values == {"tax": {"tax_code": "US-NV"}}
+    desk.virtual.advance(timedelta(minutes=1))
+    done = desk.people.corrections.submit(TAX, new, CODE, "it is California's after all")
+    assert done.verdict.startswith("The contract's own checks pass; whether cloud")
     await desk.run(after=timedelta(minutes=1))
+    assert await desk.states() == {"C-1": "active"}
     assert {c[2] for c in await desk.cases()} == {"resolved"}
+
+
+async def test_one_of_two_causes_closes_once_its_check_passes(desk: Desk) -> None:
+    case = await blocked(desk, milestone_terms(tax={}, ends_on="2026-01-01"), "tax_code_missing")
+    desk.people.corrections.submit(TAX, case, CODE, "the usual code")
+    await desk.run()
+    assert [(c[0], c[2]) for c in await desk.cases()] == [
+        ("end_before_start", "open"), ("tax_code_missing", "resolved"),
+    ]  # fmt: skip
+    assert await desk.states() == {"C-1": "blocked"}
+
+
+async def test_what_a_run_could_not_look_for_stays_open(desk: Desk) -> None:
+    """Without its legal entity nobody can tell whether the ERP has the tax profile by now."""
+    desk.erp.tax_codes.clear()
+    case = await blocked(desk, milestone_terms(), "tax_profile_missing")
+    unknown = signed("C-1", milestone_terms(legal_entity="XX99"), revision=2)
+    await desk.arrive(cloud_event("e2", "signed.v1", unknown))
+    await desk.run()
+    assert [(c[0], c[2]) for c in await desk.cases()] == [
+        ("tax_profile_missing", "open"), ("legal_entity_unknown", "open"),
+    ]  # fmt: skip
+    assert await desk.told(case) == ["opened"]
+
+
+async def test_an_erp_that_does_not_answer_closes_nothing(desk: Desk) -> None:
+    case = await blocked(desk, milestone_terms(tax={}), "tax_code_missing")
+    desk.people.corrections.submit(TAX, case, CODE, "the usual code")
+    desk.erp.before = lambda _operation, _ctx: ErpUnavailable("memory", "down")
+    await desk.run()
+    assert ("retry",) in await desk.rows("SELECT outcome FROM core.run")
+    assert [(c[0], c[2]) for c in await desk.cases()] == [("tax_code_missing", "open")]
+
+
+async def test_a_code_that_the_erp_held_for_the_entity_is_offered_and_trusted(desk: Desk) -> None:
+    await desk.arrive(cloud_event("e0", "signed.v1", signed("C-0")))
+    await desk.run()
+    case = await blocked_beside(desk)
+    form = desk.reads.case(case).form  # type: ignore[union-attr]
+    assert form is not None
+    assert form.known == {"tax.tax_code": ("US-CA-STD",)}
+    assert form.schema["$defs"]["Tax"]["properties"]["tax_code"]["examples"] == ["US-CA-STD"]  # type: ignore
+    seen = desk.people.corrections.preview(TAX, case, CODE)
+    assert (seen.mends, seen.unseen) == (True, ())
+    assert seen.verdict == (
+        "Mends this exception: cloud holds the tax code “US-CA-STD” for US01 already, and the contract's own checks "
+        "pass."
+    )
+    other = desk.people.corrections.preview(TAX, case, {"tax": {"exempt": True}})
+    assert (other.mends, other.unseen) == (True, ())
+
+
+async def blocked_beside(desk: Desk) -> int:
+    await desk.arrive(cloud_event("e1", "signed.v1", signed("C-1", milestone_terms(tax={}))))
+    await desk.run()
+    return await desk.case_id("tax_code_missing")
 
 
 async def test_milestones_and_rates_are_corrected_item_by_item(desk: Desk) -> None:
@@ -152,15 +230,16 @@ async def test_what_mends_nothing_or_is_out_of_date_is_refused(desk: Desk) -> No
 
 
 async def test_what_lives_in_the_erp_has_no_form_and_says_where(desk: Desk) -> None:
-    desk.erp.tax_codes.clear()
-    case = await blocked(desk, milestone_terms(), "tax_profile_missing")
+    desk.erp.customers.clear()
+    british = milestone_terms(legal_entity="GB01", currency="GBP", po_number="PO-1", tax={"tax_code": "GB-STD"})
+    case = await blocked(desk, british, "customer_unknown")
     detail = desk.reads.case(case)
     assert detail is not None
     assert detail.form is not None
     assert not detail.form.correctable
-    assert detail.form.where == "Set the tax profile up in the ERP; it is mended in the ERP's master data."
+    assert detail.form.where == "Create the customer in master data; it is mended in the ERP's master data."
     with pytest.raises(InvalidInput, match="ERP's master data"):
-        desk.people.corrections.submit(TAX, case, CODE, "not here")
+        desk.people.corrections.submit(MASTER_DATA, case, CODE, "not here")
 
 
 async def test_nobody_moves_a_contract_out_of_their_reach(desk: Desk) -> None:

@@ -152,7 +152,9 @@ async def test_missed_since_a_backup_finds_what_the_erp_lost(bench: Bench, staff
 
 
 async def test_the_one_who_confirmed_cannot_approve(bench: Bench, database: sa.Engine) -> None:
-    staff = Staff(database, bench, policy=ReplayPolicy(second_person_from_count=1, per_minute=60_000))
+    staff = Staff(
+        database, bench, policy=ReplayPolicy(second_person_from_count=1, per_minute=60_000, ticket_required=False)
+    )
     replayer = await provisioned(bench, "C-1")
     both = person("Ada@Example.com", ["operator", "approver"])
     made = staff.preview("C-1")

@@ -184,7 +184,7 @@ async def test_reach_limits_what_is_chosen_seen_and_done(bench: Bench, staff: St
     yours = staff.preview("C-1")
     await replayer.drain()
     with pytest.raises(Forbidden, match="US01"):
-        staff.replays.confirm(british, ours.replay_id, reason="all of it")
+        staff.replays.confirm(british, ours.replay_id, reason="all of it", ticket="INC-1")
     with pytest.raises(NotFound):
         staff.replays.cancel(british, yours.replay_id, reason="not mine")
     reads = Reads(database, clock=bench.clock, estate=staff.estate).within(british)

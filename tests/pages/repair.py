@@ -1,6 +1,7 @@
 """Test only: exceptions, quarantined events and replays in states that a page is to be drawn in."""
 
 from collections.abc import Mapping, Sequence
+from uuid import uuid4
 
 import orjson
 import sqlalchemy as sa
@@ -14,7 +15,7 @@ from sync_core.reads import Reads
 from sync_core.selection import Selection
 from tests.commands import people
 from tests.pages.stage import play
-from tests.reads.handmade import add_case, add_contract, add_event
+from tests.reads.handmade import add_case, add_contract, add_event, insert
 from tests.rows import NOW
 
 TERMS = {
@@ -111,6 +112,30 @@ def previewed(commands: Commands, actor: Actor, contracts: Sequence[int], *, wri
         conn.execute(sa.text(items), {"id": made.replay_id, "plan": plan, "now": NOW, "writes": int(writes)})
         conn.execute(sa.text(replay), {"id": made.replay_id})
     return made.replay_id
+
+
+def stop(engine: sa.Engine, replay_id: int, contract: int, why: str) -> None:
+    """The preview of this contract found what stops it."""
+    finding = {"error_class": "reference_missing", "cause": "customer_tax_profile_missing", "function": "tax"}
+    statement = """
+        UPDATE core.replay_item SET findings = CAST(:findings AS jsonb)
+        WHERE replay_id = :id AND contract_id = :contract
+    """
+    with engine.begin() as conn:
+        findings = orjson.dumps([{**finding, "message": why}]).decode()
+        conn.execute(sa.text(statement), {"id": replay_id, "contract": contract, "findings": findings})
+
+
+def refused_before(engine: sa.Engine, contract: int, words: str) -> None:
+    """The ERP refused the contract's last run."""
+    insert(engine, "run", run_id=uuid4(), contract_id=contract, rev=1, lane="cloud", outcome="blocked", state="blocked",
+           correlation_id="c", started_at=NOW, finished_at=NOW, recorded_at=NOW, error_class="erp_rejected",
+           error=words)  # fmt: skip
+    with engine.begin() as conn:
+        conn.execute(
+            sa.text("UPDATE core.contract SET last_error = :words, last_error_class = 'erp_rejected'"
+                    " WHERE contract_id = :id"), {"words": words, "id": contract},
+        )  # fmt: skip
 
 
 def ended(engine: sa.Engine, replay_id: int, **states: int) -> None:

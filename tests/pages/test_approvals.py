@@ -7,6 +7,7 @@ from typing import NoReturn
 import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
+from pages import _format as fmt
 from sync_core.approval_rules import ApprovalRule
 from sync_core.authority import Actor
 from sync_core.clock import VirtualClock
@@ -16,7 +17,7 @@ from tests import rows
 from tests.commands import people
 from tests.pages.repair import button, correctable, press, previewed, shown, stuck, told
 from tests.pages.stage import texts
-from tests.reads.handmade import add_case
+from tests.reads.handmade import add_case, add_contract
 from tests.rows import NOW
 
 ESTATE = replace(
@@ -61,7 +62,8 @@ def test_a_contract_is_approved_with_a_reason(database: sa.Engine) -> None:
     page = approvals(database, people.APPROVER)
     said = plain(page)
     assert "**1 contract** waits for an approval. 1 of them on this page are yours to decide." in said
-    assert all(part in said for part in ("**$100.00** Cloud migration for Northwind, US01", "over 500 USD", "30.0 h"))
+    parts = ("**$100.00** Cloud migration for Northwind, US01", "over 500 USD", "30.0 h (calendar)")
+    assert all(part in said for part in parts)
     page = press(page, "Approve…")
     page = press(page, "Approve")
     assert "Say why, in at least a few words" in told(page)
@@ -71,10 +73,43 @@ def test_a_contract_is_approved_with_a_reason(database: sa.Engine) -> None:
     assert "**Nothing waits for an approval.**" in texts(page)
 
 
+def test_what_the_clm_decides_is_not_said_to_be_above_a_threshold(database: sa.Engine) -> None:
+    add_case(database, add_contract(database, title="Audit for Northwind"), "clause_rejected",
+             error_class="policy_denied", function="legal", message="clauses not approved: liability")  # fmt: skip
+    page = approvals(database, people.APPROVER)
+    said = plain(page)
+    assert "**Nothing waits for an approval.**" in said
+    assert "Decided in the CLM" in said
+    assert "**$100.00** Audit for Northwind, US01" in said  # the title names the customer already
+    assert "for Northwind for" not in said
+    assert "Approve…" not in [one.label for one in page.button]
+
+
+def test_what_was_refused_is_shown_with_by_whom_when_and_why(database: sa.Engine) -> None:
+    refusing = {"error_class": "policy_denied", "function": "legal"}
+    contract = add_contract(database)
+    add_case(database, contract, "approval_needed", state="decided", closed_how="decision", resolved_at=NOW,
+             decided_by="ada@example.com", decided_reason="far too much risk", **refusing)  # fmt: skip
+    case = add_case(database, contract, "approval_refused", message="refused by ada: far too much risk", **refusing)
+    page = approvals(database, people.APPROVER)
+    said = plain(page)
+    assert "**Nothing waits for an approval.**" in said
+    assert f"Refused by ada@example.com on {fmt.moment(NOW)}: Far too much risk." in said
+    labels = [one.label for one in page.button]
+    assert "Approve after all…" in labels
+    assert not [label for label in labels if label.startswith("Refuse")]
+    own = shown("exceptions", database, Reads(database, clock=VirtualClock(NOW), estate=ESTATE), people.APPROVER,
+                {"case": str(case)}, estate=ESTATE)  # fmt: skip
+    assert "Refused by ada@example.com" in plain(own)
+    assert not button(own, "Approve after all…").disabled
+
+
 def test_a_replay_is_refused_with_a_reason(database: sa.Engine) -> None:
     replay_id = confirmed(database)
     page = approvals(database, people.APPROVER)
-    assert f"**2 contracts** Replay {replay_id}: After the outage" in plain(page)
+    assert f"**2 contracts, $200** Replay {replay_id}: After the outage" in plain(page)
+    [listed] = [one.value for one in page.table if "Contract" in one.value]
+    assert list(listed["Value"].map(lambda cell: str(cell).replace("\\", ""))) == ["$100.00", "$100.00"]
     assert "all@example.com asks, because the outage is over." in plain(page)
     page = press(page, "Refuse…")
     page.text_area[-1].input("not in the close week")

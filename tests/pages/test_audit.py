@@ -98,6 +98,8 @@ def test_what_the_url_makes_up_is_ignored(audited: sa.Engine) -> None:
     assert [element.value for element in page.error] == []
     assert len(page.dataframe[0].value) == 50
     assert "There is no such audit row" in texts(page)
+    said = texts(page).replace("\\", "")
+    assert "Not known here, so not filtered by: who “'; drop”; did what “x.”; from (utc) “yesterday”" in said
 
 
 def test_a_filter_that_nothing_meets_can_be_cleared(audited: sa.Engine) -> None:

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
+from pages import _format as fmt
 from sync_core.approval_rules import ApprovalRule
 from sync_core.authority import Actor, person
 from sync_core.clock import VirtualClock
@@ -94,7 +95,9 @@ def test_a_correction_is_previewed_before_it_is_submitted(database: sa.Engine, n
     page.text_input[0].input("US-CA-STD").run()
     tables = "\n".join(table.value.to_string() for table in page.table)
     assert "US\\-CA\\-STD" in tables
-    assert "Mends this exception" in texts(page)
+    assert "Mends this exception" not in texts(page)
+    assert "whether cloud knows the tax code “US-CA-STD” shows when the worker reads it." in plain(page)
+    assert "Not seen in this ERP before" in texts(page)
     page.text_area[0].input("the customer's certificate says so")
     page = press(page, "Submit the correction")
     assert told(page).startswith("The correction is stored")
@@ -129,7 +132,7 @@ def test_values_that_mend_nothing_cannot_be_submitted(database: sa.Engine, nothi
     case = add_case(database, correctable_contract(database), "milestones_do_not_add_up", function="legal")
     page = case_page(database, nothing, people.LEGAL, case)
     next(one for one in page.text_input if one.label == "Contract value").input("7").run()
-    assert "The exception would remain" in texts(page)
+    assert "The exception would remain: milestones add up to" in plain(page)
     assert button(page, "Submit the correction").disabled
     next(one for one in page.text_input if one.label == "Contract value").input("many").run()
     assert "Value: Input should be a valid decimal." in told(page)
@@ -145,9 +148,57 @@ def test_a_closed_exception_offers_comments_alone(database: sa.Engine, nothing: 
     case = add_case(database, add_contract(database), "po_missing", state="decided", resolved_at=NOW,
                     closed_how="decision", decided_by="ada@example.com", decided_reason="too small")  # fmt: skip
     page = case_page(database, nothing, people.EVERYTHING, case)
-    assert "Decided by ada@example.com: too small" in plain(page)
-    assert button(page, "Assign to me").disabled
-    assert not button(page, "Comment").disabled
+    said = plain(page)
+    assert "Decided by ada@example.com: too small" in said
+    assert "by decision, not mended." in said
+    assert {one.label for one in page.button if not one.disabled} == {"Back to the list", "Comment"}
+    assert not [one.label for one in page.button if one.disabled]
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [("read_back", "the ERP was read back and found as agreed."), ("checked", "its check passes now.")],
+)
+def test_a_resolved_exception_says_how_and_when_it_closed(
+    database: sa.Engine, nothing: Reads, how: str, words: str
+) -> None:
+    case = correctable(database)
+    with database.begin() as conn:
+        conn.execute(sa.text("UPDATE core.case SET state = 'resolved', closed_how = :how, resolved_at = :now"),
+                     {"how": how, "now": NOW})  # fmt: skip
+    page = case_page(database, nothing, people.EVERYTHING, case)
+    said = plain(page)
+    assert f"Closed {fmt.moment(NOW)}: {words}" in said
+    assert "What was wrong" in said
+    assert "It closes" not in said
+    assert not [one.label for one in page.button if one.disabled]
+
+
+def test_codes_that_the_erp_held_are_offered_and_others_can_be_typed(database: sa.Engine, nothing: Reads) -> None:
+    case = correctable(database)
+    fields = '{"legal_entity": "US01", "tax_code": "US-STD"}'
+    held = """INSERT INTO core.crosswalk (system, kind, business_key, state, fields)
+              VALUES ('cloud', 'project', 'clm/other', 'confirmed', CAST(:fields AS jsonb))"""
+    with database.begin() as conn:
+        conn.execute(sa.text(held), {"fields": fields})
+    page = case_page(database, nothing, people.TAX, case)
+    code = next(one for one in page.selectbox if one.label == "Tax code")
+    assert code.options == ["US-STD"]
+    code.select("US-STD").run()
+    assert "Mends this exception: cloud holds the tax code “US-STD” for US01 already" in plain(page)
+    assert "Not seen in this ERP before" not in texts(page)
+
+
+def test_a_case_found_after_a_correction_is_linked_both_ways(database: sa.Engine, nothing: Reads) -> None:
+    first = correctable(database)
+    people.commands(database).corrections.submit(people.TAX, first, {"tax": {"tax_code": "X-1"}}, "so it is")
+    with database.connect() as conn:
+        contract = int(conn.scalar(sa.text("SELECT contract_id FROM core.contract")) or 0)
+    second = add_case(database, contract, "tax_profile_missing", hours=-1)
+    add_case(database, contract, "po_missing", hours=-1)
+    page = case_page(database, nothing, people.TAX, second)
+    assert f"It follows the correction of exception {first} (tax code missing) by tax@example.com" in plain(page)
+    assert "found something else" in texts(case_page(database, nothing, people.TAX, first))
 
 
 def governed() -> Estate:
@@ -168,4 +219,4 @@ def test_an_approver_decides_on_the_exceptions_own_page(database: sa.Engine) -> 
     page.text_area[-1].input("the board agreed")
     page = press(page, "Approve")
     assert told(page).startswith("Approved: T-1: approval needed")
-    assert "Decided by approver@example.com: the board agreed" in plain(page)
+    assert "Approved by approver@example.com: the board agreed" in plain(page)

@@ -150,3 +150,21 @@ def test_a_link_to_no_contract_gets_a_friendly_answer(wanted: str, nothing: Read
     shown = play("contract", nothing, {"id": wanted})
     assert errors(shown) == []
     assert "Tieline knows no contract by this link" in texts(shown)
+
+
+def test_what_cannot_be_billed_is_said_in_money_and_what_was_billed_too(database: sa.Engine, nothing: Reads) -> None:
+    blocked = add_contract(database, state="blocked")
+    add_case(database, blocked, "po_missing", function="finance_operations")
+    shown = play("contract", nothing, {"id": str(blocked)})
+    assert "PO missing. \\$100 cannot be billed until then." in texts(shown)
+    facts = {metric.label: (metric.value, metric.proto.delta_description) for metric in shown.metric}
+    assert (facts["Billable since"], facts["Invoiced"]) == (("–", "not yet, for 24.0 h"), ("–", "nothing yet"))
+    billable = add_contract(database, took=2)
+    insert(
+        database, "financial_fact", system="cloud", kind="invoice", ref="I-1", project_key="crm/I", amount=40,
+        contract_id=billable, currency="USD", status="paid", occurred_on=date(2026, 11, 23), recorded_at=rows.NOW,
+    )  # fmt: skip
+    shown = play("contract", nothing, {"id": str(billable)})
+    facts = {metric.label: (metric.value, metric.proto.delta_description) for metric in shown.metric}
+    assert facts["Billable since"][1] == "2.0 h after the signature"
+    assert facts["Invoiced"] == ("$40", "$40 of it paid")

@@ -141,11 +141,14 @@ def test_handing_over_asks_for_the_function_and_a_reason(database: sa.Engine, no
 def test_closing_by_decision_says_what_stayed_and_why(database: sa.Engine, nothing: Reads) -> None:
     stuck(database, 1)
     add_case(database, add_contract(database, state="blocked"), "approval_needed", error_class="policy_denied")
-    page = press(tick(inbox(database, nothing), "exceptions", 0, 1), "Close 2 by decision…")
+    page = press(tick(inbox(database, nothing), "exceptions", 0, 1), "Close 1 by decision…")
+    said = texts(page).replace("\\", "")
+    assert "1 of those chosen stays: Exception " in said
+    assert "asks for an approval" in said
     page.text_area[-1].input("not worth mending")
-    page = press(page, "Close 2 by decision")
-    assert told(page).startswith("1 exception closed by decision. 1 stayed as it was: Exception ")
-    assert "asks for an approval" in told(page)
+    page = press(page, "Close 1 by decision")
+    assert told(page) == "1 exception closed by decision."
+    assert "**1 selected" in texts(page)
 
 
 def test_a_reason_that_says_nothing_keeps_the_dialog_open(database: sa.Engine, nothing: Reads) -> None:
@@ -169,11 +172,29 @@ def test_replaying_the_chosen_makes_a_preview_and_goes_there(database: sa.Engine
 def test_a_tax_operator_closes_what_is_taxs_alone(database: sa.Engine, nothing: Reads) -> None:
     stuck(database, 1)
     add_case(database, add_contract(database, state="blocked"), "po_missing", function="legal")
-    page = press(tick(inbox(database, nothing, people.TAX), "exceptions", 0, 1), "Close 2 by decision…")
+    page = tick(inbox(database, nothing, people.TAX), "exceptions", 0, 1)
+    assert {"Assign 2 to me", "Hand 2 over…"} <= set(labels(page))  # nobody has taken legal's yet
+    page = press(page, "Close 1 by decision…")
+    assert "for legal is not yours" in texts(page).replace("\\", "")
     page.text_area[-1].input("not worth mending")
-    page = press(page, "Close 2 by decision")
-    assert "1 exception closed by decision. 1 stayed as it was" in told(page)
-    assert "is not yours" in told(page)
+    page = press(page, "Close 1 by decision")
+    assert told(page) == "1 exception closed by decision."
+
+
+def test_what_is_not_ones_own_is_offered_nothing_before_a_reason_is_typed(database: sa.Engine, nothing: Reads) -> None:
+    add_case(database, add_contract(database, state="blocked"), "po_missing", function="legal",
+             assignee="ada@example.com")  # fmt: skip
+    page = tick(inbox(database, nothing, people.TAX), "exceptions", 0)
+    for label in ("Close by decision…", "Hand over…", "Assign…", "Acknowledge", "Assign to me"):
+        assert button(page, label).disabled, label
+
+
+def test_chosen_exceptions_of_one_contract_are_worth_it_once(database: sa.Engine, nothing: Reads) -> None:
+    [contract] = stuck(database, 1)
+    add_case(database, contract, "po_missing", function="legal")
+    page = tick(inbox(database, nothing), "exceptions", 0, 1)
+    assert "**2 selected, $100**" in texts(page).replace("\\", "")
+    assert tabs(page)[0].replace("\\", "") == "All **2** $100"
 
 
 def test_an_executive_sees_all_and_can_press_nothing(database: sa.Engine, nothing: Reads) -> None:

@@ -14,7 +14,7 @@ from sync_core.estate import Estate, ReplayPolicy
 from sync_core.reads import Reads
 from tests import rows
 from tests.commands import people
-from tests.pages.repair import button, ended, press, previewed, shown, stuck, tick, told
+from tests.pages.repair import button, ended, press, previewed, refused_before, shown, stop, stuck, tick, told
 from tests.pages.stage import play, texts
 from tests.reads.handmade import add_case, add_contract
 
@@ -102,7 +102,7 @@ def test_a_preview_is_read_field_by_field(database: sa.Engine, nothing: Reads) -
     replay_id = previewed(people.commands(database), ADA, stuck(database, 2))
     page = console(database, nothing, replay=str(replay_id))
     assert {metric.label: metric.value for metric in page.metric} == {
-        "Contracts": "2", "Create": "0", "Update": "2", "Activate": "0", "Conflicts": "0", "Money": "$200",
+        "Contracts": "2", "Create": "0", "Update": "2", "Activate": "0", "Money": "$200", "Stopped": "0",
     }  # fmt: skip
     table = page.table[0].value.map(lambda cell: str(cell).replace("\\", ""))
     assert table.values.tolist() == [
@@ -128,6 +128,34 @@ def test_confirming_says_how_much_and_asks_why(database: sa.Engine, nothing: Rea
     assert "0 of 2 contracts ended" in texts(page)
 
 
+def test_what_is_stopped_is_a_figure_of_its_own_and_no_part_of_the_money(database: sa.Engine, nothing: Reads) -> None:
+    one, two, three = stuck(database, 3)
+    replay_id = previewed(people.commands(database), ADA, [one, two, three])
+    stop(database, replay_id, two, "the customer has no tax profile")
+    refused_before(database, three, "cloud: period 2026-11 is closed")
+    page = console(database, nothing, replay=str(replay_id), item=str(two))
+    figures = {metric.label: (metric.value, metric.delta) for metric in page.metric}
+    assert figures["Stopped"] == ("1", "$100")
+    assert (figures["Money"][0], figures["Update"][0]) == ("$200", "2")
+    assert "Stopped before any write] the customer has no tax profile" in plain(page)
+    assert list(page.dataframe[0].value["state"]) == ["previewed", "stopped", "refused last time"]
+    page = press(page, "Replay 2 contracts…")
+    assert "**2 contracts, $200**" in plain(page)
+    assert "1 contract ($100) cannot be carried out" in plain(page)
+    page = console(database, nothing, replay=str(replay_id), item=str(three))
+    assert "(ERP rejected): cloud: period 2026-11 is closed. This may happen again." in told(page)
+
+
+def test_where_the_estate_asks_for_none_a_ticket_is_optional(database: sa.Engine) -> None:
+    lax = replace(rows.estate(), replay=ReplayPolicy(ticket_required=False))
+    reads = Reads(database, clock=VirtualClock(rows.NOW), estate=lax)
+    replay_id = previewed(people.commands(database, estate=lax), ADA, stuck(database, 1))
+    page = press(console(database, reads, ADA, lax, replay=str(replay_id)), "Replay 1 contract…")
+    assert page.text_input[-1].label == "Ticket (optional)"
+    page.selectbox[-1].select("The ERP's outage is over")
+    assert told(press(page, "Replay 1 contract")) == "1 contract is being replayed."
+
+
 def test_only_the_ticked_are_carried_out(database: sa.Engine, nothing: Reads) -> None:
     contracts = stuck(database, 3)
     replay_id = previewed(people.commands(database), ADA, contracts)
@@ -135,6 +163,7 @@ def test_only_the_ticked_are_carried_out(database: sa.Engine, nothing: Reads) ->
     page = press(page, "Replay 1 contract…")
     assert "2 contracts stay as they are" in texts(page)
     page.selectbox[-1].select("The ERP's outage is over")
+    page.text_input[-1].input("INC-1")
     page = press(page, "Replay 1 contract")
     assert told(page) == "1 contract is being replayed. 2 skipped."
 
@@ -145,7 +174,10 @@ def test_a_second_person_is_named_before_and_is_somebody_else(database: sa.Engin
     page = press(console(database, reads, ADA, STRICT, replay=str(replay_id)), "Replay 2 contracts…")
     assert "A second person has to approve it first: 2 items are 2 or more" in plain(page)
     page.selectbox[-1].select("The ERP's outage is over")
-    page = press(page, "Replay 2 contracts")
+    page = press(page, "Ask for approval of 2 contracts")
+    assert told(page) == "Name the ticket of this change, such as INC-4821."
+    page.text_input[-1].input("INC-1")
+    page = press(page, "Ask for approval of 2 contracts")
     assert told(page) == "2 contracts wait for a second person: 2 items are 2 or more."
     assert button(page, "Approve…").disabled
     assert "You made or confirmed it yourself" in plain(page)
@@ -159,7 +191,7 @@ def test_a_second_person_is_named_before_and_is_somebody_else(database: sa.Engin
 def test_a_running_one_is_paused_slowed_resumed_and_cancelled(database: sa.Engine, nothing: Reads) -> None:
     commands = people.commands(database)
     replay_id = previewed(commands, ADA, stuck(database, 2))
-    commands.replays.confirm(ADA, replay_id, reason="the outage is over")
+    commands.replays.confirm(ADA, replay_id, reason="the outage is over", ticket="INC-1")
     page = press(console(database, nothing, replay=str(replay_id)), "Pause")
     assert state(database, replay_id) == "paused"
     page.number_input[0].set_value(7).run()
@@ -178,13 +210,13 @@ def test_a_running_one_is_paused_slowed_resumed_and_cancelled(database: sa.Engin
 def test_the_states_of_its_contracts_add_up_and_some_are_offered_again(database: sa.Engine, nothing: Reads) -> None:
     commands = people.commands(database)
     replay_id = previewed(commands, ADA, stuck(database, 4))
-    commands.replays.confirm(ADA, replay_id, reason="the outage is over")
+    commands.replays.confirm(ADA, replay_id, reason="the outage is over", ticket="INC-1")
     ended(database, replay_id, verified=2, failed=1, mismatch=1)
     page = console(database, nothing, replay=str(replay_id))
     bar = next(one for one in page.get("html") if "tl-bar" in one.proto.body)
     assert "2 verified, 1 mismatch, 1 failed" in bar.proto.body
     assert "4 of 4 contracts ended" in texts(page)
-    assert "ends failed" in set(page.dataframe[0].value["words"])
+    assert list(page.dataframe[0].value["state"]) == ["failed", "mismatch", "verified", "verified"]
     failed = console(database, nothing, replay=str(replay_id), ends="failed")
     assert list(failed.dataframe[0].value["state"]) == ["failed"]
     again = press(page, "Offer again 2")

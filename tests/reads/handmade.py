@@ -85,7 +85,7 @@ def add_event(
     engine: sa.Engine, external_id: str, event_type: str, data: str, *, at: datetime = NOW, correlation_id: str = "k"
 ) -> None:
     values = {
-        "source": SOURCE, "id": f"e-{next(_numbers)}", "type": event_type, "external_id": external_id, "at": at,
+        "source": SOURCE, "id": f"h-{next(_numbers)}", "type": event_type, "external_id": external_id, "at": at,
         "correlation_id": correlation_id, "data": data,
     }  # fmt: skip
     text = """INSERT INTO core.event (source, id, type, external_id, occurred_at, recorded_at, received_by,

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sync_core.authority import person
 from sync_core.reads import ExceptionFilter, Reads, Window
 from sync_core.reads.ages import CALENDAR_BUCKETS, WORKING_BUCKETS
+from sync_core.reads.approvals import ApprovalStatus
 from tests.commands.people import APPROVER, BRITISH_TAX, EXECUTIVE, LEGAL, TAX
 from tests.reads.conftest import reads_over
 from tests.reads.handmade import add_case, add_contract, add_event, insert
@@ -69,7 +70,7 @@ def test_ages_are_in_working_days_and_every_open_one_is_in_one_bucket(database: 
     assert sum(b.count for b in ageing.calendar) == sum(b.count for b in ageing.working) == 7
     assert ageing.by_function["tax"] == ageing.working
     assert ageing.working[5].oldest == datetime(2026, 10, 1, 14, tzinfo=UTC)
-    assert ageing.working[0].exposure.money.amount == 200
+    assert ageing.working[0].exposure.money.amount == 100  # all of them are of one contract
 
 
 def test_an_exception_that_reopened_is_as_old_as_it_ever_was(database: sa.Engine, reads: Reads) -> None:
@@ -162,7 +163,8 @@ def test_a_closed_exception_allows_comments_alone_and_says_why(database: sa.Engi
     assert detail is not None
     everything = person("all@example.com", ["operator", "approver", "administrator"])
     assert [action.name for action in detail.actions if action.allowed(everything)] == ["cases.comment"]
-    assert {action.why for action in detail.actions if action.why} == {"it is decided already"}
+    said = {refused.words for action in detail.actions if (refused := action.refusal(everything))}
+    assert said == {f"exception {case} is decided already"}
 
 
 def test_events_that_cannot_be_read_leave_the_exception_without_a_form(database: sa.Engine, reads: Reads) -> None:
@@ -179,6 +181,7 @@ def test_approvals_say_who_may_decide(database: sa.Engine, reads: Reads) -> None
     clm = add_case(database, add_contract(database), "clause_rejected", **policy)
     add_case(database, add_contract(database), "approval_needed", decided_by="x@example.com", **policy)
     add_case(database, add_contract(database), "tax_code_missing")
+    young = add_case(database, add_contract(database, legal_entity="GB01"), "approval_needed", **policy)
     page = reads.approvals(window=Window(1))
     assert (page.total, page.rows[0].case.case_id) == (2, one)
     british = person("uk@example.com", ["approver@GB01"])
@@ -186,8 +189,10 @@ def test_approvals_say_who_may_decide(database: sa.Engine, reads: Reads) -> None
     row = page.rows[0]
     assert (row.may_decide(british), row.may_decide(american), row.may_decide(APPROVER)) == (True, False, True)
     [second] = reads.approvals(window=Window(1, after=page.after)).rows
-    assert (second.case.case_id, second.decidable, second.who) == (clm, False, "decided in the CLM")
-    assert [r.case.case_id for r in reads.within(american).approvals().rows] == [clm]
+    assert (second.case.case_id, second.status) == (young, ApprovalStatus.WAITING)
+    [third] = reads.within(american).approvals(status=ApprovalStatus.IN_CLM).rows
+    assert (third.case.case_id, third.decidable, third.who) == (clm, False, "decided in the CLM")
+    assert reads.within(american).approvals().rows == ()
 
 
 def test_work_on_many_exceptions_is_read_in_a_moment(many: sa.Engine) -> None:

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from sync_core.money import Money
 from sync_core.reads.contract import Financial
-from sync_core.reads.invoices import invoices
+from sync_core.reads.invoices import invoices, totals
 from tests.rows import NOW
 
 
@@ -47,3 +47,16 @@ def test_disputes_stand_beside_their_invoice_and_what_is_not_known_comes_last() 
     ])  # fmt: skip
     assert (disputed.ref, disputed.disputes) == ("I-1", ("settled",))
     assert (unknown.ref, unknown.known, unknown.money, unknown.disputes) == ("I-9", False, None, ("open",))
+
+
+def test_what_was_invoiced_and_paid_adds_up_in_one_currency_without_what_was_withdrawn() -> None:
+    known = invoices(
+        [
+            fact("invoice", "I1", "posted", 1, amount=100),
+            fact("payment", "P1", "received", 2, of="I1", amount=40),
+            fact("invoice", "I2", "paid", 3, amount=50),
+            fact("invoice", "I3", "cancelled", 4, amount=70),
+        ]
+    )
+    assert [one.amount for one in totals(known, "USD")] == [150, 90]
+    assert [one.amount for one in totals(known, "EUR")] == [0, 0]

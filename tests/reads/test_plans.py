@@ -15,6 +15,8 @@ from sync_core.authority import person
 from sync_core.progress import State
 from sync_core.reads import ContractFilter, Cursor, Reads, Sort, Window
 from sync_core.reads.snapshot import snapshot
+from sync_core.reads.stuck import StuckSort
+from sync_core.selection import StuckFilter
 from tests.reads.conftest import reads_over, seeded
 
 Statement = tuple[str, Any]
@@ -129,6 +131,13 @@ def test_a_limited_page_of_contracts_is_a_walk_too(many: sa.Engine) -> None:
         assert re.match(r"Limit\n  ->  Index Scan using contract_by_value on contract\n", plan), plan
 
 
+def test_ranking_all_by_money_adds_their_exceptions_up_once(many: sa.Engine) -> None:
+    reads, all_active = reads_over(many), StuckFilter(states=(State.ACTIVE,))
+    for plan in plans(many, lambda: reads.stuck(all_active), of="exposure_reporting"):
+        assert "contract_id = c.contract_id) AND" not in plan
+        assert not re.search(r"Index Cond: \(\(?(k\.)?contract_id = c\.contract_id", plan), plan
+
+
 def test_when_an_erp_last_answered_is_the_end_of_an_index(many: sa.Engine) -> None:
     (plan,) = plans(many, reads_over(many).lanes, of="slots_used")
     assert "Index Only Scan using run_reached" in plan, plan
@@ -187,6 +196,9 @@ def _calls(reads: Reads, edge: Cursor) -> dict[str, Callable[[], object]]:
         "ageing in working days": reads.exception_ageing,
         "tallies": lambda: reads.tallies("ada@example.com"),
         "stuck": reads.stuck,
+        "stuck, active by money": lambda: reads.stuck(StuckFilter(states=(State.ACTIVE,))),
+        "stuck, active by bill run": lambda: reads.stuck(StuckFilter(states=(State.ACTIVE,)), sort=StuckSort.BILL_RUN),
+        "stuck, active by age": lambda: reads.stuck(StuckFilter(states=(State.ACTIVE,)), sort=StuckSort.AGE),
         "approvals": reads.approvals,
         "quarantine": reads.quarantine,
         "lanes": reads.lanes,

@@ -87,13 +87,32 @@ def test_status_names_every_state_even_of_an_empty_database(reads: Reads) -> Non
 def test_the_oldest_wait_is_since_signature_or_since_the_change(
     database: sa.Engine, reads: Reads, took: float | None, seconds: float
 ) -> None:
-    add_contract(database, signed=30, took=took, state="waiting", state_since=NOW - timedelta(hours=1))
+    add_contract(database, signed=30, took=took, state="waiting", state_since=NOW - timedelta(hours=1), due_at=NOW)
     add_contract(database, signed=99, state="blocked")
     add_quarantined(database, "Q-1", hours=1)
     insert(database, "lane", lane="cloud", max_in_flight=4)
     seen = reads.status()
     assert (seen.oldest_waiting_age_s, seen.quarantine_open) == (seconds, 1)
     assert orjson.loads(orjson.dumps(seen.as_json()))["lanes"][0]["slots_total"] == 4
+
+
+@pytest.mark.parametrize(
+    ("took", "due", "error", "waits"),
+    [
+        (None, 1, None, True),  # never billable: it waits, whenever the next attempt is
+        (2, -1, None, True),
+        (2, 1, "connection refused", True),  # the next attempt comes after a pause
+        (2, 1, None, False),  # billable, and only an amendment that may never come is waited for
+        (2, None, None, False),
+    ],
+)
+def test_what_is_billable_and_not_due_does_not_wait(
+    database: sa.Engine, reads: Reads, took: float | None, due: float | None, error: str | None, waits: bool
+) -> None:
+    due_at = None if due is None else NOW + timedelta(hours=due)
+    since = NOW - timedelta(hours=4)
+    add_contract(database, signed=30, took=took, state="waiting", state_since=since, due_at=due_at, last_error=error)
+    assert (reads.status().oldest_waiting_age_s is not None) == waits
 
 
 def test_reading_changes_nothing_and_is_refused_if_it_would(database: sa.Engine) -> None:

@@ -65,6 +65,11 @@ def plan(portfolio: Portfolio) -> Iterator[Step]:
         yield heappop(waiting)[2]
 
 
+def sound_signatures(portfolio: Portfolio) -> list[datetime]:
+    """When contracts without any defect were signed before the end."""
+    return [s.at for s in _signings(portfolio) if s.defect is None and s.at < portfolio.end]
+
+
 def sequel(portfolio: Portfolio, published: Mapping[str, Sequence[str]]) -> list[Step]:
     """How the stories go on at `end` and later, oldest first: the late repairs, and whatever else follows.
 

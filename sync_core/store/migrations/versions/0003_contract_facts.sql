@@ -18,14 +18,20 @@ CREATE TABLE metrics.contract_fact (
     project_at      timestamptz,
     billing_at      timestamptz,
     active_at       timestamptz,     -- the first read-back of everything
-    stable_at       timestamptz,     -- the first after which nothing stopped it for seven days
+    stable_at       timestamptz,     -- the first read-back that nothing stopped within seven days, as far as is known
     ended_at        timestamptz,     -- cancelled before it was active
     cycle_s         bigint,          -- to active or to the end; null while open
     cycle_work_s    bigint,          -- the same in the legal entity's working time
     signed_work_s   bigint,          -- metrics.worked at the signature, for the working age of an open one
+    stable_work_s   bigint,          -- the working time to it
+    steps_s         bigint[],        -- from each step to the next: captured, validated, project, billing, active
+    steps_work_s    bigint[],        -- the same in working time
+    step_at         timestamptz,     -- when it reached its last step
+    step_work_s     bigint,          -- metrics.worked then, for the working age of an open one
     touches         text[] NOT NULL, -- kinds of manual touches between receipt and read-back
     corrected_at    timestamptz,     -- first manual correction within 30 days after it was active
     amended         boolean NOT NULL,-- amended before it was active
+    reopened        boolean NOT NULL,-- stopped again within seven days after it was active
     bill_on         date,
     known_from      timestamptz NOT NULL,
     known_to        timestamptz,
@@ -33,6 +39,8 @@ CREATE TABLE metrics.contract_fact (
 );
 CREATE INDEX contract_fact_latest ON metrics.contract_fact (contract_id) WHERE known_to IS NULL;
 CREATE INDEX contract_fact_open ON metrics.contract_fact (signed_at) WHERE known_to IS NULL AND outcome = 'open';
+CREATE INDEX contract_fact_unstable ON metrics.contract_fact (signed_at)
+    WHERE known_to IS NULL AND reopened AND stable_at IS NULL;
 CREATE INDEX contract_fact_week ON metrics.contract_fact (period, legal_entity) WHERE known_to IS NULL;
 CREATE INDEX contract_fact_past ON metrics.contract_fact (known_from, known_to) WHERE known_to IS NOT NULL;
 GRANT SELECT, INSERT, UPDATE ON metrics.contract_fact TO %APP_ROLE%;

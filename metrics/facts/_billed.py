@@ -1,0 +1,45 @@
+"""What the ERPs invoiced, credited and were paid of each contract, by the newest status of each object.
+
+Amounts in another currency than the contract's are counted, not summed. What was reported before its project was known
+is found by the project's key. An invoice that says `paid` without a payment is paid in full.
+"""
+
+from typing import Final
+
+_VOID: Final = "'cancelled', 'canceled', 'void', 'voided'"
+_UNPAID: Final = f"{_VOID}, 'failed', 'bounced', 'reversed', 'returned'"
+_NEWEST: Final = """
+    SELECT DISTINCT ON (r.contract_id, r.system, r.kind, r.ref)
+           r.contract_id, r.system, r.kind, r.ref, r.invoice_ref, r.amount, r.currency, lower(r.status) AS status
+    FROM (
+        SELECT f.contract_id, f.seq, f.system, f.kind, f.ref, f.invoice_ref, f.amount, f.currency, f.status
+        FROM core.financial_fact AS f WHERE f.contract_id = ANY(:ids) AND f.kind IN ('invoice', 'payment')
+        UNION ALL
+        SELECT x.contract_id, f.seq, f.system, f.kind, f.ref, f.invoice_ref, f.amount, f.currency, f.status
+        FROM core.crosswalk AS x JOIN core.financial_fact AS f
+             ON f.system = x.system AND f.project_key = x.business_key
+        WHERE x.contract_id = ANY(:ids) AND x.kind = 'project' AND f.contract_id IS NULL
+          AND f.kind IN ('invoice', 'payment')
+    ) AS r ORDER BY r.contract_id, r.system, r.kind, r.ref, r.seq DESC
+"""
+# billed and credited are both positive; a credit note is an invoice of a negative amount.
+BILLED: Final = f"""
+    WITH newest AS MATERIALIZED ({_NEWEST})
+    SELECT b.contract_id, b.currency,
+           coalesce(sum(b.amount) FILTER (WHERE b.kind = 'invoice' AND b.amount > 0 AND b.status NOT IN ({_VOID})), 0)
+               AS billed,
+           coalesce(-sum(b.amount) FILTER (WHERE b.kind = 'invoice' AND b.amount < 0 AND b.status NOT IN ({_VOID})), 0)
+               AS credited,
+           coalesce(sum(b.amount) FILTER (WHERE b.kind = 'payment' AND b.status NOT IN ({_UNPAID})), 0)
+               + coalesce(sum(b.amount) FILTER (WHERE b.kind = 'invoice' AND b.status = 'paid' AND NOT EXISTS (
+                   SELECT FROM newest AS p WHERE p.contract_id = b.contract_id AND p.system = b.system
+                      AND p.kind = 'payment' AND p.invoice_ref = b.ref)), 0) AS paid,
+           count(*) AS objects
+    FROM newest AS b GROUP BY b.contract_id, b.currency
+"""
+# The project as its ERP last confirmed it; of several the newest. Its value is null where the ERP holds none.
+PROJECT: Final = """
+    SELECT DISTINCT ON (x.contract_id) x.contract_id, x.fields, metrics.number(x.fields ->> 'value') AS value
+    FROM core.crosswalk AS x WHERE x.contract_id = ANY(:ids) AND x.kind = 'project' AND x.state = 'confirmed'
+    ORDER BY x.contract_id, x.confirmed_at DESC, x.system
+"""

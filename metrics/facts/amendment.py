@@ -1,0 +1,148 @@
+"""From an amendment's execution to the ERP: one row an amendment (docs/kpis.md, amendment sync lag).
+
+It is done when everything that it changes was read back: the first activation that knows of it, or the first run that
+saw its event and found the whole contract as wanted, because it changed nothing that an ERP holds. An amendment that
+was sent again keeps the times of its first event and takes the value of its last.
+"""
+
+from typing import Final
+
+from metrics.buckets import BOUNDS
+from metrics.facts.fact import Fact
+
+_COLUMNS: Final = (
+    "contract_id", "number", "legal_entity", "service_line", "geography", "billing", "currency", "test", "outcome",
+    "period", "executed_at", "received_at", "effective_at", "retroactive", "done_at", "waits", "ordering_s", "lag_s",
+    "lag_work_s", "own_work_s", "executed_work_s", "received_work_s", "billing_lag_s", "exposure_s", "in_time", "day_s",
+    "delta", "bill_on",
+)  # fmt: skip
+
+_AMENDED: Final = "com.tieline.contract.amended.v1"
+_SIGNED: Final = "com.tieline.contract.signed.v1"
+_CORRECTED: Final = "com.tieline.contract.corrected.v1"
+
+# Every event of the contracts that were ever amended, in the order of their content (sync_core/fold.py); `rank` is that
+# of arrival, up to which a run of that revision has seen them.
+_SAID: Final = f"""
+    SELECT c.contract_id, e.seq, e.source, e.id, e.type, e.recorded_at, e.occurred_at,
+           row_number() OVER (PARTITION BY c.contract_id ORDER BY e.seq) AS rank,
+           metrics.number(e.data ->> CASE e.type WHEN '{_CORRECTED}' THEN 'overrides' ELSE 'revision' END) AS rev,
+           e.type = '{_CORRECTED}' AS behind,
+           CASE WHEN e.type = '{_AMENDED}' THEN metrics.number(e.data #>> '{{amendment,number}}') END AS number,
+           CASE WHEN e.type IN ('{_AMENDED}', '{_CORRECTED}') THEN metrics.number(e.data #>> '{{changes,value}}')
+                WHEN e.type = '{_SIGNED}' THEN metrics.number(e.data #>> '{{terms,value}}') END AS value,
+           CASE WHEN e.type = '{_AMENDED}' THEN metrics.moment_of(e.data #>> '{{amendment,executed_at}}')
+           END AS executed_at,
+           CASE WHEN e.type = '{_AMENDED}' THEN metrics.day(e.data #>> '{{amendment,effective_on}}')
+           END AS effective_on
+    FROM core.contract AS c JOIN core.event AS e USING (source, external_id)
+    WHERE c.contract_id = ANY(ARRAY(
+        SELECT a.contract_id FROM core.contract AS a WHERE a.contract_id = ANY(:ids) AND EXISTS (
+            SELECT FROM core.event AS e WHERE e.source = a.source AND e.external_id = a.external_id
+              AND e.type = '{_AMENDED}')))
+"""
+_IN_ORDER: Final = f"""
+    SELECT s.*, row_number() OVER (PARTITION BY s.contract_id ORDER BY s.rev, s.behind, coalesce(s.number, 0),
+                                   s.occurred_at, s.source, s.id) AS place
+    FROM ({_SAID}) AS s
+"""
+_VALUED: Final = f"""
+    SELECT v.*, max(v.value) OVER (PARTITION BY v.contract_id, v.nth) AS value_after
+    FROM (SELECT s.*, count(s.value) OVER (PARTITION BY s.contract_id ORDER BY s.place) AS nth
+          FROM ({_IN_ORDER}) AS s) AS v
+"""
+_LISTED: Final = f"""
+    SELECT w.contract_id, CAST(w.number AS integer) AS number,
+           min(w.recorded_at) AS received_at,
+           min(w.rank) AS rank,
+           (array_agg(coalesce(w.executed_at, w.occurred_at) ORDER BY w.seq))[1] AS executed_at,
+           (array_agg(w.effective_on ORDER BY w.seq))[1] AS effective_on,
+           coalesce((array_agg(w.value_after ORDER BY w.place DESC))[1]
+                    - (array_agg(w.value_before ORDER BY w.place))[1], 0) AS delta
+    FROM (
+        SELECT v.*, lag(v.value_after) OVER (PARTITION BY v.contract_id ORDER BY v.place) AS value_before
+        FROM ({_VALUED}) AS v
+    ) AS w
+    WHERE w.number BETWEEN 1 AND 2000000000 GROUP BY 1, 2
+"""
+# Amendment k waits for all before it: until the last of them was there, or until now where one is missing.
+_ORDERED: Final = f"""
+    SELECT l.*, row_number() OVER o < l.number AS waits,
+           CASE WHEN row_number() OVER o = l.number THEN max(l.received_at) OVER o END AS complete_at
+    FROM ({_LISTED}) AS l WINDOW o AS (PARTITION BY l.contract_id ORDER BY l.number)
+"""
+_PLACED: Final = f"""
+    SELECT c.contract_id, o.number, c.legal_entity, c.service_line, c.geography, c.billing, c.currency, c.test,
+           c.signed_at, c.state, c.bill_on, o.executed_at, o.received_at, o.waits, o.complete_at, o.delta,
+           CAST(o.effective_on AS timestamp) AT TIME ZONE k.zone AS effective_at,
+           o.effective_on < CAST(o.executed_at AT TIME ZONE k.zone AS date) AS retroactive, k.day_s,
+           least((SELECT min(p.occurred_at) FROM core.progress AS p
+                  WHERE p.contract_id = c.contract_id AND p.step = 'active' AND p.amendment >= o.number
+                    AND p.recorded_at >= o.received_at),
+                 (SELECT min(r.finished_at) FROM core.run AS r
+                  WHERE r.contract_id = c.contract_id AND r.outcome = 'converged' AND r.state = 'active'
+                    AND r.rev >= o.rank AND r.started_at >= o.received_at AND NOT o.waits)) AS done_at
+    FROM ({_ORDERED}) AS o JOIN core.contract AS c USING (contract_id)
+         JOIN metrics.calendar AS k ON k.calendar = coalesce(
+             (SELECT own.calendar FROM metrics.calendar AS own WHERE own.calendar = c.legal_entity), '')
+"""
+_STATED: Final = f"""
+    SELECT p.*, CASE WHEN p.signed_at IS NULL THEN 'unsigned'
+                     WHEN p.done_at < p.executed_at THEN 'early'
+                     WHEN p.done_at IS NOT NULL THEN 'synced'
+                     WHEN p.state = 'ended' THEN 'superseded' ELSE 'open' END AS outcome,
+           metrics.worked(p.legal_entity, p.executed_at) AS executed_work_s,
+           metrics.worked(p.legal_entity, greatest(p.executed_at, p.received_at)) AS received_work_s,
+           metrics.worked(p.legal_entity, p.done_at) AS done_work_s
+    FROM ({_PLACED}) AS p
+"""
+_FRESH: Final = f"""
+    SELECT s.contract_id, s.number, s.legal_entity, s.service_line, s.geography, s.billing, s.currency, s.test,
+           s.outcome, CAST(date_trunc('week', s.executed_at, :zone) AT TIME ZONE :zone AS date) AS period,
+           s.executed_at, s.received_at, s.effective_at, coalesce(s.retroactive, false) AS retroactive,
+           CASE WHEN s.outcome IN ('synced', 'early') THEN s.done_at END AS done_at, s.waits,
+           CAST(extract(epoch FROM s.complete_at - s.received_at) AS bigint) AS ordering_s,
+           CASE s.outcome WHEN 'synced' THEN CAST(extract(epoch FROM s.done_at - s.executed_at) AS bigint) END AS lag_s,
+           CASE s.outcome WHEN 'synced' THEN s.done_work_s - s.executed_work_s END AS lag_work_s,
+           CASE s.outcome WHEN 'synced' THEN greatest(s.done_work_s - s.received_work_s, 0) END AS own_work_s,
+           s.executed_work_s, s.received_work_s,
+           CASE WHEN s.outcome = 'synced' AND s.effective_at IS NOT NULL
+                THEN greatest(CAST(extract(epoch FROM s.done_at - s.effective_at) AS bigint), 0) END AS billing_lag_s,
+           CASE WHEN s.outcome = 'synced' AND s.retroactive
+                THEN CAST(extract(epoch FROM s.done_at - s.effective_at) AS bigint) END AS exposure_s,
+           CASE s.outcome WHEN 'synced' THEN s.done_work_s - s.executed_work_s <= s.day_s END AS in_time,
+           s.day_s, s.delta, s.bill_on
+    FROM ({_STATED}) AS s
+"""
+
+_BUCKET: Final = "width_bucket(CAST({} AS float8), CAST(:bounds AS float8[]))"
+_CELLS: Final = f"""
+    SELECT f.outcome, f.period, '', -1, 1, 0 WHERE NOT f.test
+    UNION ALL SELECT 'test', f.period, '', -1, 1, 0 WHERE f.test
+    UNION ALL SELECT 'lag', f.period, '', {_BUCKET.format("f.lag_s")}, 1, f.lag_s
+        WHERE NOT f.test AND f.outcome = 'synced'
+    UNION ALL SELECT 'lag_work', f.period, '', {_BUCKET.format("f.lag_work_s")}, 1, f.lag_work_s
+        WHERE NOT f.test AND f.outcome = 'synced'
+    UNION ALL SELECT 'own_work', f.period, '', {_BUCKET.format("f.own_work_s")}, 1, f.own_work_s
+        WHERE NOT f.test AND f.outcome = 'synced'
+    UNION ALL SELECT 'billing_lag', f.period, '', {_BUCKET.format("f.billing_lag_s")}, 1, f.billing_lag_s
+        WHERE NOT f.test AND f.billing_lag_s IS NOT NULL
+    UNION ALL SELECT 'in_time', f.period, '', -1, 1, 0 WHERE NOT f.test AND f.outcome = 'synced' AND f.in_time
+    UNION ALL SELECT 'retroactive', f.period, '', -1, 1, f.exposure_s WHERE NOT f.test AND f.exposure_s IS NOT NULL
+    UNION ALL SELECT 'ordering', f.period, '', -1, 1, f.ordering_s
+        WHERE NOT f.test AND f.outcome IN ('synced', 'open') AND f.ordering_s > 0
+    UNION ALL SELECT 'gap', f.period, '', -1, 1, 0 WHERE NOT f.test AND f.outcome = 'open' AND f.waits
+    UNION ALL SELECT CASE WHEN f.delta = 0 THEN 'zero' WHEN f.delta < 0 THEN 'negative' ELSE 'positive' END, f.period,
+        '', -1, 1, 0 WHERE NOT f.test AND f.outcome IN ('synced', 'open')
+    UNION ALL SELECT 'delta', f.period, f.currency, -1, 1, f.delta
+        WHERE NOT f.test AND f.outcome IN ('synced', 'open') AND f.delta <> 0
+"""
+
+FACT = Fact(
+    name="amendment",
+    key=("contract_id", "number"),
+    columns=_COLUMNS,
+    fresh=_FRESH,
+    cells=_CELLS,
+    values={"bounds": list(BOUNDS)},
+)

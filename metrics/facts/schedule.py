@@ -1,0 +1,87 @@
+"""What a contract was to bill in a month, by the milestones in force when the month began (docs/kpis.md, forecasts).
+
+In force then: of the events recorded before the month's first moment in the group's zone, in the order of the fold
+(sync_core/fold.py). A contract that was not signed by then, or had ended, bills nothing. Contracts billed by time have
+no schedule that could be compared. One row a contract and month; a month without milestones has none.
+"""
+
+from typing import Final
+
+from metrics.facts.fact import Fact
+from metrics.months import MONTH
+from sync_core.events import CORRECTED, PREFIX
+
+_COLUMNS: Final = (
+    "contract_id", "month", "legal_entity", "service_line", "geography", "billing", "test", "currency", "milestones",
+    "amount",
+)  # fmt: skip
+
+_SCHEDULING: Final = ("signed", "amended", "corrected", "cancelled", "terminated")
+# As the fold orders them: a correction stands right behind the revision that it overrides.
+_EVENTS: Final = """
+    SELECT c.contract_id, e.recorded_at, e.data, split_part(e.type, '.', 4) AS what,
+           row_number() OVER (PARTITION BY c.contract_id ORDER BY
+               CAST(e.data ->> CASE WHEN e.type = :corrected THEN 'overrides' ELSE 'revision' END AS numeric),
+               e.type = :corrected,
+               CASE WHEN e.type = :corrected THEN CAST(e.data ->> 'revision' AS numeric)
+                    ELSE coalesce(CAST(e.data -> 'amendment' ->> 'number' AS numeric), 0) END,
+               e.occurred_at, e.source, e.id) AS place
+    FROM core.contract AS c JOIN core.event AS e USING (source, external_id)
+    WHERE c.contract_id = ANY(:ids) AND c.billing = 'milestones' AND e.type = ANY(:scheduling)
+"""
+# What each event says of a milestone; of one that it sets and removes, the removal holds.
+_SAID: Final = """
+    SELECT e.contract_id, e.recorded_at, e.place, m.value ->> 'key' AS key, false AS removed,
+           CASE WHEN pg_input_is_valid(m.value ->> 'due_on', 'date') THEN CAST(m.value ->> 'due_on' AS date) END
+               AS due_on,
+           CASE WHEN pg_input_is_valid(m.value ->> 'amount', 'numeric') THEN CAST(m.value ->> 'amount' AS numeric) END
+               AS amount
+    FROM scheduling AS e CROSS JOIN LATERAL jsonb_array_elements(
+        CASE jsonb_typeof(coalesce(e.data -> 'terms', e.data -> 'changes') -> 'milestones') WHEN 'array'
+             THEN coalesce(e.data -> 'terms', e.data -> 'changes') -> 'milestones' ELSE '[]' END) AS m(value)
+    UNION ALL
+    SELECT e.contract_id, e.recorded_at, e.place, m.value, true, NULL, NULL
+    FROM scheduling AS e CROSS JOIN LATERAL jsonb_array_elements_text(
+        CASE jsonb_typeof(e.data -> 'changes' -> 'remove_milestones') WHEN 'array'
+             THEN e.data -> 'changes' -> 'remove_milestones' ELSE '[]' END) AS m(value)
+"""
+_MONTHS: Final = """
+    SELECT s.contract_id, s.month, CAST(s.month AS timestamp) AT TIME ZONE :zone AS begins
+    FROM (SELECT DISTINCT contract_id, CAST(date_trunc('month', CAST(due_on AS timestamp)) AS date) AS month
+          FROM said WHERE due_on IS NOT NULL) AS s
+"""
+# By joins, not by a look-up for each month: a batch has thousands of contracts.
+_STOOD: Final = """
+    SELECT m.contract_id, m.month, m.begins, max(e.place) FILTER (WHERE e.what = 'signed') AS signed,
+           max(e.place) FILTER (WHERE e.what IN ('cancelled', 'terminated')) AS ended
+    FROM months AS m JOIN scheduling AS e ON e.contract_id = m.contract_id AND e.recorded_at < m.begins
+    GROUP BY 1, 2, 3
+"""
+_IN_FORCE: Final = f"""
+    SELECT DISTINCT ON (m.contract_id, m.month, s.key) m.contract_id, m.month, s.removed, s.due_on, s.amount
+    FROM ({_STOOD}) AS m
+         JOIN said AS s ON s.contract_id = m.contract_id AND s.recorded_at < m.begins AND s.place >= m.signed
+    WHERE coalesce(m.ended, 0) < m.signed
+    ORDER BY m.contract_id, m.month, s.key, s.place DESC, s.removed DESC
+"""
+_FRESH: Final = f"""
+    WITH scheduling AS MATERIALIZED ({_EVENTS}), said AS MATERIALIZED ({_SAID}), months AS MATERIALIZED ({_MONTHS})
+    SELECT p.contract_id, p.month, c.legal_entity, c.service_line, c.geography, c.billing, c.test, c.currency,
+           CAST(count(*) AS integer) AS milestones, sum(p.amount) AS amount
+    FROM ({_IN_FORCE}) AS p JOIN core.contract AS c USING (contract_id)
+    WHERE NOT p.removed AND p.due_on >= p.month AND p.due_on < p.month + interval '1 month' AND p.amount IS NOT NULL
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+"""
+_CELLS: Final = f"""
+    SELECT CASE WHEN f.test THEN 'test' ELSE 'planned' END, f.month, f.currency, {MONTH.format("f.month")},
+           f.milestones, f.amount
+"""
+
+FACT = Fact(
+    name="schedule",
+    key=("contract_id", "month"),
+    columns=_COLUMNS,
+    fresh=_FRESH,
+    cells=_CELLS,
+    values={"scheduling": [f"{PREFIX}{what}.v1" for what in _SCHEDULING], "corrected": CORRECTED},
+)

@@ -1,0 +1,131 @@
+"""What was to be billed in a month against what was: the schedules in force on its first day, and its invoices.
+
+A month counts when it lies in the window with all its days and is over. Milestones only: what is billed by time has no
+plan that could be compared.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from metrics.asking import By
+from metrics.months import following, month_of
+from metrics.rates import Rates, rates_of
+from metrics.source import Cell, Source
+
+_PLANNED, _TEST, _BILLED, _ISSUED = "schedule.planned", "schedule.test", "invoice.planned", "invoice.issued"
+MEASURES: Final = (_PLANNED, _TEST, _BILLED, _ISSUED)
+
+Amounts = Mapping[tuple[date, str], Decimal]  # by month and currency
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """Unrounded, in the reporting currency, of the currencies that have a rate."""
+
+    month: date
+    forecast: Decimal
+    billed: Decimal
+
+    @property
+    def error(self) -> Decimal:
+        """Above zero: more was forecast than billed."""
+        return self.forecast - self.billed
+
+
+@dataclass(frozen=True, slots=True)
+class Forecasts:
+    """Amounts by month and currency; `by_time` counts the invoices that no schedule foresees."""
+
+    planned: Amounts = field(default_factory=dict)
+    billed: Amounts = field(default_factory=dict)
+    milestones: int = 0
+    invoices: int = 0
+    by_time: int = 0
+    test: int = 0
+    rates: Rates | None = None
+
+    def __add__(self, other: "Forecasts") -> "Forecasts":
+        return Forecasts(
+            _added(self.planned, other.planned), _added(self.billed, other.billed),
+            self.milestones + other.milestones, self.invoices + other.invoices, self.by_time + other.by_time,
+            self.test + other.test, self.rates or other.rates,
+        )  # fmt: skip
+
+    @property
+    def months(self) -> list[Month]:
+        """In order; one in which nothing was planned and nothing billed is not there."""
+        rates, found = self.rates or Rates(""), sorted({month for month, _ in (*self.planned, *self.billed)})
+        return [Month(m, _total(rates, self.planned, m), _total(rates, self.billed, m)) for m in found]
+
+    @property
+    def unconverted(self) -> dict[str, Decimal]:
+        """What was billed in currencies without a rate, by currency; zero where it was forecast only."""
+        known = self.rates or Rates("")
+        without: dict[str, Decimal] = {}
+        for (_, currency), amount in (*self.billed.items(), *((key, Decimal(0)) for key in self.planned)):
+            if known.convert(amount, currency) is None:
+                without[currency] = without.get(currency, Decimal(0)) + amount
+        return without
+
+    @property
+    def mape(self) -> float | None:
+        """Mean over months of |forecast - billed| / billed; None without a month in which something was billed."""
+        shares = [abs(m.error) / m.billed for m in self.months if m.billed > 0]
+        return float(sum(shares, Decimal(0)) / len(shares)) if shares else None
+
+    @property
+    def bias(self) -> float | None:
+        """(forecast - billed) / billed over all months together."""
+        billed = sum((m.billed for m in self.months), Decimal(0))
+        return float(sum((m.error for m in self.months), Decimal(0)) / billed) if billed > 0 else None
+
+
+def forecasts(source: Source, by: By | None) -> dict[str, Forecasts]:
+    """By group; By.WEEK gives months. Few statements."""
+    rates, whole = rates_of(source), set(_whole_months(source))
+    grouped: dict[str, list[Cell]] = {}
+    for cell in source.cells(MEASURES, None if by is By.WEEK else by):
+        if month_of(cell.bucket) in whole:
+            group = str(month_of(cell.bucket)) if by is By.WEEK else cell.group
+            grouped.setdefault(group, []).append(cell)
+    return {group: _of(cells, rates) for group, cells in grouped.items()}
+
+
+def _of(cells: Sequence[Cell], rates: Rates) -> Forecasts:
+    def amounts(measure: str) -> Amounts:
+        return {(month_of(c.bucket), c.label): c.amount for c in cells if c.measure == measure}
+
+    def count(measure: str) -> int:
+        return sum(c.n for c in cells if c.measure == measure)
+
+    billed = count(_BILLED)
+    return Forecasts(
+        amounts(_PLANNED), amounts(_BILLED), count(_PLANNED), billed, count(_ISSUED) - billed, count(_TEST), rates
+    )
+
+
+def _whole_months(source: Source) -> list[date]:
+    """Those whose days all lie in the window and before the moment that was asked for."""
+    if source.as_of is None:
+        return []
+    today = source.as_of.astimezone(ZoneInfo(source.estate.group.timezone)).date()
+    start, end = source.ask.window.start, min(source.ask.window.end, today)
+    month = date(start.year, start.month, 1)
+    month = month if month >= start else following(month)
+    months = []
+    while following(month) <= end:
+        months.append(month)
+        month = following(month)
+    return months
+
+
+def _added(one: Amounts, other: Amounts) -> Amounts:
+    return {key: one.get(key, Decimal(0)) + other.get(key, Decimal(0)) for key in one.keys() | other.keys()}
+
+
+def _total(rates: Rates, amounts: Amounts, month: date) -> Decimal:
+    return rates.total({c: amount for (m, c), amount in amounts.items() if m == month}).amount or Decimal(0)

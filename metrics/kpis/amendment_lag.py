@@ -1,0 +1,252 @@
+"""Amendment sync lag: from the execution of an amendment to the read-back of everything that it changes."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+import orjson
+
+from metrics import unsigned
+from metrics.asking import By
+from metrics.drilling import Listing, drill
+from metrics.durations import NONE, Durations
+from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
+from metrics.percentiles import DAY_S, HOUR_S, figures, in_unit, why_none
+from metrics.proportion import wilson
+from metrics.rates import rates_of
+from metrics.reading import WORKED_NOW, WORKED_NOW_S, Timed, durations_of, group_of, merged, together
+from metrics.source import Source, chosen
+from sync_core.bill_runs import next_bill_run
+from sync_core.estate import Entity
+
+_OPEN: Final = "f.outcome = 'open' AND NOT f.test AND f.executed_at <= :as_of"
+_DONE: Final = "f.outcome = 'synced' AND NOT f.test"
+
+
+def _since(moment: str) -> str:
+    return f"CAST(extract(epoch FROM :as_of - {moment}) AS bigint)"
+
+
+_TIMES: Final = {
+    "working": Timed("amendment", "amendment.lag_work", _DONE, "f.lag_work_s", _OPEN,
+                     f"{WORKED_NOW_S} - f.executed_work_s", WORKED_NOW),
+    "calendar": Timed("amendment", "amendment.lag", _DONE, "f.lag_s", _OPEN, _since("f.executed_at")),
+    "own": Timed("amendment", "amendment.own_work", _DONE, "f.own_work_s", _OPEN,
+                 f"{WORKED_NOW_S} - f.received_work_s", WORKED_NOW),
+    "billing": Timed("amendment", "amendment.billing_lag", f"{_DONE} AND f.billing_lag_s IS NOT NULL",
+                     "f.billing_lag_s", f"{_OPEN} AND f.effective_at IS NOT NULL", _since("f.effective_at")),
+}  # fmt: skip
+_COUNTED: Final = tuple(
+    f"amendment.{name}" for name in ("synced", "unsigned", "superseded", "early", "test", "in_time", "gap", "zero",
+                                     "negative", "positive", "delta", "retroactive", "ordering")
+)  # fmt: skip
+# What depends on the moment, of the open ones. A bill run goes over an amendment that is in force and not in the ERP;
+# of a legal entity without runs, the contract's own bill date stands for the next one.
+_STILL: Final = f"""
+    SELECT {{group}} AS grp,
+           count(*) FILTER (WHERE {WORKED_NOW_S} - f.executed_work_s > f.day_s) AS late,
+           max({_since("f.executed_at")}) AS oldest_s,
+           count(*) FILTER (WHERE greatest(f.executed_at, f.effective_at) < r.last_at) AS missed_run,
+           count(*) FILTER (WHERE greatest(f.executed_at, f.effective_at)
+               < coalesce(r.next_at, CAST(f.bill_on AS timestamp) AT TIME ZONE :zone)) AS next_run,
+           count(*) FILTER (WHERE f.retroactive) AS retroactive,
+           coalesce(sum({_since("f.effective_at")}) FILTER (WHERE f.retroactive), 0) AS exposed_s,
+           coalesce(sum({_since("f.received_at")}) FILTER (WHERE f.waits), 0) AS waiting_s
+    FROM metrics.amendment_fact AS f {WORKED_NOW}
+         LEFT JOIN jsonb_to_recordset(CAST(:runs AS jsonb)) AS r(entity text, last_at timestamptz, next_at timestamptz)
+         ON r.entity = f.legal_entity
+    WHERE {{valid}} AND {_OPEN} AND {chosen("f")} AND f.period >= :start AND f.period < :end GROUP BY 1
+"""
+_SUMS: Final = ("late", "missed_run", "next_run", "open_retroactive")
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    times: Mapping[str, Durations] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    seconds: Mapping[str, int] = field(default_factory=dict)  # exposed, ordering
+    deltas: Mapping[str, Decimal] = field(default_factory=dict)  # by currency
+    oldest_s: int = 0
+
+    def __add__(self, other: "Inputs") -> "Inputs":
+        return Inputs(
+            merged(self.times, other.times),
+            merged(self.counts, other.counts),
+            merged(self.seconds, other.seconds),
+            merged(self.deltas, other.deltas),
+            max(self.oldest_s, other.oldest_s),
+        )
+
+    def time(self, name: str) -> Durations:
+        return self.times.get(name, NONE)
+
+    def of(self, name: str) -> int:
+        return self.counts.get(name, 0)
+
+
+class AmendmentLag:
+    definition = Definition(
+        slug="amendment-lag",
+        title="Amendment sync lag",
+        unit=Unit.WORKING_HOURS,
+        better=Better.LOWER,
+        version=1,
+        says="Nine of ten amendments were in the ERP within this working time of their execution.",
+        formula="Kaplan-Meier 90th percentile of (read-back of all that it changes - execution) in the legal entity's "
+        "working hours; open amendments count for as long as they have been open.",
+        splits=(By.WEEK, By.LEGAL_ENTITY, By.SERVICE_LINE, By.GEOGRAPHY, By.BILLING),
+        target=8.5,
+        target_says="suggested: nine of ten within one working day",
+        drill="amendment",
+    )
+
+    def nothing(self) -> Inputs:
+        return Inputs()
+
+    def read(self, source: Source, by: By | None) -> Mapping[str, Inputs]:
+        return {} if source.as_of is None else together((*_read(source, by), *_still(source, by, source.as_of)))
+
+    def answer(self, inputs: Inputs, source: Source) -> Answer:
+        working = inputs.time("working")
+        p90 = working.percentile(0.9)
+        return Answer(
+            value=in_unit(p90.value, HOUR_S),
+            n=working.n,
+            n_open=working.n_open,
+            excluded={
+                "superseded before it was in the ERP": inputs.of("superseded"),
+                "of a contract that is not signed": inputs.of("unsigned"),
+                "in the ERP before its execution": inputs.of("early"),
+                "of a test contract": inputs.of("test"),
+            },
+            figures=(
+                *_percentiles(inputs),
+                Figure("synced", "In the ERP", inputs.of("synced"), Unit.COUNT),
+                Figure("open", "Open", working.n_open, Unit.COUNT),
+                Figure("oldest_open", "Oldest open one", inputs.oldest_s / DAY_S if working.n_open else None,
+                       Unit.DAYS),
+                Figure("quarantined", "Amendments in quarantine", inputs.of("quarantined"), Unit.COUNT,
+                       "counted as open"),
+                *_in_time(inputs),
+                *_at_bill_runs(inputs),
+                *_kinds(inputs, source),
+            ),
+            error=in_unit(p90.error, HOUR_S),
+            why_none=why_none(working, p90, HOUR_S, "working hours"),
+        )  # fmt: skip
+
+    def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
+        return drill(source, _LISTING, after=after, limit=limit)
+
+
+def _read(source: Source, by: By | None) -> Iterator[tuple[str, Inputs]]:
+    for name, groups in durations_of(source, _TIMES, by).items():
+        for group, found in groups.items():
+            yield group, Inputs({name: found})
+    for cell in source.cells(_COUNTED, by):
+        yield cell.group, _cell(cell.measure.partition(".")[2], cell.label, cell.n, cell.amount)
+    for group, unread in unsigned.amendments(source, by).items():
+        open_for, worked = Durations.of((), unread.open_s), Durations.of((), unread.open_work_s)
+        times = {"working": worked, "own": worked, "calendar": open_for}
+        yield group, Inputs(times, {"quarantined": open_for.n}, oldest_s=max(unread.open_s))
+
+
+def _still(source: Source, by: By | None, as_of: datetime) -> Iterator[tuple[str, Inputs]]:
+    sql = _STILL.format(group=group_of(by), valid=source.valid())
+    for row in source.run(sql, runs=_runs(source.estate.entities, as_of)):
+        late, oldest, missed, coming, retroactive, exposed, waiting = (int(value) for value in row[1:])
+        counts = dict(zip(_SUMS, (late, missed, coming, retroactive), strict=True))
+        yield str(row.grp), Inputs({}, counts, {"exposed": exposed, "ordering": waiting}, oldest_s=oldest)
+
+
+def _cell(what: str, label: str, n: int, amount: Decimal) -> Inputs:
+    if what == "delta":
+        return Inputs(deltas={label: amount})
+    seconds = {"retroactive": "exposed", "ordering": "ordering"}.get(what)
+    return Inputs(counts={what: n}, seconds={seconds: int(amount)} if seconds else {})
+
+
+def _runs(entities: Mapping[str, Entity], as_of: datetime) -> str:
+    """The last bill run until then and the next one after it, by legal entity."""
+    rows: list[dict[str, str | None]] = []
+    for code, entity in entities.items():
+        last, run = None, next_bill_run(entity, as_of - timedelta(days=63))
+        while run is not None and run <= as_of:
+            last, run = run, next_bill_run(entity, run)
+        rows.append({"entity": code, "last_at": last.isoformat() if last else None,
+                     "next_at": run.isoformat() if run else None})  # fmt: skip
+    return orjson.dumps(rows).decode()
+
+
+def _percentiles(inputs: Inputs) -> Iterator[Figure]:
+    for name, key, words, unit_s, unit in (
+        ("working", "", "", HOUR_S, Unit.WORKING_HOURS),
+        ("calendar", "_calendar", ", calendar", DAY_S, Unit.DAYS),
+        ("own", "_own", " since its receipt", HOUR_S, Unit.WORKING_HOURS),
+        ("billing", "_billing", " after its effective day", DAY_S, Unit.DAYS),
+    ):
+        for p, label in ((0.5, "Median"), (0.9, "90th percentile")):
+            found = inputs.time(name).percentile(p)
+            yield from figures(f"p{round(100 * p)}{key}", f"{label}{words}", found, unit_s, unit)
+    naive = in_unit(inputs.time("working").naive(0.9).value, HOUR_S)
+    yield Figure("naive_p90", "90th percentile of finished ones alone", naive, Unit.WORKING_HOURS,
+                 "too good: what is slow is still open and not in it")  # fmt: skip
+
+
+def _in_time(inputs: Inputs) -> Iterator[Figure]:
+    """Within a working day; an open one that is over it has missed it, another one may still make it."""
+    kept, decided = inputs.of("in_time"), inputs.of("synced") + inputs.of("late")
+    low, high = wilson(kept, decided) or (None, None)
+    share = kept / decided if decided else None
+    yield Figure("in_time", "Within one working day", share, Unit.SHARE, "of those that are done or over it")
+    yield Figure("in_time_low", "Within one working day, 95 % lower limit", low, Unit.SHARE, "Wilson")
+    yield Figure("in_time_high", "Within one working day, 95 % upper limit", high, Unit.SHARE, "Wilson")
+    yield Figure("late", "Open for more than a working day", inputs.of("late"), Unit.COUNT)
+
+
+def _at_bill_runs(inputs: Inputs) -> Iterator[Figure]:
+    yield Figure("next_run", "Open, and in force at the next bill run", inputs.of("next_run"), Unit.COUNT)
+    yield Figure("missed_run", "Open, and missed by the last bill run", inputs.of("missed_run"), Unit.COUNT)
+
+
+def _kinds(inputs: Inputs, source: Source) -> Iterator[Figure]:
+    retroactive = inputs.of("retroactive") + inputs.of("open_retroactive")
+    exposed, ordering = inputs.seconds.get("exposed", 0), inputs.seconds.get("ordering", 0)
+    yield Figure("retroactive", "Retroactive", retroactive, Unit.COUNT)
+    yield Figure("exposure_days", "Billed on old terms, all of these", exposed / DAY_S, Unit.DAYS,
+                 "from the effective day to the read-back, or until now")  # fmt: skip
+    yield Figure("ordering_days", "Waited for an earlier amendment", ordering / DAY_S, Unit.DAYS, "all together")
+    yield Figure("gap", "Wait for an amendment that is missing", inputs.of("gap"), Unit.COUNT)
+    for kind, words in (("positive", "Raised the value"), ("zero", "Left the value"), ("negative", "Cut the value")):
+        yield Figure(kind, words, inputs.of(kind), Unit.COUNT)
+    total = rates_of(source).total(inputs.deltas)
+    listed = ", ".join(f"{code} {amount:,}" for code, amount in sorted(inputs.deltas.items()))
+    missing = ", ".join(sorted(total.unconverted))
+    note = f"{listed}; without a rate, so not in it: {missing}" if missing else listed
+    yield Figure("delta", "Value changed", total.amount, Unit.MONEY, note)
+
+
+_LISTING: Final = Listing(
+    rows=f"""
+        SELECT f.contract_id * 100000 + f.number AS place, f.contract_id, c.external_id AS contract, c.title, f.number,
+               f.legal_entity, f.executed_at, f.effective_at, f.done_at, f.outcome, f.delta, f.currency,
+               CAST(coalesce(f.lag_work_s, greatest({WORKED_NOW_S} - f.executed_work_s, 0)) AS numeric) / 3600
+                   AS working_hours
+        FROM metrics.amendment_fact AS f {WORKED_NOW} JOIN core.contract AS c ON c.contract_id = f.contract_id
+        WHERE {{valid}} AND f.outcome IN ('open', 'synced') AND NOT f.test AND f.executed_at <= :as_of
+          AND {chosen("f")} AND f.period >= :start AND f.period < :end
+    """,
+    columns=(
+        Column("contract", "Contract"), Column("title", "Title"), Column("number", "Amendment", Unit.COUNT),
+        Column("legal_entity", "Legal entity"), Column("executed_at", "Executed"), Column("effective_at", "Effective"),
+        Column("done_at", "In the ERP"), Column("outcome", "Outcome"), Column("delta", "Value changed"),
+        Column("currency", "Currency"), Column("working_hours", "Working time", Unit.WORKING_HOURS),
+    ),
+    order="working_hours",
+    key="place",
+    adds=None,
+)  # fmt: skip
+
+KPI = AmendmentLag()

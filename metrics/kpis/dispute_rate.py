@@ -1,0 +1,219 @@
+"""Billing dispute rate: of the invoices issued, how many their customers disputed within 60 days."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from metrics.asking import By
+from metrics.drilling import Listing, drill
+from metrics.facts.invoice import MATURE_DAYS
+from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
+from metrics.months import following, month_of
+from metrics.proportion import wilson
+from metrics.rates import KNOWN_RATES, Converted, Rates, rates_of
+from metrics.source import Cell, Source, chosen
+
+_STATES: Final = {"open": "Still open", "upheld": "Upheld", "settled": "Settled, outcome not reported",
+                  "withdrawn": "Withdrawn or rejected"}  # fmt: skip
+_LEFT_OUT: Final = {"credit_note": "credit note", "rebill": "re-bill of an invoice", "cancelled": "cancelled invoice",
+                    "unknown": "dispute of an invoice that no ERP reported", "test": "test contract"}  # fmt: skip
+_MEASURES: Final = tuple(
+    f"invoice.{what}" for what in ("issued", "disputed", "sync", "cause", "late", *_STATES, *_LEFT_OUT)
+)
+_EXCELLENT, _ACCEPTABLE = 0.02, 0.05
+
+Key = tuple[str, str, int]  # measure, label, month
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Cells by measure, label and month. With a `cause`: all invoices, looked at for it; such add up to all again."""
+
+    cells: Mapping[Key, tuple[int, Decimal]] = field(default_factory=dict)
+    rates: Rates | None = None
+    cause: str | None = None
+
+    def __add__(self, other: "Inputs") -> "Inputs":
+        rates = self.rates or other.rates
+        if self.cause is not None or other.cause is not None:
+            return Inputs(self.cells or other.cells, rates)
+        both = dict(self.cells)
+        for key, (n, amount) in other.cells.items():
+            held_n, held = both.get(key, (0, Decimal(0)))
+            both[key] = (held_n + n, held + amount)
+        return Inputs(both, rates)
+
+    def count(self, measure: str, *, label: str | None = None) -> int:
+        return sum(n for (what, of, _), (n, _a) in self.cells.items() if what == measure and label in (None, of))
+
+    def by_month(self, measure: str) -> Iterator[tuple[int, int]]:
+        yield from ((month, n) for (what, _, month), (n, _a) in self.cells.items() if what == measure)
+
+    def money(self, measure: str) -> dict[str, Decimal]:
+        """By currency."""
+        found: dict[str, Decimal] = {}
+        for (what, currency, _), (_n, amount) in self.cells.items():
+            if what == measure:
+                found[currency] = found.get(currency, Decimal(0)) + amount
+        return found
+
+    def causes(self) -> dict[str, int]:
+        names = sorted({label for what, label, _ in self.cells if what == "cause"})
+        return {name: self.count("cause", label=name) for name in names}
+
+
+class DisputeRate:
+    definition = Definition(
+        slug="dispute-rate",
+        title="Billing dispute rate",
+        unit=Unit.SHARE,
+        better=Better.LOWER,
+        version=1,
+        says="Of the invoices issued, this share was disputed within 60 days of issue.",
+        formula="distinct invoices with a dispute raised within 60 days of issue / invoices issued on days of the "
+        "window; the trend is by month of issue, and a month is provisional until its last day is 60 days past.",
+        splits=(By.WEEK, By.LEGAL_ENTITY, By.SERVICE_LINE, By.GEOGRAPHY, By.BILLING, By.LABEL),
+        target=0.02,
+        target_says="suggested: below 2 % excellent, 2 to 5 % acceptable, above 5 % act",
+        drill="disputed invoice",
+    )
+
+    def nothing(self) -> Inputs:
+        return Inputs()
+
+    def read(self, source: Source, by: By | None) -> Mapping[str, Inputs]:
+        if source.as_of is None:
+            return {}
+        rates = rates_of(source)
+        own = by in (By.WEEK, By.LABEL)  # what is in the cells besides the dimensions
+        grouped: dict[str, dict[Key, tuple[int, Decimal]]] = {}
+        for cell in source.cells(_MEASURES, None if own else by):
+            group = str(month_of(cell.bucket)) if by is By.WEEK else cell.group
+            grouped.setdefault(group, {})[_key(cell)] = (cell.n, cell.amount)
+        found = {group: Inputs(cells, rates) for group, cells in grouped.items()}
+        return _by_cause(found) if by is By.LABEL else found
+
+    def answer(self, inputs: Inputs, source: Source) -> Answer:
+        issued, disputed = inputs.count("issued"), inputs.count("disputed")
+        excluded = {words: inputs.count(what) for what, words in _LEFT_OUT.items()}
+        if issued == 0:
+            return Answer(None, 0, excluded=excluded, why_none="no invoice was issued in the window")
+        if inputs.cause is not None:
+            of_cause = inputs.count("cause", label=inputs.cause)
+            return Answer(of_cause / issued, issued, figures=tuple(_limits("rate", "Rate", of_cause, issued)))
+        today = None if source.as_of is None else source.as_of.astimezone(ZoneInfo(source.estate.group.timezone)).date()
+        return Answer(
+            value=disputed / issued,
+            n=issued,
+            n_open=inputs.count("open"),
+            excluded=excluded,
+            figures=(
+                *_limits("rate", "Rate", disputed, issued),
+                Figure("band", "Disputed", disputed, Unit.COUNT, _band(disputed / issued)),
+                *_maturity(inputs, today),
+                *_money(inputs),
+                *_outcomes(inputs, disputed),
+            ),
+        )
+
+    def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
+        return drill(source, _LISTING, after=after, limit=limit)
+
+
+def _key(cell: Cell) -> Key:
+    return cell.measure.partition(".")[2], cell.label, cell.bucket
+
+
+def _by_cause(found: Mapping[str, Inputs]) -> dict[str, Inputs]:
+    """The same invoices once for each cause; "" stands for none where nothing was disputed."""
+    [everything] = found.values() or [Inputs()]
+    return {cause: replace(everything, cause=cause) for cause in everything.causes() or [""]}
+
+
+def _band(rate: float) -> str:
+    if rate < _EXCELLENT:
+        return "excellent: below 2 %"
+    return "acceptable: 2 to 5 %" if rate <= _ACCEPTABLE else "act: above 5 %"
+
+
+def _limits(key: str, label: str, k: int, n: int) -> Iterator[Figure]:
+    limits = wilson(k, n) or (None, None)
+    yield Figure(f"{key}_low", f"{label}, 95 % lower limit", limits[0], Unit.SHARE, "Wilson")
+    yield Figure(f"{key}_high", f"{label}, 95 % upper limit", limits[1], Unit.SHARE, "Wilson")
+
+
+def mature(month: date, today: date) -> bool:
+    """Whether all invoices of the month had their days to be disputed."""
+    return today >= following(month) - timedelta(days=1) + timedelta(days=MATURE_DAYS)
+
+
+def _maturity(inputs: Inputs, today: date | None) -> Iterator[Figure]:
+    def of(measure: str, *, ripe: bool) -> int:
+        return sum(n for month, n in inputs.by_month(measure) if today and mature(month_of(month), today) is ripe)
+
+    issued, disputed = of("issued", ripe=True), of("disputed", ripe=True)
+    yield Figure("mature_rate", "Rate of the months that are complete", disputed / issued if issued else None,
+                 Unit.SHARE, f"months whose last day is {MATURE_DAYS} days past")  # fmt: skip
+    yield Figure("provisional", "Invoices of provisional months", of("issued", ripe=False), Unit.COUNT,
+                 f"they may still be disputed: the last day of their month is not {MATURE_DAYS} days past")  # fmt: skip
+    yield Figure("late", "Disputed later than that", inputs.count("late"), Unit.COUNT,
+                 f"more than {MATURE_DAYS} days after issue, so in no month's rate")  # fmt: skip
+
+
+def _money(inputs: Inputs) -> Iterator[Figure]:
+    rates = inputs.rates or Rates("")
+    invoiced, disputed = rates.total(inputs.money("issued")), rates.total(inputs.money("disputed"))
+    share = None
+    if invoiced.amount:
+        share = float((disputed.amount or Decimal(0)) / invoiced.amount)
+    yield Figure("value_rate", "Disputed amount / invoiced amount", share, Unit.SHARE, _dates(invoiced))
+    yield Figure("invoiced_amount", "Invoiced", invoiced.amount, Unit.MONEY, _dates(invoiced))
+    yield Figure("disputed_amount", "Disputed amount", disputed.amount or Decimal(0), Unit.MONEY, _dates(disputed))
+    for currency, amount in sorted(invoiced.unconverted.items()):
+        yield Figure(f"unconverted_{currency}", f"Invoiced in {currency}", amount, Unit.RATIO,
+                     f"in {currency}: there is no rate, so it is in the counts and not in the amounts")  # fmt: skip
+
+
+def _dates(total: Converted) -> str:
+    return (
+        "rates of " + ", ".join(f"{c} {day}" for c, day in sorted(total.rate_dates.items())) if total.rate_dates else ""
+    )
+
+
+def _outcomes(inputs: Inputs, disputed: int) -> Iterator[Figure]:
+    for state, label in _STATES.items():
+        yield Figure(state, label, inputs.count(state), Unit.COUNT)
+    sync = inputs.count("sync")
+    yield Figure("sync_caused", "Caused by a mismatch of contract and ERP", sync / disputed if disputed else None,
+                 Unit.SHARE, "proven on the day of issue, of the disputed invoices")  # fmt: skip
+    yield Figure("sync_caused_count", "Disputed invoices with a proven mismatch", sync, Unit.COUNT)
+    for cause, n in inputs.causes().items():
+        yield Figure(f"cause_{cause.replace(' ', '_')}", f"Cause: {cause}", n, Unit.COUNT)
+
+
+_LISTING: Final = Listing(
+    rows=f"""
+        SELECT f.invoice_id, f.system, f.ref AS invoice, f.contract_id, c.external_id AS contract, c.title,
+               f.legal_entity, f.issued_on, f.raised_on, f.dispute_state, f.cause, f.sync_cause, f.amount, f.disputed,
+               f.currency, f.disputed * CASE f.currency WHEN :reporting THEN 1 ELSE r.rate END AS disputed_reporting
+        FROM metrics.invoice_fact AS f JOIN core.contract AS c ON c.contract_id = f.contract_id
+             LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = f.currency
+        WHERE {{valid}} AND f.kind = 'invoice' AND NOT f.test AND f.disputes > 0 AND {chosen("f")}
+          AND f.issued_on >= :start AND f.issued_on < :end
+    """,
+    columns=(
+        Column("invoice", "Invoice"), Column("system", "ERP"), Column("contract", "Contract"),
+        Column("title", "Title"), Column("legal_entity", "Legal entity"), Column("issued_on", "Issued"),
+        Column("raised_on", "Disputed"), Column("dispute_state", "State"), Column("cause", "Cause as reported"),
+        Column("sync_cause", "Proven mismatch"), Column("amount", "Amount"), Column("disputed", "Disputed amount"),
+        Column("currency", "Currency"), Column("disputed_reporting", "Disputed, converted", Unit.MONEY),
+    ),
+    order="disputed_reporting",
+    key="invoice_id",
+    adds="disputed_reporting",
+)  # fmt: skip
+
+KPI = DisputeRate()

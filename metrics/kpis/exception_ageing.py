@@ -1,0 +1,201 @@
+"""How old the open exceptions are: in working days for those who work on them, in calendar days for finance.
+
+The buckets begin at the same moments as those of the list of exceptions (sync_core/reads/ages.py).
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+import orjson
+
+from metrics.asking import By
+from metrics.drilling import Listing, drill
+from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
+from metrics.rates import KNOWN_RATES, Rates, rates_of
+from metrics.reading import WORKED_NOW, WORKED_NOW_S, group_of
+from metrics.source import Source, chosen
+from metrics.unread import still_unread
+from sync_core.reads.ages import CALENDAR_BUCKETS, CALENDAR_DAYS, WORKING_BUCKETS, cuts_of
+
+_DAY: Final = 86_400
+_WORKING_KEYS: Final = ("0_1", "1_3", "3_7", "7_14", "14_30", "30_up")
+_CALENDAR_KEYS: Final = ("0_30", "31_60", "61_90", "91_up")
+_CUTS: Final = "SELECT * FROM jsonb_to_recordset(CAST(:cuts AS jsonb)) AS r(entity text, cuts timestamptz[])"
+_OPEN: Final = f"""
+    SELECT {{group}} AS grp,
+           (SELECT count(*) FROM unnest(coalesce(known.cuts, other.cuts)) AS cut WHERE f.opened_at <= cut) AS working,
+           width_bucket(date_part('epoch', :as_of - f.opened_at) / {_DAY}, CAST(:days AS float8[])) AS calendar,
+           f.currency, f.test, count(*) AS cases, sum(f.exposure) AS exposure, min(f.opened_at) AS oldest
+    FROM metrics.case_fact AS f LEFT JOIN ({_CUTS}) AS known ON known.entity = f.legal_entity
+         JOIN ({_CUTS}) AS other ON other.entity = ''
+    WHERE {{valid}} AND f.outcome = 'open' AND {chosen("f")} GROUP BY 1, 2, 3, 4, 5
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Open exceptions of one age."""
+
+    cases: int = 0
+    money: Mapping[str, Decimal] = field(default_factory=dict)  # by currency
+    oldest: datetime | None = None
+
+    def __add__(self, other: "Bucket") -> "Bucket":
+        money = dict(self.money)
+        for currency, amount in other.money.items():
+            money[currency] = money.get(currency, Decimal(0)) + amount
+        known = [one for one in (self.oldest, other.oldest) if one is not None]
+        return Bucket(self.cases + other.cases, money, min(known, default=None))
+
+
+_Place = tuple[str, int]  # "working" or "calendar", and the bucket
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    buckets: Mapping[_Place, Bucket] = field(default_factory=dict)
+    quarantined: int = 0
+    test: int = 0
+    rates: Rates | None = None
+
+    def __add__(self, other: "Inputs") -> "Inputs":
+        places = self.buckets.keys() | other.buckets.keys()
+        return Inputs(
+            {place: self.bucket(place) + other.bucket(place) for place in places},
+            self.quarantined + other.quarantined,
+            self.test + other.test,
+            self.rates or other.rates,
+        )
+
+    def bucket(self, place: _Place) -> Bucket:
+        return self.buckets.get(place, Bucket())
+
+    def view(self, name: str) -> list[Bucket]:
+        names = WORKING_BUCKETS if name == "working" else CALENDAR_BUCKETS
+        return [self.bucket((name, index)) for index in range(len(names))]
+
+
+class ExceptionAgeing:
+    definition = Definition(
+        slug="exception-ageing",
+        title="Open exceptions by age",
+        unit=Unit.COUNT,
+        better=Better.LOWER,
+        version=1,
+        says="So many exceptions are open; each bucket has how many, their money and the oldest.",
+        formula="open exceptions by the working days of their legal entity's calendar since they opened first, and by "
+        "calendar days; a signature that nobody could read is one from its receipt. Both add up to all.",
+        splits=(By.LEGAL_ENTITY, By.SERVICE_LINE, By.GEOGRAPHY, By.BILLING, By.LABEL),
+        drill="open exception",
+    )
+
+    def nothing(self) -> Inputs:
+        return Inputs()
+
+    def read(self, source: Source, by: By | None) -> Mapping[str, Inputs]:
+        if source.as_of is None:
+            return {}
+        rates, cuts = rates_of(source), cuts_of(source.estate, source.as_of).by_entity
+        listed = [{"entity": entity, "cuts": list(moments)} for entity, moments in cuts.items()]
+        sql = _OPEN.format(group=group_of(by, label="f.function"), valid=source.valid())
+        parts: dict[str, Inputs] = {}
+        for row in source.run(sql, cuts=orjson.dumps(listed).decode(), days=list(CALENDAR_DAYS)):
+            money = {row.currency: row.exposure} if row.exposure else {}
+            more = _placed(row.working, row.calendar, Bucket(row.cases, money, row.oldest), rates)
+            more = Inputs(test=row.cases, rates=rates) if row.test else more
+            parts[row.grp] = parts.get(row.grp, Inputs()) + more
+        for unread in still_unread(source, by):
+            since, moments = unread.recorded_at, cuts.get(unread.legal_entity, cuts[""])
+            working = sum(since <= cut for cut in moments)
+            calendar = bisect_right(CALENDAR_DAYS, (source.as_of - since).total_seconds() / _DAY)
+            more = _placed(working, calendar, Bucket(1, {}, since), rates) + Inputs(quarantined=1)
+            parts[unread.group] = parts.get(unread.group, Inputs()) + more
+        return parts
+
+    def answer(self, inputs: Inputs, source: Source) -> Answer:
+        total = sum(inputs.view("working"), Bucket())
+        rates = inputs.rates or Rates(source.estate.group.reporting_currency)
+        money = rates.total(total.money)
+        return Answer(
+            value=total.cases or None,
+            n=total.cases,
+            n_open=total.cases,
+            excluded={"of a test contract": inputs.test},
+            figures=(
+                Figure("exposure", "Their money", money.amount, Unit.MONEY),
+                *(Figure(f"unconverted_{currency}", f"Money in {currency}", amount, Unit.RATIO,
+                         f"in {currency}: there is no rate, so it is in no sum")
+                  for currency, amount in sorted(money.unconverted.items())),
+                Figure("oldest", "Oldest", _age(total.oldest, source), Unit.DAYS, _since(total.oldest)),
+                *_figures("working", _WORKING_KEYS, WORKING_BUCKETS, inputs, rates, source),
+                *_figures("calendar", _CALENDAR_KEYS, CALENDAR_BUCKETS, inputs, rates, source),
+                Figure("quarantined", "Signatures that nobody could read", inputs.quarantined, Unit.COUNT,
+                       "in the counts; their money is not known"),
+            ),
+            why_none="" if total.cases else "no exception is open",
+        )  # fmt: skip
+
+    def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
+        return drill(source, _LISTING, after=after, limit=limit)
+
+
+def _placed(working: int, calendar: int, bucket: Bucket, rates: Rates) -> Inputs:
+    return Inputs({("working", working): bucket, ("calendar", calendar): bucket}, rates=rates)
+
+
+def _figures(
+    view: str, keys: tuple[str, ...], names: tuple[str, ...], inputs: Inputs, rates: Rates, source: Source
+) -> Iterator[Figure]:
+    """`<view>_<bucket>` is how many, with `_money` and `_oldest` beside it."""
+    for key, name, bucket in zip(keys, names, inputs.view(view), strict=True):
+        money = rates.total(bucket.money)
+        without = ", ".join(f"{amount} {currency}" for currency, amount in sorted(money.unconverted.items()))
+        yield Figure(f"{view}_{key}", name, bucket.cases, Unit.COUNT)
+        yield Figure(f"{view}_{key}_money", f"{name}, money", money.amount, Unit.MONEY,
+                     f"without a rate: {without}" if without else "")  # fmt: skip
+        yield Figure(f"{view}_{key}_oldest", f"{name}, oldest", _age(bucket.oldest, source), Unit.DAYS,
+                     _since(bucket.oldest))  # fmt: skip
+
+
+def _age(since: datetime | None, source: Source) -> float | None:
+    if since is None or source.as_of is None:
+        return None
+    return (source.as_of - since).total_seconds() / _DAY
+
+
+def _since(since: datetime | None) -> str:
+    return "" if since is None else f"since {since:%Y-%m-%d %H:%M} UTC"
+
+
+_LISTING: Final = Listing(
+    rows=f"""
+        SELECT f.case_id, f.contract_id, c.external_id AS contract, c.title, f.legal_entity, f.function, f.cause,
+               f.severity, f.opened_at,
+               CAST(greatest({WORKED_NOW_S} - f.opened_work_s, 0) AS numeric) / day.day_s AS working_days,
+               CAST(extract(epoch FROM :as_of - f.opened_at) AS numeric) / {_DAY} AS days,
+               f.exposure, f.currency, f.exposure * CASE f.currency WHEN :reporting THEN 1 ELSE r.rate END
+                   AS exposure_reporting
+        FROM metrics.case_fact AS f {WORKED_NOW} LEFT JOIN core.contract AS c ON c.contract_id = f.contract_id
+             LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = f.currency
+             CROSS JOIN LATERAL (
+                 SELECT k.day_s FROM metrics.calendar AS k WHERE k.calendar IN (f.legal_entity, '')
+                 ORDER BY k.calendar DESC LIMIT 1) AS day
+        WHERE {{valid}} AND f.outcome = 'open' AND NOT f.test AND {chosen("f")}
+    """,
+    columns=(
+        Column("contract", "Contract"), Column("title", "Title"), Column("legal_entity", "Legal entity"),
+        Column("function", "Function"), Column("cause", "Cause"), Column("severity", "Severity"),
+        Column("opened_at", "Opened"), Column("working_days", "Age", Unit.WORKING_DAYS),
+        Column("days", "Age, calendar", Unit.DAYS), Column("exposure", "Money"), Column("currency", "Currency"),
+        Column("exposure_reporting", "Money, converted", Unit.MONEY),
+    ),
+    order="days",
+    key="case_id",
+    adds=None,
+)  # fmt: skip
+
+KPI = ExceptionAgeing()

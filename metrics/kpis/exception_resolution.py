@@ -1,0 +1,193 @@
+"""How long exceptions stay open, how long each function has them, and how they travel between functions."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from metrics.asking import By
+from metrics.case_times import case_times
+from metrics.drilling import Listing, drill
+from metrics.durations import NONE, Durations, Percentile
+from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
+from metrics.reading import WORKED_NOW, WORKED_NOW_S
+from metrics.source import Source, chosen
+from metrics.unread import Unread, received
+from sync_core.survival import SAMPLE_FLOOR
+
+_HOUR, _DAY = 3600, 86_400
+_FLOW: Final = "case.flow"
+_COUNTED: Final = tuple(
+    f"case.{name}" for name in ("decided", "test", "checked", "unanswered", "reopened", "hand_off", "ping_pong")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    times: Mapping[str, Durations] = field(default_factory=dict)  # by the names of metrics/case_times.py
+    counts: Mapping[str, int] = field(default_factory=dict)
+    flows: Mapping[str, int] = field(default_factory=dict)  # by "from>to"
+
+    def __add__(self, other: "Inputs") -> "Inputs":
+        return Inputs(
+            {name: self.time(name) + other.time(name) for name in self.times.keys() | other.times.keys()},
+            dict(Counter(self.counts) + Counter(other.counts)),
+            dict(Counter(self.flows) + Counter(other.flows)),
+        )
+
+    def time(self, name: str) -> Durations:
+        return self.times.get(name, NONE)
+
+
+class ExceptionResolution:
+    definition = Definition(
+        slug="exception-resolution",
+        title="Exception resolution time",
+        unit=Unit.WORKING_HOURS,
+        better=Better.LOWER,
+        version=1,
+        says="Half of the exceptions were open no longer than this working time in all.",
+        formula="Kaplan-Meier median of the sum of an exception's open intervals in its legal entity's working hours; "
+        "one that reopens goes on, open ones count for as long as they have been open, and what was closed by decision "
+        "is apart. By function: of the exceptions that it has, or had when they closed.",
+        splits=(By.WEEK, By.LEGAL_ENTITY, By.SERVICE_LINE, By.GEOGRAPHY, By.BILLING, By.LABEL),
+        drill="exception",
+    )
+
+    def nothing(self) -> Inputs:
+        return Inputs()
+
+    def read(self, source: Source, by: By | None) -> Mapping[str, Inputs]:
+        if source.as_of is None:
+            return {}
+        parts = {group: Inputs(times) for group, times in case_times(source, by).items()}
+        for cell in source.cells((*_COUNTED, _FLOW), by):
+            if cell.measure == _FLOW:
+                # Split by function, a hand-off belongs to the one that handed over.
+                group = cell.label.partition(">")[0] if by is By.LABEL else cell.group
+                more = Inputs(flows={cell.label: cell.n})
+            else:
+                group, more = cell.group, Inputs(counts={cell.measure.partition(".")[2]: cell.n})
+            parts[group] = parts.get(group, Inputs()) + more
+        for group, alike in _by_group(received(source, by)).items():
+            parts[group] = parts.get(group, Inputs()) + _unread(alike)
+        return parts
+
+    def answer(self, inputs: Inputs, source: Source) -> Answer:
+        working, calendar = inputs.time("working"), inputs.time("calendar")
+        p50 = working.percentile(0.5)
+        counts = inputs.counts
+        return Answer(
+            value=_in(p50.value, _HOUR),
+            n=working.n,
+            n_open=working.n_open,
+            excluded={"closed by decision": counts.get("decided", 0), "of a test contract": counts.get("test", 0)},
+            figures=(
+                *_percentiles("p50", "Median", p50, _HOUR, Unit.WORKING_HOURS),
+                *_percentiles("p90", "90th percentile", working.percentile(0.9), _HOUR, Unit.WORKING_HOURS),
+                *_percentiles("p50_calendar", "Median, calendar", calendar.percentile(0.5), _DAY, Unit.DAYS),
+                *_percentiles("p90_calendar", "90th percentile, calendar", calendar.percentile(0.9), _DAY, Unit.DAYS),
+                Figure("naive_p50", "Median of closed ones alone", _in(working.naive(0.5).value, _HOUR),
+                       Unit.WORKING_HOURS, "too good: what is slow is still open and not in it"),
+                *_medians(inputs),
+                Figure("resolved", "Resolved", working.n_ended, Unit.COUNT, "closed by read-back or by their check"),
+                Figure("checked", "Of these, by their check alone", counts.get("checked", 0), Unit.COUNT),
+                Figure("decided", "Closed by decision", counts.get("decided", 0), Unit.COUNT, "not in the time"),
+                Figure("unanswered", "Closed before anybody acted", counts.get("unanswered", 0), Unit.COUNT),
+                Figure("reopened", "Reopened", counts.get("reopened", 0), Unit.COUNT),
+                Figure("hand_offs", "Handed over", counts.get("hand_off", 0), Unit.COUNT),
+                Figure("ping_pongs", "Handed back", counts.get("ping_pong", 0), Unit.COUNT,
+                       "to the function it had come from"),
+                Figure("quarantined", "Signatures that nobody could read", counts.get("quarantined", 0), Unit.COUNT,
+                       "each counts as open from its receipt until it is released"),
+                *_flows(inputs),
+            ),
+            error=_in(p50.error, _HOUR),
+            why_none="" if p50.value is not None else _why_none(working, p50),
+        )  # fmt: skip
+
+    def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
+        return drill(source, _LISTING, after=after, limit=limit)
+
+
+def _by_group(rows: Iterable[Unread]) -> dict[str, list[Unread]]:
+    found: dict[str, list[Unread]] = {}
+    for row in rows:
+        found.setdefault(row.group, []).append(row)
+    return found
+
+
+def _unread(rows: list[Unread]) -> Inputs:
+    ended = [row for row in rows if not row.open and not row.dismissed]
+    still = [row for row in rows if row.open]
+    return Inputs(
+        {
+            "working": Durations.of([r.lasted_work_s for r in ended], [r.lasted_work_s for r in still]),
+            "calendar": Durations.of([r.lasted_s for r in ended], [r.lasted_s for r in still]),
+        },
+        {"quarantined": len(rows), "decided": sum(row.dismissed for row in rows)},
+    )
+
+
+def _medians(inputs: Inputs) -> Iterator[Figure]:
+    for name, key, label in (
+        ("answer", "response", "First response"), ("held", "in_function", "Time in a function, one exception"),
+    ):  # fmt: skip
+        working, calendar = inputs.time(name), inputs.time(f"{name}_calendar")
+        for p, words in ((0.5, "median"), (0.9, "90th percentile")):
+            found = working.percentile(p)
+            yield Figure(f"{key}_p{round(100 * p)}", f"{label}, {words}", _in(found.value, _HOUR), Unit.WORKING_HOURS)
+        median = _in(calendar.percentile(0.5).value, _DAY)
+        yield Figure(f"{key}_p50_calendar", f"{label}, median, calendar", median, Unit.DAYS)
+    waiting = inputs.time("answer").n_open
+    yield Figure("awaiting_response", "Open, and nobody has acted yet", waiting, Unit.COUNT)
+
+
+def _flows(inputs: Inputs) -> Iterator[Figure]:
+    """`flow:<from>><to>`: how many hand-overs; functions as they are called in core.case."""
+    for name, n in sorted(inputs.flows.items()):
+        giver, _, taker = name.partition(">")
+        words = f"{giver.replace('_', ' ')} → {taker.replace('_', ' ')}"
+        yield Figure(f"flow:{name}", words, n, Unit.COUNT, "hand-overs")
+
+
+def _why_none(found: Durations, percentile: Percentile) -> str:
+    if found.n == 0:
+        return "no exception was opened in the window"
+    if found.n < SAMPLE_FLOOR:
+        return f"n = {found.n}: below {SAMPLE_FLOOR} exceptions a percentile says nothing"
+    return f"not reached: at least {(percentile.at_least or 0) / _HOUR:.1f} working hours"
+
+
+def _percentiles(key: str, label: str, found: Percentile, unit_s: int, unit: Unit) -> Iterator[Figure]:
+    yield Figure(key, label, _in(found.value, unit_s), unit)
+    yield Figure(f"{key}_low", f"{label}, 95 % lower limit", _in(found.low, unit_s), unit)
+    yield Figure(f"{key}_high", f"{label}, 95 % upper limit", _in(found.high, unit_s), unit)
+
+
+def _in(seconds: float | None, unit_s: int) -> float | None:
+    return None if seconds is None else seconds / unit_s
+
+
+_LISTING: Final = Listing(
+    rows=f"""
+        SELECT f.case_id, f.contract_id, c.external_id AS contract, c.title, f.legal_entity, f.function, f.cause,
+               f.severity, f.opened_at, f.closed_at, f.outcome, f.hand_offs,
+               CAST(f.spent_work_s + coalesce(greatest({WORKED_NOW_S} - f.open_since_work_s, 0), 0) AS numeric) / 3600
+                   AS working_hours
+        FROM metrics.case_fact AS f {WORKED_NOW} LEFT JOIN core.contract AS c ON c.contract_id = f.contract_id
+        WHERE {{valid}} AND f.outcome IN ('open', 'resolved') AND NOT f.test AND f.opened_at <= :as_of
+          AND {chosen("f")} AND f.period >= :start AND f.period < :end
+    """,
+    columns=(
+        Column("contract", "Contract"), Column("title", "Title"), Column("legal_entity", "Legal entity"),
+        Column("function", "Function"), Column("cause", "Cause"), Column("severity", "Severity"),
+        Column("opened_at", "Opened"), Column("closed_at", "Closed"), Column("outcome", "Outcome"),
+        Column("hand_offs", "Handed over", Unit.COUNT), Column("working_hours", "Working time", Unit.WORKING_HOURS),
+    ),
+    order="working_hours",
+    key="case_id",
+    adds=None,
+)  # fmt: skip
+
+KPI = ExceptionResolution()

@@ -1,0 +1,157 @@
+"""From signed to paid, contract by contract: signed, in the ERP, billed, left, and what nobody can explain."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Final
+
+from metrics.asking import By
+from metrics.drilling import Listing, drill
+from metrics.facts.books import UNEXPLAINED
+from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
+from metrics.rates import KNOWN_RATES, Rates, rates_of
+from metrics.source import Source, chosen
+
+_STOCK: Final = {"start": date(1970, 1, 1), "end": date(1970, 1, 2)}
+_SUMS: Final = {
+    "signed": ("Signed", "value of the signed contracts"),
+    "in_erp": ("In the ERP", "contract value as the ERPs confirmed it"),
+    "billed": ("Billed", "invoices"),
+    "credited": ("Credited", "credit notes"),
+    "paid": ("Paid", ""),
+    "remaining": ("Remaining", "what the ERPs have left to bill"),
+}
+_EXPLAINED: Final = {
+    "not_provisioned": ("Explained: not in the ERP yet", "never active; see the money that is stuck"),
+    "on_its_way": ("Explained: a change is on its way", "it is out of step; see the money that is stuck"),
+    "ended": ("Explained: the contract ended", "what was not billed by then"),
+    "not_reported": ("Explained: not reported", "its ERP does not say what value it holds"),
+}
+_MEASURES: Final = tuple(
+    f"books.{name}" for name in (*_SUMS, *_EXPLAINED, "contracts", "unexplained", "gap", "foreign", "test")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    money: Mapping[str, Mapping[str, Decimal]] = field(default_factory=dict)  # by measure, then by currency
+    counts: Mapping[str, int] = field(default_factory=dict)  # by measure
+    rates: Rates | None = None
+
+    def __add__(self, other: "Inputs") -> "Inputs":
+        names = self.money.keys() | other.money.keys()
+        counted = self.counts.keys() | other.counts.keys()
+        return Inputs(
+            {name: _added(self.of(name), other.of(name)) for name in names},
+            {name: self.counts.get(name, 0) + other.counts.get(name, 0) for name in counted},
+            self.rates or other.rates,
+        )
+
+    def of(self, name: str) -> Mapping[str, Decimal]:
+        return self.money.get(name, {})
+
+
+def _added(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    return {c: one.get(c, Decimal(0)) + other.get(c, Decimal(0)) for c in one.keys() | other.keys()}
+
+
+class Reconciliation:
+    definition = Definition(
+        slug="reconciliation",
+        title="Signed to billed, unexplained",
+        unit=Unit.MONEY,
+        better=Better.LOWER,
+        version=1,
+        says="So much of the signed value is neither billed nor left to bill, and nothing on record says why.",
+        formula="sum over signed contracts of |signed - (billed - credited + remaining in the ERP)|, without those "
+        "that ended, are not in their ERP yet, or have a change on its way.",
+        splits=(By.LEGAL_ENTITY, By.SERVICE_LINE, By.GEOGRAPHY, By.BILLING, By.LABEL),
+        target=0.0,
+        target_says="nothing unexplained",
+        drill="contract",
+    )
+
+    def nothing(self) -> Inputs:
+        return Inputs()
+
+    def read(self, source: Source, by: By | None) -> Mapping[str, Inputs]:
+        if source.as_of is None:
+            return {}
+        rates = rates_of(source)
+        parts: dict[str, Inputs] = {}
+        for cell in source.cells(_MEASURES, by, **_STOCK):
+            name = cell.measure.partition(".")[2]
+            more = Inputs({name: {cell.label: cell.amount}}, {name: cell.n}, rates)
+            parts[cell.group] = parts.get(cell.group, Inputs()) + more
+        return parts
+
+    def answer(self, inputs: Inputs, source: Source) -> Answer:
+        rates = inputs.rates or Rates(source.estate.group.reporting_currency)
+        contracts, unexplained = inputs.counts.get("contracts", 0), rates.total(inputs.of("unexplained"))
+        none = "" if contracts else "nothing was signed"
+        if unexplained.amount is None and unexplained.unconverted:
+            none = f"there is no rate for {', '.join(sorted(unexplained.unconverted))}"
+        return Answer(
+            value=None if none else unexplained.amount or Decimal(0),
+            n=contracts,
+            excluded={"test contract": inputs.counts.get("test", 0)},
+            figures=(
+                *(Figure(key, label, rates.total(inputs.of(key)).amount, Unit.MONEY, note)
+                  for key, (label, note) in _SUMS.items()),
+                Figure("recognised", "Recognised", None, Unit.MONEY,
+                       "no ERP of the estate reports recognised revenue"),
+                *(Figure(key, label, rates.total(inputs.of(key)).amount, Unit.MONEY, note)
+                  for key, (label, note) in _EXPLAINED.items()),
+                Figure("unexplained_net", "Unexplained, net", rates.total(inputs.of("gap")).amount, Unit.MONEY,
+                       "above 0 the ERPs have less than was signed"),
+                Figure("unexplained_contracts", "Contracts with an unexplained difference",
+                       inputs.counts.get("unexplained", 0), Unit.COUNT),
+                Figure("other_currency", "Invoices and payments in another currency than their contract",
+                       inputs.counts.get("foreign", 0), Unit.COUNT, "in no sum"),
+                *_own(inputs),
+                *_without(inputs, rates),
+            ),
+            why_none=none,
+        )  # fmt: skip
+
+    def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
+        return drill(source, _LISTING, after=after, limit=limit)
+
+
+def _own(inputs: Inputs) -> Iterator[Figure]:
+    """Each sum in its own currency, `<sum>:<currency>`: what a split by currency adds up in."""
+    for name, label in (*((key, words[0]) for key, words in _SUMS.items()), ("gap", "Unexplained, net")):
+        for currency, amount in sorted(inputs.of(name).items()):
+            yield Figure(f"{name}:{currency}", f"{label}, {currency}", amount, Unit.RATIO, f"in {currency}")
+
+
+def _without(inputs: Inputs, rates: Rates) -> Iterator[Figure]:
+    for currency, amount in sorted(rates.total(inputs.of("signed")).unconverted.items()):
+        yield Figure(f"unconverted_{currency}", f"Signed in {currency}", amount, Unit.RATIO,
+                     f"in {currency}: there is no rate, so it is in the counts and in no converted sum")  # fmt: skip
+
+
+_LISTING: Final = Listing(
+    rows=f"""
+        SELECT f.contract_id, c.external_id AS contract, c.title, f.legal_entity, f.currency, f.signed, f.erp_value,
+               f.billed, f.credited, f.paid, f.remaining, f.explained, f.gap,
+               CASE WHEN {UNEXPLAINED} THEN abs(f.gap) ELSE 0 END
+                   * CASE f.currency WHEN :reporting THEN 1 ELSE r.rate END AS unexplained_reporting
+        FROM metrics.books_fact AS f LEFT JOIN core.contract AS c ON c.contract_id = f.contract_id
+             LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = f.currency
+        WHERE {{valid}} AND NOT f.test AND {chosen("f")}
+    """,
+    columns=(
+        Column("contract", "Contract"), Column("title", "Title"), Column("legal_entity", "Legal entity"),
+        Column("currency", "Currency"), Column("signed", "Signed"), Column("erp_value", "In the ERP"),
+        Column("billed", "Billed"), Column("credited", "Credited"), Column("paid", "Paid"),
+        Column("remaining", "Remaining"), Column("explained", "Explained by"), Column("gap", "Difference"),
+        Column("unexplained_reporting", "Unexplained, converted", Unit.MONEY),
+    ),
+    order="unexplained_reporting",
+    key="contract_id",
+    adds="unexplained_reporting",
+)  # fmt: skip
+
+KPI = Reconciliation()

@@ -1,0 +1,201 @@
+"""What changed since before go-live, in money: measured differences times stated assumptions, the two shown apart."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final
+
+from metrics.asking import By, InvalidAsk
+from metrics.facts.invoice import MATURE_DAYS
+from metrics.forecasting import forecasts
+from metrics.kpi import Answer, Better, Definition, Drill, Figure, Unit
+from metrics.source import Source
+from metrics.stated import StatedNumbers, stated
+from sync_core.finance import ASSUMPTIONS
+
+_HOUR: Final = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One kind of saving: per case now against the baseline's, times the cases, times what one unit of it costs."""
+
+    key: str
+    label: str
+    unit: Unit  # of the measured number, of the baseline and of the difference
+    baseline: str
+    assumptions: tuple[str, ...]  # multiplied
+    note: str  # what was measured
+    units: int = 1  # of the assumption in one of the baseline's
+
+
+LINES: Final = (
+    Line("setup", "Setup time", Unit.WORKING_HOURS, "setup_hours", ("cost_of_setup_hour",),
+         "mean working hours from the last signature to read-back, of the contracts provisioned"),
+    Line("touches", "Manual touches", Unit.RATIO, "touches_per_contract", ("hours_of_touch", "cost_of_hour"),
+         "kinds of manual work on a contract before it was active: corrections, decisions, exceptions, replays"),
+    Line("disputes", "Disputes", Unit.SHARE, "dispute_rate", ("cost_of_dispute",),
+         f"invoices disputed within {MATURE_DAYS} days / invoices issued"),
+    Line("findings", "Audit findings", Unit.RATIO, "findings_per_contract", ("cost_of_finding",),
+         "on record, per contract: work before signature, corrected by hand after it was active, disputed because of a "
+         "mismatch of contract and ERP"),
+    Line("amendments", "Amendment propagation", Unit.WORKING_HOURS, "amendment_hours", ("cost_of_amendment_hour",),
+         "mean working hours from execution to read-back, of the amendments that the ERP has"),
+    Line("forecast", "Forecast error", Unit.SHARE, "forecast_error", ("cost_of_forecast_point",),
+         "mean over months of |forecast - billed| / billed; its assumption is of one percentage point", units=100),
+)  # fmt: skip
+_MEASURES: Final = (
+    "contract.provisioned", "contract.before_signature", "contract.cycle_work", "contract.touched",
+    "contract.corrected", "invoice.issued", "invoice.disputed", "invoice.sync", "amendment.lag_work",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """`total` over `cases`: hours, touches, disputes, findings, shares of months."""
+
+    total: Decimal = Decimal(0)
+    cases: int = 0
+
+    @property
+    def mean(self) -> Decimal | None:
+        return self.total / self.cases if self.cases else None
+
+    def __add__(self, other: "Measured") -> "Measured":
+        return Measured(self.total + other.total, self.cases + other.cases)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    measured: Mapping[str, Measured] = field(default_factory=dict)  # by line
+    given: StatedNumbers = field(default_factory=StatedNumbers)
+
+    def __add__(self, other: "Inputs") -> "Inputs":
+        lines = self.measured.keys() | other.measured.keys()
+        both = {key: self.measured.get(key, Measured()) + other.measured.get(key, Measured()) for key in lines}
+        return Inputs(both, other.given if other.measured else self.given)
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """One line worked out. `money` None: `lacks` says what is missing."""
+
+    line: Line
+    measured: Measured
+    before: Decimal | None
+    price: Decimal | None  # of one unit of the baseline's
+    saved: Decimal | None  # in all cases together
+    money: Decimal | None
+    lacks: str
+
+
+class Roi:
+    definition = Definition(
+        slug="roi",
+        title="Saved against the baseline",
+        unit=Unit.MONEY,
+        better=Better.HIGHER,
+        version=1,
+        says="What the measured differences to the time before go-live are worth under the stated assumptions.",
+        formula="sum over the lines of (baseline - measured mean) x cases x assumption; a line without a baseline, an "
+        "assumption or cases is not in the sum.",
+        splits=(By.LABEL,),
+    )
+
+    def nothing(self) -> Inputs:
+        return Inputs()
+
+    def read(self, source: Source, by: By | None) -> Mapping[str, Inputs]:
+        if source.as_of is None:
+            return {}
+        given, measured = stated(source), _measured(source)
+        if by is By.LABEL:
+            return {key: Inputs({key: one}, given) for key, one in measured.items()}
+        return {"": Inputs(measured, given)}
+
+    def answer(self, inputs: Inputs, source: Source) -> Answer:
+        savings = [_saving(line, inputs.measured[line.key], inputs.given) for line in LINES
+                   if line.key in inputs.measured]  # fmt: skip
+        counted = [one.money for one in savings if one.money is not None]
+        return Answer(
+            value=sum(counted, Decimal(0)) if counted else None,
+            n=len(counted),
+            excluded={one.lacks: 1 for one in savings if one.money is None},
+            figures=tuple(figure for one in savings for figure in _figures(one, inputs.given)),
+            why_none="" if counted else _why_none(inputs, savings),
+        )
+
+    def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
+        raise InvalidAsk("roi: has no rows behind it; its lines are those of other KPIs")
+
+
+def _measured(source: Source) -> dict[str, Measured]:
+    """Two statements and what the forecasts need."""
+    n: dict[str, int] = {}
+    amounts: dict[str, Decimal] = {}
+    for cell in source.cells(_MEASURES):
+        n[cell.measure] = n.get(cell.measure, 0) + cell.n
+        amounts[cell.measure] = amounts.get(cell.measure, Decimal(0)) + cell.amount
+
+    def count(measure: str) -> int:
+        return n.get(measure, 0)
+
+    def hours(measure: str) -> Measured:
+        return Measured(amounts.get(measure, Decimal(0)) / _HOUR, count(measure))
+
+    made = count("contract.provisioned") + count("contract.before_signature")
+    found = count("contract.before_signature") + count("contract.corrected") + count("invoice.sync")
+    foreseen = forecasts(source, None).get("")
+    errors = [abs(m.error) / m.billed for m in foreseen.months if m.billed > 0] if foreseen else []
+    return {
+        "setup": hours("contract.cycle_work"),
+        "touches": Measured(Decimal(count("contract.touched")), count("contract.provisioned")),
+        "disputes": Measured(Decimal(count("invoice.disputed")), count("invoice.issued")),
+        "findings": Measured(Decimal(found), made),
+        "amendments": hours("amendment.lag_work"),
+        "forecast": Measured(sum(errors, Decimal(0)), len(errors)),
+    }
+
+
+def _saving(line: Line, measured: Measured, given: StatedNumbers) -> Saving:
+    before = given.baseline.get(line.baseline)
+    priced = [given.assumptions.get(name) for name in line.assumptions]
+    prices = [one.value for one in priced if one is not None]
+    price = Decimal(line.units) if len(prices) == len(priced) else None
+    for one in prices if price is not None else ():
+        price = price * one if price is not None else None
+    saved = None if before is None or not measured.cases else before.value * measured.cases - measured.total
+    missing = next((name for name, one in zip(line.assumptions, priced, strict=True) if one is None), None)
+    lacks = (
+        f"{line.key}: no baseline ({line.baseline})" if before is None
+        else f"{line.key}: nothing measured in the window" if not measured.cases
+        else f"{line.key}: no assumption ({missing})" if missing
+        else ""
+    )  # fmt: skip
+    money = None if saved is None or price is None else saved * price
+    return Saving(line, measured, before.value if before else None, price, saved, money, lacks)
+
+
+def _figures(one: Saving, given: StatedNumbers) -> Iterator[Figure]:
+    """The measured part first, then what was stated, then the product."""
+    line = one.line
+    yield Figure(f"{line.key}_measured", f"{line.label}, measured", one.measured.mean, line.unit, line.note)
+    yield Figure(f"{line.key}_cases", f"{line.label}, cases", one.measured.cases, Unit.COUNT, "measured")
+    source = given.baseline[line.baseline].reason if line.baseline in given.baseline else "no baseline"
+    yield Figure(f"{line.key}_baseline", f"{line.label}, baseline", one.before, line.unit, f"stated: {source}")
+    yield Figure(f"{line.key}_saved", f"{line.label}, saved in all cases", one.saved, line.unit, one.lacks)
+    for name in line.assumptions:
+        known = given.assumptions.get(name)
+        words = f"assumed: {known.reason}" if known else "no assumption"
+        unit = Unit.MONEY if name.startswith("cost_") else Unit.RATIO
+        yield Figure(f"{line.key}_{name}", ASSUMPTIONS[name].says, known.value if known else None, unit, words)
+    yield Figure(f"{line.key}_money", f"{line.label}, worth", one.money, Unit.MONEY, one.lacks)
+
+
+def _why_none(inputs: Inputs, savings: list[Saving]) -> str:
+    if not inputs.given.baseline:
+        return "no baseline: import one with `tieline baseline import FILE`"
+    return "; ".join(one.lacks for one in savings if one.lacks) or "nothing was measured yet"
+
+
+KPI = Roi()

@@ -1,0 +1,27 @@
+"""A trend where single weeks have too few cases for a percentile: each point is of the four weeks up to its own."""
+
+from collections.abc import Mapping
+from functools import reduce
+from operator import add
+from typing import Any, Final
+
+from metrics.kpi import Answer, Kpi
+from metrics.source import Source
+from sync_core.survival import SAMPLE_FLOOR
+
+SPAN: Final = 4  # for all weeks alike, so that points compare
+
+
+def pooled(kpi: Kpi[Any], read: Mapping[str, Any], parts: Mapping[str, Answer], source: Source) -> dict[str, Answer]:
+    """By week of the window; empty where most weeks can be told by themselves. What lies before it is in none."""
+    some = [part for part in parts.values() if part.n]
+    few = [part for part in some if part.value is None and part.n < SAMPLE_FLOOR]
+    if not few or 2 * len(few) < len(some):
+        return {}
+    weeks = [monday.isoformat() for monday in source.ask.window.mondays]
+    found: dict[str, Answer] = {}
+    for place, week in enumerate(weeks):
+        near = [read[one] for one in weeks[max(place - SPAN + 1, 0) : place + 1] if one in read]
+        if near:
+            found[week] = kpi.answer(reduce(add, near, kpi.nothing()), source)
+    return found

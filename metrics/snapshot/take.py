@@ -1,0 +1,161 @@
+"""Reads the content of a snapshot: all of it from one read-only transaction, as of the moment of one refresh."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from metrics import weeks
+from metrics.asking import Ask, By, InvalidAsk, Window
+from metrics.catalog import kpis
+from metrics.kpi import Answer, Kpi, Result
+from metrics.measures import result_of
+from metrics.rates import rates_of
+from metrics.snapshot.content import Content, KpiTaken, Point, Rate, Span
+from metrics.snapshot.restatement import restatement
+from metrics.source import Source
+from sync_core.estate import Estate
+from sync_core.reads.snapshot import snapshot
+
+MOST_ROWS: Final = 20_000  # behind one number; the files say how many there are
+_SEVEN: Final = timedelta(days=7)
+
+# A weekly file may take its time where a page may not; texts of moments must not follow the server's zone.
+_PREPARE = sa.text("SELECT set_config('statement_timeout', '900s', true), set_config('TimeZone', 'UTC', true)")
+_MOMENT = sa.text("""
+    SELECT (SELECT max(at) FROM metrics.refresh WHERE finished_at IS NOT NULL AND at <= :as_of) AS at,
+           (SELECT min(at) FROM metrics.refresh WHERE finished_at IS NOT NULL) AS first
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One snapshot under way."""
+
+    conn: sa.Connection
+    estate: Estate
+    week: date
+    as_of: datetime
+
+    @property
+    def window(self) -> Window:
+        return Window(self.week, self.week + _SEVEN)
+
+    @property
+    def quarter(self) -> Window:
+        return Window(self.week + _SEVEN - weeks.USUAL * _SEVEN, self.week + _SEVEN)
+
+    def source(self, window: Window | None = None, as_of: datetime | None = None) -> Source:
+        """Raises InvalidAsk for a moment before anything was measured."""
+        return Source(self.conn, Ask(window or self.window, as_of or self.as_of), estate=self.estate)
+
+    def earlier(self, as_of: datetime) -> Source | None:
+        try:
+            return self.source(as_of=as_of)
+        except InvalidAsk:
+            return None
+
+
+@contextmanager
+def _reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    with snapshot(engine) as conn:
+        conn.execute(_PREPARE)
+        yield conn
+
+
+def moment_of(engine: sa.Engine, as_of: datetime) -> datetime:
+    """The newest refresh at or before a moment: what was known then. Raises InvalidAsk when nothing was."""
+    with engine.connect() as conn:
+        row = conn.execute(_MOMENT, {"as_of": as_of}).one()
+    if row.at is None:
+        since = f"the first measures are of {row.first:%Y-%m-%d %H:%M} UTC" if row.first else "nothing was measured yet"
+        raise InvalidAsk(f"as_of: nothing is known as of {as_of:%Y-%m-%d %H:%M} UTC; {since}")
+    moment: datetime = row.at
+    return moment
+
+
+def take(engine: sa.Engine, estate: Estate, *, week: date, as_of: datetime, since: datetime | None = None) -> Content:
+    """The week (its Monday) as of a refresh. `since`: the as-of of the first snapshot of the week, if not this one.
+
+    Raises InvalidAsk for a moment before anything was measured, and for a week that had not begun.
+    """
+    zone = estate.group.timezone
+    if week > weeks.week_of(as_of, zone):
+        raise InvalidAsk(f"week: {weeks.week_name(week)} had not begun as of {as_of:%Y-%m-%d %H:%M} UTC")
+    with _reading(engine) as conn:
+        one = _Reading(conn, estate, week, as_of)
+        first = None if since is None or since == as_of else since
+        return Content(
+            group=estate.group.name,
+            week=week,
+            zone=zone,
+            as_of=as_of,
+            over=weeks.end_of(week, zone) <= as_of,
+            reporting=estate.group.reporting_currency,
+            policy=estate.rules_version,
+            kpis=tuple(_kpi(one, kpi) for kpi in kpis().values()),
+            rates=_rates(one),
+            restatement=restatement(one.source(), since=first),
+        )
+
+
+def _rates(one: _Reading) -> tuple[Rate, ...]:
+    known = rates_of(one.source()).known
+    return tuple(Rate(currency, rate.rate, rate.valid_on) for currency, rate in sorted(known.items()))
+
+
+def _kpi(one: _Reading, kpi: Kpi[Any]) -> KpiTaken:
+    if By.WEEK not in kpi.definition.splits:
+        return _state(one, kpi)
+    found = result_of(kpi, one.source(one.quarter), By.WEEK)
+    mondays = {monday.isoformat() for monday in one.quarter.mondays}
+    if set(found.parts) <= mondays:
+        return _weekly(one, kpi, found)
+    source, before = one.source(one.quarter), one.source(one.quarter.before())
+    trend = tuple(_point(date.fromisoformat(month), answer) for month, answer in sorted(found.parts.items()))
+    previous = result_of(kpi, before, None).answer
+    return _taken(kpi, Span.QUARTER, source, _Past(found.answer, previous, trend))
+
+
+def _weekly(one: _Reading, kpi: Kpi[Any], found: Result) -> KpiTaken:
+    """Cohorts of the weeks, all as of the one moment."""
+    nothing = kpi.answer(kpi.nothing(), one.source())
+    by_week = {monday: found.parts.get(monday.isoformat(), nothing) for monday in one.quarter.mondays}
+    trend = tuple(_point(monday, answer) for monday, answer in by_week.items())
+    return _taken(kpi, Span.WEEK, one.source(), _Past(found.answer, by_week[one.week - _SEVEN], trend))
+
+
+def _state(one: _Reading, kpi: Kpi[Any]) -> KpiTaken:
+    """As of the end of each week, where it was measured then."""
+    answers: dict[date, Answer] = {}
+    for monday in one.quarter.mondays[:-1]:
+        source = one.earlier(min(weeks.end_of(monday, one.estate.group.timezone), one.as_of))
+        if source is not None:
+            answers[monday] = result_of(kpi, source, None).answer
+    present = result_of(kpi, one.source(), None).answer
+    trend = tuple(_point(monday, answer) for monday, answer in {**answers, one.week: present}.items())
+    return _taken(kpi, Span.STATE, one.source(), _Past(present, answers.get(one.week - _SEVEN), trend))
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    quarter: Answer
+    previous: Answer | None
+    trend: tuple[Point, ...]
+
+
+def _taken(kpi: Kpi[Any], span: Span, source: Source, past: _Past) -> KpiTaken:
+    by = By.LEGAL_ENTITY if By.LEGAL_ENTITY in kpi.definition.splits else None
+    result = result_of(kpi, source, by)
+    drill = kpi.drill(source, after=None, limit=MOST_ROWS) if kpi.definition.drill else None
+    entities = {name: answer for name, answer in result.parts.items() if name}
+    return KpiTaken(
+        kpi.definition, span, result.answer, past.previous, past.quarter, past.trend, entities, drill
+    )  # fmt: skip
+
+
+def _point(monday: date, answer: Answer) -> Point:
+    return Point(monday, answer.value, answer.n, answer.n_open)

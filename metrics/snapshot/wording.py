@@ -1,0 +1,125 @@
+"""How numbers are written in reports: one way for sheets, board pack and terminal, in one fixed locale."""
+
+from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from functools import cache
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from babel.numbers import get_currency_symbol
+
+from metrics.kpi import Better, Unit, Value
+from sync_core.money import exponent
+
+LOCALE: Final = "en_US"
+NONE: Final = "no value"
+MINUS: Final = "\u2212"
+
+_UNITS: Final = {
+    Unit.HOURS: "h", Unit.WORKING_HOURS: "working h", Unit.DAYS: "d", Unit.WORKING_DAYS: "working d",
+    Unit.SECONDS: "s", Unit.RATIO: "×",
+}  # fmt: skip
+_SPELLED: Final = {
+    Unit.HOURS: "hours", Unit.WORKING_HOURS: "working hours", Unit.DAYS: "days", Unit.WORKING_DAYS: "working days",
+    Unit.SECONDS: "seconds", Unit.SHARE: "share", Unit.COUNT: "count", Unit.RATIO: "ratio",
+}  # fmt: skip
+_SCALES: Final = ((Decimal(10) ** 9, "B"), (Decimal(10) ** 6, "M"), (Decimal(10) ** 3, "K"))
+_MONEY: Final = (Unit.MONEY, Unit.MONEY_DAYS)
+
+
+def decimal_of(value: Value) -> Decimal | None:
+    """Exact, six decimals at most: what a computation leaves behind them is no part of the number."""
+    if value is None:
+        return None
+    exact = value if isinstance(value, Decimal) else Decimal(repr(value))
+    return exact.quantize(Decimal("0.000001"), rounding=ROUND_HALF_EVEN).normalize() + Decimal(0)
+
+
+def amount_of(value: Value, currency: str) -> Decimal | None:
+    """Money to the minor unit of its currency, half-even, with all its decimals."""
+    if value is None:
+        return None
+    exact = value if isinstance(value, Decimal) else Decimal(repr(value))
+    return exact.quantize(Decimal(1).scaleb(-exponent(currency)), rounding=ROUND_HALF_EVEN)
+
+
+def is_money(unit: Unit) -> bool:
+    return unit in _MONEY
+
+
+def unit_text(unit: Unit, currency: str) -> str:
+    """`working hours`, `USD`, `USD × days`."""
+    if unit is Unit.MONEY:
+        return currency
+    return f"{currency} × days" if unit is Unit.MONEY_DAYS else _SPELLED[unit]
+
+
+def shown(value: Value, unit: Unit, currency: str) -> str:
+    """For people: `6.4 working h`, `83.3 %`, `$13.6M`."""
+    exact = decimal_of(value)
+    if exact is None:
+        return NONE
+    text = _shown(abs(exact), unit, currency)
+    return f"{MINUS}{text}" if exact < 0 and any(mark in "123456789" for mark in text) else text
+
+
+def parts(value: Value, unit: Unit, currency: str) -> tuple[str, str]:
+    """The same as number and unit, for where the number is set large: `6.4` and `working h`."""
+    number, _, rest = shown(value, unit, currency).partition(" ")
+    whole = unit in _MONEY or unit in (Unit.SHARE, Unit.COUNT) or value is None
+    return (shown(value, unit, currency), "") if whole else (number, rest)
+
+
+def change(value: Value, other: Value, unit: Unit, currency: str) -> str:
+    """From `other` to `value`, with its sign; of shares in percentage points. "" where one of them is not known."""
+    now, then = decimal_of(value), decimal_of(other)
+    if now is None or then is None:
+        return ""
+    difference = now - then
+    size = abs(difference)
+    text = f"{size * 100:.1f} pp" if unit is Unit.SHARE else _shown(size, unit, currency)
+    if not any(mark in "123456789" for mark in text):
+        return "unchanged"
+    return f"{MINUS if difference < 0 else '+'}{text}"
+
+
+def got(value: Value, other: Value, better: Better) -> str:
+    """`better`, `worse`, or "" where nothing can be said."""
+    now, then = decimal_of(value), decimal_of(other)
+    if now is None or then is None or now == then or better is Better.NEITHER:
+        return ""
+    return "better" if (now < then) == (better is Better.LOWER) else "worse"
+
+
+def moment(at: datetime, zone: str) -> str:
+    """`23 Nov 2026, 06:00 (Europe/London)`."""
+    local = at.astimezone(ZoneInfo(zone))
+    return f"{local.day} {local:%b %Y, %H:%M} ({zone})"
+
+
+def _shown(exact: Decimal, unit: Unit, currency: str) -> str:
+    if unit is Unit.SHARE:
+        return f"{exact * 100:.1f} %"
+    if unit is Unit.COUNT:
+        return f"{exact:,.0f}"
+    if unit in _MONEY:
+        return f"{_symbol(currency)}{_scaled(exact)}{'·d' if unit is Unit.MONEY_DAYS else ''}"
+    if unit in (Unit.HOURS, Unit.WORKING_HOURS) and 0 < exact < 1:
+        return f"{exact * 60:.0f} {'working ' if unit is Unit.WORKING_HOURS else ''}min"
+    return f"{exact:,.1f} {_UNITS[unit]}" if exact >= 1 or not exact else f"{exact:,.2f} {_UNITS[unit]}"
+
+
+def _scaled(exact: Decimal) -> str:
+    for scale, letter in _SCALES:
+        if exact >= scale:
+            parts = exact / scale
+            return f"{parts:,.2f}{letter}" if parts < 10 else f"{parts:,.1f}{letter}" if parts < 100 else (
+                f"{parts:,.0f}{letter}"
+            )  # fmt: skip
+    return f"{exact:,.0f}"
+
+
+@cache
+def _symbol(currency: str) -> str:
+    symbol = get_currency_symbol(currency, LOCALE)
+    return symbol if len(symbol) == 1 else f"{currency} "

@@ -1,0 +1,26 @@
+"""The next bill runs of the legal entities that a page is about, soonest first."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pages import _format as fmt
+from sync_core.bill_runs import next_bill_run
+from sync_core.estate import Entity
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    entity: Entity
+    at: datetime  # UTC
+    left: timedelta
+
+    @property
+    def day(self) -> str:
+        return fmt.local_day(self.at, self.entity.timezone)
+
+
+def coming(entities: Iterable[Entity], now: datetime) -> list[Run]:
+    """Of those that have any."""
+    runs = [(entity, next_bill_run(entity, now)) for entity in entities]
+    return sorted((Run(entity, at, at - now) for entity, at in runs if at is not None), key=lambda run: run.at)

@@ -1,0 +1,46 @@
+"""How an exception stands beside its words: how it was closed, what it follows, and what an approver said of it."""
+
+import streamlit as st
+
+from pages import _acting as acting
+from pages import _format as fmt
+from pages import _frame as frame
+from pages._words import inside
+from sync_core.reads.approvals import RefusedBefore
+from sync_core.reads.case import CLOSED, CaseDetail
+
+
+def closed(found: CaseDetail) -> str:
+    """When and how, in a sentence; empty for an open one."""
+    row = found.row
+    if row.state == "open":
+        return ""
+    when = f" {fmt.moment(row.resolved_at)}" if row.resolved_at else ""
+    return f"Closed{when}: {CLOSED.get(row.closed_how or '', 'how is not known')}."
+
+
+def decided(found: CaseDetail) -> None:
+    """Who decided what about it, and why."""
+    row = found.row
+    if not row.decided_by:
+        return
+    refused = any(moment.what == "refused" for moment in found.history) and row.state != "open"
+    verb = "Approved" if row.state == "open" else "Refused" if refused else "Decided"
+    st.markdown(fmt.plain(f"{verb} by {row.decided_by}: {row.decided_reason or ''}"))
+
+
+def refused(by: RefusedBefore) -> str:
+    """By whom, when, and why."""
+    return fmt.plain(f"Refused by {by.by} on {fmt.moment(by.at)}: {acting.sentence(by.reason)}")
+
+
+def links(found: CaseDetail) -> None:
+    """To the exception whose correction this one follows, and to the one that was found after its own."""
+    if before := found.follows:
+        of = f"It follows the correction of exception {before.case_id} ({inside(before.cause)})"
+        when = fmt.moment(before.occurred_at)
+        st.markdown(fmt.plain(f"{of} by {before.actor}, {when}: {acting.sentence(before.reason)}"))
+        frame.link("exceptions", f"Exception {before.case_id}", icon=":material/arrow_back:", case=str(before.case_id))
+    if after := found.followed_by:
+        st.markdown("The run after its correction found something else.")
+        frame.link("exceptions", f"Exception {after}", icon=":material/arrow_forward:", case=str(after))

@@ -1,0 +1,236 @@
+"""The cards of the executive page that tell of money: what is stuck, the books, the forecast, disputes, the savings."""
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Final
+
+import pandas as pd
+import streamlit as st
+
+from metrics.kpi import Answer, Result, Unit
+from metrics.kpis.roi import LINES, Line
+from pages import _charts as charts
+from pages import _charts_kpi as charts_kpi
+from pages import _executive_words as told
+from pages import _format as fmt
+from pages import _frame as frame
+from pages import _measure_words as words
+from pages._palette import Palette
+
+Results = Mapping[str, Result]
+Query = Mapping[str, str]
+_BOOKS: Final = {
+    "signed": ("Signed", "main"), "in_erp": ("In the ERPs", "main"), "billed": ("Billed", "good"),
+    "remaining": ("Left to bill", "open"),
+}  # fmt: skip
+_EXPLAINED: Final = ("not_provisioned", "on_its_way", "ended", "not_reported")
+
+
+def stuck(results: Results, currency: str, palette: Palette, query: Query) -> None:
+    with frame.card(
+        "money", "Money stuck", f"{currency} by how a contract differs most and for how many working days",
+        definition="What differs between the signed state and what the ERPs confirmed. Blocked: nothing of it can be "
+        "billed right until somebody acts. Value, rates, dates: what is on its way, or was refused.",
+    ) as card:  # fmt: skip
+        result = results["stuck-money"]
+        if not result.answer.n:
+            frame.empty("Nothing is stuck.", "Every signed contract is what its ERP confirmed.")
+            return
+        table = _by_difference(result)
+        card.chart(
+            charts.money_by_step(table, currency=currency, palette=palette),
+            alt=f"Money stuck, {told.money(result.answer.value, currency)} in all, by difference and age",
+            data=table.pivot(index="step", columns="age", values="amount").map(
+                lambda amount: told.money(amount, currency)
+            ).rename_axis(index="Differs by"),
+        )  # fmt: skip
+        if note := told.left_out(result.answer):
+            st.caption(fmt.plain(note))
+        frame.link("measure", "The contracts", icon=":material/table_rows:", kpi="stuck-money", **query)
+
+
+def _by_difference(result: Result) -> pd.DataFrame:
+    rows = [
+        (words_of, age, Decimal(str(words.known(result.parts[cause], key) or 0)))
+        for cause, words_of in told.DIFFERS.items()
+        if cause in result.parts
+        for key, age in told.AGES.items()
+    ]
+    return pd.DataFrame(rows, columns=["step", "age", "amount"])
+
+
+def books(results: Results, currency: str, palette: Palette, query: Query) -> None:
+    with frame.card(
+        "books", "Signed to billed", f"{currency} of all signed contracts; nothing may stay unexplained",
+        definition="Signed = billed + left to bill + what is on record as not in an ERP yet, on its way or ended + "
+        "unexplained. Unexplained is the sum of the absolute differences that nothing on record explains.",
+    ) as card:  # fmt: skip
+        answer = results["reconciliation"].answer
+        if not answer.n:
+            frame.empty("Nothing is signed yet.", "The books begin with the first signature.")
+            return
+        table = _books(answer)
+        card.chart(
+            charts_kpi.amounts(table, write=lambda amount: told.money(amount, currency), palette=palette),
+            alt=f"Signed, in the ERPs, billed and left to bill; unexplained {told.money(answer.value, currency)}",
+            data=pd.DataFrame(
+                {"Sum": table["name"], "Amount": [told.money(_or_none(amount), currency) for amount in table["amount"]]}
+            ).set_index("Sum"),
+        )
+        odd = words.known(answer, "unexplained_contracts")
+        label = f"{fmt.plural(int(odd), 'contract')} with an unexplained difference" if odd else "The contracts"
+        frame.link("measure", label, icon=":material/table_rows:", kpi="reconciliation", **query)
+
+
+def _books(answer: Answer) -> pd.DataFrame:
+    rows = [(name, words.known(answer, key), kind) for key, (name, kind) in _BOOKS.items()]
+    explained = [words.known(answer, key) for key in _EXPLAINED]
+    rows.append(("Explained", sum((Decimal(str(one)) for one in explained if one is not None), Decimal(0)), "open"))
+    rows.append(("Unexplained", answer.value, "breach"))
+    amounts = [float("nan") if amount is None else float(amount) for _, amount, _ in rows]
+    return pd.DataFrame({"name": [row[0] for row in rows], "amount": amounts, "kind": [row[2] for row in rows]})
+
+
+def forecast(results: Results, currency: str, palette: Palette, query: Query) -> None:
+    with frame.card(
+        "forecast", "Billing forecast", f"{currency} of milestones by month; how far off each forecast was",
+        definition="Forecast: milestones due in the month by the schedules in force on its first day. Billed: invoices "
+        "issued in it. Months that are over; time and materials have no plan and are left out.",
+    ) as card:  # fmt: skip
+        result = results["forecast-accuracy"]
+        if not result.parts:
+            frame.empty("No month is over yet.", "A forecast is judged when its month has ended.",
+                        icon=":material/event_upcoming:")  # fmt: skip
+            return
+        table = _months(result)
+        card.chart(
+            charts_kpi.foreseen(table, write=lambda amount: told.money(amount, currency), palette=palette),
+            alt="Forecast and billed amounts by month",
+            data=pd.DataFrame(
+                {
+                    "Month": [f"{month:%b %Y}" for month in table["month"]],
+                    "Forecast": [told.money(_or_none(amount), currency) for amount in table["forecast"]],
+                    "Billed": [told.money(_or_none(amount), currency) for amount in table["billed"]],
+                    "Off by": table["error"],
+                }
+            ).set_index("Month"),
+        )
+        error, bias = words.headline(result.answer, result.definition, currency), words.known(result.answer, "bias")
+        leaning = "" if bias is None else f", bias {fmt.points(float(bias))}"
+        frame.link("measure", f"Mean error **{error}**{leaning}", icon=":material/table_rows:",
+                   kpi="forecast-accuracy", **query)  # fmt: skip
+
+
+def _months(result: Result) -> pd.DataFrame:
+    months = [date.fromisoformat(month) for month in result.parts]
+    parts = list(result.parts.values())
+    return pd.DataFrame(
+        {
+            "month": pd.DatetimeIndex(months, tz="UTC"),
+            "forecast": [_float(words.known(part, "forecast")) for part in parts],
+            "billed": [_float(words.known(part, "billed")) for part in parts],
+            "error": ["nothing billed" if part.value is None else f"off {fmt.percent(part.value)}" for part in parts],
+        }
+    )
+
+
+def disputes(results: Results, palette: Palette, query: Query) -> None:
+    with frame.card(
+        "disputes", "Disputed invoices", "Share of the invoices of a month; pale months may still rise",
+        definition="Invoices disputed within 60 days of issue, by month of issue. A month is provisional until its "
+        "last day is 60 days past. Sync-caused: a mismatch of contract and ERP is on record for the day of issue.",
+    ) as card:  # fmt: skip
+        result = results["dispute-rate"]
+        if not result.answer.n:
+            frame.empty("No invoice was issued in these months.", "ERPs report theirs; see Platform for their state.",
+                        icon=":material/receipt_long:")  # fmt: skip
+            return
+        parts = list(result.parts.values())
+        table = pd.DataFrame(
+            {
+                "month": [f"{date.fromisoformat(month):%b}" for month in result.parts],
+                "share": [_float(part.value) for part in parts],
+                "n": [part.n for part in parts],
+                "provisional": [bool(words.known(part, "provisional")) for part in parts],
+            }
+        )
+        target = result.definition.target or 0.0
+        card.chart(
+            charts_kpi.monthly(table, target=target, target_label=f"target {fmt.percent(target)}", palette=palette),
+            alt="Share of disputed invoices by month of issue",
+            data=pd.DataFrame(
+                {"Month": table["month"], "Disputed": [_percent(one) for one in table["share"]],
+                 "Invoices": table["n"], "Provisional": ["yes" if one else "" for one in table["provisional"]]}
+            ).set_index("Month"),
+        )  # fmt: skip
+        caused = words.known(result.answer, "sync_caused")
+        label = "The disputes" if caused is None else f"**{fmt.percent(float(caused))}** of them sync-caused"
+        frame.link("measure", label, icon=":material/table_rows:", kpi="dispute-rate", **query)
+
+
+def savings(results: Results, currency: str, query: Query) -> None:
+    with frame.card(
+        "roi", "Saved against the baseline",
+        "Measured before and now; what that is worth rests on stated assumptions",
+        definition="Worth = (baseline - measured now) x cases x assumption. The baseline is from before go-live and is "
+        "imported, as are the assumptions; both are kept with who stated them and why.",
+    ):  # fmt: skip
+        answer = results["roi"].answer
+        if answer.value is None:
+            st.markdown(_why_none(answer))
+        else:
+            lines = f"from {answer.n} of {len(LINES)} lines"
+            st.markdown(frame.plain_dollars(f"**{told.money(answer.value, currency)}** in this period, {lines}."))
+        shown = [line for line in LINES if words.known(answer, f"{line.key}_measured") is not None]
+        if shown:
+            rows = pd.DataFrame([_line(line, answer, currency) for line in shown]).set_index("Measure")
+            if not any(words.known(answer, f"{line.key}_baseline") is not None for line in shown):
+                rows = rows[["Now, measured", "Cases", "Baseline"]]
+            with st.container(key="stack_roi"):
+                st.table(rows, border="horizontal")
+        frame.link("measure", "Every line with its assumptions", icon=":material/functions:", kpi="roi", **query)
+
+
+def _why_none(answer: Answer) -> str:
+    if any(one.key.endswith("_baseline") and one.value is not None for one in answer.figures):
+        return f"**Not worked out yet.** {fmt.plain(answer.why_none)}"
+    return ("**No baseline.** Nobody has stated how it was before go-live, so nothing is said of savings. "
+            "Import it: `tieline baseline import FILE`.")  # fmt: skip
+
+
+def _line(line: Line, answer: Answer, currency: str) -> dict[str, str]:
+    def written(what: str, unit: Unit) -> str:
+        known = words.known(answer, f"{line.key}_{what}")
+        return frame.plain_dollars(words.value(known, unit, currency))
+
+    before = written("baseline", line.unit)
+    assumed = [words.known(answer, f"{line.key}_{name}") for name in line.assumptions]
+    prices = [_price(one, name, currency) for one, name in zip(assumed, line.assumptions, strict=True)]
+    return {
+        "Measure": line.label,
+        "Baseline": "no baseline" if before == fmt.DASH else before,
+        "Now, measured": written("measured", line.unit),
+        "Cases": written("cases", Unit.COUNT),
+        "Assumed": frame.plain_dollars(" × ".join(prices)),
+        "Worth": written("money", Unit.MONEY),
+    }
+
+
+def _price(one: object, name: str, currency: str) -> str:
+    if one is None:
+        return "no assumption"
+    amount = Decimal(str(one))
+    return told.money(amount, currency) if name.startswith("cost_") else f"{amount.normalize():f} h"
+
+
+def _float(given: object) -> float:
+    return float("nan") if given is None else float(str(given))
+
+
+def _or_none(amount: float) -> float | None:
+    return None if pd.isna(amount) else amount
+
+
+def _percent(share: float) -> str:
+    return fmt.DASH if pd.isna(share) else fmt.percent(share)

@@ -1,0 +1,181 @@
+"""The first page: the money that waits and why, what the next bill runs miss, how fast contracts become billable.
+
+The KPIs are from one snapshot, so the numbers agree with each other. The page redraws itself as one: a chart whose
+figure has not changed is left alone by the browser.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+import pandas as pd
+import streamlit as st
+
+from metrics.asking import By, Window
+from metrics.measures import Measures
+from pages import _asking as asking
+from pages import _bill_runs as bill_runs
+from pages import _data as data
+from pages import _executive_cards as cards
+from pages import _executive_words as told
+from pages import _format as fmt
+from pages import _frame as frame
+from pages import _kpi as kpi
+from pages import _sentences as sentences
+from pages import _trends as trends
+from pages import _welcome as welcome
+from pages._asking import Asked
+from pages._bill_runs import Run
+from pages._frame import Freshness, Page
+from pages._live import live
+from pages._together import Together
+from sync_core.authority import Permission
+from sync_core.reads import Reads
+
+PAGE = Page(
+    title="Executive",
+    icon=":material/monitoring:",
+    path="executive",
+    order=10,
+    default=True,
+    needs=Permission.KPI_READ,
+)
+
+REFRESH: Final = timedelta(seconds=30)
+_GROWING: Final = timedelta(seconds=4)
+_MEASURED: Final = timedelta(minutes=1)  # a refresh is due every 15 seconds
+_TITLE: Final = "Contract to cash"
+_NOW: Final = {
+    "stuck-money": By.LABEL, "cycle-time": By.WEEK, "auto-provisioned": By.WEEK, "amendment-lag": By.WEEK,
+    "dispute-rate": None, "reconciliation": None, "roi": None,
+}  # fmt: skip
+_BEFORE: Final = dict.fromkeys(("cycle-time", "auto-provisioned", "amendment-lag", "dispute-rate"))
+_STOCK: Final = dict.fromkeys(("stuck-money",))  # as it stands: compared with how it stood, not with another period
+_MONTHS: Final = {"forecast-accuracy": By.WEEK, "dispute-rate": By.WEEK}
+_MONTHS_WEEKS: Final = 26  # months need more than the usual thirteen weeks to be a trend
+_TITLES: Final = {
+    "cycle-time": "Signed to billable, p50", "auto-provisioned": "Auto-provisioned",
+    "amendment-lag": "Amendment lag, p90", "dispute-rate": "Disputed invoices",
+}  # fmt: skip
+_CAUSES_SHOWN: Final = 4
+
+
+def render(reads: Reads, commands: object) -> None:
+    live(lambda: _page(reads, frame.measures()), every=REFRESH, at_first=_GROWING)
+
+
+def _page(reads: Reads, measures: Measures) -> bool:
+    """Whether more is to come within seconds."""
+    head = st.container()
+    with frame.contained("The page"):
+        if welcome.is_new(reads) and not frame.notice():
+            with head:
+                frame.header(_TITLE, "", Freshness(reads.now, reads.now, _MEASURED))
+            welcome.first_event()
+            return True
+        asked = asking.bar(reads, measures, quiet=True)
+        results = data.kpis(reads, measures, _NOW, asked.ask)
+        with head:
+            frame.header(_TITLE, _scope(reads, asked), _freshness(reads, results))
+        _numbers(reads, measures, asked, results)
+        _cards(reads, measures, asked, results)
+        return frame.notice() is not None
+    with head:
+        frame.header(_TITLE, "The numbers could not be read.", Freshness(reads.now, reads.now, _MEASURED))
+    return False
+
+
+def _scope(reads: Reads, asked: Asked) -> str:
+    within = frame.actor().entities(Permission.KPI_READ)
+    whose = "All entities" if within is None else f"Legal entities {', '.join(sorted(within))}"
+    return f"{fmt.plain(whose)}, {asked.words}, money in {reads.reporting_currency}."
+
+
+def _freshness(reads: Reads, results: Together) -> Freshness:
+    known = [result.data_as_of for result in results.whole.values() if result.data_as_of is not None]
+    return Freshness(max(known, default=reads.now), reads.now, _MEASURED)
+
+
+def _numbers(reads: Reads, measures: Measures, asked: Asked, results: Together) -> None:
+    currency, runs = reads.reporting_currency, _runs(measures, asked, reads)
+    with frame.contained("The headline"):
+        causes = data.causes(reads) if frame.may(Permission.EXCEPTIONS_READ) else ()
+        frame.headline(told.headline(results["stuck-money"].answer, causes, runs, currency))
+    before = data.kpis_before(reads, measures, _BEFORE, asked.before)
+    a_week_ago = reads.now.replace(minute=0, second=0, microsecond=0) - timedelta(days=7)
+    stood = data.kpis_before(reads, measures, _STOCK, replace(asked.ask, as_of=a_week_ago))
+    with st.grid(6, min_column_width=170, gap="small", key="kpis"):
+        with kpi.tile("stuck-money"), frame.contained("Money stuck"):
+            kpi.draw(results["stuck-money"], stood.get("stuck-money"), asked, currency, "Money stuck",
+                     comparison="vs a week ago")  # fmt: skip
+        with kpi.tile("misses"), frame.contained("The next bill run"):
+            _misses(results, runs, asked, currency)
+        for slug, title in _TITLES.items():
+            with kpi.tile(slug), frame.contained(title):
+                kpi.draw(results[slug], before.get(slug), asked, currency, title)
+
+
+def _runs(measures: Measures, asked: Asked, reads: Reads) -> list[Run]:
+    reach, chosen = reads.reach(Permission.KPI_READ), asked.ask.filters.legal_entity
+    seen = (entity for entity in measures.estate.entity if reach is None or entity.code in reach)
+    return bill_runs.coming((entity for entity in seen if chosen is None or entity.code in chosen), reads.now)
+
+
+def _misses(results: Together, runs: list[Run], asked: Asked, currency: str) -> None:
+    answer = results["stuck-money"].answer
+    misses = next((one.value for one in answer.figures if one.key == "misses_bill_run"), None)
+    st.metric(
+        "Misses the next bill run", told.money(misses if answer.n else 0, currency) if runs else fmt.DASH,
+        f"in {fmt.duration(runs[0].left)}" if runs else None, "off", delta_arrow="off", height="stretch",
+        delta_description=f"{runs[0].entity.code}, {runs[0].day}" if runs else None,
+    )  # fmt: skip
+    with st.popover("Bill runs", type="tertiary", key="how_runs"):
+        st.markdown("What should be billed by the next run of its legal entity and cannot be, or not right. A run "
+                    "begins with the legal entity's working day; what is not in its ERP by then misses it.")
+        if runs:
+            listed = [(fmt.plain(run.entity.name), run.day, fmt.duration(run.left)) for run in runs]
+            table = pd.DataFrame(listed, columns=["Legal entity", "Next run", "In"])
+            st.table(table, border="horizontal", hide_index=True)
+        frame.link("measure", "Rows and formula", icon=":material/table_rows:", kpi="stuck-money", **asked.query)
+
+
+def _cards(reads: Reads, measures: Measures, asked: Asked, results: Together) -> None:
+    currency, palette = reads.reporting_currency, frame.palette()
+    half_year = Window.weeks(reads.now, measures.estate.group.timezone, _MONTHS_WEEKS)
+    monthly = data.kpis(reads, measures, _MONTHS, replace(asked.ask, window=half_year))
+    in_months = {**asked.query, "weeks": str(_MONTHS_WEEKS)}
+    grid = frame.card_grid()
+    with grid:
+        cards.stuck(results, currency, palette, asked.query)
+        cards.books(results, currency, palette, asked.query)
+        _decisions(reads)
+        with grid.cell(column_span=2):
+            trends.cycle(reads, measures, asked, results, palette)
+        cards.forecast(monthly, currency, palette, in_months)
+        with grid.cell(column_span=2):
+            cards.savings(results, currency, asked.query)
+        cards.disputes(monthly, palette, in_months)
+
+
+def _decisions(reads: Reads) -> None:
+    currency = reads.reporting_currency
+    with frame.card(
+        "attention", "Decisions needed", f"Causes holding the most {currency}; each opens its exceptions",
+        definition="What the exceptions of a cause keep from being billed. A contract with two causes counts under "
+        "both, so these do not add up to the money that is stuck.",
+    ):  # fmt: skip
+        causes, quarantined = data.causes(reads), data.quarantined(reads)
+        if not causes and not quarantined:
+            frame.empty("Nothing needs a person.", "New exceptions appear here with their money.")
+            return
+        for group in causes[:_CAUSES_SHOWN]:
+            frame.link("exceptions", sentences.cause(group), **group.query)
+            st.caption(sentences.cause_details(group, reads.now))
+        if len(causes) > _CAUSES_SHOWN:
+            more = fmt.plural(len(causes) - _CAUSES_SHOWN, "further cause")
+            frame.link("exceptions", more, icon=":material/more_horiz:")
+        if quarantined:
+            frame.link("exceptions", f"**{fmt.plural(quarantined, 'delivery', 'deliveries')}** in quarantine",
+                       icon=":material/inventory_2:", view="quarantine")  # fmt: skip
+
+

@@ -1,0 +1,123 @@
+"""What can be done with an exception as it stands, and by whom: one function for commands, pages and the API.
+
+A function's exceptions are its own to work on, and so are those that nobody has taken yet (triage) and those that were
+given to oneself: whoever has one may hand it over, and nobody takes away what another function is at work on. Closing
+by decision and correcting are for the function that has it alone. Everybody who may write may comment.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Protocol
+
+from sync_core.approvals import NEEDED, REFUSED
+from sync_core.authority import Actor, Permission
+
+
+class Deed(StrEnum):
+    """The value is the command's name, but for the two sides of an approval."""
+
+    ASSIGN = "cases.assign"
+    ACKNOWLEDGE = "cases.acknowledge"
+    HAND_OVER = "cases.hand_over"
+    COMMENT = "cases.comment"
+    DECIDE = "cases.decide"
+    CORRECT = "corrections.submit"
+    APPROVE = "approvals.decide"
+    REFUSE = "approvals.decide, refuse"
+
+
+class Whose(StrEnum):
+    """How much the function counts that has the exception."""
+
+    ANY = "any"
+    OWN = "own"
+    OWN_OR_UNTAKEN = "own or untaken"
+
+
+class Kind(StrEnum):
+    """What a refusal is made of."""
+
+    OUT_OF_REACH = "out of reach"
+    LACKING = "lacking"  # the role, or the function
+    TAKEN = "taken"  # another function is at work on it
+    STANDING = "standing"  # nobody can, as it stands
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    permission: Permission
+    whose: Whose = Whose.ANY
+    open_only: bool = True
+
+
+_WRITE: Final = Permission.EXCEPTIONS_WRITE
+RULES: Final[Mapping[Deed, Rule]] = {
+    Deed.ASSIGN: Rule(_WRITE, Whose.OWN_OR_UNTAKEN),
+    Deed.ACKNOWLEDGE: Rule(_WRITE, Whose.OWN_OR_UNTAKEN),
+    Deed.HAND_OVER: Rule(_WRITE, Whose.OWN_OR_UNTAKEN),
+    Deed.COMMENT: Rule(_WRITE, open_only=False),
+    Deed.DECIDE: Rule(Permission.EXCEPTIONS_DECIDE, Whose.OWN),
+    Deed.CORRECT: Rule(Permission.CORRECTIONS_WRITE, Whose.OWN),
+    Deed.APPROVE: Rule(Permission.APPROVALS_DECIDE),
+    Deed.REFUSE: Rule(Permission.APPROVALS_DECIDE),
+}
+
+
+class Standing(Protocol):
+    """An exception as a list or a command has it."""
+
+    @property
+    def case_id(self) -> int: ...
+    @property
+    def legal_entity(self) -> str: ...
+    @property
+    def function(self) -> str: ...
+    @property
+    def cause(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def assignee(self) -> str | None: ...
+    @property
+    def acknowledged_by(self) -> str | None: ...
+    @property
+    def decided_by(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    kind: Kind
+    words: str
+
+
+def refusal(actor: Actor, deed: Deed, case: Standing) -> Refusal | None:
+    """Why this actor cannot do this with it; None: a command would. What it says of values is asked there."""
+    rule, entity = RULES[deed], case.legal_entity
+    if not actor.may(rule.permission, entity=entity):
+        return Refusal(Kind.OUT_OF_REACH, f"there is no exception {case.case_id} within your reach")
+    if rule.whose is not Whose.ANY and not actor.may(rule.permission, entity=entity, function=case.function):
+        if rule.whose is Whose.OWN:
+            return Refusal(Kind.LACKING, f"{rule.permission} for {entity} for {case.function} is not yours")
+        if case.assignee not in (None, actor.name):
+            owner = case.function.replace("_", " ")
+            words = f"exception {case.case_id} is with {owner}, and {case.assignee} has it; ask them to hand it over"
+            return Refusal(Kind.TAKEN, words)
+    words = _standing(deed, case) if case.state == "open" or not rule.open_only else f"is {case.state} already"
+    return Refusal(Kind.STANDING, f"exception {case.case_id} {words}") if words else None
+
+
+def _standing(deed: Deed, case: Standing) -> str:
+    asks = case.cause in (NEEDED, REFUSED)
+    match deed:
+        case Deed.ACKNOWLEDGE if case.acknowledged_by:
+            return f"was acknowledged by {case.acknowledged_by} before"
+        case Deed.DECIDE if asks:
+            return "asks for an approval: approve or refuse it"
+        case Deed.APPROVE | Deed.REFUSE if not asks:
+            return "asks for no approval"
+        case Deed.APPROVE | Deed.REFUSE if case.decided_by:
+            return f"is decided: {case.decided_by} approved it"
+        case Deed.REFUSE if case.cause == REFUSED:
+            return "was refused already; approve it after all, or leave it to legal"
+    return ""

@@ -1,0 +1,175 @@
+"""Weekly snapshots that were asked for and made, where they went, and how two weeks differ."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from sync_core.reads.paging import Listed, Listing, Order, Row, Where
+
+_ORDER: Final = Order("s.asked_at", descending=True, nullable=False, kind=datetime, row_id="s.snapshot_id")
+_COLUMNS: Final = """s.snapshot_id, s.week, s.state, s.asked_at, s.asked_by, s.scheduled, s.wanted_as_of, s.as_of,
+    s.data_as_of, s.restated_since, s.made_at, s.release, s.content_id, s.location, s.error, s.attempts,
+    s.manifest ->> 'policy_version' AS policy_version,
+    (SELECT count(*) FROM metrics.snapshot_delivery AS d WHERE d.snapshot_id = s.snapshot_id AND d.delivered_at IS NULL)
+        AS undelivered"""
+_ONE = sa.text(f"SELECT {_COLUMNS} FROM metrics.snapshot AS s WHERE s.snapshot_id = :snapshot_id")
+_FILES = sa.text("SELECT name, bytes, sha256 FROM metrics.snapshot_file WHERE snapshot_id = :snapshot_id ORDER BY name")
+_DELIVERIES = sa.text("""
+    SELECT d.target, d.attempts, d.next_at, d.delivered_at, d.location, d.error
+    FROM metrics.snapshot AS s JOIN metrics.snapshot_delivery AS d ON d.content_id = s.content_id
+    WHERE s.snapshot_id = :snapshot_id AND s.location IS NULL ORDER BY d.target
+""")
+# The one that knows most of a week, and of two that know the same the later one.
+_NEWEST = sa.text("""
+    SELECT DISTINCT ON (week) snapshot_id, week, as_of, headlines, manifest ->> 'reporting_currency' AS currency
+    FROM metrics.snapshot WHERE week = ANY(CAST(:weeks AS date[])) AND state = 'made'
+    ORDER BY week, as_of DESC, snapshot_id DESC
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRow:
+    """`week` is its Monday. `undelivered`: targets that do not have it yet."""
+
+    snapshot_id: int
+    week: date
+    state: str  # asked, made, failed
+    asked_at: datetime
+    asked_by: str
+    scheduled: bool
+    wanted_as_of: datetime | None
+    as_of: datetime | None
+    data_as_of: datetime | None
+    restated_since: datetime | None
+    made_at: datetime | None
+    release: str | None
+    policy_version: str | None
+    content_id: str | None
+    location: str | None
+    error: str | None
+    attempts: int
+    undelivered: int
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotFile:
+    name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotDelivery:
+    """One target of what the snapshot says. `next_at` None: it is there."""
+
+    target: str
+    attempts: int
+    next_at: datetime | None
+    delivered_at: datetime | None
+    location: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotDetail:
+    snapshot: SnapshotRow
+    files: tuple[SnapshotFile, ...]
+    deliveries: tuple[SnapshotDelivery, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KpiChange:
+    """One measure in two weeks. None where a week has no value; a version None: the week did not have the measure."""
+
+    slug: str
+    title: str
+    unit: str
+    better: str
+    value: Decimal | None
+    other: Decimal | None
+    change: Decimal | None  # from `value` to `other`
+    n: int
+    other_n: int
+    version: int | None
+    other_version: int | None
+
+    @property
+    def definition_changed(self) -> bool:
+        """The two values do not mean the same."""
+        return self.version != self.other_version
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotDiff:
+    """The newest snapshot of each of two weeks (Mondays). Money is of `currency`."""
+
+    week: date
+    other_week: date
+    snapshot_id: int
+    other_id: int
+    as_of: datetime
+    other_as_of: datetime
+    currency: str
+    kpis: tuple[KpiChange, ...]
+
+
+SnapshotPage = Listed[SnapshotRow]
+
+
+def snapshot_listing(week: date | None) -> Listing[SnapshotRow]:
+    """Last asked for first."""
+    conditions = () if week is None else ("s.week = :week",)
+    values: dict[str, object] = {} if week is None else {"week": week}
+    return Listing(_COLUMNS, "metrics.snapshot AS s", Where(conditions, values), _ORDER, _row)
+
+
+def one_snapshot(conn: sa.Connection, snapshot_id: int) -> SnapshotDetail | None:
+    bound = {"snapshot_id": snapshot_id}
+    row = conn.execute(_ONE, bound).one_or_none()
+    if row is None:
+        return None
+    files = tuple(SnapshotFile(*one) for one in conn.execute(_FILES, bound))
+    return SnapshotDetail(_row(row), files, tuple(SnapshotDelivery(*one) for one in conn.execute(_DELIVERIES, bound)))
+
+
+def snapshot_diff(conn: sa.Connection, week: date, other: date) -> SnapshotDiff | None:
+    """None where one of the weeks has no snapshot."""
+    found = {row.week: row for row in conn.execute(_NEWEST, {"weeks": [week, other]})}
+    if week not in found or other not in found:
+        return None
+    first, second = found[week], found[other]
+    then = {one["slug"]: one for one in first.headlines}
+    now = {one["slug"]: one for one in second.headlines}
+    changes = tuple(_change(then.get(slug), now.get(slug)) for slug in sorted(then.keys() | now.keys()))
+    return SnapshotDiff(
+        week, other, first.snapshot_id, second.snapshot_id, first.as_of, second.as_of, str(second.currency), changes
+    )
+
+
+def _change(then: dict[str, Any] | None, now: dict[str, Any] | None) -> KpiChange:
+    one = now or then or {}
+    value, other = _value(then), _value(now)
+    return KpiChange(
+        slug=one["slug"],
+        title=one["title"],
+        unit=one["unit"],
+        better=one["better"],
+        value=value,
+        other=other,
+        change=None if value is None or other is None else other - value,
+        n=0 if then is None else then["n"],
+        other_n=0 if now is None else now["n"],
+        version=None if then is None else then["version"],
+        other_version=None if now is None else now["version"],
+    )
+
+
+def _value(one: dict[str, Any] | None) -> Decimal | None:
+    return None if one is None or one["value"] is None else Decimal(one["value"])
+
+
+def _row(row: Row) -> SnapshotRow:
+    return SnapshotRow(**{name: getattr(row, name) for name in SnapshotRow.__slots__})

@@ -1,0 +1,68 @@
+"""`tieline snapshot` and `tieline kpi` as a person or a script uses them: real processes on a real database."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.refusals import Exit
+from metrics.snapshot.package import MANIFEST
+from metrics.weeks import last_ended, week_name
+from sync_core.clock import SystemClock
+from tests import rows
+from tests.app.test_cli import refused
+from tests.app.test_cli_clients import Cli
+from tests.databases import DatabaseUrls
+
+WEEK = week_name(last_ended(SystemClock().now(), "Europe/London"))
+
+
+@pytest.fixture
+def cli(tmp_path: Path, database_urls: DatabaseUrls) -> Cli:
+    rows.seed(database_urls.owner, 300, now=SystemClock().now())
+    return Cli(tmp_path, database_urls, rows.ESTATE_TEXT)
+
+
+def test_a_week_is_written_checked_listed_and_compared(cli: Cli, tmp_path: Path) -> None:
+    first, again, other = tmp_path / "first", tmp_path / "again", tmp_path / "other"
+    assert cli("snapshot").returncode == Exit.USAGE
+    said = cli("snapshot", "--week", WEEK, "--out", str(first))
+    assert said.returncode == 0, said.stderr
+    assert f"of {WEEK} in {first}" in said.stdout
+    as_of = json.loads((first / MANIFEST).read_bytes())["as_of"]
+    assert cli("snapshot", "--week", WEEK, "--as-of", as_of, "--out", str(again)).returncode == 0
+    assert {p.name: p.read_bytes() for p in first.iterdir()} == {p.name: p.read_bytes() for p in again.iterdir()}
+    refused(cli("snapshot", "--out", str(first)), Exit.REFUSED, "not empty")
+    refused(cli("snapshot", "--out", str(other), "--week", "2026-W99"), Exit.REFUSED, "no week")
+    refused(cli("snapshot", "--out", str(other), "--as-of", "2001-01-01"), Exit.REFUSED, "nothing is known")
+
+    (tmp_path / "key.pem").write_text(cli("snapshot", "key").stdout)
+    whole = cli("snapshot", "verify", str(first), "--key", str(tmp_path / "key.pem"))
+    assert whole.stdout.startswith(f"The snapshot of {WEEK} as of {as_of}")
+    (again / "kpis.csv").write_text("x")
+    refused(cli("snapshot", "verify", str(again)), Exit.EVIDENCE_BROKEN, "kpis.csv is not as it was made")
+
+    listed = json.loads(cli("snapshot", "list", "--json").stdout)
+    assert [(row["week"], row["state"]) for row in listed] == [(WEEK, "failed"), (WEEK, "made"), (WEEK, "made")]
+    assert listed[1]["content_id"] == listed[2]["content_id"]
+    assert str(first) in cli("snapshot", "list").stdout
+    refused(cli("snapshot", "diff", "2020-W01", WEEK), Exit.REFUSED, "no snapshot was made")
+    same = json.loads(cli("snapshot", "diff", WEEK, WEEK, "--json").stdout)
+    assert {row["change"] for row in same["kpis"] if not isinstance(row["change"], dict)} <= {0, None}
+    assert "Contract-to-project cycle time" in cli("snapshot", "diff", WEEK, WEEK).stdout
+
+
+def test_a_kpi_is_shown_and_printed_as_the_api_answers_it(cli: Cli, tmp_path: Path) -> None:
+    assert "cycle-time" in cli("kpi").stdout
+    assert "nothing was measured yet" in cli("kpi", "cycle-time").stdout
+    cli("snapshot", "--out", str(tmp_path / "measured"))
+    one = json.loads(cli("kpi", "cycle-time", "--by", "week", "--entity", "GB01", "--entity", "US01", "--json").stdout)
+    assert len(one["parts"]) > 5
+    assert one["n"] == sum(part["n"] for part in one["parts"]) > 20
+    assert {part["unit"] for part in one["figures"]} >= {"working_hours", "share"}
+    shown = cli("kpi", "cycle-time", "--from", WEEK, "--to", WEEK, "--by", "legal_entity").stdout
+    assert f"{WEEK} to {WEEK}" in shown
+    assert "DE01" in shown
+    refused(cli("kpi", "profit"), Exit.REFUSED, "is no KPI")
+    assert cli("kpi", "cycle-time", "--by", "mood").returncode == Exit.USAGE
+    refused(cli("kpi", "cycle-time", "--from", "2026-11-18"), Exit.REFUSED, "no Monday")

@@ -1,0 +1,227 @@
+"""Spans of a real run reach a real OTLP receiver with the ids of the journal; latencies reach the database."""
+
+import asyncio
+import gzip
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import orjson
+import pytest
+import sqlalchemy as sa
+from opentelemetry import trace
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.sdk.trace import TracerProvider
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app import telemetry
+from app.database_urls import DatabaseUrls as Urls
+from app.settings import InvalidSettings, Settings, load
+from app.wiring import Wiring
+from sync_core.cloudevents import parse_structured
+from sync_core.connectors import tracing
+from sync_core.intake import accept
+from sync_core.latencies import LATENCIES, Kind, Latencies, Series, timed
+from tests.databases import DatabaseUrls
+from tests.engine.support import Bench
+from tests.rows import NOW
+from tests.sows import cloud_event, signed
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+@dataclass
+class Receiver:
+    """An OTLP/HTTP collector of our own."""
+
+    url: str
+    spans: list[Span] = field(default_factory=list)
+    services: set[str] = field(default_factory=set)
+    paths: set[str] = field(default_factory=set)
+
+    def take(self, path: str, body: bytes) -> None:
+        request = ExportTraceServiceRequest.FromString(body)
+        self.paths.add(path)
+        for resource in request.resource_spans:
+            self.services |= {a.value.string_value for a in resource.resource.attributes if a.key == "service.name"}
+            for scope in resource.scope_spans:
+                self.spans += scope.spans
+
+    def named(self, name: str) -> list[Span]:
+        return [span for span in self.spans if span.name == name]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            if self.headers.get("content-encoding") == "gzip":
+                body = gzip.decompress(body)
+            found.take(self.path, body)
+            self.send_response(200)
+            self.send_header("content-type", "application/x-protobuf")
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Says nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    found = Receiver(f"http://127.0.0.1:{server.server_address[1]}")
+    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    serving.start()
+    yield found
+    server.shutdown()
+    serving.join()
+    server.server_close()
+
+
+@contextmanager
+def exporting(url: str) -> Iterator[TracerProvider]:
+    """As a process that was told where to send; the tests' own process goes on without."""
+    provider = telemetry.tracer_provider(url, "worker")
+    before = tracing._TRACER
+    tracing._TRACER = provider.get_tracer("tieline")
+    known, trace._TRACER_PROVIDER = trace._TRACER_PROVIDER, provider
+    try:
+        yield provider
+    finally:
+        tracing._TRACER, trace._TRACER_PROVIDER = before, known
+        provider.shutdown()
+
+
+async def deliver(bench: Bench, traceparent: str) -> None:
+    """A signed contract, by the real intake."""
+    event = cloud_event("e1", "signed.v1", signed("C-1")) | {"traceparent": traceparent}
+    async with bench.engine.begin() as conn:
+        await accept(conn, [parse_structured(orjson.dumps(event))], estate=bench.estate, now=bench.clock.now(),
+                     received_by="webhook")  # fmt: skip
+
+
+async def test_event_run_and_operations_are_one_trace_with_the_ids_of_the_journal(
+    async_database: AsyncEngine, receiver: Receiver
+) -> None:
+    bench = Bench(async_database)
+    with exporting(receiver.url):
+        await deliver(bench, f"00-{TRACE}-00f067aa0ba902b7-01")
+        await (await bench.worker()).drain()
+    assert await bench.states() == {"C-1": "active"}
+    assert (receiver.paths, receiver.services) == ({"/v1/traces"}, {"tieline"})
+    [received] = receiver.named("event.receive")
+    [converged] = receiver.named("contract.converge")
+    operations = [span for span in receiver.spans if span not in (received, converged)]
+    assert {span.trace_id.hex() for span in receiver.spans} == {TRACE}
+    assert received.parent_span_id.hex() == "00f067aa0ba902b7"
+    assert converged.parent_span_id == received.span_id
+    assert operations
+    assert {span.parent_span_id for span in operations} == {converged.span_id}
+    journal = await bench.rows("SELECT DISTINCT kind || '.' || action, span_id FROM core.operation WHERE span_id <> ''")
+    assert sorted(journal) == sorted((span.name, span.span_id.hex()) for span in operations)
+    assert await bench.rows("SELECT DISTINCT trace_id FROM core.run") == [(TRACE,)]
+    about = {attribute.key: attribute.value.string_value for attribute in converged.attributes}
+    assert (about["tieline.contract"], about["tieline.outcome"]) == ("C-1", "converged")
+
+
+async def test_without_a_receiver_the_journal_has_ids_all_the_same(async_database: AsyncEngine) -> None:
+    bench = Bench(async_database)
+    await deliver(bench, f"00-{TRACE}-{'ab' * 8}-01")
+    await (await bench.worker()).drain()
+    assert await bench.rows("SELECT DISTINCT trace_id FROM core.run") == [(TRACE,)]
+    spans = [row[0] for row in await bench.rows("SELECT DISTINCT span_id FROM core.operation WHERE status = 'done'")]
+    assert len(spans) > 1
+    assert all(len(span) == 16 for span in spans)
+    assert not tracing.recorded()
+
+
+def test_a_step_that_fails_says_so_and_a_link_names_the_other_trace(receiver: Receiver) -> None:
+    original = f"00-{TRACE}-{'ab' * 8}-01"
+    with exporting(receiver.url):
+        step = tracing.begin("again", parent=None, link=original)
+        with pytest.raises(ValueError, match="no"), tracing.operation("project.create", parent=step.traceparent):
+            raise ValueError("no")
+        step.end("retry", ok=False, words="no")
+    [again], [create] = receiver.named("again"), receiver.named("project.create")
+    assert again.trace_id.hex() != TRACE
+    assert [link.trace_id.hex() for link in again.links] == [TRACE]
+    assert create.parent_span_id == again.span_id
+    assert {span.status.code for span in (again, create)} == {Status.STATUS_CODE_ERROR}
+
+
+def test_a_receiver_that_is_not_there_disturbs_nothing() -> None:
+    begun = time.monotonic()
+    with exporting("http://127.0.0.1:1"):
+        tracing.begin("a", parent=None).end("ok", ok=True)
+    assert time.monotonic() - begun < 60
+
+
+def test_the_endpoint_must_be_an_address_without_a_password() -> None:
+    assert Settings(otlp_endpoint="http://127.0.0.1:4318").otlp_endpoint == "http://127.0.0.1:4318"
+    for wrong in ("localhost:4318", "http://user:secret@collector:4318", "ftp://x"):
+        with pytest.raises(InvalidSettings, match="TIELINE_OTLP_ENDPOINT"):
+            load(otlp_endpoint=wrong)
+
+
+def test_latencies_are_kept_when_they_cannot_be_stored_and_added_when_they_can(database: sa.Engine) -> None:
+    latencies = Latencies()
+    series = Series(Kind.CLM, "crm", "poll", False, "ok")
+    latencies.observe(series, 0.2)
+    nowhere = sa.create_engine("postgresql+psycopg://app@127.0.0.1:1/none", poolclass=sa.NullPool)
+    with pytest.raises(sa.exc.OperationalError):
+        latencies.store(nowhere, now=NOW)
+    latencies.observe(series, 0.3)
+    assert latencies.store(database, now=NOW) == 2
+    assert latencies.store(database, now=NOW) == 0
+    latencies.observe(series, 0.2)
+    latencies.store(database, now=NOW)
+    with database.connect() as conn:
+        rows = conn.execute(sa.text("SELECT le, n, total_s FROM telemetry.call_minute ORDER BY le")).all()
+    assert [tuple(row) for row in rows] == [(0.25, 2, pytest.approx(0.4)), (0.5, 1, pytest.approx(0.3))]
+
+
+def test_two_processes_add_to_the_same_minute(database: sa.Engine) -> None:
+    parts = [Latencies() for _ in range(4)]
+    for part in parts:
+        for _ in range(50):
+            part.observe(Series(Kind.WEB, "tieline", "GET pages", False, "ok"), 0.02)
+    threads = [threading.Thread(target=part.store, args=(database,), kwargs={"now": NOW}) for part in parts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with database.connect() as conn:
+        assert conn.scalar(sa.text("SELECT n FROM telemetry.call_total")) == 200
+
+
+def test_a_process_times_its_statements_and_stores_them_at_its_end(
+    database_urls: DatabaseUrls, database: sa.Engine
+) -> None:
+    urls = Urls(database_urls.app_libpq, database_urls.owner_libpq, database_urls.app_libpq, database_urls.app_libpq,
+                embedded=False)  # fmt: skip
+    wiring = Wiring(Settings(), "worker", urls)
+    with telemetry.running(wiring), database.begin() as conn:
+        conn.execute(sa.text("SELECT 1"))
+        with pytest.raises(sa.exc.ProgrammingError), conn.begin_nested():
+            conn.execute(sa.text("UPDATE core.event SET id = 'x'"))
+        with timed(Kind.CLM, "crm", "poll", writes=False):
+            pass
+    with database.connect() as conn:
+        found = {tuple(row) for row in conn.execute(sa.text(
+            "SELECT kind, operation, writes, outcome FROM telemetry.call_total"))}  # fmt: skip
+    assert found >= {
+        ("db", "worker SELECT", False, "ok"), ("db", "worker UPDATE", True, "failed"), ("clm", "poll", False, "ok"),
+    }  # fmt: skip
+    assert LATENCIES.store(database, now=NOW) == 0, "nothing is observed any more"
+
+
+async def test_too_many_names_become_one() -> None:
+    latencies = Latencies()
+    await asyncio.gather(*(
+        asyncio.to_thread(latencies.observe, Series(Kind.WEB, "tieline", f"GET /{n}", False, "ok"), 0.01)
+        for n in range(2_100)
+    ))  # fmt: skip
+    assert len({series.operation for series, _ in latencies._held}) <= 2_001

@@ -1,0 +1,191 @@
+"""Contract to cash: stages, hand-offs and the funnel by hand, and any mix against plain Python over the raw rows."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from metrics.asking import Ask, By
+from metrics.measures import Measures
+from sync_core.clock import VirtualClock
+from tests import rows
+from tests.metrics.flow_rows import ESTATE, WINDOW, Made, asked, facts, made, said, step
+from tests.reads.handmade import add_case, add_quarantined, insert
+
+SIGNED = datetime(2026, 9, 1, 10, tzinfo=UTC)
+DAY = timedelta(days=1)
+_refs = count(1)
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock(rows.NOW)  # 2026-11-23
+
+
+def _held(engine: sa.Engine, contract: Made, bill_on: date | None = None, starts_on: date | None = None) -> None:
+    """What the ERP holds: the project, and a milestone where it bills on a day."""
+    parts = [("project", "", f'{{"starts_on": "{starts_on}"}}' if starts_on else "{}")]
+    parts += [("milestone", "#M:1", f'{{"bill_on": "{bill_on}"}}')] if bill_on else []
+    for kind, suffix, fields in parts:
+        insert(engine, "crosswalk", system="cloud", kind=kind, business_key=f"crm/{contract.external_id}{suffix}",
+               state="confirmed", ref="P", contract_id=contract.contract_id, fields=fields)  # fmt: skip
+
+
+def _booked(
+    engine: sa.Engine,
+    contract: Made,
+    kind: str,
+    on: date,
+    status: str,
+    *,
+    ref: str = "",
+    by_key: bool = False,
+    amount: int = 10,
+) -> None:
+    insert(engine, "financial_fact", system="cloud", kind=kind, ref=ref or f"{kind}-{next(_refs)}",
+           project_key=f"crm/{contract.external_id}", contract_id=None if by_key else contract.contract_id,
+           amount=Decimal(amount), currency="GBP", status=status, occurred_on=on, recorded_at=rows.NOW)  # fmt: skip
+
+
+def _dates(engine: sa.Engine) -> list[tuple[date | None, ...]]:
+    names = ("signed_on", "active_on", "billable_on", "invoice_on", "payment_on")
+    return [tuple(row[name] for name in names) for row in facts(engine, "cash")]
+
+
+def test_without_contracts_there_is_no_value(database: sa.Engine, clock: VirtualClock) -> None:
+    answer = asked(database, clock, "contract-to-cash").answer
+    assert (answer.value, answer.n, answer.figure("reached_signed").value) == (None, 0, 0)
+
+
+def test_each_stage_has_its_day(database: sa.Engine, clock: VirtualClock) -> None:
+    paid = made(database, SIGNED, SIGNED + DAY)
+    _held(database, paid, date(2026, 9, 20))
+    _booked(database, paid, "invoice", date(2026, 9, 22), "issued", ref="I")
+    _booked(database, paid, "invoice", date(2026, 9, 22), "paid", ref="I")
+    _booked(database, paid, "payment", date(2026, 10, 22), "received")
+    by_key = made(database, SIGNED, SIGNED + 25 * DAY)
+    _held(database, by_key, date(2026, 9, 20))  # its day was over before it was active
+    _booked(database, by_key, "invoice", date(2026, 9, 28), "issued", by_key=True)
+    monthly = made(database, SIGNED, SIGNED + DAY, billing="time_and_materials")
+    _held(database, monthly, starts_on=date(2026, 10, 5))
+    # New York's day of the signature is the one before.
+    made(database, datetime(2026, 9, 2, 2, tzinfo=UTC), datetime(2026, 9, 2, 12, tzinfo=UTC), entity="US01",
+         bill_on=date(2026, 12, 24))  # fmt: skip
+    asked(database, clock, "contract-to-cash")
+    september = date(2026, 9, 1)
+    assert _dates(database) == [
+        (september, date(2026, 9, 2), date(2026, 9, 20), date(2026, 9, 22), date(2026, 10, 22)),
+        (september, date(2026, 9, 26), date(2026, 9, 26), date(2026, 9, 28), None),
+        (september, date(2026, 9, 2), date(2026, 10, 31), None, None),
+        (september, date(2026, 9, 2), date(2026, 12, 24), None, None),
+    ]
+
+
+def test_what_the_erp_took_back_does_not_count(database: sa.Engine, clock: VirtualClock) -> None:
+    contract = made(database, SIGNED, SIGNED + DAY, bill_on=date(2026, 9, 20))
+    _booked(database, contract, "invoice", date(2026, 9, 21), "issued", ref="I")
+    _booked(database, contract, "invoice", date(2026, 9, 21), "cancelled", ref="I")
+    _booked(database, contract, "invoice", date(2026, 9, 23), "issued", amount=-10)  # a credit note
+    _booked(database, contract, "invoice", date(2026, 9, 25), "issued")
+    _booked(database, contract, "payment", date(2026, 10, 1), "received", ref="P")
+    _booked(database, contract, "payment", date(2026, 10, 1), "bounced", ref="P")
+    asked(database, clock, "contract-to-cash")
+    assert _dates(database)[0][3:] == (date(2026, 9, 25), None)
+
+
+def test_the_median_counts_what_is_not_paid_yet(database: sa.Engine, clock: VirtualClock) -> None:
+    for n in range(20):
+        contract = made(database, SIGNED, SIGNED + DAY, bill_on=date(2026, 9, 20))
+        if n < 10:
+            _booked(database, contract, "invoice", date(2026, 9, 21), "issued")
+            _booked(database, contract, "payment", date(2026, 10, 1) + n * DAY, "received")
+    found = asked(database, clock, "contract-to-cash", By.LEGAL_ENTITY)
+    answer = found.answer
+    assert (answer.value, answer.n, answer.n_open) == (39.0, 20, 10)  # the tenth was paid on 10 October
+    assert answer.figure("p90").note == "not reached: at least 83.0"
+    assert answer.figure("billable_p50").value == 18.0
+    assert answer.figure("invoice_p50").value == 1.0
+    assert (answer.figure("invoice_waiting").value, answer.figure("payment_waiting").value) == (10, 0)
+    assert found.parts["GB01"] == answer
+
+
+def test_the_funnel_says_where_contracts_are_and_where_they_were_lost(database: sa.Engine, clock: VirtualClock) -> None:
+    add_quarantined(database, "Q-1", hours=30)
+    step(database, made(database, SIGNED), "captured", SIGNED)
+    gone = made(database, SIGNED, state="ended")
+    for name in ("captured", "validated"):
+        step(database, gone, name, SIGNED)
+    made(database, SIGNED, SIGNED + DAY, state="ended", bill_on=date(2026, 9, 20))
+    made(database, SIGNED, SIGNED + DAY, bill_on=date(2026, 12, 20))
+    made(database, SIGNED, SIGNED + DAY, bill_on=date(2026, 9, 20))
+    invoiced = made(database, SIGNED, SIGNED + DAY, bill_on=date(2026, 9, 20))
+    paid = made(database, SIGNED, SIGNED + DAY, bill_on=date(2026, 9, 20), state="ended")
+    for contract in (invoiced, paid):
+        _booked(database, contract, "invoice", date(2026, 9, 20), "issued")
+    _booked(database, paid, "payment", date(2026, 9, 30), "received")
+    made(database, SIGNED, SIGNED + DAY, test=True)
+    answer = asked(database, clock, "contract-to-cash").answer
+    stages = ("signed", "captured", "validated", "project_created", "billing_set_up", "active", "billable", "invoiced",
+              "paid")  # fmt: skip
+    assert [answer.figure(f"reached_{stage}").value for stage in stages] == [8, 7, 6, 5, 5, 5, 3, 2, 1]
+    assert [answer.figure(f"lost_{stage}").value for stage in stages] == [0, 0, 1, 0, 0, 1, 0, 0, 0]
+    assert answer.excluded == {"ended before its first invoice": 2, "test contract": 1}
+    assert (answer.n, answer.n_open) == (6, 5)
+
+
+def test_touches_stand_at_the_hand_off_before_which_they_came(database: sa.Engine, clock: VirtualClock) -> None:
+    contract = made(database, SIGNED, SIGNED + DAY, bill_on=date(2026, 9, 20))
+    _booked(database, contract, "invoice", date(2026, 9, 25), "issued")
+    _booked(database, contract, "payment", date(2026, 10, 25), "received")
+    for number, days in enumerate((0.5, 0.6, 5, 21, 30, 90)):  # the last one came after the payment
+        case = add_case(database, contract.contract_id, f"cause_{number}")
+        at = SIGNED + days * DAY
+        insert(database, "case_history", case_id=case, what="opened", function="tax", occurred_at=at, recorded_at=at)
+    said(database, contract, "corrected", SIGNED + 22 * DAY, revision=2, overrides=1, changes={})
+    answer = asked(database, clock, "contract-to-cash").answer
+    hand_offs = ("active", "billable", "invoice", "payment")
+    assert [answer.figure(f"{name}_touches").value for name in hand_offs] == [2, 1, 2, 1]
+    assert answer.figure("invoice_touches").note == "on 1 contracts"
+    shown = Measures(database, clock=clock, estate=ESTATE).drill("contract-to-cash", Ask(WINDOW))
+    assert shown.rows[0]["touches"] == 6
+
+
+_OFFSETS = st.tuples(
+    st.one_of(st.none(), st.integers(0, 20)), st.integers(0, 60), st.one_of(st.none(), st.integers(0, 70)),
+    st.one_of(st.none(), st.integers(0, 80)), st.booleans(),
+)  # fmt: skip
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lives=st.lists(_OFFSETS, min_size=1, max_size=12))
+def test_any_lives_give_what_plain_counting_gives(
+    database: sa.Engine, clock: VirtualClock, lives: list[tuple[int | None, int, int | None, int | None, bool]]
+) -> None:
+    for active, bill, invoice, payment, ended in lives:
+        contract = made(database, SIGNED, None if active is None else SIGNED + active * DAY,
+                        bill_on=SIGNED.date() + bill * DAY, **({"state": "ended"} if ended else {}))  # fmt: skip
+        said(database, contract, "approved", SIGNED, revision=1, approval="approved")  # news, so it is measured
+        for kind, days in (("invoice", invoice), ("payment", payment)):
+            if days is not None and active is not None:
+                _booked(database, contract, kind, SIGNED.date() + days * DAY, "issued")
+    answer = asked(database, clock, "contract-to-cash").answer
+    with database.connect() as conn:
+        raw = conn.execute(
+            sa.text("""
+            SELECT c.state, min(f.occurred_on) FILTER (WHERE f.kind = 'invoice') AS invoice_on,
+                   min(f.occurred_on) FILTER (WHERE f.kind = 'payment') AS payment_on
+            FROM core.contract AS c LEFT JOIN core.financial_fact AS f USING (contract_id) GROUP BY c.contract_id
+        """)
+        ).all()
+    kept = [row for row in raw if not (row.state == "ended" and row.invoice_on is None and row.payment_on is None)]
+    took = sorted((row.payment_on - SIGNED.date()).days for row in kept if row.payment_on)
+    assert (answer.n, answer.n_open) == (len(kept), sum(row.payment_on is None for row in kept))
+    assert answer.excluded["ended before its first invoice"] == len(raw) - len(kept)
+    assert (answer.figure("reached_signed").value, answer.figure("reached_paid").value) == (len(raw), len(took))
+    # All open ones are older than any payment, so the curve is the plain share of those paid.
+    place = (len(kept) + 1) // 2
+    assert answer.value == (took[place - 1] if len(kept) >= 20 and len(took) >= place else None)

@@ -1,0 +1,249 @@
+"""The dispute rate against numbers worked out by hand, edge by edge, and against a slow recomputation."""
+
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from metrics.asking import Ask, By, Filters, Window
+from metrics.kpi import Answer
+from metrics.proportion import wilson
+from tests.metrics.billing import LONG, Books, dispute, figures, invoice, report
+from tests.reads.handmade import insert
+
+CAUSES = ["", "rate", "quality"]
+
+
+@pytest.fixture
+def books(database: sa.Engine) -> Books:
+    return Books(database)
+
+
+def test_nothing_measured_and_nothing_issued_are_no_rate(books: Books) -> None:
+    assert (books.rate().value, books.rate().n) == (None, 0)
+    books.refresh()
+    answer = books.rate()
+    assert (answer.value, answer.n, answer.why_none) == (None, 0, "no invoice was issued in the window")
+    assert books.parts(By.LABEL)[""].value is None
+
+
+def test_several_disputes_of_one_invoice_are_one_and_a_partial_one_counts_its_amount(books: Books) -> None:
+    one = books.contract()
+    invoice(books.engine, one, "I-1", "1000", "2026-06-03")
+    invoice(books.engine, one, "I-2", "3000", "2026-06-10")
+    dispute(books.engine, one, "I-1", "150.50", "2026-06-20", ref="D-1")
+    dispute(books.engine, one, "I-1", "100", "2026-06-25", ref="D-2")
+    books.refresh()
+    answer = books.rate()
+    assert (answer.value, answer.n, answer.n_open) == (0.5, 2, 1)
+    assert figures(answer, "disputed_amount", "invoiced_amount", "value_rate") == [
+        Decimal("250.50"), Decimal(4000), 0.062625,
+    ]  # fmt: skip
+    assert figures(answer, "rate_low", "rate_high") == list(wilson(1, 2) or ())
+    assert answer.figure("rate_low").value == pytest.approx(0.0945, abs=1e-4)  # 0.0945 .. 0.9055 by the formula
+    assert answer.figure("rate_high").value == pytest.approx(0.9055, abs=1e-4)
+
+
+def test_what_is_disputed_is_at_most_the_invoice(books: Books) -> None:
+    one = books.contract()
+    invoice(books.engine, one, "I-1", "100", "2026-06-03")
+    for ref in ("D-1", "D-2"):
+        dispute(books.engine, one, "I-1", "80", "2026-06-20", ref=ref)
+    books.refresh()
+    assert books.rate().figure("disputed_amount").value == Decimal(100)
+
+
+def test_a_withdrawn_dispute_stays_raised_and_is_not_upheld(books: Books) -> None:
+    one = books.contract()
+    for n, status in enumerate(("withdrawn", "upheld", "resolved", "raised"), 1):
+        invoice(books.engine, one, f"I-{n}", "100", "2026-06-03")
+        dispute(books.engine, one, f"I-{n}", "100", "2026-06-05")
+        if status != "raised":
+            dispute(books.engine, one, f"I-{n}", "100", "2026-06-25", status=status)
+    books.refresh()
+    answer = books.rate()
+    assert (answer.value, answer.n_open) == (1.0, 1)
+    assert figures(answer, "withdrawn", "upheld", "settled", "open") == [1, 1, 1, 1]
+
+
+def test_credit_notes_re_bills_cancelled_and_test_invoices_are_no_new_ones_but_counted(books: Books) -> None:
+    one, trial = books.contract(), books.contract(test=True)
+    invoice(books.engine, one, "I-1", "100", "2026-06-03")
+    invoice(books.engine, one, "C-1", "-100", "2026-06-20", invoice_ref="I-1")
+    invoice(books.engine, one, "R-1", "90", "2026-06-21", invoice_ref="I-1")
+    invoice(books.engine, one, "I-2", "70", "2026-06-04")
+    invoice(books.engine, one, "I-2", "70", "2026-06-04", status="cancelled")
+    invoice(books.engine, trial, "I-3", "70", "2026-06-04")
+    dispute(books.engine, one, "nowhere", "5", "2026-06-04")
+    books.refresh()
+    answer = books.rate()
+    assert (answer.value, answer.n) == (0.0, 1)
+    assert answer.excluded == {
+        "credit note": 1, "re-bill of an invoice": 1, "cancelled invoice": 1,
+        "dispute of an invoice that no ERP reported": 1, "test contract": 1,
+    }  # fmt: skip
+    with books.engine.connect() as conn:
+        found = sa.text("SELECT credited FROM metrics.invoice_fact WHERE ref = 'I-1' AND known_to IS NULL")
+        assert conn.scalar(found) == 100
+
+
+def test_only_disputes_within_sixty_days_count_and_the_others_are_told(books: Books) -> None:
+    one = books.contract()
+    for n, raised in enumerate(("2026-08-02", "2026-08-03"), 1):  # 60 and 61 days after the third of June
+        invoice(books.engine, one, f"I-{n}", "100", "2026-06-03")
+        dispute(books.engine, one, f"I-{n}", "100", raised)
+    books.refresh()
+    answer = books.rate()
+    assert (answer.value, answer.figure("late").value) == (0.5, 1)
+
+
+def test_months_younger_than_sixty_days_are_provisional(books: Books) -> None:
+    one = books.contract()
+    for n, issued in enumerate(("2026-09-23", "2026-09-24", "2026-10-01", "2026-11-02"), 1):
+        invoice(books.engine, one, f"I-{n}", "100", issued)
+    dispute(books.engine, one, "I-1", "100", "2026-09-30")
+    dispute(books.engine, one, "I-3", "100", "2026-10-30")
+    books.refresh()  # on the 23rd of November: the 30th of September is 54 days past
+    assert figures(books.rate(), "provisional", "mature_rate") == [4, None]
+    books.clock.advance(timedelta(days=6))  # the 29th: 60 days
+    books.refresh()
+    answer = books.rate()
+    assert (answer.value, figures(answer, "provisional", "mature_rate")) == (0.5, [2, 0.5])
+    parts = books.parts(By.WEEK)
+    assert {month: (part.value, part.figure("provisional").value) for month, part in parts.items()} == {
+        "2026-09-01": (0.5, 0), "2026-10-01": (1.0, 1), "2026-11-01": (0.0, 1),
+    }  # fmt: skip
+
+
+def test_a_window_takes_the_invoices_of_its_days_and_splits_them_by_month(books: Books) -> None:
+    one = books.contract()
+    for n, issued in enumerate(("2026-06-28", "2026-06-29", "2026-07-01", "2026-07-05", "2026-07-06"), 1):
+        invoice(books.engine, one, f"I-{n}", "100", issued)
+    books.refresh()
+    week = Window(date(2026, 6, 29), date(2026, 7, 6))  # Monday to Sunday, over the end of a month
+    assert {month: part.n for month, part in books.parts(By.WEEK, week).items()} == {"2026-06-01": 1, "2026-07-01": 2}
+    assert books.rate(week).n == 3
+
+
+def test_money_is_converted_with_the_rate_that_is_known_and_the_rest_is_listed(books: Books) -> None:
+    one = books.contract()
+    invoice(books.engine, one, "I-1", "100", "2026-06-03", currency="GBP")  # 1.25 in the estate
+    invoice(books.engine, one, "I-2", "75", "2026-06-03")
+    invoice(books.engine, one, "I-3", "400", "2026-06-03", currency="BRL")
+    dispute(books.engine, one, "I-1", "20", "2026-06-10", currency="GBP")
+    dispute(books.engine, one, "I-3", "40", "2026-06-10", currency="BRL")
+    books.refresh()
+    answer = books.rate()
+    assert (answer.value, answer.n) == (2 / 3, 3)
+    assert figures(answer, "invoiced_amount", "disputed_amount", "value_rate", "unconverted_BRL") == [
+        Decimal(200), Decimal(25), 0.125, Decimal(400),
+    ]  # fmt: skip
+    assert "GBP 2020-01-01" in answer.figure("value_rate").note
+
+
+def test_causes_are_split_and_add_up_to_all(books: Books) -> None:
+    one = books.contract()
+    for n, cause in enumerate(("quality", "quality", "rate", None), 1):
+        invoice(books.engine, one, f"I-{n}", "100", "2026-06-03")
+        dispute(books.engine, one, f"I-{n}", "100", "2026-06-10", cause=cause)
+    invoice(books.engine, one, "I-9", "100", "2026-06-03")
+    books.refresh()
+    result = books.measures.kpi("dispute-rate", Ask(LONG), By.LABEL)
+    assert {cause: part.value for cause, part in result.parts.items()} == {
+        "quality": 0.4, "rate": 0.2, "not stated": 0.2,
+    }  # fmt: skip
+    assert (result.answer.value, result.answer.n) == (0.8, 5)
+    assert result.answer.figure("cause_quality").value == 2
+
+
+def test_a_fact_reported_before_its_project_was_known_is_found_by_the_key(books: Books) -> None:
+    one = books.contract()
+    invoice(books.engine, None, "I-1", "100", "2026-06-03", project_key="crm/X")
+    insert(books.engine, "crosswalk", system="cloud", kind="project", business_key="crm/X", state="confirmed",
+           contract_id=one)  # fmt: skip
+    dispute(books.engine, None, "I-1", "100", "2026-06-10", project_key="crm/X")
+    books.refresh()
+    assert (books.rate().value, books.rate().n) == (1.0, 1)
+
+
+def test_a_dispute_known_later_restates_and_the_past_stays(books: Books) -> None:
+    one = books.contract()
+    invoice(books.engine, one, "I-1", "100", "2026-06-03")
+    first = books.refresh()
+    dispute(books.engine, one, "I-1", "100", "2026-06-10")
+    books.refresh()
+    assert (books.rate().value, books.rate(as_of=first).value) == (1.0, 0.0)
+
+
+def test_what_is_paid_and_the_bands(books: Books) -> None:
+    one = books.contract()
+    for n in range(50):
+        invoice(books.engine, one, f"I-{n}", "100", "2026-06-03")
+    dispute(books.engine, one, "I-1", "100", "2026-06-10")
+    for ref, amount, status in (("P-1", "60", "received"), ("P-2", "40", "received"), ("P-3", "40", "bounced")):
+        report(books.engine, one, "payment", ref, amount, "2026-07-01", status=status, invoice_ref="I-0")
+    books.refresh()
+    assert books.rate().figure("band").note == "acceptable: 2 to 5 %"
+    with books.engine.connect() as conn:
+        found = sa.text("SELECT paid, paid_on FROM metrics.invoice_fact WHERE ref = 'I-0'")
+        assert tuple(conn.execute(found).one()) == (100, date(2026, 7, 1))
+
+
+def test_the_rows_behind_it_are_the_disputed_invoices(books: Books) -> None:
+    one = books.contract()
+    for n in range(1, 6):
+        invoice(books.engine, one, f"I-{n}", f"{n}00", "2026-06-03")
+        dispute(books.engine, one, f"I-{n}", f"{n}0", "2026-06-10") if n > 2 else None
+    books.refresh()
+    first = books.measures.drill("dispute-rate", Ask(LONG), limit=2)
+    assert ([row["invoice"] for row in first.rows], first.count, first.total) == (["I-5", "I-4"], 3, Decimal(120))
+    last = books.measures.drill("dispute-rate", Ask(LONG), limit=2, after=first.after)
+    assert [row["invoice"] for row in last.rows] == ["I-3"]
+    narrowed = Ask(LONG, filters=Filters(legal_entity=frozenset({"GB01"})))
+    assert books.measures.drill("dispute-rate", narrowed).count == 0
+
+
+# One invoice: day of issue after the first of January, its disputes as (days after issue, amount, last status), cause.
+_DISPUTE = st.tuples(st.integers(0, 90), st.integers(1, 200), st.sampled_from(["open", "upheld", "withdrawn"]))
+_INVOICES = st.lists(
+    st.tuples(st.integers(0, 300), st.integers(1, 150), st.lists(_DISPUTE, max_size=3), st.sampled_from(CAUSES)),
+    max_size=12,
+)
+
+
+def _held(answer: Answer) -> tuple[int, int, Decimal, int]:
+    """Invoices, disputed ones, their money, upheld ones; of no invoice all zero."""
+    if not answer.n:
+        return 0, 0, Decimal(0), 0
+    disputed, money, upheld = figures(answer, "band", "disputed_amount", "upheld")
+    assert isinstance(disputed, int)
+    assert isinstance(money, Decimal)
+    assert isinstance(upheld, int)
+    return answer.n, disputed, money, upheld
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=_INVOICES, week=st.integers(0, 40), weeks=st.integers(1, 20))
+def test_it_is_what_a_slow_recomputation_gives(
+    books: Books, drawn: list[tuple[int, int, list[tuple[int, int, str]], str]], week: int, weeks: int
+) -> None:
+    """Examples add to each other: what the new invoices add to the numbers is compared."""
+    one = books.contract()
+    window = Window(date(2026, 1, 5) + timedelta(weeks=week), date(2026, 1, 5) + timedelta(weeks=week + weeks))
+    n, disputed, money, upheld = _held(books.rate(window))
+    for number, (after, amount, disputes, cause) in enumerate(drawn):
+        on = date(2026, 1, 1) + timedelta(days=after)
+        invoice(books.engine, one, f"{one}-{number}", str(amount), str(on))
+        for m, (later, sum_, status) in enumerate(disputes):
+            dispute(books.engine, one, f"{one}-{number}", str(sum_), str(on + timedelta(days=later)),
+                    ref=f"{one}-{number}-{m}", status=status, cause=cause or None)  # fmt: skip
+        if window.start <= on < window.end:
+            in_time = [(sum_, status) for later, sum_, status in disputes if later <= 60]
+            n, disputed = n + 1, disputed + bool(in_time)
+            money += min(Decimal(sum(s for s, _ in in_time)), Decimal(amount))
+            upheld += any(status == "upheld" for _, status in in_time)
+    books.refresh()
+    assert _held(books.rate(window)) == (n, disputed, money, upheld)

@@ -1,0 +1,114 @@
+"""Open exceptions by age: the same as the list of exceptions says, and both views add up."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+import sqlalchemy as sa
+
+from metrics.asking import Ask, By, Filters, Window
+from metrics.kpi import Answer
+from metrics.measures import Measures
+from sync_core.clock import VirtualClock
+from sync_core.reads.ages import AgeBucket, ageing
+from tests import rows
+from tests.databases import DatabaseUrls
+from tests.metrics.support import caught_up
+from tests.reads.handmade import add_case, add_contract, add_quarantined
+
+WINDOW = Window.weeks(rows.NOW, "Europe/London", 4)
+WORKING = ("0_1", "1_3", "3_7", "7_14", "14_30", "30_up")
+CALENDAR = ("0_30", "31_60", "61_90", "91_up")
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock(rows.NOW)
+
+
+def _measures(engine: sa.Engine, clock: VirtualClock) -> Measures:
+    caught_up(engine, clock, rows.estate())
+    return Measures(engine, clock=clock, estate=rows.estate())
+
+
+def _counts(answer: Answer, view: str, keys: tuple[str, ...]) -> list[object]:
+    return [answer.figure(f"{view}_{key}").value for key in keys]
+
+
+def _same(answer: Answer, view: str, keys: tuple[str, ...], buckets: tuple[AgeBucket, ...], at: datetime) -> None:
+    assert _counts(answer, view, keys) == [bucket.count for bucket in buckets]
+    for key, bucket in zip(keys, buckets, strict=True):
+        money = answer.figure(f"{view}_{key}_money")
+        assert (money.value or Decimal(0)) == bucket.exposure.money.amount
+        listed = [f"{one.total.amount} {one.total.currency}" for one in bucket.exposure.unconverted]
+        assert money.note == (f"without a rate: {', '.join(listed)}" if listed else "")
+        oldest = answer.figure(f"{view}_{key}_oldest").value
+        days = None if bucket.oldest is None else (at - bucket.oldest).total_seconds() / 86_400
+        assert oldest == days
+
+
+@pytest.mark.parametrize("later", [timedelta(0), timedelta(hours=9), timedelta(days=16), timedelta(days=75)])
+def test_it_equals_the_list_of_exceptions_at_the_same_moment(
+    database_urls: DatabaseUrls, database: sa.Engine, clock: VirtualClock, later: timedelta
+) -> None:
+    rows.seed(database_urls.owner, 3_000)
+    measures = _measures(database, clock)
+    known = measures.kpi("exception-ageing", Ask(WINDOW)).data_as_of
+    assert known is not None
+    at = known + later
+    asked = measures.kpi("exception-ageing", Ask(WINDOW, as_of=at), By.LABEL)
+    with database.connect() as conn:
+        listed = ageing(conn, rows.estate(), now=at, entities=None)
+    assert set(asked.parts) == {*listed.by_function, "integration"}
+    for function, buckets in listed.by_function.items():
+        _same(asked.parts[function], "working", WORKING, buckets, at)
+    quarantined = asked.parts["integration"].n
+    assert asked.answer.n == sum(bucket.count for bucket in listed.working) + quarantined
+    for view, keys in (("working", WORKING), ("calendar", CALENDAR)):
+        assert sum(int(str(n)) for n in _counts(asked.answer, view, keys)) == asked.answer.n
+    within = Ask(WINDOW, as_of=at, filters=Filters(legal_entity=frozenset({"US01"})))
+    with database.connect() as conn:
+        narrowed = ageing(conn, rows.estate(), now=at, entities=frozenset({"US01"}))
+    _same(measures.kpi("exception-ageing", within).answer, "calendar", CALENDAR, narrowed.calendar, at)
+
+
+def test_the_bounds_of_the_buckets_are_in_the_older_one(database: sa.Engine, clock: VirtualClock) -> None:
+    # Now is Monday 1:00 in New York: exactly three working days are over since Wednesday's opening at 9:00, 14:00 UTC.
+    contract = add_contract(database)
+    edge = datetime(2026, 11, 18, 14, tzinfo=UTC)
+    for number, at in enumerate((edge, edge + timedelta(seconds=1), edge - timedelta(hours=10))):
+        add_case(database, contract, f"cause_{number}", opened_at=at)
+    answer = _measures(database, clock).kpi("exception-ageing", Ask(WINDOW)).answer
+    assert _counts(answer, "working", WORKING) == [0, 1, 2, 0, 0, 0]
+
+
+def test_money_without_a_rate_is_listed_and_quarantine_has_none(database: sa.Engine, clock: VirtualClock) -> None:
+    contract, trial = add_contract(database), add_contract(database, test=True)
+    add_case(database, contract, "a", currency="EUR", exposure=Decimal(100))
+    add_case(database, contract, "b", currency="BRL", exposure=Decimal(70), exposure_reporting=None)
+    add_case(database, trial, "c")
+    add_quarantined(database, "Q-1", hours=24 * 40)
+    answer = _measures(database, clock).kpi("exception-ageing", Ask(WINDOW)).answer
+    assert (answer.value, answer.n, answer.excluded) == (3, 3, {"of a test contract": 1})
+    assert answer.figure("exposure").value == Decimal("110.00")
+    assert answer.figure("unconverted_BRL").value == Decimal(70)
+    assert answer.figure("quarantined").value == 1
+    assert _counts(answer, "calendar", CALENDAR) == [2, 1, 0, 0]
+    assert _counts(answer, "working", WORKING) == [2, 0, 0, 0, 1, 0]
+
+
+def test_nothing_open_is_no_number(database: sa.Engine, clock: VirtualClock) -> None:
+    answer = _measures(database, clock).kpi("exception-ageing", Ask(WINDOW)).answer
+    assert (answer.value, answer.n, answer.why_none) == (None, 0, "no exception is open")
+
+
+def test_its_rows_are_the_open_ones_oldest_first(database: sa.Engine, clock: VirtualClock) -> None:
+    contract = add_contract(database)
+    for days in (3, 50, 10):
+        add_case(database, contract, f"of {days} days", hours=24 * days)
+    measures = _measures(database, clock)
+    first = measures.drill("exception-ageing", Ask(WINDOW), limit=2)
+    assert [row["cause"] for row in first.rows] == ["of 50 days", "of 10 days"]
+    rest = measures.drill("exception-ageing", Ask(WINDOW), after=first.after, limit=2)
+    assert [row["cause"] for row in rest.rows] == ["of 3 days"]
+    assert (first.count, rest.after) == (3, None)

@@ -1,0 +1,218 @@
+"""The forecast error against numbers worked out by hand, and against the fold of the events themselves."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from metrics.asking import Ask, By, Window
+from metrics.kpi import Answer
+from metrics.measures import Measures
+from sync_core.clock import VirtualClock
+from tests import rows
+from tests.metrics.billing import LONG, invoice, scheduled
+from tests.metrics.support import caught_up
+from tests.reads.handmade import add_contract
+
+NOW = datetime(2026, 11, 23, 6, tzinfo=UTC)
+
+
+class Plans:
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine, self.clock, self.estate = engine, VirtualClock(NOW), rows.estate()
+        self.measures = Measures(engine, clock=self.clock, estate=self.estate)
+
+    def contract(self, external_id: str, **columns: object) -> int:
+        kept = {"billing": "milestones", "external_id": external_id} | columns
+        return add_contract(self.engine, took=1.0, **kept)  # type: ignore[arg-type]
+
+    def refresh(self) -> datetime:
+        self.clock.advance(timedelta(minutes=1))
+        return caught_up(self.engine, self.clock, self.estate).at
+
+    def answer(self, window: Window = LONG) -> Answer:
+        return self.measures.kpi("forecast-accuracy", Ask(window)).answer
+
+    def planned(self) -> dict[tuple[str, str], Decimal]:
+        """By contract and month."""
+        with self.engine.connect() as conn:
+            found = conn.execute(sa.text("""
+                SELECT c.external_id, CAST(f.month AS text), f.amount FROM metrics.schedule_fact AS f
+                JOIN core.contract AS c USING (contract_id) WHERE f.known_to IS NULL"""))  # fmt: skip
+            return {(row[0], row[1]): row[2] for row in found}
+
+
+@pytest.fixture
+def plans(database: sa.Engine) -> Plans:
+    return Plans(database)
+
+
+def test_error_and_bias_of_two_months(plans: Plans) -> None:
+    one = plans.contract("C-1")
+    scheduled(plans.engine, "C-1", "signed", 1, "2026-05-20",
+              [("a", "100", "2026-06-15"), ("b", "200", "2026-07-31")])  # fmt: skip
+    invoice(plans.engine, one, "I-1", "80", "2026-06-16")
+    invoice(plans.engine, one, "I-2", "250", "2026-07-31")
+    plans.refresh()
+    answer = plans.answer()
+    assert answer.n == 2
+    assert answer.value == pytest.approx((20 / 80 + 50 / 250) / 2)
+    assert answer.figure("bias").value == pytest.approx((300 - 330) / 330)
+    assert answer.figure("weighted").value == pytest.approx(70 / 330)
+    assert (answer.figure("forecast").value, answer.figure("billed").value) == (Decimal(300), Decimal(330))
+    parts = plans.measures.kpi("forecast-accuracy", Ask(LONG), By.WEEK).parts
+    assert {month: part.value for month, part in parts.items()} == {"2026-06-01": 0.25, "2026-07-01": 0.2}
+
+
+def test_only_months_that_are_over_and_whole_in_the_window_count(plans: Plans) -> None:
+    one = plans.contract("C-1")
+    months = [f"2026-{n:02}" for n in range(5, 12)]
+    scheduled(plans.engine, "C-1", "signed", 1, "2026-04-20", [(m, "100", f"{m}-10") for m in months])
+    for month in months:
+        invoice(plans.engine, one, month, "100", f"{month}-10")
+    plans.refresh()
+    assert plans.answer().n == 6  # November is not over
+    assert plans.answer(Window(date(2026, 6, 1), date(2026, 8, 31))).n == 2  # of August a day lies outside
+    short = plans.answer(Window(date(2026, 6, 8), date(2026, 6, 29)))
+    assert (short.value, short.n) == (None, 0)
+    assert "whole in the window" in short.why_none
+
+
+def test_what_was_agreed_within_the_month_was_not_foreseen(plans: Plans) -> None:
+    one = plans.contract("C-1")
+    scheduled(plans.engine, "C-1", "signed", 1, "2026-06-01", [("a", "100", "2026-06-15")])
+    scheduled(plans.engine, "C-1", "amended", 2, "2026-06-20", [("b", "300", "2026-06-25"), ("c", "5", "2026-07-02")],
+              amendment={"number": 1, "executed_at": "2026-06-20T00:00:00Z"})  # fmt: skip
+    invoice(plans.engine, one, "I-1", "400", "2026-06-25")
+    plans.refresh()
+    assert plans.planned() == {("C-1", "2026-07-01"): 5}  # noon of the first is after its first moment
+    answer = plans.answer()
+    assert answer.figure("forecast").value == 5
+    assert (answer.value, answer.n, answer.excluded["month in which nothing was billed"]) == (1.0, 1, 1)
+
+
+def test_moved_removed_corrected_and_ended_schedules(plans: Plans) -> None:
+    for name in ("C-1", "C-2", "C-3", "C-4"):
+        plans.contract(name)
+        scheduled(plans.engine, name, "signed", 1, "2026-05-01",
+                  [("a", "100", "2026-06-15"), ("b", "50", "2026-06-20")])  # fmt: skip
+    header = {"number": 1, "executed_at": "2026-05-20T00:00:00Z"}
+    scheduled(plans.engine, "C-1", "amended", 2, "2026-05-20", [("a", "100", "2026-07-15")], amendment=header)
+    scheduled(plans.engine, "C-2", "corrected", 3, "2026-05-21", [("a", "90", "2026-06-15")], overrides=1)
+    scheduled(plans.engine, "C-2", "amended", 2, "2026-05-20", [("a", "80", "2026-06-15")], amendment=header)
+    scheduled(plans.engine, "C-3", "terminated", 2, "2026-05-25", ended_on="2026-05-25")
+    scheduled(plans.engine, "C-4", "amended", 2, "2026-05-20", removed=["b"], amendment=header)
+    plans.refresh()
+    assert plans.planned() == {
+        ("C-1", "2026-06-01"): 50, ("C-1", "2026-07-01"): 100,
+        ("C-2", "2026-06-01"): 130,  # the correction overrides revision 1 and the amendment stands above it
+        ("C-4", "2026-06-01"): 100,
+    }  # fmt: skip
+
+
+def test_time_and_materials_test_contracts_and_currencies_without_a_rate_are_told(plans: Plans) -> None:
+    by_time = plans.contract("C-1", billing="time_and_materials")
+    scheduled(plans.engine, "C-1", "signed", 1, "2026-05-01", [("a", "100", "2026-06-15")])
+    invoice(plans.engine, by_time, "I-1", "100", "2026-06-15")
+    plans.contract("C-2", test=True)
+    scheduled(plans.engine, "C-2", "signed", 1, "2026-05-01", [("a", "100", "2026-06-15")])
+    brazil = plans.contract("C-3", currency="BRL")
+    scheduled(plans.engine, "C-3", "signed", 1, "2026-05-01", [("a", "100", "2026-06-15")])
+    invoice(plans.engine, brazil, "I-3", "70", "2026-06-15", currency="BRL")
+    british = plans.contract("C-4", currency="GBP")
+    scheduled(plans.engine, "C-4", "signed", 1, "2026-05-01", [("a", "100", "2026-06-15")])
+    invoice(plans.engine, british, "I-4", "80", "2026-06-15", currency="GBP")
+    plans.refresh()
+    answer = plans.answer()
+    assert (answer.value, answer.n) == (0.25, 1)
+    assert (answer.figure("forecast").value, answer.figure("billed").value) == (Decimal(125), Decimal(100))
+    assert answer.excluded["invoice billed by time and materials"] == 1
+    assert answer.excluded["milestone of a test contract"] == 1
+    assert answer.figure("unconverted_BRL").value == 70
+
+
+def test_the_rows_behind_it_are_contracts_and_months_by_difference(plans: Plans) -> None:
+    for n in (1, 2):
+        one = plans.contract(f"C-{n}")
+        scheduled(plans.engine, f"C-{n}", "signed", 1, "2026-05-20", [("a", "100", "2026-06-15")])
+        invoice(plans.engine, one, f"I-{n}", str(100 - 10 * n), "2026-06-16")
+        invoice(plans.engine, one, f"N-{n}", "999", "2026-11-02")  # of a month that is not over
+    plans.refresh()
+    found = plans.measures.drill("forecast-accuracy", Ask(LONG), limit=1)
+    assert (found.rows[0]["contract"], found.rows[0]["error_reporting"], found.count) == ("C-2", 20, 2)
+    rest = plans.measures.drill("forecast-accuracy", Ask(LONG), after=found.after)
+    assert [row["contract"] for row in rest.rows] == ["C-1"]
+
+
+_KEYS = st.sampled_from(["a", "b", "c"])
+_MILESTONE = st.tuples(_KEYS, st.integers(1, 99), st.integers(0, 120))  # key, amount, day after the first of May
+_EVENT = st.tuples(
+    st.sampled_from(["signed", "amended", "corrected", "terminated"]), st.integers(0, 100),
+    st.lists(_MILESTONE, max_size=3, unique_by=lambda m: m[0]), st.lists(_KEYS, max_size=1),
+)  # fmt: skip
+
+
+def _expected(events: Sequence[tuple[int, str, int, list[tuple[str, int, int]], list[str]]], month: date) -> Decimal:
+    """The plain way: apply what had been recorded, in the order of the fold, and add up."""
+    begins = datetime(month.year, month.month, 1, tzinfo=ZoneInfo("Europe/London"))
+    known = [e for e in events if _recorded(e[2]) < begins]
+    parts: dict[str, tuple[int, int]] | None = None
+    ended = False
+    for _, what, _, milestones, removed in sorted(known, key=_fold_order):
+        if what == "signed":
+            parts, ended = {key: (amount, due) for key, amount, due in milestones}, False
+        elif what == "terminated":
+            ended = True
+        elif parts is not None:
+            parts |= {key: (amount, due) for key, amount, due in milestones}
+            parts = {key: part for key, part in parts.items() if key not in removed}
+    if parts is None or ended:
+        return Decimal(0)
+    due = {key: date(2026, 5, 1) + timedelta(days=after) for key, (_, after) in parts.items()}
+    return Decimal(sum(a for key, (a, _) in parts.items() if due[key].replace(day=1) == month))
+
+
+def _fold_order(event: tuple[int, str, int, list[tuple[str, int, int]], list[str]]) -> tuple[int, int, int]:
+    number, what = event[0], event[1]
+    return (1, 1, number) if what == "corrected" else (number, 0, number if what == "amended" else 0)
+
+
+def _recorded(after: int) -> datetime:
+    return datetime(2026, 4, 20, 12, tzinfo=UTC) + timedelta(days=after)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=st.lists(_EVENT, min_size=1, max_size=5))
+def test_it_is_what_applying_the_events_one_by_one_gives(
+    plans: Plans, drawn: list[tuple[str, int, list[tuple[str, int, int]], list[str]]]
+) -> None:
+    with plans.engine.connect() as conn:
+        name = f"P-{conn.scalar(sa.text('SELECT count(*) FROM core.contract'))}"
+    plans.contract(name)
+    events = []
+    for number, (what, after, milestones, removed) in enumerate([("signed", 0, [("a", 7, 40)], []), *drawn], 1):
+        removing = removed if what in ("amended", "corrected") else []
+        events.append((number, what, after, milestones if what != "terminated" else [], removing))
+        _add(plans, name, *events[-1])
+    plans.refresh()
+    held = plans.planned()
+    for month in (date(2026, n, 1) for n in range(5, 10)):
+        assert held.get((name, str(month)), Decimal(0)) == _expected(events, month), (month, events)
+
+
+def _add(
+    plans: Plans, name: str, number: int, what: str, after: int, milestones: list[tuple[str, int, int]],
+    removed: list[str],
+) -> None:  # fmt: skip
+    listed = [(key, str(amount), str(date(2026, 5, 1) + timedelta(days=due))) for key, amount, due in milestones]
+    more: dict[str, object] = {}
+    if what == "corrected":
+        more["overrides"] = 1
+    if what == "amended":
+        more["amendment"] = {"number": number, "executed_at": "2026-05-01T00:00:00Z"}
+    scheduled(plans.engine, name, what, number, str(_recorded(after).date()), listed, removed=removed, **more)

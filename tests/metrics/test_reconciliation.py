@@ -1,0 +1,214 @@
+"""Signed, in the ERP, billed, paid: by hand, and against plain sums over the raw rows."""
+
+from collections import defaultdict
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from metrics.asking import Ask, By, Filters, Window
+from metrics.kpi import Result
+from metrics.measures import Measures
+from sync_core.clock import VirtualClock
+from tests import rows
+from tests.databases import DatabaseUrls
+from tests.metrics.money_rows import amended, fact, signed, told
+from tests.metrics.support import caught_up
+
+WINDOW = Window.weeks(rows.NOW, "Europe/London", 4)
+ZERO = Decimal(0)
+SUMS = ("signed", "billed", "credited", "paid", "remaining")
+EXPLAINED = ("ended", "not_provisioned", "on_its_way", "not_reported")
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock(rows.NOW)
+
+
+def _measures(engine: sa.Engine, clock: VirtualClock) -> Measures:
+    caught_up(engine, clock, rows.estate())
+    return Measures(engine, clock=clock, estate=rows.estate())
+
+
+def _asked(engine: sa.Engine, clock: VirtualClock, by: By | None = None) -> Result:
+    return _measures(engine, clock).kpi("reconciliation", Ask(WINDOW), by)
+
+
+def _money(result: Result, key: str) -> Decimal:
+    value = result.answer.figure(key).value
+    return ZERO if value is None else Decimal(str(value))
+
+
+def test_what_is_billed_and_left_to_bill_is_what_was_signed(database: sa.Engine, clock: VirtualClock) -> None:
+    contract = told(database, "C-1", [signed()], confirmed=1)
+    fact(database, contract, "invoice", "I-1", 40)
+    fact(database, contract, "invoice", "I-2", -10)
+    fact(database, contract, "payment", "P-1", 25, invoice_ref="I-1", status="received")
+    asked = _asked(database, clock)
+    assert (asked.answer.value, asked.answer.n) == (ZERO, 1)
+    assert [_money(asked, key) for key in SUMS] == [Decimal(n) for n in (100, 40, 10, 25, 70)]
+    recognised = asked.answer.figure("recognised")
+    assert (recognised.value, recognised.note) == (None, "no ERP of the estate reports recognised revenue")
+
+
+def test_the_newest_status_of_each_object_counts(database: sa.Engine, clock: VirtualClock) -> None:
+    contract = told(database, "C-1", [signed()], confirmed=1)
+    for status, amount in (("issued", 40), ("paid", 44)):  # the amount was put right, and no payment was reported
+        fact(database, contract, "invoice", "I-1", amount, status=status)
+    for status in ("issued", "cancelled"):
+        fact(database, contract, "invoice", "I-2", 500, status=status)
+    for status in ("received", "bounced"):
+        fact(database, contract, "payment", "P-1", 500, status=status, invoice_ref="I-9")
+    fact(database, contract, "invoice", "I-3", 7, currency="EUR")
+    # Reported before its project was known.
+    fact(database, None, "invoice", "I-4", 6, project_key="crm/C-1")
+    asked = _asked(database, clock)
+    assert [_money(asked, key) for key in SUMS] == [Decimal(n) for n in (100, 50, 0, 44, 50)]
+    assert asked.answer.figure("other_currency").value == 1
+
+
+def test_a_difference_that_nothing_explains_is_the_value(database: sa.Engine, clock: VirtualClock) -> None:
+    # In step as the engine sees it, but the ERP holds 90 and 80 of 100; and one is billed above what was signed.
+    story = [signed(), amended(1, value="90")]
+    less = told(database, "C-1", story, confirmed=2, value=Decimal(100))
+    told(database, "C-2", [signed(), amended(1, value="80")], confirmed=2, value=Decimal(100), legal_entity="GB01",
+         currency="GBP")  # fmt: skip
+    over = told(database, "C-3", [signed()], confirmed=1)
+    fact(database, less, "invoice", "I-1", 90)
+    fact(database, over, "invoice", "I-2", 105)
+    asked = _asked(database, clock, By.LEGAL_ENTITY)
+    assert asked.answer.value == Decimal("40.00")  # 10 + 20 * 1.25 + 5
+    assert _money(asked, "unexplained_net") == Decimal("30.00")
+    assert asked.answer.figure("unexplained_contracts").value == 3
+    assert {entity: part.value for entity, part in asked.parts.items()} == {"GB01": Decimal("25.00"), "US01": 15}
+    drill = Measures(database, clock=clock, estate=rows.estate()).drill("reconciliation", Ask(WINDOW))
+    assert (drill.total, drill.count) == (asked.answer.value, 3)
+    assert [row["contract"] for row in drill.rows] == ["C-2", "C-1", "C-3"]
+
+
+def test_what_is_on_record_explains_a_difference(database: sa.Engine, clock: VirtualClock) -> None:
+    told(database, "C-1", [signed()])
+    told(database, "C-2", [signed(), amended(1, value="130")], confirmed=1)
+    ended = told(database, "C-3", [signed()], confirmed=1, state="ended")
+    fact(database, ended, "invoice", "I-1", 30)
+    told(database, "C-4", [signed(test=True)], confirmed=1)
+    silent = told(database, "C-5", [signed()], confirmed=1)
+    with database.begin() as conn:
+        conn.execute(sa.text("UPDATE core.crosswalk SET fields = fields - 'value' WHERE contract_id = :id"),
+                     {"id": silent})  # fmt: skip
+    asked = _asked(database, clock)
+    assert (asked.answer.value, asked.answer.n, asked.answer.excluded) == (ZERO, 4, {"test contract": 1})
+    assert [_money(asked, key) for key in EXPLAINED] == [Decimal(n) for n in (70, 100, 30, 100)]
+
+
+def test_only_money_without_a_rate_has_no_sum(database: sa.Engine, clock: VirtualClock) -> None:
+    told(database, "C-1", [signed(), amended(1, value="90")], confirmed=2, value=Decimal(100), currency="BRL")
+    answer = _asked(database, clock).answer
+    assert (answer.value, answer.why_none) == (None, "there is no rate for BRL")
+    assert answer.figure("gap:BRL").value == Decimal(10)
+    assert answer.figure("unconverted_BRL").value == Decimal(100)
+
+
+def test_nothing_signed_is_no_number(database: sa.Engine, clock: VirtualClock) -> None:
+    answer = _asked(database, clock).answer
+    assert (answer.value, answer.n, answer.why_none) == (None, 0, "nothing was signed")
+
+
+def test_totals_are_the_sums_of_their_rows_and_of_the_raw_tables(
+    database_urls: DatabaseUrls, database: sa.Engine, clock: VirtualClock
+) -> None:
+    rows.seed(database_urls.owner, 2_000)
+    measures = _measures(database, clock)
+    asked = measures.kpi("reconciliation", Ask(WINDOW), By.LABEL)
+    _adds_up(asked)
+    listed: list[Any] = []
+    after: str | None = None
+    while True:
+        page = measures.drill("reconciliation", Ask(WINDOW), after=after, limit=500)
+        listed += page.rows
+        after = page.after
+        if after is None:
+            break
+    assert len(listed) == page.count == asked.answer.n
+    raw = _raw(database)
+    for currency in ("USD", "GBP", "EUR", "BRL"):
+        for name in SUMS:
+            figures = {figure.key: figure.value for figure in asked.parts[currency].figures}
+            shown = figures.get(f"{name}:{currency}") or ZERO
+            assert shown == sum((row[name] for row in listed if row["currency"] == currency), ZERO)
+            assert shown == raw[name][currency]
+    within = Ask(WINDOW, filters=Filters(legal_entity=frozenset({"DE01"})))
+    narrowed = measures.kpi("reconciliation", within)
+    assert narrowed.answer.n == sum(row["legal_entity"] == "DE01" for row in listed)
+    assert measures.drill("reconciliation", within).total == narrowed.answer.value
+
+
+def _adds_up(asked: Result) -> None:
+    """In each currency: signed is billed, less credited, and remaining, and what is explained, and what is not."""
+    for currency, part in asked.parts.items():
+        figures = {figure.key: figure.value for figure in part.figures}
+        own = {name: Decimal(str(figures.get(f"{name}:{currency}") or 0)) for name in (*SUMS, "gap")}
+        rate = {"USD": Decimal(1), "GBP": Decimal("1.25"), "EUR": Decimal("1.10")}.get(currency)
+        if rate is None:
+            continue
+        explained = sum((Decimal(str(figures[name] or 0)) for name in EXPLAINED), ZERO)
+        left = own["billed"] - own["credited"] + own["remaining"] + own["gap"]
+        assert own["signed"] * rate == left * rate + explained
+
+
+def _raw(engine: sa.Engine) -> dict[str, dict[str, Decimal]]:
+    """Row by row from the core's tables, without the facts."""
+    with engine.connect() as conn:
+        contracts = conn.execute(sa.text("""
+            SELECT contract_id, currency, value, state, first_active_at FROM core.contract
+            WHERE signed_at IS NOT NULL AND NOT test""")).all()  # fmt: skip
+        found = conn.execute(sa.text("SELECT * FROM core.financial_fact ORDER BY seq")).all()
+        project = sa.text("""SELECT contract_id, CAST(fields ->> 'value' AS numeric) AS value FROM core.crosswalk
+                             WHERE kind = 'project'""")
+        held = {row.contract_id: row.value for row in conn.execute(project)}
+    newest = {(f.system, f.kind, f.ref): f for f in found}
+    sums: dict[str, dict[str, Decimal]] = {name: defaultdict(Decimal) for name in SUMS}
+    by_contract: dict[int, list[Any]] = defaultdict(list)
+    for one in newest.values():
+        by_contract[one.contract_id].append(one)
+    for contract in contracts:
+        own = by_contract[contract.contract_id]
+        invoices = [one.amount for one in own if one.kind == "invoice" and one.status != "cancelled"]
+        billed, credited = sum((a for a in invoices if a > 0), ZERO), -sum((a for a in invoices if a < 0), ZERO)
+        runs = contract.first_active_at is not None and contract.state != "ended"
+        left = max(held.get(contract.contract_id, ZERO) - (billed - credited), ZERO) if runs else ZERO
+        paid = sum((one.amount for one in own if one.kind == "payment"), ZERO)
+        for name, amount in zip(SUMS, (contract.value, billed, credited, paid, left), strict=True):
+            sums[name][contract.currency] += amount
+    return sums
+
+
+AMOUNTS = st.integers(-60, 90).filter(bool)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    value=st.integers(10, 200), held=st.integers(10, 200), invoices=st.lists(AMOUNTS, max_size=4),
+    state=st.sampled_from(["active", "waiting", "ended"]), currency=st.sampled_from(["USD", "GBP", "EUR", "BRL"]),
+)  # fmt: skip
+def test_every_currency_adds_up_whatever_was_billed(
+    database: sa.Engine, clock: VirtualClock, value: int, held: int, invoices: list[int], state: str, currency: str
+) -> None:
+    clock.advance(timedelta(seconds=1))
+    name = f"P-{clock.now().timestamp()}"
+    contract = told(database, name, [signed(value=str(held), currency=currency)], confirmed=1, state=state,
+                    value=Decimal(value))  # fmt: skip
+    for number, amount in enumerate(invoices):
+        fact(database, contract, "invoice", f"{name}/{number}", amount, currency=currency)
+    asked = _asked(database, clock, By.LABEL)
+    _adds_up(asked)
+    raw = _raw(database)
+    for label, part in asked.parts.items():
+        figures = {figure.key: figure.value for figure in part.figures}
+        for what in SUMS:
+            assert (figures.get(f"{what}:{label}") or ZERO) == raw[what][label]

@@ -1,0 +1,166 @@
+"""Savings against a baseline, by hand; and the one dispute and the one assumption that move them by a known amount."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+import sqlalchemy as sa
+
+from metrics.asking import Ask, By, Window
+from metrics.kpi import Answer
+from metrics.measures import Measures
+from sync_core.authority import person
+from sync_core.clock import VirtualClock
+from sync_core.commands.commands import Commands
+from sync_core.commands.files import Form
+from tests import rows
+from tests.metrics.billing import day, dispute, invoice, scheduled
+from tests.metrics.support import caught_up
+from tests.reads.handmade import add_contract, insert
+
+NOW = datetime(2026, 11, 23, 6, tzinfo=UTC)
+FINANCE = person("fay@example.com", ["operator:finance_operations"])
+WINDOW = Window(date(2026, 6, 1), date(2026, 8, 3))
+
+
+class Firm:
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine, self.clock, self.estate = engine, VirtualClock(NOW), rows.estate()
+        self.measures = Measures(engine, clock=self.clock, estate=self.estate)
+        self.finance = Commands(engine, clock=self.clock, estate=self.estate).finance
+
+    def contract(self, signed: str, hours: float) -> int:
+        at = day(signed)
+        return add_contract(
+            self.engine, signed=None, state="active", signed_at=at, billing="milestones",
+            first_active_at=at + timedelta(hours=hours), received_at=at,
+        )  # fmt: skip
+
+    def state(self, kind: str, **numbers: str) -> None:
+        said = [{"name": name, "value": value, "reason": "the year before"} for name, value in numbers.items()]
+        store = self.finance.import_baseline if kind == "baseline" else self.finance.import_assumptions
+        store(FINANCE, json.dumps(said).encode(), Form.JSON)
+
+    def refresh(self) -> datetime:
+        self.clock.advance(timedelta(minutes=1))
+        return caught_up(self.engine, self.clock, self.estate).at
+
+    def roi(self, as_of: datetime | None = None) -> Answer:
+        return self.measures.kpi("roi", Ask(WINDOW, as_of=as_of)).answer
+
+
+@pytest.fixture
+def firm(database: sa.Engine) -> Firm:
+    return Firm(database)
+
+
+def test_without_a_baseline_there_is_no_number(firm: Firm) -> None:
+    assert firm.roi().value is None
+    firm.contract("2026-06-03", 2)
+    firm.state("assumption", cost_of_setup_hour="10")
+    firm.refresh()
+    answer = firm.roi()
+    assert (answer.value, answer.n) == (None, 0)
+    assert answer.why_none.startswith("no baseline")
+    assert answer.figure("setup_saved").value is None
+    assert answer.figure("setup_cost_of_setup_hour").value == 10
+
+
+def test_a_line_is_the_measured_difference_times_the_assumption_and_the_two_stand_apart(firm: Firm) -> None:
+    for hours in (2, 4):  # of a Wednesday noon in New York's morning: 08:00 to 10:00 and to 12:00
+        firm.contract("2026-06-03", hours)
+    firm.state("baseline", setup_hours="16.5", dispute_rate="0.1")
+    firm.state("assumption", cost_of_setup_hour="30")
+    firm.refresh()
+    answer = firm.roi()
+    measured = answer.figure("setup_measured").value
+    assert isinstance(measured, Decimal)
+    # Whatever the calendar makes of it: cells hold seconds, and the hand takes over from there.
+    with firm.engine.connect() as conn:
+        seconds = conn.scalar(sa.text("SELECT sum(cycle_work_s) FROM metrics.contract_fact WHERE known_to IS NULL"))
+    assert seconds > 0
+    saved = Decimal("33") - Decimal(seconds) / 3600
+    assert measured == Decimal(seconds) / 3600 / 2
+    assert answer.figure("setup_saved").value == saved
+    assert (answer.value, answer.n) == (saved * 30, 1)
+    assert "disputes: nothing measured in the window" in answer.excluded
+    assert "touches: no baseline (touches_per_contract)" in answer.excluded
+    assert "the year before" in answer.figure("setup_baseline").note
+
+
+def test_a_worse_number_than_before_costs(firm: Firm) -> None:
+    one = firm.contract("2026-06-03", 2)
+    scheduled(firm.engine, "H-x", "signed", 1, "2026-05-20")
+    invoice(firm.engine, one, "I-1", "100", "2026-06-16")  # nothing was foreseen: an error of all of it
+    firm.state("baseline", forecast_error="0.25")
+    firm.state("assumption", cost_of_forecast_point="7")
+    firm.refresh()
+    assert firm.roi().value == Decimal(-75 * 7)
+
+
+def test_lines_are_parts_that_add_up(firm: Firm) -> None:
+    one = firm.contract("2026-06-03", 2)
+    invoice(firm.engine, one, "I-1", "100", "2026-06-16")
+    firm.state("baseline", dispute_rate="0.5", forecast_error="1.5", touches_per_contract="4")
+    firm.state("assumption", cost_of_dispute="40", cost_of_forecast_point="2", hours_of_touch="0.5", cost_of_hour="80")
+    firm.refresh()
+    found = firm.measures.kpi("roi", Ask(WINDOW), By.LABEL)
+    parts = {line: part.value for line, part in found.parts.items() if part.value is not None}
+    assert parts == {"disputes": Decimal(20), "forecast": Decimal(100), "touches": Decimal(160)}
+    assert (found.answer.value, found.answer.n) == (Decimal(280), 3)
+
+
+def test_one_known_dispute_and_one_assumption_move_the_numbers_by_what_the_hand_works_out(firm: Firm) -> None:
+    one = firm.contract("2026-06-03", 2)
+    for n in range(10):
+        invoice(firm.engine, one, f"I-{n}", "1000", "2026-06-10")
+    firm.state("baseline", dispute_rate="0.3")
+    firm.state("assumption", cost_of_dispute="120")
+    first = firm.refresh()
+    # (0.3 - 0) x 10 invoices x 120
+    assert (firm.roi().value, firm.roi().n) == (Decimal(360), 1)
+
+    body = "dispute;invoice;raised_on;status;amount;currency;cause\nD-7;I-3;2026-07-01;raised;250.00;USD;rate\n"
+    done = firm.finance.import_disputes(FINANCE, body.encode(), Form.CSV)
+    assert (done.stored, done.repeated) == (1, False)
+    second = firm.refresh()
+    rate = firm.measures.kpi("dispute-rate", Ask(WINDOW)).answer
+    assert (rate.value, rate.figure("value_rate").value, rate.n_open) == (0.1, 0.025, 1)
+    assert rate.figure("cause_rate").value == 1
+    assert firm.roi().value == Decimal(360) - Decimal(120)  # one dispute at 120
+
+    firm.state("assumption", cost_of_dispute="150")
+    firm.refresh()
+    assert firm.roi().value == Decimal(2 * 150)
+    # What was known then stays what it was.
+    assert [firm.roi(first).value, firm.roi(second).value] == [Decimal(360), Decimal(240)]
+    assert firm.measures.kpi("dispute-rate", Ask(WINDOW, as_of=first)).answer.value == 0.0
+
+
+def test_findings_are_those_on_record_and_amendments_are_timed(firm: Firm) -> None:
+    one = firm.contract("2026-06-03", 2)
+    firm.contract("2026-06-03", -24)  # at work before it was signed: a finding
+    invoice(firm.engine, one, "I-1", "100", "2026-06-12")
+    with firm.engine.connect() as conn:
+        name = str(conn.scalar(sa.text("SELECT external_id FROM core.contract WHERE contract_id = :id"), {"id": one}))
+    scheduled(firm.engine, name, "signed", 1, "2026-06-03")
+    amendment = {"number": 1, "executed_at": "2026-06-10T12:00:00Z"}
+    scheduled(firm.engine, name, "amended", 2, "2026-06-10", amendment=amendment)
+    insert(
+        firm.engine, "run", run_id="00000000-0000-0000-0000-000000000001", contract_id=one, rev=2, lane="cloud",
+        outcome="converged", state="active", correlation_id="k", started_at=day("2026-06-16"),
+        finished_at=day("2026-06-16"), recorded_at=day("2026-06-16"),
+    )  # fmt: skip
+    dispute(firm.engine, one, "I-1", "50", "2026-06-20")  # while the amendment was not in the ERP: another finding
+    firm.state("baseline", findings_per_contract="2", amendment_hours="100")
+    firm.state("assumption", cost_of_finding="1000", cost_of_amendment_hour="3")
+    firm.refresh()
+    answer = firm.roi()
+    assert (answer.figure("findings_measured").value, answer.figure("findings_money").value) == (1, 2000)
+    with firm.engine.connect() as conn:
+        lag_s = conn.scalar(sa.text("SELECT lag_work_s FROM metrics.amendment_fact WHERE known_to IS NULL"))
+    # Wednesday 08:00 to Tuesday 08:00 in New York: four working days of the calendar.
+    assert lag_s > 0
+    assert answer.figure("amendments_money").value == (100 - Decimal(lag_s) / 3600) * 3
+    assert answer.n == 2

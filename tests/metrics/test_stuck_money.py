@@ -1,0 +1,237 @@
+"""Money between what was signed and what the ERP confirmed, by hand and against the fold and a slow sum."""
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from metrics.asking import Ask, By, Window
+from metrics.kpi import Result
+from metrics.measures import Measures
+from sync_core.clock import VirtualClock
+from sync_core.fold import fold
+from tests import rows
+from tests.metrics.money_rows import BEFORE, Told, amended, event_of, fact, hold, milestone, signed, told
+from tests.metrics.support import caught_up
+from tests.reads.handmade import add_case
+
+WINDOW = Window.weeks(rows.NOW, "Europe/London", 4)  # the bill run of all entities is on 2026-11-30
+ZERO = Decimal(0)
+_NAMES = count()
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock(rows.NOW)
+
+
+def _asked(engine: sa.Engine, clock: VirtualClock, by: By | None = By.LABEL, as_of: datetime | None = None) -> Result:
+    caught_up(engine, clock, rows.estate())
+    return Measures(engine, clock=clock, estate=rows.estate()).kpi("stuck-money", Ask(WINDOW, as_of=as_of), by)
+
+
+def _figures(result: Result, *keys: str) -> list[object]:
+    return [result.answer.figure(key).value for key in keys]
+
+
+def test_a_chain_of_amendments_counts_once(database: sa.Engine, clock: VirtualClock) -> None:
+    story = [signed(), amended(1, value="130"), amended(2, value="120"), amended(3, value="150")]
+    told(database, "C-1", story, confirmed=1)
+    asked = _asked(database, clock)
+    assert (asked.answer.value, asked.answer.n) == (Decimal(50), 1)
+    assert list(asked.parts) == ["value"]
+    assert _figures(asked, "net", "misses_bill_run") == [Decimal(50), ZERO]
+
+
+def test_an_amendment_that_waits_for_another_is_stuck_too(database: sa.Engine, clock: VirtualClock) -> None:
+    told(database, "C-1", [signed(), amended(2, value="90")], confirmed=1)
+    assert _figures(_asked(database, clock), "gross", "net") == [Decimal(10), Decimal(-10)]
+
+
+def test_what_never_was_in_the_erp_is_stuck_whole(database: sa.Engine, clock: VirtualClock) -> None:
+    soon = [milestone("a", 40, "2026-11-30"), milestone("b", 60, "2026-12-01")]
+    # Friday 9:00 in New York to Monday 1:00: one working day.
+    blocked = told(database, "C-1", [signed(milestones=soon)], days_ago=2 + 16 / 24)
+    add_case(database, blocked, "tax_profile_missing")
+    told(database, "C-2", [signed(value="50", milestones=[])], days_ago=2)  # on a Saturday
+    asked = _asked(database, clock)
+    assert asked.answer.value == Decimal(150)
+    assert _figures(asked, "cause_blocker", "cause_value") == [Decimal(100), Decimal(50)]
+    assert _figures(asked, "misses_bill_run") == [Decimal(40)]
+    assert asked.answer.figure("money_days").value == Decimal(100)
+
+
+def test_a_new_purchase_order_blocks_all_that_is_unbilled(database: sa.Engine, clock: VirtualClock) -> None:
+    contract = told(database, "C-1", [signed(), amended(1, po_number="PO-2", value="110")], confirmed=1)
+    fact(database, contract, "invoice", "I-1", 30)
+    fact(database, contract, "invoice", "I-2", -10)  # a credit note
+    asked = _asked(database, clock)
+    assert list(asked.parts) == ["blocker"]
+    assert asked.answer.value == Decimal(90)
+
+
+def test_a_rate_counts_for_the_hours_that_remain(database: sa.Engine, clock: VirtualClock) -> None:
+    def card(senior: str) -> list[dict[str, str]]:
+        given = (("SR", senior), ("JR", "160"))
+        return [{"category": c, "name": c, "rate": rate, "planned_hours": "120"} for c, rate in given]
+
+    by_time = {"kind": "time_and_materials", "payment_terms": "NET30"}
+    story = [signed(value="48000", billing=by_time, milestones=[], rates=card("240")), amended(1, rates=card("260"))]
+    contract = told(database, "C-1", story, confirmed=1)
+    fact(database, contract, "invoice", "I-1", 12_000)
+    asked = _asked(database, clock)
+    assert list(asked.parts) == ["rates"]
+    assert asked.answer.value == Decimal(20) * 120 * Decimal("0.75")
+    # Two of twelve months are over by the run, 8,000 of which 12,000 are billed.
+    assert _figures(asked, "misses_bill_run") == [ZERO]
+
+
+def test_a_moved_milestone_counts_when_a_bill_run_comes_before_it(database: sa.Engine, clock: VirtualClock) -> None:
+    later = [milestone("a", 40, "2026-12-20"), milestone("b", 60, "2027-03-01")]
+    changes = amended(1, milestones=[milestone("a", 40, "2026-11-27"), milestone("b", 60, "2027-02-10")])
+    told(database, "C-1", [signed(milestones=later), changes], confirmed=1)
+    asked = _asked(database, clock)
+    assert list(asked.parts) == ["schedule"]
+    assert _figures(asked, "gross", "net", "misses_bill_run") == [Decimal(40), Decimal(40), Decimal(40)]
+    in_january = asked.as_of and asked.as_of + timedelta(days=61)  # the next run is on 2027-01-31: both agree on a
+    again = _asked(database, clock, as_of=in_january)
+    assert (again.answer.value, again.answer.n) == (None, 0)
+    assert again.answer.excluded["on its way, no money differs"] == 1
+    in_february = asked.as_of and asked.as_of + timedelta(days=71)  # the next run is on 2027-02-15
+    assert _asked(database, clock, as_of=in_february).answer.value == Decimal(60)
+
+
+def test_a_part_that_was_closed_in_the_erp_is_not_held(database: sa.Engine, clock: VirtualClock) -> None:
+    soon = [milestone("a", 40, "2026-11-25"), milestone("b", 60, "2027-03-01")]
+    contract = told(database, "C-1", [signed(milestones=soon), amended(1, po_number="PO-1")], confirmed=1)
+    hold(database, contract, "milestone", "crm/C-1#M:old", {"amount": "25", "bill_on": "2026-11-26"}, BEFORE)
+    asked = _asked(database, clock)
+    assert (asked.answer.value, asked.answer.figure("net").value) == (Decimal(25), Decimal(-25))
+    with database.begin() as conn:
+        conn.execute(sa.text("""
+            INSERT INTO core.operation (run_id, step, contract_id, system, action, kind, business_key, status,
+                                        started_at, finished_at)
+            SELECT run_id, 0, contract_id, 'cloud', 'close', 'milestone', 'crm/C-1#M:old', 'done', finished_at,
+                   finished_at FROM core.run WHERE contract_id = :id"""), {"id": contract})  # fmt: skip
+        conn.execute(sa.text("""
+            INSERT INTO core.run (run_id, contract_id, rev, lane, outcome, state, correlation_id, started_at,
+                                  finished_at, recorded_at)
+            VALUES (gen_random_uuid(), :id, 2, 'cloud', 'retry', 'waiting', 'k', :at, :at, :at)"""),
+            {"id": contract, "at": rows.NOW})  # fmt: skip
+    assert _asked(database, clock).answer.n == 0
+
+
+def test_what_ended_should_bill_no_more(database: sa.Engine, clock: VirtualClock) -> None:
+    story: list[Told] = [signed(), ("terminated", {"ended_on": "2026-11-20"})]
+    contract = told(database, "C-1", story, confirmed=1)
+    fact(database, contract, "invoice", "I-1", 30)
+    assert _figures(_asked(database, clock), "gross", "net") == [Decimal(70), Decimal(-70)]
+
+
+def test_who_is_in_step_a_trial_or_unverified_is_no_part_of_the_sum(database: sa.Engine, clock: VirtualClock) -> None:
+    told(database, "C-1", [signed(), amended(1, value="120")], confirmed=2)
+    told(database, "C-2", [signed(test=True)])
+    told(database, "C-3", [signed(), amended(1, value="107")], confirmed=1, unclean_at=rows.NOW)
+    asked = _asked(database, clock)
+    assert (asked.answer.value, asked.answer.n) == (None, 0)
+    assert asked.answer.why_none == "every signed contract is what its ERP confirmed"
+    assert _figures(asked, "unverified", "unverified_contracts") == [Decimal(7), 1]
+    assert asked.answer.excluded == {"on its way, no money differs": 0, "test contract": 1, "unverified": 1}
+
+
+def test_money_without_a_rate_is_listed_and_rows_sum_to_the_value(database: sa.Engine, clock: VirtualClock) -> None:
+    told(database, "C-1", [signed(currency="BRL", value="700")])
+    told(database, "C-2", [signed(currency="EUR", value="200", legal_entity="DE01")])
+    told(database, "C-3", [signed(value="10")])
+    asked = _asked(database, clock, By.LEGAL_ENTITY)
+    assert asked.answer.value == Decimal("230.00")
+    assert asked.answer.figure("unconverted_BRL").value == Decimal(700)
+    assert asked.parts["DE01"].value == Decimal("220.00")
+    drill = Measures(database, clock=clock, estate=rows.estate()).drill("stuck-money", Ask(WINDOW))
+    assert (drill.total, drill.count) == (asked.answer.value, 3)
+    assert [row["contract"] for row in drill.rows] == ["C-2", "C-3", "C-1"]
+
+
+def test_an_event_with_odd_numbers_stops_nothing(database: sa.Engine, clock: VirtualClock) -> None:
+    odd = {"key": "a", "name": "A", "amount": "9e9999", "due_on": "2026-11-25"}
+    told(database, "C-1", [signed(milestones=[odd])])
+    assert _asked(database, clock).answer.value == Decimal(100)
+
+
+MILESTONES = st.lists(
+    st.tuples(st.sampled_from("abc"), st.integers(1, 90), st.sampled_from(["2026-11-20", "2026-11-30", "2026-12-05"])),
+    max_size=3, unique_by=lambda one: one[0],
+).map(lambda found: [milestone(*one) for one in found])  # fmt: skip
+CHANGES = st.fixed_dictionaries(
+    {},
+    optional={
+        "value": st.integers(50, 150).map(str),
+        "milestones": MILESTONES,
+        "remove_milestones": st.lists(st.sampled_from("abc"), max_size=2, unique=True),
+        "po_number": st.sampled_from(["PO-1", "PO-2", None]),
+        "tax": st.sampled_from([{"tax_code": "STD"}, {"tax_code": "STD", "exempt": True}]),
+    },
+)
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> tuple[list[Told], int]:
+    story: list[Told] = [signed(milestones=draw(MILESTONES))]
+    number = 0
+    for _ in range(draw(st.integers(0, 4))):
+        changes = draw(CHANGES)
+        if draw(st.booleans()):
+            number += 1
+            story.append(amended(number, **changes))
+        else:
+            story.append(("corrected", {"overrides": draw(st.integers(1, len(story))), "changes": changes}))
+    return story, draw(st.integers(0, len(story)))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(told_so=stories(), billed=st.integers(0, 120), blocked=st.booleans())
+def test_each_contract_stands_apart_by_what_the_fold_says(
+    database: sa.Engine, clock: VirtualClock, told_so: tuple[list[Told], int], billed: int, blocked: bool
+) -> None:
+    story, confirmed = told_so
+    name = f"P-{next(_NAMES)}"
+    contract = told(database, name, story, confirmed=confirmed)
+    if billed:
+        fact(database, contract, "invoice", name, billed)
+    if blocked:
+        add_case(database, contract, "rate_missing")
+    caught_up(database, clock, rows.estate())
+    drill = Measures(database, clock=clock, estate=rows.estate()).drill("stuck-money", Ask(WINDOW), limit=500)
+    shown = {row["contract"]: row for row in drill.rows}
+    row = shown.get(name)
+    gross, misses = _slow(name, story, confirmed, Decimal(billed), blocked)
+    assert (row["exposure"] if row else ZERO) == gross
+    assert (row["misses"] if row else ZERO) == misses
+
+
+def _slow(name: str, story: list[Told], confirmed: int, billed: Decimal, blocked: bool) -> tuple[Decimal, Decimal]:
+    """By the engine's own fold, part by part."""
+    events = [event_of(name, n, one, BEFORE + timedelta(minutes=n)) for n, one in enumerate(story)]
+    agreed = fold(events).terms
+    assert agreed is not None
+    cut = date(2026, 11, 30)
+    due = sum((m.amount for m in agreed.milestones if m.due_on <= cut), ZERO)
+    if confirmed == 0:
+        gross = max(agreed.value - billed, ZERO) if blocked else ZERO
+        gross = max(gross, agreed.value, due)
+        return gross, min(gross, max(due - billed, ZERO))
+    if confirmed == len(story) and not blocked:
+        return ZERO, ZERO
+    held = fold(events[:confirmed]).terms
+    assert held is not None
+    tax = [None if one.tax.exempt else one.tax.tax_code for one in (agreed, held)]
+    schedule = abs(due - sum((m.amount for m in held.milestones if m.due_on <= cut), ZERO))
+    value = abs(agreed.value - held.value)
+    headed = agreed.po_number != held.po_number or tax[0] != tax[1]
+    stopped = max(agreed.value - billed, ZERO) if headed else ZERO
+    gross = max(stopped, value, schedule)
+    return gross, min(gross, max(due - billed, ZERO)) if gross == stopped and gross else min(gross, schedule)
