@@ -47,8 +47,8 @@ _BEGIN_ASKED = sa.text("""
 # In the order of names, so that two schedulers that start together do not wait in a circle.
 _DECLARE = sa.text("""
     INSERT INTO core.schedule AS s (job, every_s, declared_at)
-    SELECT d.job, d.every_s, CAST(:now AS timestamptz) FROM jsonb_to_recordset(CAST(:jobs AS jsonb)) AS d(job text, every_s integer)
-    ORDER BY d.job
+    SELECT d.job, d.every_s, CAST(:now AS timestamptz)
+    FROM jsonb_to_recordset(CAST(:jobs AS jsonb)) AS d(job text, every_s integer) ORDER BY d.job
     ON CONFLICT (job) DO UPDATE SET every_s = excluded.every_s, declared_at = excluded.declared_at
 """)
 # Whoever takes the mark runs it.

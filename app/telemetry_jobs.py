@@ -34,7 +34,7 @@ def jobs(wiring: Wiring) -> list[Job]:
 
     async def objectives() -> str:
         found = await asyncio.to_thread(slo.evaluate, engine, clock=clock, estate=wiring.estate)
-        broken = [one.name for one in found if one.state in slo.SEVERITY]
+        broken = [one.name for one in found if one.severity is not None]
         return f"{', '.join(broken) or 'none'} of {len(found)} broken"
 
     async def months() -> str:

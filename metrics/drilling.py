@@ -1,7 +1,10 @@
 """The rows behind a number: largest first, page by page, with the sum over all of them, which is the number."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
 
 from metrics.asking import InvalidAsk
 from metrics.kpi import Column, Drill, Value
@@ -21,27 +24,48 @@ class Listing:
 
 def drill(source: Source, listing: Listing, *, after: str | None, limit: int, **bound: object) -> Drill:
     """Two statements; `bound` is what `rows` binds. Raises InvalidAsk for an `after` that no answer gave."""
-    rows = listing.rows.format(valid=source.valid())
     if source.as_of is None:
         return Drill(listing.columns, [], listing.adds, None, 0)
-    adds = f"sum(r.{listing.adds})" if listing.adds else "NULL"
-    [(count, total)] = source.run(f"SELECT count(*), {adds} FROM ({rows}) AS r", **bound)
-    order = f"coalesce(r.{listing.order}, -1)"
-    place = _place(after)
-    behind = f"WHERE ({order}, r.{listing.key}) < (CAST(:order_after AS numeric), :key_after)" if place else ""
-    found = source.run(
-        f"SELECT r.*, {order} AS place_ FROM ({rows}) AS r {behind} ORDER BY place_ DESC, r.{listing.key} DESC"
-        f" LIMIT :limit",
-        limit=limit + 1,
-        order_after=place[0] if place else None,
-        key_after=place[1] if place else None,
-        **bound,
+    rows, place = listing.rows.format(valid=source.valid()), _place(after)
+    page = source.run(
+        _RANKED.format(
+            rows=rows, order=listing.order, key=listing.key, adds=f"r.{listing.adds}" if listing.adds else "0",
+            behind="WHERE (k.place, k.key) < (CAST(:order_after AS numeric), :key_after)" if place else "",
+        ),
+        limit=limit + 1, order_after=place[0] if place else None, key_after=place[1] if place else None, **bound,
+    )  # fmt: skip
+    places = {row.key: row.place for row in page if row.key is not None}
+    listed = _whole(source, listing, rows, page, bound) if places else []
+    shown = sorted(listed, key=lambda row: (places[row[listing.key]], row[listing.key]), reverse=True)[:limit]
+    last = shown[-1][listing.key] if len(places) > limit else None
+    value: Value = page[0].total if listing.adds else None
+    more = None if last is None else f"{places[last]}:{last}"
+    return Drill(listing.columns, shown, listing.adds, value, int(page[0].n), more)
+
+
+# Ranked by what they are ranked by alone, so that all else is read of the rows of the page only.
+_RANKED: Final = """
+    WITH ranked AS MATERIALIZED (
+        SELECT coalesce(r.{order}, -1) AS place, r.{key} AS key, r.contract_id, {adds} AS adds FROM ({rows}) AS r
     )
-    listed: list[Mapping[str, object]] = [dict(row._mapping) for row in found[:limit]]
-    more = f"{listed[-1]['place_']}:{listed[-1][listing.key]}" if len(found) > limit else None
-    kept = [{name: value for name, value in row.items() if name != "place_"} for row in listed]
-    value: Value = total
-    return Drill(listing.columns, kept, listing.adds, value, int(str(count)), more)
+    SELECT everything.n, everything.total, page.place, page.key, page.contract_id
+    FROM (SELECT count(*) AS n, sum(k.adds) AS total FROM ranked AS k) AS everything LEFT JOIN (
+        SELECT k.* FROM ranked AS k {behind} ORDER BY k.place DESC, k.key DESC LIMIT :limit
+    ) AS page ON true
+"""
+
+
+def _whole(
+    source: Source, listing: Listing, rows: str, page: Iterable[sa.Row[Any]], bound: Mapping[str, object]
+) -> list[Mapping[str, object]]:
+    """By contract, which every fact has an index of."""
+    contracts, keys = [row.contract_id for row in page], [row.key for row in page]
+    found = source.run(
+        f"SELECT r.* FROM ({rows}) AS r WHERE r.contract_id = ANY(CAST(:contracts AS bigint[]))"
+        f" AND r.{listing.key} = ANY(CAST(:keys AS bigint[]))",
+        contracts=sorted(set(contracts)), keys=keys, **bound,
+    )  # fmt: skip
+    return [dict(row._mapping) for row in found]
 
 
 def _place(after: str | None) -> tuple[str, int] | None:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from metrics.asking import Ask, By, InvalidAsk
+from metrics.budgets import Left, budgets
 from metrics.catalog import kpis
 from metrics.kpi import Definition, Drill, Kpi, Result
 from metrics.outages import Outage, outages
@@ -72,6 +73,12 @@ class Measures:
         self._reach(Permission.KPI_READ)
         with snapshot(self._engine) as conn:
             return standings(conn)
+
+    def budgets(self) -> Mapping[str, Sequence[Left]]:
+        """How each error budget was spent over its 30 days, by objective. Raises Forbidden."""
+        self._reach(Permission.KPI_READ)
+        with snapshot(self._engine) as conn:
+            return budgets(conn, now=self.clock.now(), estate=self.estate)
 
     def definitions(self) -> Sequence[Definition]:
         """Of all KPIs, by slug."""

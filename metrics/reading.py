@@ -1,12 +1,12 @@
 """Reads that several KPIs share: durations of ended and open cases by group, exact while they are few."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from metrics.asking import By
-from metrics.durations import BUCKETS, EXACT_UP_TO, Durations
+from metrics.durations import BUCKETS, EXACT_UP_TO, NONE, Durations
 from metrics.kpi import I
 from metrics.source import Source, chosen
 
@@ -63,12 +63,12 @@ def merged(one: Mapping[K, V], other: Mapping[K, V]) -> Mapping[K, V]:
 
 
 def durations(source: Source, timed: Timed, by: By | None) -> dict[str, Durations]:
-    """By group. Two statements, and two more where there are few enough cases to be exact."""
+    """By group. Two statements, and one more where there are few enough cases to be exact."""
     return durations_of(source, {"": timed}, by).get("", {})
 
 
 def durations_of(source: Source, timed: Mapping[str, Timed], by: By | None) -> dict[str, dict[str, Durations]]:
-    """The same of several kinds of time: by their name, then by group. The ended ones are read together."""
+    """The same of several kinds of time: by their name, then by group. What can be read together is."""
     found: dict[str, dict[str, Durations]] = {}
     for name, keys in _read(source, timed, by).items():
         for (group, label), one in keys.items():
@@ -87,77 +87,112 @@ def labelled(source: Source, timed: Timed, by: By | None) -> dict[str, dict[str,
 
 _Key = tuple[str, str]  # group, label
 _Row = tuple[str, str, int, int, float]  # and bucket, how many, their seconds
+_Alike = dict[str, Timed]  # by name
+_ByName = dict[str, dict[_Key, Durations]]
 
 
-def _read(source: Source, timed: Mapping[str, Timed], by: By | None) -> dict[str, dict[_Key, Durations]]:
+def _read(source: Source, timed: Mapping[str, Timed], by: By | None) -> _ByName:
     by = None if by is By.LABEL else by  # the label is always read
     cells: dict[str, list[_Row]] = {one.measure: [] for one in timed.values()}
     for cell in source.cells(cells, by):
         cells[cell.measure].append((cell.group, cell.label, cell.bucket, cell.n, float(cell.amount)))
-    return {name: _of(source, one, by, _by_key(cells[one.measure])) for name, one in timed.items()}
-
-
-def _of(source: Source, timed: Timed, by: By | None, ended: Mapping[_Key, "_Counted"]) -> dict[_Key, Durations]:
-    opens = [] if timed.still_open == "false" else source.run(_open_counts(source, timed, by))
-    still_open = _by_key((str(row[0]), str(row[1]), int(row[2]), int(row[3]), 0.0) for row in opens)
-    keys = sorted(ended.keys() | still_open.keys())
-    none = _Counted((0,) * BUCKETS, 0.0)
-    counted = {
-        key: Durations(ended.get(key, none).counts, still_open.get(key, none).counts, ended.get(key, none).total, None)
-        for key in keys
+    counted = {name: _by_key(cells[one.measure]) for name, one in timed.items()}
+    many = {name for name, keys in counted.items() if _cases(keys) > EXACT_UP_TO}
+    still_open = _still_open(source, timed, by, many)
+    few = {n: one for n, one in timed.items() if _cases(counted[n]) + _cases(still_open.get(n, {})) <= EXACT_UP_TO}
+    listed = _listed(source, {n: one for n, one in few.items() if counted[n]}, by)
+    return {
+        name: dict(_of(counted[name], still_open.get(name, {}), listed.get(name, {}) if name in few else None))
+        for name in timed
     }
-    if sum(one.n for one in counted.values()) > EXACT_UP_TO:
-        return counted
-    return _exact(source, timed, by, keys) if keys else {}
 
 
-@dataclass(frozen=True, slots=True)
-class _Counted:
-    counts: tuple[int, ...]
-    total: float
+def _cases(keys: Mapping[_Key, Durations]) -> int:
+    return sum(one.n for one in keys.values())
 
 
-def _by_key(rows: Iterable[_Row]) -> dict[_Key, _Counted]:
+def _of(
+    counted: Mapping[_Key, Durations], opens: Mapping[_Key, Durations], listed: Mapping[_Key, Durations] | None
+) -> Iterator[tuple[_Key, Durations]]:
+    """Ended and open ones together; exact where the ended ones are `listed`."""
+    for key in sorted(counted.keys() | opens.keys()):
+        ended, still = counted.get(key, NONE), opens.get(key, NONE)
+        if listed is not None:
+            yield key, listed.get(key, NONE) + still
+        else:
+            yield key, Durations(ended.ended, still.still_open, ended.total_s, None)
+
+
+def _by_key(rows: Iterable[_Row]) -> dict[_Key, Durations]:
+    """Ended ones by bucket."""
     counts: dict[_Key, list[int]] = {}
     totals: dict[_Key, float] = {}
     for group, label, index, n, total in rows:
         key = group, label
         counts.setdefault(key, [0] * BUCKETS)[index] += n
         totals[key] = totals.get(key, 0.0) + total
-    return {key: _Counted(tuple(found), totals[key]) for key, found in counts.items()}
+    return {key: Durations(tuple(found), total_s=totals[key], exact=None) for key, found in counts.items()}
 
 
-def _open_counts(source: Source, timed: Timed, by: By | None) -> str:
-    return f"""
-        SELECT {group_of(by, timed.period)} AS grp, {timed.label} AS label,
-               width_bucket(CAST(greatest({timed.open_s}, 0) AS float8), CAST(:bounds AS float8[])) AS bucket, count(*)
-        FROM metrics.{timed.fact}_fact AS f {timed.joined}
-        WHERE {_open_rows(source, timed)} GROUP BY 1, 2, 3
-    """
+def _alike(timed: Mapping[str, Timed], what: Callable[[Timed], tuple[str, ...]]) -> list[_Alike]:
+    """Kinds of time that one statement can read."""
+    found: dict[tuple[str, ...], _Alike] = {}
+    for name, one in timed.items():
+        found.setdefault(what(one), {})[name] = one
+    return list(found.values())
 
 
-def _open_rows(source: Source, timed: Timed) -> str:
-    return (
-        f"{source.valid()} AND {timed.still_open} AND {chosen('f')}"
-        f" AND {timed.period} >= :start AND {timed.period} < :end"
-    )
+def _still_open(source: Source, timed: Mapping[str, Timed], by: By | None, many: set[str]) -> _ByName:
+    """One by one, unless all that one statement reads have many ended ones: then by bucket."""
+    some = {name: one for name, one in timed.items() if one.still_open != "false"}
+    found: _ByName = {name: {} for name in some}
+    for alike in _alike(some, lambda one: (one.fact, one.still_open, one.period, one.label)):
+        first = next(iter(alike.values()))
+        tables = f"metrics.{first.fact}_fact AS f {' '.join(sorted({one.joined for one in alike.values()}))}"
+        where = _rows_of(source, first, first.still_open)
+        group = f"{group_of(by, first.period)} AS grp, {first.label} AS label"
+        if many >= alike.keys():
+            sql = f"SELECT {group}, {{}} FROM {tables} {{}} WHERE {where} GROUP BY 1, 2, 3, 4"
+            _count_open(source, alike, sql, found)
+            continue
+        lists = (f"array_agg(CAST(greatest({one.open_s}, 0) AS bigint))" for one in alike.values())
+        for row in source.run(f"SELECT {group}, {', '.join(lists)} FROM {tables} WHERE {where} GROUP BY 1, 2"):
+            for name, seconds in zip(alike, row[2:], strict=True):
+                found[name][str(row[0]), str(row[1])] = Durations.of((), sorted(seconds))
+    return found
 
 
-def _exact(source: Source, timed: Timed, by: By | None, keys: Sequence[_Key]) -> dict[_Key, Durations]:
-    group = group_of(by, timed.period)
-    ended = source.run(f"""
-        SELECT {group} AS grp, {timed.ended_label or timed.label} AS label,
-               array_agg({timed.ended_s} ORDER BY {timed.ended_s})
-        FROM metrics.{timed.fact}_fact AS f {timed.ended_joined}
-        WHERE {source.valid()} AND {timed.ended} AND {chosen("f")}
-          AND {timed.period} >= :start AND {timed.period} < :end GROUP BY 1, 2
-    """)
-    open_s = f"CAST(greatest({timed.open_s}, 0) AS bigint)"
-    opens_sql = f"""
-        SELECT {group} AS grp, {timed.label} AS label, array_agg({open_s} ORDER BY {open_s})
-        FROM metrics.{timed.fact}_fact AS f {timed.joined} WHERE {_open_rows(source, timed)} GROUP BY 1, 2
-    """
-    still_open = [] if timed.still_open == "false" else source.run(opens_sql)
-    ends: Mapping[_Key, Sequence[float]] = {(str(row[0]), str(row[1])): row[2] for row in ended}
-    opens: Mapping[_Key, Sequence[float]] = {(str(row[0]), str(row[1])): row[2] for row in still_open}
-    return {one: Durations.of(ends.get(one, ()), opens.get(one, ())) for one in keys}
+_BUCKET: Final = "width_bucket(CAST(greatest(t.seconds, 0) AS float8), CAST(:bounds AS float8[]))"
+
+
+def _count_open(source: Source, alike: _Alike, sql: str, found: _ByName) -> None:
+    times = ", ".join(f"({place}, {one.open_s})" for place, one in enumerate(alike.values()))
+    unfolded = f"CROSS JOIN LATERAL (VALUES {times}) AS t(place, seconds)"
+    counts: dict[tuple[str, _Key], list[int]] = {}
+    for row in source.run(sql.format(f"t.place, {_BUCKET} AS bucket, count(*)", unfolded)):
+        name = list(alike)[row[2]]
+        counts.setdefault((name, (str(row[0]), str(row[1]))), [0] * BUCKETS)[row[3]] += row[4]
+    for (name, key), those in counts.items():
+        found[name][key] = Durations(still_open=tuple(those), exact=None)
+
+
+def _rows_of(source: Source, timed: Timed, which: str) -> str:
+    return f"{source.valid()} AND {which} AND {chosen('f')} AND {timed.period} >= :start AND {timed.period} < :end"
+
+
+def _listed(source: Source, timed: Mapping[str, Timed], by: By | None) -> _ByName:
+    """The ended ones, each for itself."""
+    found: _ByName = {name: {} for name in timed}
+    for alike in _alike(timed, lambda one: (one.fact, one.ended_joined, one.period, one.ended_label or one.label)):
+        first = next(iter(alike.values()))
+        lists = (f"array_agg({one.ended_s}) FILTER (WHERE {one.ended})" for one in alike.values())
+        ended = " OR ".join(sorted({f"({one.ended})" for one in alike.values()}))
+        rows = source.run(f"""
+            SELECT {group_of(by, first.period)} AS grp, {first.ended_label or first.label} AS label, {", ".join(lists)}
+            FROM metrics.{first.fact}_fact AS f {first.ended_joined}
+            WHERE {_rows_of(source, first, f"({ended})")} GROUP BY 1, 2
+        """)
+        for row in rows:
+            for name, seconds in zip(alike, row[2:], strict=True):
+                found[name][str(row[0]), str(row[1])] = Durations.of(sorted(seconds or ()))
+    return found

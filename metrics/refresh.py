@@ -5,14 +5,17 @@ commits late is passed over. A refresh cut short leaves the contracts it owes in
 under the same moment. Many may call at once: a lock makes each transaction of theirs come after the other.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Final
 
 import sqlalchemy as sa
 
 from metrics import calendars, rates
 from metrics.facts import facts
+from metrics.facts.fact import Fact
 from sync_core.clock import Clock
 from sync_core.estate import Estate
 
@@ -106,7 +109,13 @@ def _begin(conn: sa.Connection, estate: Estate, *, now: datetime) -> datetime:
 
 
 def _measure(conn: sa.Connection, ids: list[int], values: dict[str, object]) -> None:
-    for fact in facts().values():
-        statement = sa.text(fact.write)
+    for fact, statement, names in _writes():
         needed = {**values, **fact.values, "ids": ids}
-        conn.execute(statement, {name: needed[name] for name in statement.compile().params})
+        conn.execute(statement, {name: needed[name] for name in names})
+
+
+@cache
+def _writes() -> Sequence[tuple[Fact, sa.TextClause, Sequence[str]]]:
+    """The statement of each fact and what it binds."""
+    made = ((fact, sa.text(fact.write)) for fact in facts().values())
+    return [(fact, statement, list(statement.compile().params)) for fact, statement in made]

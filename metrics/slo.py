@@ -76,6 +76,11 @@ class Standing:
     broken_at: datetime | None = None  # None: it is not broken, or not any more
 
     @property
+    def severity(self) -> str | None:
+        """Of what is wrong now. Where none may be bad, a bad one is told when it happens, not for 30 days."""
+        return None if self.objective >= 1 and self.state is State.EXHAUSTED else SEVERITY.get(self.state)
+
+    @property
     def broken(self) -> bool:
         return self.broken_at is not None
 
@@ -105,7 +110,8 @@ _KEEP = sa.text("""
             CASE WHEN CAST(:severity AS text) IS NOT NULL THEN CAST(:now AS timestamptz) END, NULL)
     ON CONFLICT (name) DO UPDATE SET
         title = :title, target = :target, evaluated_at = :now, state = :state, says = :says, figures = excluded.figures,
-        severity = CASE WHEN excluded.severity IS NOT NULL AND s.broken_at IS NOT NULL AND s.severity = 'high' THEN 'high'
+        severity = CASE WHEN excluded.severity IS NOT NULL AND s.broken_at IS NOT NULL AND s.severity = 'high'
+                             THEN s.severity
                         WHEN excluded.severity IS NOT NULL THEN excluded.severity
                         WHEN s.recovering_at <= :recovered THEN NULL ELSE s.severity END,
         broken_at = CASE WHEN excluded.severity IS NOT NULL THEN coalesce(s.broken_at, excluded.broken_at)
@@ -164,7 +170,9 @@ def _state(
     if one.objective >= 1:
         if counted[NEVER_FOR].bad:
             return State.VIOLATED
-        return State.MET if counted[PERIOD].total else State.UNKNOWN
+        if left is None:
+            return State.UNKNOWN
+        return State.MET if left > 0 else State.EXHAUSTED
     alarm = burn.worst(found)
     if alarm is not None:
         return State.PAGE if alarm is Alarm.PAGE else State.TICKET
@@ -206,7 +214,7 @@ def _row(one: Standing, now: datetime) -> dict[str, object]:
     }  # fmt: skip
     return {
         "name": one.name, "title": one.title, "target": one.objective, "now": now,
-        "state": one.state.value, "says": one.says, "severity": SEVERITY.get(one.state),
+        "state": one.state.value, "says": one.says, "severity": one.severity,
         "figures": orjson.dumps(figures).decode(),
         "recovered": now - RECOVERED_AFTER,
     }  # fmt: skip

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import sqlalchemy as sa
 
-from metrics.burn import NO_EVENTS, WINDOWS, Counted, Events
+from metrics.burn import NO_EVENTS, PERIOD, WINDOWS, Counted, Events
 from sync_core.estate import Estate
 
 MINUTES_UP_TO: Final = timedelta(hours=6)
@@ -41,7 +41,17 @@ class Stuck:
     late_s: int  # working seconds past its limit
 
 
-Reader = Callable[[Looked], Counted]
+class Reader(Protocol):
+    """What one objective counts."""
+
+    def __call__(self, looked: Looked) -> Counted:
+        """Up to now, by window."""
+        ...
+
+    def by_day(self, looked: Looked) -> Mapping[int, Events]:
+        """Of the period, by how many whole days ago; days without events are absent."""
+        ...
+
 
 # Whole minutes for short windows, whole hours for long ones.
 _CALLS: Final = """
@@ -53,27 +63,48 @@ _CALLS: Final = """
             AND {where}
     GROUP BY w.span_s
 """
+_AGO: Final = "least(floor(extract(epoch FROM CAST(:now AS timestamptz) - {at}) / 86400), :last)"
+_CALLS_BY_DAY: Final = f"""
+    SELECT CAST({_AGO.format(at="t.at")} AS integer) AS ago, CAST(sum(t.n) AS bigint) AS total,
+           CAST(coalesce(sum(t.n) FILTER (WHERE {{bad}}), 0) AS bigint) AS bad
+    FROM telemetry.{{family}}_hour AS t
+    WHERE t.at >= date_trunc('hour', CAST(:since AS timestamptz)) AND t.at <= :now AND {{where}} GROUP BY 1
+"""
 
 
 def of_calls(where: str, bad: str) -> Reader:
     """Calls of telemetry.call_*, aliased t."""
-    return _by_step("call", where, bad)
+    return _OfSteps("call", where, bad)
 
 
 def of_counts(where: str, bad: str) -> Reader:
-    return _by_step("count", where, bad)
+    return _OfSteps("count", where, bad)
 
 
-def _by_step(family: str, where: str, bad: str) -> Reader:
-    def read(looked: Looked) -> Counted:
+@dataclass(frozen=True, slots=True)
+class _OfSteps:
+    """What is kept by the minute and by the hour."""
+
+    family: str
+    where: str
+    bad: str
+
+    def __call__(self, looked: Looked) -> Counted:
         found: dict[timedelta, Events] = {}
         for step, windows in (("minute", [w for w in WINDOWS if w <= MINUTES_UP_TO]),
                               ("hour", [w for w in WINDOWS if w > MINUTES_UP_TO])):  # fmt: skip
-            text = _CALLS.format(table=f"{family}_{step}", where=where, bad=bad)
+            text = _CALLS.format(table=f"{self.family}_{step}", where=self.where, bad=self.bad)
             found |= _windows(looked.conn, sa.text(text), windows, now=looked.now, step=step)
         return found
 
-    return read
+    def by_day(self, looked: Looked) -> Mapping[int, Events]:
+        text = _CALLS_BY_DAY.format(family=self.family, where=self.where, bad=self.bad)
+        return _days(looked, sa.text(text))
+
+
+def _days(looked: Looked, text: sa.TextClause, **values: object) -> dict[int, Events]:
+    period = {"now": looked.now, "since": looked.now - PERIOD, "last": PERIOD.days - 1}
+    return {row.ago: Events(row.total, row.bad) for row in looked.conn.execute(text, {**period, **values})}
 
 
 def _windows(conn: sa.Connection, text: sa.TextClause, windows: list[timedelta], **values: object) -> Counted:
@@ -84,35 +115,54 @@ def _windows(conn: sa.Connection, text: sa.TextClause, windows: list[timedelta],
 
 
 _DECIDED: Final = """
+    WITH decided AS MATERIALIZED ({decided})  -- once, not for each window
     SELECT w.span_s, count(d.at) AS total, count(d.at) FILTER (WHERE d.bad) AS bad
     FROM unnest(CAST(:spans AS integer[])) AS w(span_s)
-    LEFT JOIN ({decided}) AS d ON d.at > CAST(:now AS timestamptz) - make_interval(secs => w.span_s) AND d.at <= :now
+    LEFT JOIN decided AS d ON d.at > CAST(:now AS timestamptz) - make_interval(secs => w.span_s) AND d.at <= :now
     GROUP BY w.span_s
 """
+_DECIDED_BY_DAY: Final = f"""
+    SELECT CAST({_AGO.format(at="d.at")} AS integer) AS ago, count(*) AS total, count(*) FILTER (WHERE d.bad) AS bad
+    FROM ({{decided}}) AS d WHERE d.at > :since AND d.at <= :now GROUP BY 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _OfDecided:
+    """What the facts say; `decided` gives `at` and `bad` of each event, `values` what it needs besides :now."""
+
+    decided: str
+    values: Callable[[Looked], dict[str, object]]
+
+    def __call__(self, looked: Looked) -> Counted:
+        text = sa.text(_DECIDED.format(decided=self.decided))
+        return _windows(looked.conn, text, list(WINDOWS), now=looked.now, **self.values(looked))
+
+    def by_day(self, looked: Looked) -> Mapping[int, Events]:
+        return _days(looked, sa.text(_DECIDED_BY_DAY.format(decided=self.decided)), **self.values(looked))
+
+
 # The limit of each entity's calendar, and how much of it has passed: of signed contracts that are not cancelled.
 _TIMED: Final = """
-    SELECT f.contract_id, f.legal_entity, f.outcome, f.active_at, limits.limit_s,
-           f.signed_work_s + limits.limit_s AS until_s,
-           coalesce(f.signed_work_s + f.cycle_work_s, now_of.worked) - f.signed_work_s - limits.limit_s AS late_s
+    WITH limits AS MATERIALIZED (  -- worked out once a calendar, not once a contract
+        SELECT calendar, day_s * CAST(:days AS integer) AS limit_s, metrics.worked(calendar, :now) AS worked
+        FROM metrics.calendar
+    )
+    SELECT f.contract_id, f.legal_entity, f.outcome, f.active_at, coalesce(own.limit_s, rest.limit_s) AS limit_s,
+           f.signed_work_s + coalesce(own.limit_s, rest.limit_s) AS until_s,
+           coalesce(f.cycle_work_s, coalesce(own.worked, rest.worked) - f.signed_work_s)
+               - coalesce(own.limit_s, rest.limit_s) AS late_s
     FROM metrics.contract_fact AS f
-    CROSS JOIN LATERAL (
-        SELECT day_s * CAST(:days AS integer) AS limit_s FROM metrics.calendar
-        WHERE calendar IN (f.legal_entity, '') ORDER BY calendar DESC LIMIT 1) AS limits
-    JOIN (SELECT k.calendar, metrics.worked(k.calendar, :now) AS worked FROM metrics.calendar AS k) AS now_of
-         ON now_of.calendar = coalesce((SELECT k.calendar FROM metrics.calendar AS k
-                                        WHERE k.calendar = f.legal_entity), '')
+    LEFT JOIN limits AS own ON own.calendar = f.legal_entity
+    JOIN limits AS rest ON rest.calendar = ''
     WHERE f.known_to IS NULL AND NOT f.test AND f.outcome IN ('open', 'provisioned') AND {since}
 """
-_PROVISIONED: Final = sa.text(
-    _DECIDED.format(
-        decided=f"""
-        SELECT CASE WHEN late_s > 0 THEN metrics.worked_until(legal_entity, until_s) ELSE active_at END AS at,
-               late_s > 0 AS bad
-        FROM ({_TIMED.format(since="f.period >= CAST(:since AS date)")}) AS t
-        WHERE late_s > 0 OR outcome = 'provisioned'
-        """
-    )
-)
+_PROVISIONED: Final = f"""
+    SELECT CASE WHEN late_s > 0 THEN metrics.worked_until(legal_entity, until_s) ELSE active_at END AS at,
+           late_s > 0 AS bad
+    FROM ({_TIMED.format(since="f.period >= CAST(:signed_from AS date)")}) AS t
+    WHERE late_s > 0 OR outcome = 'provisioned'
+"""
 _STUCK: Final = sa.text(f"""
     SELECT t.contract_id, c.external_id, t.legal_entity, c.value_reporting AS amount, t.late_s
     FROM ({_TIMED.format(since="f.outcome = 'open'")}) AS t JOIN core.contract AS c USING (contract_id)
@@ -122,33 +172,28 @@ _STUCK: Final = sa.text(f"""
 
 
 # Missed at the begin of its bill day. One that was executed after that could not be in time and is not counted.
-_AMENDED: Final = sa.text(
-    _DECIDED.format(
-        decided="""
-        SELECT CASE WHEN done_at < deadline THEN done_at ELSE deadline END AS at, done_at IS NULL OR done_at >= deadline
-                   AS bad
-        FROM (SELECT done_at, executed_at,
-                     coalesce(CAST(bill_on AS timestamp) AT TIME ZONE :zone, 'infinity') AS deadline
-              FROM metrics.amendment_fact
-              WHERE known_to IS NULL AND NOT test AND outcome IN ('open', 'synced', 'early')
-                AND period >= CAST(:since AS date)) AS a
-        WHERE deadline > executed_at AND (done_at < deadline OR deadline <= :now)
-        """
-    )
-)
+_AMENDED: Final = """
+    SELECT CASE WHEN done_at < deadline THEN done_at ELSE deadline END AS at, done_at IS NULL OR done_at >= deadline
+               AS bad
+    FROM (SELECT done_at, executed_at,
+                 coalesce(CAST(bill_on AS timestamp) AT TIME ZONE :zone, 'infinity') AS deadline
+          FROM metrics.amendment_fact
+          WHERE known_to IS NULL AND NOT test AND outcome IN ('open', 'synced', 'early')
+            AND period >= CAST(:executed_from AS date)) AS a
+    WHERE deadline > executed_at AND (done_at < deadline OR deadline <= :now)
+"""
 
 
-def provisioned(looked: Looked) -> Counted:
-    """Contracts within two working days of their signature."""
-    since = (looked.now - WINDOWS[-1] - _FAR).date()
-    return _windows(looked.conn, _PROVISIONED, list(WINDOWS), now=looked.now, since=since, days=WORKING_DAYS)
+def _signed(looked: Looked) -> dict[str, object]:
+    return {"signed_from": (looked.now - PERIOD - _FAR).date(), "days": WORKING_DAYS}
 
 
-def amended(looked: Looked) -> Counted:
-    """Amendments before the day on which they are billed next; of the last half year and the window."""
-    since = (looked.now - WINDOWS[-1] - _LONG_AGO).date()
-    zone = looked.estate.group.timezone
-    return _windows(looked.conn, _AMENDED, list(WINDOWS), now=looked.now, since=since, zone=zone)
+def _executed(looked: Looked) -> dict[str, object]:
+    return {"executed_from": (looked.now - PERIOD - _LONG_AGO).date(), "zone": looked.estate.group.timezone}
+
+
+provisioned: Final[Reader] = _OfDecided(_PROVISIONED, _signed)  # contracts within two working days of their signature
+amended: Final[Reader] = _OfDecided(_AMENDED, _executed)  # before the day they are billed next; of the last half year
 
 
 def stuck(looked: Looked) -> list[Stuck]:

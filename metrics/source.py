@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,6 +23,13 @@ _AT = sa.text("""
     SELECT (SELECT max(at) FROM metrics.refresh WHERE finished_at IS NOT NULL AND at <= :as_of) AS at,
            (SELECT min(at) FROM metrics.refresh) AS first
 """)
+
+
+@lru_cache(maxsize=512)
+def _statement(sql: str) -> tuple[sa.TextClause, tuple[str, ...]]:
+    """And what it binds."""
+    made = sa.text(sql)
+    return made, tuple(made.compile().params)
 
 
 def _grouped(by: By | None, rolled: str, dimensions: str) -> str:
@@ -59,6 +67,7 @@ class Source:
         """Raises InvalidAsk for a moment before anything was measured."""
         self.conn, self.ask, self.estate = conn, ask, estate
         self.latest = ask.as_of is None
+        self._told: dict[str, Sequence[sa.Row[*tuple[Any, ...]]]] = {}
         self.data_as_of: datetime | None = self._data_as_of()
         self.as_of: datetime | None = ask.as_of or self.data_as_of  # None: nothing was ever measured
 
@@ -89,11 +98,14 @@ class Source:
         }  # fmt: skip
 
     def run(self, sql: str, **more: object) -> Sequence[sa.Row[*tuple[Any, ...]]]:
-        """Rows of a statement of a KPI's own; binds of `values` and `more` what it names."""
-        statement = sa.text(sql)
-        values = {**self.values, **more}
-        rows = self.conn.execute(statement, {name: values[name] for name in statement.compile().params})
-        return rows.all()
+        """Rows of a statement of a KPI's own; binds of `values` and `more` what it names. A snapshot is asked once."""
+        statement, names = _statement(sql)
+        known = {**self.values, **more}
+        values = {name: known[name] for name in names}
+        key = f"{sql} {values}"
+        if key not in self._told:
+            self._told[key] = self.conn.execute(statement, values).all()
+        return self._told[key]
 
     def cells(
         self, measures: Iterable[str], by: By | None = None, *, start: date | None = None, end: date | None = None

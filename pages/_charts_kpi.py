@@ -4,23 +4,23 @@ As pages/_charts.py draws them: one height, few traces, each series named at its
 asks for the figure, since a working day is no day of 24 hours.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
-from math import log2, log10
+from math import log10
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from pages import _format as fmt
-from pages._figure import above_plot, beside_mark, in_margin, legend, name_rows, new_figure, rule_across, rule_down
+from pages._figure import above_plot, beside_mark, in_margin, legend, name_rows, new_figure, rule_across
 from pages._palette import Palette
 
 _FAR = 2.5  # a target so many times above all values would flatten them: it is named, not drawn
 _WIDE = 40  # the largest value so many times the smallest: the scale is one of doublings
 _LEAST = 1 / 60  # hours, below which a logarithmic scale shows nothing smaller
-_HOURS = (1 / 60, 5 / 60, 0.25, 1.0, 4.0, 16.0, 64.0, 256.0)  # ticks of a scale of doublings
+HOURS = (1 / 60, 5 / 60, 0.25, 1.0, 4.0, 16.0, 64.0, 256.0)  # ticks of a scale of doublings
 Write = Callable[[float], str]
 
 
@@ -40,11 +40,11 @@ def percentiles(
 
     Columns: week (UTC, its first day), p50 and p90 (missing where there are too few cases: a gap), n (of each point).
     """
-    known = frame[["p50", "p90"]].astype(float).stack().dropna()
-    is_far = len(known) > 0 and target > known.max() * _FAR
+    known = [float(value) for name in ("p50", "p90") for value in frame[name].dropna()]
+    lowest = max(min(known, default=target), _LEAST)
+    is_far = target > max(known, default=target) * _FAR
     top = max([*known, *([] if is_far else [target])])
-    # A median of minutes beside a slow tenth of days would lie on the axis.
-    is_log = len(known) > 0 and top > _WIDE * max(known.min(), _LEAST)
+    is_log = top > _WIDE * lowest  # a median of minutes beside a slow tenth of days would lie on the axis
     colours = {"p90": palette.amber, "p50": palette.blue}
     figure = new_figure(palette, left=56, right=112, top=26, bottom=24)
     at = (lambda value: log10(max(value, _LEAST))) if is_log else float  # where shapes and labels lie on the axis
@@ -53,14 +53,16 @@ def percentiles(
         figure.add_scatter(
             x=frame["week"], y=frame[name].astype(float), name=name, mode="lines+markers", connectgaps=False,
             line={"color": colour, "width": 2.4}, marker={"size": 5.5},
-            customdata=[[_or_dash(value, write), f"{n:,}"] for value, n in zip(frame[name], frame["n"], strict=True)],
+            customdata=[[or_dash(value, write), f"{n:,}"] for value, n in zip(frame[name], frame["n"], strict=True)],
             hovertemplate=f"week of %{{x|%-d %b}}: {name} <b>%{{customdata[0]}}</b>, n = %{{customdata[1]}}"
             "<extra></extra>",
         )  # fmt: skip
     if is_far:
         above_plot(figure, f"{target_label}, above the scale", palette)
     else:
-        rule_across(figure, at(target) if is_log else target, target_label, palette)
+        rule_across(figure, target, "", palette)  # shapes lie on a logarithmic axis by value, labels by its logarithm
+        figure.add_annotation(xref="paper", x=1, y=at(target), text=target_label, xanchor="right", yanchor="bottom",
+                              showarrow=False, font={"color": palette.muted, "size": 12})  # fmt: skip
     newest = {name: float(frame[name].dropna().iloc[-1]) for name in colours if frame[name].notna().any()}
     for name, value in newest.items():
         close = len(newest) > 1 and abs(at(newest["p90"]) - at(newest["p50"])) < (0.3 if is_log else top * 0.1)
@@ -68,15 +70,14 @@ def percentiles(
         in_margin(figure, at(value), f"<b>{name}</b> {write(value)}", colours[name], push=push)
     figure.update_xaxes(tickformat="%-d %b", nticks=5)
     if is_log:
-        low = max(float(known.min()), _LEAST)
-        ticks = [tick for tick in _HOURS if low / 2 <= tick <= top * 2]
-        figure.update_yaxes(type="log", range=[log10(low / 1.6), log10(top * 1.6)], tickvals=ticks,
-                            ticktext=[_short(write(tick)) for tick in ticks])  # fmt: skip
+        ticks = [tick for tick in HOURS if lowest / 2 <= tick <= top * 2]
+        figure.update_yaxes(type="log", range=[log10(lowest / 1.6), log10(top * 1.6)], tickvals=ticks,
+                            ticktext=[short(write(tick)) for tick in ticks])  # fmt: skip
     else:
         ticks = _ticks(top * 1.16)
         # A line at nil is not cut in half.
         figure.update_yaxes(range=[-top / 50, top * 1.16], tickvals=ticks,
-                            ticktext=[_short(write(tick)) if tick else "0" for tick in ticks])  # fmt: skip
+                            ticktext=[short(write(tick)) if tick else "0" for tick in ticks])  # fmt: skip
     return figure
 
 
@@ -117,10 +118,13 @@ def share_with_bounds(frame: pd.DataFrame, *, target: float, target_label: str, 
         hovertemplate="week of %{x|%-d %b}: <b>%{y:.1%}</b>, in the end %{customdata[0]}, n = %{customdata[1]}"
         "<extra></extra>",
     )  # fmt: skip
-    rule_across(figure, target, target_label, palette)
-    if len(known):
-        newest = float(known["value"].iloc[-1])
-        in_margin(figure, newest, f"<b>{fmt.percent(newest)}</b>", palette.teal)
+    rule_across(figure, target, "", palette)
+    newest = float(known["value"].iloc[-1]) if len(known) else None
+    near = newest is not None and abs(newest - target) < 0.09
+    push = 0 if newest is None or not near else 8 if newest >= target else -8
+    if newest is not None:
+        in_margin(figure, newest, f"<b>{fmt.percent(newest)}</b>", palette.teal, push=push)
+    in_margin(figure, target, target_label, palette.muted, push=-push)
     figure.update_xaxes(tickformat="%-d %b", nticks=5)
     figure.update_yaxes(range=[-0.02, 1.06], tickvals=[0, 0.25, 0.5, 0.75, 1], tickformat=".0%")
     return figure
@@ -136,12 +140,12 @@ def amounts(frame: pd.DataFrame, *, write: Write, palette: Palette) -> go.Figure
     figure = new_figure(palette, left=112, right=66, top=2)
     figure.add_bar(
         x=shown.abs(), y=frame["name"], orientation="h", marker_color=[colours[kind] for kind in frame["kind"]],
-        customdata=[_or_dash(amount, write) for amount in shown], cliponaxis=False,
+        customdata=[or_dash(amount, write) for amount in shown], cliponaxis=False,
         hovertemplate="%{y}: <b>%{customdata}</b><extra></extra>",
     )  # fmt: skip
     for name, amount, kind in zip(frame["name"], shown, frame["kind"], strict=True):
         ink = palette.red if kind == "breach" and amount else palette.ink
-        beside_mark(figure, 0 if pd.isna(amount) else abs(amount), name, f"<b>{_or_dash(amount, write)}</b>", ink)
+        beside_mark(figure, 0 if pd.isna(amount) else abs(amount), name, f"<b>{or_dash(amount, write)}</b>", ink)
     figure.update_layout(bargap=0.38, barcornerradius=3)
     figure.update_xaxes(visible=False, range=[0, float(shown.abs().max()) or 1.0])
     name_rows(figure, palette)
@@ -159,7 +163,7 @@ def foreseen(frame: pd.DataFrame, *, write: Write, palette: Palette) -> go.Figur
     for name, (column, colour) in series.items():
         figure.add_bar(
             x=months, y=frame[column].astype(float), name=name, marker_color=colour,
-            customdata=[_or_dash(value, write) for value in frame[column]],
+            customdata=[or_dash(value, write) for value in frame[column]],
             hovertemplate=f"%{{x}}, {name.lower()}: <b>%{{customdata}}</b><extra></extra>",
         )  # fmt: skip
     tops = frame[["forecast", "billed"]].astype(float).max(axis=1)
@@ -181,7 +185,7 @@ def monthly(frame: pd.DataFrame, *, target: float, target_label: str, palette: P
     Columns: month (its name), share (of one; missing without cases), n, provisional.
     """
     share = frame["share"].astype(float)
-    top = max(float(share.max()) if share.notna().any() else 0.0, target) * 1.3
+    top = max(float(share.max()) if share.notna().any() else 0.0, target) * 1.18
     figure = new_figure(palette, left=46, right=78, top=24, bottom=24)
     figure.add_bar(
         x=frame["month"], y=share, customdata=frame["n"],
@@ -198,87 +202,6 @@ def monthly(frame: pd.DataFrame, *, target: float, target_label: str, palette: P
     return figure
 
 
-def shares(frame: pd.DataFrame, *, palette: Palette) -> go.Figure:
-    """Parts of a whole as bars on one scale, the largest in amber, each with what is said of it in the margin.
-
-    Columns: name, share (of one), note.
-    """
-    share = frame["share"].astype(float).fillna(0.0)
-    most = share.max()
-    figure = new_figure(palette, left=150, right=118, top=2)
-    figure.add_bar(
-        x=share, y=frame["name"], orientation="h",
-        marker_color=[palette.amber if one == most and most else palette.blue for one in share],
-        customdata=frame["note"], hovertemplate="%{y}: <b>%{x:.1%}</b>, %{customdata}<extra></extra>",
-    )  # fmt: skip
-    for name, one, note in zip(frame["name"], share, frame["note"], strict=True):
-        in_margin(figure, name, f"<b>{fmt.percent(one)}</b> {escape(note)}", palette.ink)
-    figure.update_layout(bargap=0.42, barcornerradius=3)
-    figure.update_xaxes(visible=False, range=[0, float(most) or 1.0])
-    name_rows(figure, palette)
-    return figure
-
-
-def ranges(frame: pd.DataFrame, *, write: Write, palette: Palette) -> go.Figure:
-    """Median (bar) and slow tenth (mark) of each name; where there are too few cases, their number.
-
-    Columns: name, p50, p90 (missing where not known), n.
-    """
-    p50, p90 = frame["p50"].astype(float), frame["p90"].astype(float)
-    figure = new_figure(palette, left=104, right=96, top=28)
-    figure.add_bar(
-        x=p50.fillna(0.0), y=frame["name"], orientation="h", marker_color=palette.blue,
-        customdata=[_or_dash(value, write) for value in p50],
-        hovertemplate="%{y}: median <b>%{customdata}</b><extra></extra>",
-    )  # fmt: skip
-    figure.add_scatter(
-        x=p90, y=frame["name"], mode="markers", customdata=[_or_dash(value, write) for value in p90],
-        marker={"symbol": "line-ns", "size": 15, "line": {"color": palette.amber, "width": 3.5}},
-        hovertemplate="%{y}: slowest tenth from <b>%{customdata}</b><extra></extra>",
-    )  # fmt: skip
-    for name, median, slow, n in zip(frame["name"], p50, p90, frame["n"], strict=True):
-        told = f"n = {n:,}" if pd.isna(median) else f"<b>{write(median)}</b> {_or_dash(slow, write)}"
-        in_margin(figure, name, told, palette.muted if pd.isna(median) else palette.ink)
-    legend(figure, {"median": palette.blue, "slowest tenth from": palette.amber}, palette)
-    top = max([value for value in (p50.max(), p90.max()) if value == value], default=1.0)
-    figure.update_layout(bargap=0.42, barcornerradius=3)
-    figure.update_xaxes(visible=False, range=[0, float(top) * 1.02 or 1.0])
-    name_rows(figure, palette)
-    return figure
-
-
-def spread(
-    frame: pd.DataFrame, *, write: Write, rules: Mapping[str, float], promise: float, breach_label: str,
-    palette: Palette,
-) -> go.Figure:  # fmt: skip
-    """How long cases took, on a scale of doublings; bins from the promise on are red and named, rules mark percentiles.
-
-    Columns: start, end (hours; the first start may be 0, the last end infinite), cases.
-    """
-    lows = [max(float(low), float(high) / 2**0.5) if low == 0 else float(low)
-            for low, high in zip(frame["start"], frame["end"], strict=True)]  # fmt: skip
-    late = [float(high) > promise * 1.05 for high in frame["end"]]
-    figure = new_figure(palette, left=44, right=10, top=26, bottom=24)
-    figure.add_bar(
-        x=[log2(low) + 0.25 for low in lows], y=frame["cases"], width=0.44,
-        marker_color=[palette.red if is_late else palette.blue for is_late in late],
-        customdata=[f"{write(low)} to {write(low * 2**0.5)}" for low in lows],
-        hovertemplate="%{customdata}: <b>%{y:,}</b><extra></extra>",
-    )  # fmt: skip
-    for name, value in rules.items():
-        rule_down(figure, log2(max(value, lows[0])), f"<b>{name}</b> {write(value)}", palette)
-    if any(late):
-        highest = max(int(n) for n, is_late in zip(frame["cases"], late, strict=True) if is_late)
-        figure.add_annotation(x=log2(lows[-1]) + 0.5, y=highest, text=breach_label, xanchor="right", yanchor="bottom",
-                              yshift=4, showarrow=False, font={"color": palette.red, "size": 12})  # fmt: skip
-    ends = (log2(lows[0]) - 0.1, log2(lows[-1]) + 0.6)
-    ticks = [tick for tick in _HOURS if ends[0] <= log2(tick) <= ends[1]]
-    figure.update_xaxes(range=ends, tickvals=[log2(tick) for tick in ticks],
-                        ticktext=[_short(write(tick)) for tick in ticks])  # fmt: skip
-    figure.update_yaxes(range=[0, float(frame["cases"].max()) * 1.12 or 1.0], nticks=5, tickformat=",d")
-    return figure
-
-
 def _marks(figure: go.Figure, marks: Sequence[Mark], palette: Palette) -> None:
     for mark in marks:
         figure.add_vrect(x0=mark.start, x1=mark.end, fillcolor=palette.muted, opacity=0.16, line_width=0, layer="below")
@@ -288,7 +211,7 @@ def _marks(figure: go.Figure, marks: Sequence[Mark], palette: Palette) -> None:
         )  # fmt: skip
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
     return text.replace(".0 ", " ")
 
 
@@ -300,5 +223,5 @@ def _ticks(top: float) -> list[float]:
     return [step * place for place in range(int(top / step) + 1)]
 
 
-def _or_dash(value: float, write: Write) -> str:
+def or_dash(value: float, write: Write) -> str:
     return fmt.DASH if pd.isna(value) else write(value)

@@ -4,7 +4,7 @@ The only place of the pages that caches. A value is shared by the viewers who ma
 nobody else; a page never changes it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -12,34 +12,35 @@ import pandas as pd
 import streamlit as st
 
 from metrics.asking import Ask
+from metrics.budgets import Left
 from metrics.kpi import Result
 from metrics.measures import Measures
 from metrics.outages import Outage
+from metrics.slo import Standing
 from metrics.spread import Bin
+from metrics.technical import Point, Report, Sample, Technical
 from pages._together import Together, Wanted, before, together
-from sync_core.reads import CauseGroup, Choices, LaneState, Overview, Reads, Window
+from sync_core.latencies import Kind
+from sync_core.reads import CauseGroup, Choices, LaneState, Reads, Window
 from sync_core.reads.ages import Ageing
 from sync_core.reads.tallies import Tallies
 
 KEPT: Final = timedelta(seconds=3)  # below every refresh period of a page
 _CHOICES_KEPT: Final = timedelta(minutes=5)
 _BEFORE_KEPT: Final = timedelta(minutes=1)  # what has been changes seldom
+_MINUTELY: Final = timedelta(seconds=15)  # what is counted and sampled once a minute
 
 _SCOPES: Final = 64  # viewers of different reach whose values are kept at a time
 
 
-def overview(reads: Reads) -> Overview:
-    return _overview(reads, reads.key)
-
-
 def kpis(reads: Reads, measures: Measures, wanted: Wanted, ask: Ask) -> Together:
     """Each split by what it is asked for, from one snapshot."""
-    return _kpis(reads, measures, wanted, ask, _asked(reads, wanted, ask))
+    return _kpis(measures, wanted, ask, _asked(reads, wanted, ask))
 
 
 def kpis_before(reads: Reads, measures: Measures, wanted: Wanted, ask: Ask) -> Mapping[str, Result]:
     """What they are compared with; what was not known then is absent."""
-    return _kpis_before(reads, measures, wanted, ask, _asked(reads, wanted, ask))
+    return _kpis_before(measures, wanted, ask, _asked(reads, wanted, ask))
 
 
 def spread(reads: Reads, measures: Measures, ask: Ask) -> tuple[Bin, ...]:
@@ -90,9 +91,54 @@ def choices(reads: Reads) -> Choices:
     return _choices(reads, reads.key)
 
 
+def report(reads: Reads, measures: Measures, window: timedelta) -> Report:
+    """How Tieline itself ran."""
+    return _report(measures.technical, f"{reads.key} {window}", window)
+
+
+def latencies(reads: Reads, measures: Measures, window: timedelta) -> Mapping[Kind, Sequence[Point]]:
+    """How long calls took over time, by what was called."""
+    return _latencies(measures.technical, f"{reads.key} {window}", window)
+
+
+def samples(reads: Reads, measures: Measures, names: Sequence[str], window: timedelta) -> Sequence[Sample]:
+    """What stood each minute, or longer steps of a longer window."""
+    return _samples(measures.technical, f"{reads.key} {window} {names}", tuple(names), window)
+
+
+def objectives(reads: Reads, measures: Measures) -> Sequence[Standing]:
+    """How the promises stand."""
+    return _objectives(measures, reads.key)
+
+
+def budgets(reads: Reads, measures: Measures) -> Mapping[str, Sequence[Left]]:
+    """How their error budgets were spent, by name."""
+    return _budgets(measures, reads.key)
+
+
+@st.cache_resource(ttl=_MINUTELY, max_entries=_SCOPES, show_spinner=False)
+def _report(_technical: Technical, key: str, _window: timedelta) -> Report:
+    return _technical.report(_window)
+
+
+@st.cache_resource(ttl=_MINUTELY, max_entries=_SCOPES, show_spinner=False)
+def _latencies(_technical: Technical, key: str, _window: timedelta) -> Mapping[Kind, Sequence[Point]]:
+    return {kind: _technical.latency_over_time(kind, _window) for kind in Kind}
+
+
+@st.cache_resource(ttl=_MINUTELY, max_entries=_SCOPES, show_spinner=False)
+def _samples(_technical: Technical, key: str, _names: Sequence[str], _window: timedelta) -> Sequence[Sample]:
+    return _technical.samples(_names, _window)
+
+
 @st.cache_resource(ttl=KEPT, max_entries=_SCOPES, show_spinner=False)
-def _overview(_reads: Reads, key: str) -> Overview:
-    return _reads.overview()
+def _objectives(_measures: Measures, key: str) -> Sequence[Standing]:
+    return _measures.objectives()
+
+
+@st.cache_resource(ttl=_BEFORE_KEPT, max_entries=_SCOPES, show_spinner=False)
+def _budgets(_measures: Measures, key: str) -> Mapping[str, Sequence[Left]]:
+    return _measures.budgets()
 
 
 def _asked(reads: Reads, wanted: Wanted, ask: Ask) -> str:
@@ -100,14 +146,12 @@ def _asked(reads: Reads, wanted: Wanted, ask: Ask) -> str:
 
 
 @st.cache_resource(ttl=KEPT, max_entries=_SCOPES, show_spinner=False)
-def _kpis(_reads: Reads, _measures: Measures, _wanted: Wanted, _ask: Ask, key: str) -> Together:
+def _kpis(_measures: Measures, _wanted: Wanted, _ask: Ask, key: str) -> Together:
     return together(_measures, _wanted, _ask)
 
 
 @st.cache_resource(ttl=_BEFORE_KEPT, max_entries=_SCOPES, show_spinner=False)
-def _kpis_before(
-    _reads: Reads, _measures: Measures, _wanted: Wanted, _ask: Ask, key: str
-) -> Mapping[str, Result]:
+def _kpis_before(_measures: Measures, _wanted: Wanted, _ask: Ask, key: str) -> Mapping[str, Result]:
     return before(_measures, _wanted, _ask)
 
 

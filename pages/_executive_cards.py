@@ -16,6 +16,7 @@ from pages import _executive_words as told
 from pages import _format as fmt
 from pages import _frame as frame
 from pages import _measure_words as words
+from pages import _table as tables
 from pages._palette import Palette
 
 Results = Mapping[str, Result]
@@ -180,15 +181,14 @@ def savings(results: Results, currency: str, query: Query) -> None:
         if answer.value is None:
             st.markdown(_why_none(answer))
         else:
-            lines = f"from {answer.n} of {len(LINES)} lines"
-            st.markdown(frame.plain_dollars(f"**{told.money(answer.value, currency)}** in this period, {lines}."))
+            counted = f"from {answer.n} of {len(LINES)} lines"
+            st.markdown(frame.plain_dollars(f"**{told.money(answer.value, currency)}** in this period, {counted}."))
         shown = [line for line in LINES if words.known(answer, f"{line.key}_measured") is not None]
         if shown:
-            rows = pd.DataFrame([_line(line, answer, currency) for line in shown]).set_index("Measure")
-            if not any(words.known(answer, f"{line.key}_baseline") is not None for line in shown):
-                rows = rows[["Now, measured", "Cases", "Baseline"]]
-            with st.container(key="stack_roi"):
-                st.table(rows, border="horizontal")
+            lines = [_line(line, answer, currency) for line in shown]
+            based = any(words.known(answer, f"{line.key}_baseline") is not None for line in shown)
+            columns = [*lines[0]] if based else ["Measure", "Now, measured", "Cases", "Baseline"]
+            tables.table("roi", columns, [[line[column] for column in columns] for line in lines])
         frame.link("measure", "Every line with its assumptions", icon=":material/functions:", kpi="roi", **query)
 
 
@@ -201,8 +201,7 @@ def _why_none(answer: Answer) -> str:
 
 def _line(line: Line, answer: Answer, currency: str) -> dict[str, str]:
     def written(what: str, unit: Unit) -> str:
-        known = words.known(answer, f"{line.key}_{what}")
-        return frame.plain_dollars(words.value(known, unit, currency))
+        return words.value(words.known(answer, f"{line.key}_{what}"), unit, currency)
 
     before = written("baseline", line.unit)
     assumed = [words.known(answer, f"{line.key}_{name}") for name in line.assumptions]
@@ -212,7 +211,7 @@ def _line(line: Line, answer: Answer, currency: str) -> dict[str, str]:
         "Baseline": "no baseline" if before == fmt.DASH else before,
         "Now, measured": written("measured", line.unit),
         "Cases": written("cases", Unit.COUNT),
-        "Assumed": frame.plain_dollars(" × ".join(prices)),
+        "Assumed": " × ".join(prices),
         "Worth": written("money", Unit.MONEY),
     }
 

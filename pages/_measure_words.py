@@ -21,6 +21,8 @@ UNITS: Final = {
     Unit.SECONDS: "time",
 }
 
+_AT_LEAST: Final = "not reached: at least "  # as metrics/percentiles.py says it
+
 
 def value(given: Value, unit: Unit, currency: str) -> str:
     """Of a KPI or a figure; a dash for what is not known."""
@@ -50,9 +52,11 @@ def _time(given: float, unit: Unit) -> str:
 
 
 def headline(answer: Answer, definition: Definition, currency: str) -> str:
-    """The number of a tile; what is too few to be one says how many there are."""
+    """The number of a tile; what is too few to be one says how many there are, what is not reached how far it is."""
     if answer.value is None and answer.n and answer.why_none.startswith("n ="):
         return f"n = {answer.n:,}"
+    if answer.value is None and answer.why_none.startswith(_AT_LEAST):
+        return f"> {value(float(answer.why_none.removeprefix(_AT_LEAST).split()[0]), definition.unit, currency)}"
     return value(answer.value, definition.unit, currency)
 
 

@@ -17,12 +17,16 @@ _FEW: Final = 3  # columns that fit a phone
 
 def table(key: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Texts of others, shown as they are. `key` is the page's own name for it; `columns` are words of ours."""
-    plain = [[fmt.plain(cell) for cell in row] for row in rows]
+    marked(key, columns, [[fmt.plain(cell) for cell in row] for row in rows])
+
+
+def marked(key: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """As `table`, for cells that are Markdown already: badges, and texts of others that went through `fmt.plain`."""
     wide = len(columns) > _FEW
     with st.container(key=f"{'stack' if wide else 'table'}_{key}", gap=None):
         if wide:
             st.html(_labels(key, columns))
-        st.table(pd.DataFrame(plain, columns=list(columns)), border="horizontal", hide_index=True)
+        st.table(pd.DataFrame(rows, columns=list(columns)), border="horizontal", hide_index=True)
 
 
 def _labels(key: str, columns: Sequence[str]) -> str:

@@ -46,7 +46,8 @@ def percentiles(
         f"trend_{slug.replace('-', '_')}", title, f"Working time from {_ENDS[slug]}; p90 is the slowest tenth",
         definition="Kaplan-Meier: what is still open counts for as long as it has been open, so recent weeks do not "
         "look better than they are. Where most weeks have fewer than 20 cases, each point is of the "
-        f"{SPAN} weeks up to it. Fewer even so, or a percentile that too few have reached, is a gap. Grey: an ERP could not be reached.",
+        f"{SPAN} weeks up to it. Fewer even so, or a percentile that too few have reached, is a gap. Grey: an ERP "
+        "could not be reached.",
     ) as card:  # fmt: skip
         result = results[slug]
         if not result.answer.n:

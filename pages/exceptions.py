@@ -1,6 +1,7 @@
 """The inbox of what waits for people: by function, by cause, by age, and one by one with the contract each holds up.
 
-`/exceptions?case=ID` is one exception told whole; `?view=quarantine` is what was delivered and not understood.
+`/exceptions?case=ID` is one exception told whole; `?view=quarantine` is what was delivered and not understood;
+`?view=analysis` is how exceptions are worked on.
 """
 
 from datetime import datetime
@@ -10,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from pages import _acting as acting
+from pages import _analysis as analysis
 from pages import _case as case
 from pages import _charts as charts
 from pages import _data as data
@@ -67,6 +69,10 @@ def render(reads: Reads, commands: Commands | None) -> None:
     if st.query_params.get("view") == "quarantine":
         quarantine.draw(reads, commands, now)
         return
+    if st.query_params.get("view") == "analysis" and frame.may(Permission.KPI_READ):
+        with frame.contained("The analysis"):
+            analysis.draw(reads, frame.measures())
+        return
     with head, frame.contained("The saved filters"):
         saved.draw(reads, commands, _FILTERS)
     cards = frame.card_grid()
@@ -93,7 +99,9 @@ def _tabs(reads: Reads) -> None:
             total = seen.by_function.get(code)
             shown[code] = Tab(words(code), 0 if total is None else total, {"view": "", "function": code})
     shown["quarantine"] = Tab("Quarantine", data.quarantined(reads), {"view": "quarantine", "function": ""})
-    current = view if view in ("mine", "triage", "quarantine") else function
+    if frame.may(Permission.KPI_READ):
+        shown["analysis"] = Tab("Analysis", None, {"view": "analysis", "function": ""})
+    current = view if view in ("mine", "triage", "quarantine", "analysis") else function
     tabs.draw("Whose exceptions", shown, current=current if current in shown else "")
     if view == "triage":
         st.caption("Triage: nobody has taken these yet.")

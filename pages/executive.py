@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-import pandas as pd
 import streamlit as st
 
 from metrics.asking import By, Window
@@ -22,6 +21,7 @@ from pages import _format as fmt
 from pages import _frame as frame
 from pages import _kpi as kpi
 from pages import _sentences as sentences
+from pages import _table as tables
 from pages import _trends as trends
 from pages import _welcome as welcome
 from pages._asking import Asked
@@ -133,9 +133,8 @@ def _misses(results: Together, runs: list[Run], asked: Asked, currency: str) -> 
         st.markdown("What should be billed by the next run of its legal entity and cannot be, or not right. A run "
                     "begins with the legal entity's working day; what is not in its ERP by then misses it.")
         if runs:
-            listed = [(fmt.plain(run.entity.name), run.day, fmt.duration(run.left)) for run in runs]
-            table = pd.DataFrame(listed, columns=["Legal entity", "Next run", "In"])
-            st.table(table, border="horizontal", hide_index=True)
+            listed = [(run.entity.name, run.day, fmt.duration(run.left)) for run in runs]
+            tables.table("runs", ("Legal entity", "Next run", "In"), listed)
         frame.link("measure", "Rows and formula", icon=":material/table_rows:", kpi="stuck-money", **asked.query)
 
 

@@ -42,6 +42,7 @@ _SCOPES: Final[Mapping[Permission, str]] = {
     Permission.SNAPSHOT_READ: "Read snapshots",
     Permission.FINANCE_WRITE: "Import exchange rates, disputes, the baseline and assumptions",
     Permission.SNAPSHOT_WRITE: "Have snapshots made",
+    Permission.SCHEDULES_WRITE: "Run scheduled jobs now, pause them and let them go on",
     Permission.SUBSCRIBERS_WRITE: "Administer subscribers of outgoing events",
     Permission.ACCESS_WRITE: "Administer the programs that may call the API",
 }

@@ -40,29 +40,29 @@ class Fact:
     @cached_property
     def write(self) -> str:
         """Close the versions that are no longer true, add those that are, and move the rollups by the difference."""
-        columns = ", ".join(self.columns)
+        columns, dims = ", ".join(self.columns), ", ".join(f"d.{name}" for name in DIMENSIONS)
         same = " AND ".join(f"a.{name} = b.{name}" for name in self.key)
+        both = ", ".join(f"{side}.{name} AS {side}_{name}" for side in "ab" for name in self.columns)
         left, right = (f"ROW({', '.join(f'{side}.{name}' for name in self.columns)})" for side in "ab")
-        dims = ", ".join(f"d.{name}" for name in DIMENSIONS)
+        old, young = (", ".join(f"c.{side}_{name} AS {name}" for name in self.columns) for side in "ab")
+        # FULL, because a full join is never a nested loop: of neither side is known how many rows it has.
         return f"""
             WITH fresh AS MATERIALIZED (SELECT {columns} FROM ({self.fresh}) AS r),
             latest AS MATERIALIZED (
                 SELECT {columns} FROM {self.table} WHERE known_to IS NULL AND contract_id = ANY(:ids)
             ),
-            gone AS MATERIALIZED (
-                SELECT a.* FROM latest AS a LEFT JOIN fresh AS b ON {same}
-                WHERE b.contract_id IS NULL OR {left} IS DISTINCT FROM {right}
+            changed AS MATERIALIZED (
+                SELECT {both} FROM latest AS a FULL JOIN fresh AS b ON {same} WHERE {left} IS DISTINCT FROM {right}
             ),
-            new AS MATERIALIZED (
-                SELECT a.* FROM fresh AS a LEFT JOIN latest AS b ON {same}
-                WHERE b.contract_id IS NULL OR {left} IS DISTINCT FROM {right}
-            ),
+            gone AS (SELECT {old} FROM changed AS c WHERE c.a_contract_id IS NOT NULL),
+            new AS (SELECT {young} FROM changed AS c WHERE c.b_contract_id IS NOT NULL),
             closed AS (
                 UPDATE {self.table} AS a SET known_to = :at FROM gone AS b
                 WHERE {same} AND a.known_to IS NULL AND a.contract_id = ANY(:ids)
             ),
             added AS (
                 INSERT INTO {self.table} ({columns}, known_from) SELECT {columns}, CAST(:at AS timestamptz) FROM new
+                ORDER BY {", ".join(self.key)}
             ),
             moved AS (
                 SELECT x.measure, x.period, {", ".join(f"f.{name}" for name in DIMENSIONS)}, x.label, x.bucket,

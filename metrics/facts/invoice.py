@@ -118,6 +118,8 @@ _OPEN_CASE: Final = f"""
           AND h.occurred_at < {_DAY.format("i.issued_on + 1")}
         ORDER BY h.occurred_at DESC, h.recorded_at DESC LIMIT 1)
 """
+# FULL, although neither side has an invoice that `issued` has not: a full join is never a nested loop, which the planner
+# takes for short lists that it knows nothing of (3.6 s instead of 0.1 s for 5,000 invoices).
 _FRESH: Final = f"""
     WITH reported AS MATERIALIZED ({_REPORTED}), objects AS MATERIALIZED ({_OBJECTS}),
          issued AS MATERIALIZED ({_INVOICES})
@@ -130,9 +132,8 @@ _FRESH: Final = f"""
            coalesce(d.cause, '') AS cause, coalesce(s.kind, '') AS sync_cause, coalesce(p.credited, 0) AS credited,
            CASE WHEN coalesce(p.paid, 0) = 0 AND i.status = 'paid' THEN i.amount ELSE coalesce(p.paid, 0) END AS paid,
            p.paid_on
-    FROM issued AS i JOIN core.contract AS c USING (contract_id)
-         LEFT JOIN ({_DISPUTES}) AS d USING (contract_id, system, ref)
-         LEFT JOIN ({_PAID}) AS p USING (contract_id, system, ref)
+    FROM issued AS i FULL JOIN ({_DISPUTES}) AS d USING (contract_id, system, ref)
+         FULL JOIN ({_PAID}) AS p USING (contract_id, system, ref) JOIN core.contract AS c USING (contract_id)
          LEFT JOIN LATERAL (SELECT w.kind FROM ({_UNCONFIRMED} UNION ALL {_OPEN_CASE}) AS w(kind, place)
                             WHERE d.disputes > 0 AND (coalesce(d.cause, '') = '' OR d.cause = ANY(:sync_causes))
                             ORDER BY w.place, w.kind LIMIT 1) AS s ON true

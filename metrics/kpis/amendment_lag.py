@@ -234,7 +234,7 @@ _LISTING: Final = Listing(
                f.legal_entity, f.executed_at, f.effective_at, f.done_at, f.outcome, f.delta, f.currency,
                CAST(coalesce(f.lag_work_s, greatest({WORKED_NOW_S} - f.executed_work_s, 0)) AS numeric) / 3600
                    AS working_hours
-        FROM metrics.amendment_fact AS f {WORKED_NOW} JOIN core.contract AS c ON c.contract_id = f.contract_id
+        FROM metrics.amendment_fact AS f {WORKED_NOW} LEFT JOIN core.contract AS c ON c.contract_id = f.contract_id
         WHERE {{valid}} AND f.outcome IN ('open', 'synced') AND NOT f.test AND f.executed_at <= :as_of
           AND {chosen("f")} AND f.period >= :start AND f.period < :end
     """,

@@ -143,7 +143,7 @@ _LISTING: Final = Listing(
         SELECT f.contract_id, c.external_id AS contract, c.title, f.legal_entity, f.signed_at, f.active_at, f.outcome,
                array_to_string(f.touches, ', ') AS touched_by, f.value, f.currency,
                CASE WHEN f.outcome = 'provisioned' AND cardinality(f.touches) = 0 THEN 1 ELSE 0 END AS automatic
-        FROM metrics.contract_fact AS f JOIN core.contract AS c ON c.contract_id = f.contract_id
+        FROM metrics.contract_fact AS f LEFT JOIN core.contract AS c ON c.contract_id = f.contract_id
         WHERE {{valid}} AND f.outcome IN ('open', 'provisioned') AND NOT f.test
           AND {chosen("f")} AND f.period >= :start AND f.period < :end
     """,

@@ -202,7 +202,7 @@ _LISTING: Final = Listing(
                (SELECT CAST(sum(t.n) AS integer) FROM unnest(f.touches) AS t(n)) AS touches,
                coalesce(f.payment_on, CAST(CAST(:as_of AS timestamptz) AT TIME ZONE :zone AS date)) - f.signed_on
                    AS days
-        FROM metrics.cash_fact AS f JOIN core.contract AS c ON c.contract_id = f.contract_id
+        FROM metrics.cash_fact AS f LEFT JOIN core.contract AS c ON c.contract_id = f.contract_id
         WHERE {{valid}} AND {_KEPT} AND {chosen("f")} AND f.period >= :start AND f.period < :end
     """,
     columns=(

@@ -138,7 +138,7 @@ _LISTING: Final = Listing(
                CASE WHEN f.reopened THEN 'reopened' WHEN f.amended THEN 'amended in flight' ELSE '' END AS tag,
                CAST(coalesce(f.cycle_work_s, greatest({WORKED_NOW_S} - f.signed_work_s, 0)) AS numeric) / 3600
                    AS working_hours
-        FROM metrics.contract_fact AS f {WORKED_NOW} JOIN core.contract AS c ON c.contract_id = f.contract_id
+        FROM metrics.contract_fact AS f {WORKED_NOW} LEFT JOIN core.contract AS c ON c.contract_id = f.contract_id
         WHERE {{valid}} AND f.outcome IN ('open', 'provisioned') AND NOT f.test AND f.signed_at <= :as_of
           AND {chosen("f")} AND f.period >= :start AND f.period < :end
     """,

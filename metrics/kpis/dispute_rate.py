@@ -199,7 +199,7 @@ _LISTING: Final = Listing(
         SELECT f.invoice_id, f.system, f.ref AS invoice, f.contract_id, c.external_id AS contract, c.title,
                f.legal_entity, f.issued_on, f.raised_on, f.dispute_state, f.cause, f.sync_cause, f.amount, f.disputed,
                f.currency, f.disputed * CASE f.currency WHEN :reporting THEN 1 ELSE r.rate END AS disputed_reporting
-        FROM metrics.invoice_fact AS f JOIN core.contract AS c ON c.contract_id = f.contract_id
+        FROM metrics.invoice_fact AS f LEFT JOIN core.contract AS c ON c.contract_id = f.contract_id
              LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = f.currency
         WHERE {{valid}} AND f.kind = 'invoice' AND NOT f.test AND f.disputes > 0 AND {chosen("f")}
           AND f.issued_on >= :start AND f.issued_on < :end

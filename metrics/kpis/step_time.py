@@ -143,7 +143,7 @@ _LISTING: Final = Listing(
         SELECT f.contract_id, c.external_id AS contract, c.title, f.legal_entity, f.signed_at, f.outcome,
                {_NEXT} AS waiting_for, f.step_at AS since,
                CASE WHEN f.outcome = 'open' THEN CAST({_OPEN_WORK_S} AS numeric) / 3600 END AS working_hours
-        FROM metrics.contract_fact AS f {WORKED_NOW} JOIN core.contract AS c ON c.contract_id = f.contract_id
+        FROM metrics.contract_fact AS f {WORKED_NOW} LEFT JOIN core.contract AS c ON c.contract_id = f.contract_id
         WHERE {{valid}} AND {_OPEN} AND {chosen("f")} AND f.period >= :start AND f.period < :end
     """,
     columns=(

@@ -20,7 +20,7 @@ from metrics.source import Source
 from sync_core.estate import Estate
 from sync_core.reads.snapshot import snapshot
 
-MOST_ROWS: Final = 20_000  # behind one number; the files say how many there are
+MOST_ROWS: Final = 5_000  # behind one number; the files say how many there are
 _SEVEN: Final = timedelta(days=7)
 
 # A weekly file may take its time where a page may not; texts of moments must not follow the server's zone.

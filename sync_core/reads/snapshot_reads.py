@@ -15,6 +15,7 @@ from sync_core.reads.snapshots import (
     one_snapshot,
     snapshot_diff,
     snapshot_listing,
+    snapshot_restated,
 )
 
 _FIRST_PAGE = Window()
@@ -43,6 +44,12 @@ class SnapshotReads:
         self._whole_group()
         with snapshot(self._engine) as conn:
             return snapshot_diff(conn, week, other)
+
+    def snapshot_restated(self, snapshot_id: int) -> SnapshotDiff | None:
+        """How it differs from the first snapshot of its week; None where it is the first itself."""
+        self._whole_group()
+        with snapshot(self._engine) as conn:
+            return snapshot_restated(conn, snapshot_id)
 
     def _whole_group(self) -> None:
         if self._actor is not None:

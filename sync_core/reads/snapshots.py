@@ -22,6 +22,22 @@ _DELIVERIES = sa.text("""
     FROM metrics.snapshot AS s JOIN metrics.snapshot_delivery AS d ON d.content_id = s.content_id
     WHERE s.snapshot_id = :snapshot_id AND s.location IS NULL ORDER BY d.target
 """)
+_SEAL = sa.text("""
+    SELECT s.manifest ->> 'key_id' AS key_id, s.manifest ->> 'signature' AS signature, s.manifest ->> 'zone' AS zone,
+           s.manifest ->> 'reporting_currency' AS currency, jsonb_array_length(s.manifest -> 'tables') AS tables,
+           CAST(s.manifest -> 'counts' ->> 'measures' AS integer) AS measures,
+           CAST(s.manifest -> 'counts' ->> 'restated_measures' AS integer) AS restated,
+           CAST(s.manifest -> 'counts' ->> 'moved_contracts' AS integer) AS moved
+    FROM metrics.snapshot AS s WHERE s.snapshot_id = :snapshot_id AND s.state = 'made'
+""")
+# The first snapshot of the week, which a later one is held against, and that later one.
+_FIRST = sa.text("""
+    SELECT s.snapshot_id, s.week, s.as_of, s.headlines, s.manifest ->> 'reporting_currency' AS currency
+    FROM metrics.snapshot AS l JOIN metrics.snapshot AS s ON s.week = l.week AND s.state = 'made'
+    WHERE l.snapshot_id = :snapshot_id AND l.state = 'made'
+      AND (s.snapshot_id = l.snapshot_id OR s.as_of = l.restated_since)
+    ORDER BY s.snapshot_id
+""")
 # The one that knows most of a week, and of two that know the same the later one.
 _NEWEST = sa.text("""
     SELECT DISTINCT ON (week) snapshot_id, week, as_of, headlines, manifest ->> 'reporting_currency' AS currency
@@ -74,10 +90,27 @@ class SnapshotDelivery:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotSeal:
+    """What its manifest says: who signed it, and how much of the week has come to be known differently since."""
+
+    key_id: str
+    signature: str
+    zone: str
+    currency: str
+    tables: int
+    measures: int
+    restated: int
+    moved: int
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotDetail:
+    """`seal` None: it is not made."""
+
     snapshot: SnapshotRow
     files: tuple[SnapshotFile, ...]
     deliveries: tuple[SnapshotDelivery, ...]
+    seal: SnapshotSeal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +137,7 @@ class KpiChange:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotDiff:
-    """The newest snapshot of each of two weeks (Mondays). Money is of `currency`."""
+    """Two snapshots: the newest of each of two weeks (Mondays), or two of one week. Money is of `currency`."""
 
     week: date
     other_week: date
@@ -132,7 +165,9 @@ def one_snapshot(conn: sa.Connection, snapshot_id: int) -> SnapshotDetail | None
     if row is None:
         return None
     files = tuple(SnapshotFile(*one) for one in conn.execute(_FILES, bound))
-    return SnapshotDetail(_row(row), files, tuple(SnapshotDelivery(*one) for one in conn.execute(_DELIVERIES, bound)))
+    deliveries = tuple(SnapshotDelivery(*one) for one in conn.execute(_DELIVERIES, bound))
+    seal = conn.execute(_SEAL, bound).one_or_none()
+    return SnapshotDetail(_row(row), files, deliveries, None if seal is None else SnapshotSeal(*seal))
 
 
 def snapshot_diff(conn: sa.Connection, week: date, other: date) -> SnapshotDiff | None:
@@ -140,13 +175,25 @@ def snapshot_diff(conn: sa.Connection, week: date, other: date) -> SnapshotDiff 
     found = {row.week: row for row in conn.execute(_NEWEST, {"weeks": [week, other]})}
     if week not in found or other not in found:
         return None
-    first, second = found[week], found[other]
+    return _diff(found[week], found[other])
+
+
+def snapshot_restated(conn: sa.Connection, snapshot_id: int) -> SnapshotDiff | None:
+    """How the first snapshot of the week and this one differ; None where this is the first one, or none was made."""
+    found = conn.execute(_FIRST, {"snapshot_id": snapshot_id}).all()
+    first = next((row for row in found if row.snapshot_id != snapshot_id), None)
+    mine = next((row for row in found if row.snapshot_id == snapshot_id), None)
+    return None if first is None or mine is None else _diff(first, mine)
+
+
+def _diff(first: sa.Row[Any], second: sa.Row[Any]) -> SnapshotDiff:
     then = {one["slug"]: one for one in first.headlines}
     now = {one["slug"]: one for one in second.headlines}
     changes = tuple(_change(then.get(slug), now.get(slug)) for slug in sorted(then.keys() | now.keys()))
     return SnapshotDiff(
-        week, other, first.snapshot_id, second.snapshot_id, first.as_of, second.as_of, str(second.currency), changes
-    )
+        first.week, second.week, first.snapshot_id, second.snapshot_id, first.as_of, second.as_of,
+        str(second.currency), changes,
+    )  # fmt: skip
 
 
 def _change(then: dict[str, Any] | None, now: dict[str, Any] | None) -> KpiChange:

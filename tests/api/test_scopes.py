@@ -35,6 +35,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/quarantine/dismiss": {"quarantine_ids": [1], "reason": "a test"},
     "POST /v1/quarantine/release": {"quarantine_ids": [1]},
     "POST /v1/replays": {"contracts": [1]},
+    "POST /v1/schedules/{job}/pause": {"reason": "the ERP is moved"},
+    "POST /v1/schedules/{job}/resume": {"reason": "it is moved"},
+    "POST /v1/schedules/{job}/run": {"reason": "figures for the board"},
     "POST /v1/snapshots": {},
     "POST /v1/subscribers/{name}/pause": {"reason": "not now"},
     "POST /v1/subscribers/{name}/replay": {"seq": 1, "reason": "they lost it"},
@@ -45,7 +48,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/replays/{replay_id}/refuse": {"reason": "not now"},
 }
 PARAMETERS = {"client_id": "erp-bridge", "name": "mine", "secret_id": "1", "contract_id": "1", "replay_id": "1",
-              "exception_id": "1", "quarantine_id": "1", "row_id": "1", "slug": "none",
+              "exception_id": "1", "quarantine_id": "1", "row_id": "1", "slug": "none", "job": "none",
               "snapshot_id": "1"}  # fmt: skip
 QUERIES = {"GET /v1/contracts/by-key": {"source": SOURCE, "external_id": "none"},
            "GET /v1/snapshots/diff": {"week": "2026-W46", "other": "2026-W47"}}  # fmt: skip

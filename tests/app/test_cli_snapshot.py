@@ -19,37 +19,37 @@ WEEK = week_name(last_ended(SystemClock().now(), "Europe/London"))
 
 @pytest.fixture
 def cli(tmp_path: Path, database_urls: DatabaseUrls) -> Cli:
-    rows.seed(database_urls.owner, 300, now=SystemClock().now())
+    rows.seed(database_urls.owner, 200, now=SystemClock().now())
     return Cli(tmp_path, database_urls, rows.ESTATE_TEXT)
 
 
-def test_a_week_is_written_checked_listed_and_compared(cli: Cli, tmp_path: Path) -> None:
-    first, again, other = tmp_path / "first", tmp_path / "again", tmp_path / "other"
-    assert cli("snapshot").returncode == Exit.USAGE
-    said = cli("snapshot", "--week", WEEK, "--out", str(first))
-    assert said.returncode == 0, said.stderr
-    assert f"of {WEEK} in {first}" in said.stdout
+def test_a_week_is_written_the_same_again_and_checked(cli: Cli, tmp_path: Path) -> None:
+    first, again = tmp_path / "first", tmp_path / "again"
+    said = cli.said("snapshot", "--week", WEEK, "--out", str(first))
+    assert f"of {WEEK} in {first}" in said
     as_of = json.loads((first / MANIFEST).read_bytes())["as_of"]
-    assert cli("snapshot", "--week", WEEK, "--as-of", as_of, "--out", str(again)).returncode == 0
+    cli.said("snapshot", "--week", WEEK, "--as-of", as_of, "--out", str(again))
     assert {p.name: p.read_bytes() for p in first.iterdir()} == {p.name: p.read_bytes() for p in again.iterdir()}
-    refused(cli("snapshot", "--out", str(first)), Exit.REFUSED, "not empty")
-    refused(cli("snapshot", "--out", str(other), "--week", "2026-W99"), Exit.REFUSED, "no week")
-    refused(cli("snapshot", "--out", str(other), "--as-of", "2001-01-01"), Exit.REFUSED, "nothing is known")
-
-    (tmp_path / "key.pem").write_text(cli("snapshot", "key").stdout)
-    whole = cli("snapshot", "verify", str(first), "--key", str(tmp_path / "key.pem"))
-    assert whole.stdout.startswith(f"The snapshot of {WEEK} as of {as_of}")
+    (tmp_path / "key.pem").write_text(cli.said("snapshot", "key"))
+    whole = cli.said("snapshot", "verify", str(first), "--key", str(tmp_path / "key.pem"))
+    assert whole.startswith(f"The snapshot of {WEEK} as of {as_of}")
     (again / "kpis.csv").write_text("x")
     refused(cli("snapshot", "verify", str(again)), Exit.EVIDENCE_BROKEN, "kpis.csv is not as it was made")
 
-    listed = json.loads(cli("snapshot", "list", "--json").stdout)
-    assert [(row["week"], row["state"]) for row in listed] == [(WEEK, "failed"), (WEEK, "made"), (WEEK, "made")]
-    assert listed[1]["content_id"] == listed[2]["content_id"]
-    assert str(first) in cli("snapshot", "list").stdout
+
+def test_what_was_made_is_listed_and_compared(cli: Cli, tmp_path: Path) -> None:
+    folder, other = tmp_path / "first", tmp_path / "other"
+    assert cli("snapshot").returncode == Exit.USAGE
+    cli.said("snapshot", "--week", WEEK, "--out", str(folder))
+    refused(cli("snapshot", "--out", str(folder)), Exit.REFUSED, "not empty")
+    refused(cli("snapshot", "--out", str(other), "--as-of", "2001-01-01"), Exit.REFUSED, "nothing is known")
+    listed = json.loads(cli.said("snapshot", "list", "--json"))
+    assert [(row["week"], row["state"]) for row in listed] == [(WEEK, "failed"), (WEEK, "made")]
+    assert listed[1]["location"] == str(folder)
     refused(cli("snapshot", "diff", "2020-W01", WEEK), Exit.REFUSED, "no snapshot was made")
-    same = json.loads(cli("snapshot", "diff", WEEK, WEEK, "--json").stdout)
+    same = json.loads(cli.said("snapshot", "diff", WEEK, WEEK, "--json"))
     assert {row["change"] for row in same["kpis"] if not isinstance(row["change"], dict)} <= {0, None}
-    assert "Contract-to-project cycle time" in cli("snapshot", "diff", WEEK, WEEK).stdout
+    assert "Contract-to-project cycle time" in cli.said("snapshot", "diff", WEEK, WEEK)
 
 
 def test_a_kpi_is_shown_and_printed_as_the_api_answers_it(cli: Cli, tmp_path: Path) -> None:

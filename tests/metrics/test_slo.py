@@ -174,6 +174,8 @@ def test_states_by_hand() -> None:
     assert verdict("read-back", 1000, 0).state is State.MET
     assert verdict("read-back", 1000, 1).state is State.VIOLATED
     assert verdict("read-back", 0, 0).state is State.UNKNOWN
+    long_ago = judge(_NAMED["read-back"], {window: Events(9, 0) for window in WINDOWS} | {PERIOD: Events(90, 1)}, [])
+    assert (long_ago.state, long_ago.severity, long_ago.budget_left) == (State.EXHAUSTED, None, 0)
     spent = {window: Events(1000, 0) for window in WINDOWS} | {PERIOD: Events(1000, 20)}
     assert judge(_NAMED["api-latency"], spent, []).state is State.EXHAUSTED
 

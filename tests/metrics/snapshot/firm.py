@@ -114,7 +114,7 @@ _LATE = (
         FROM ({_NEWEST}) AS n WHERE n.contract_id = c.contract_id"""),
     sa.text(f"""
         INSERT INTO core.progress (contract_id, step, occurred_at, recorded_at)
-        SELECT contract_id, 'blocked', first_active_at + interval '1 d', :now FROM ({_NEWEST}) AS c
+        SELECT contract_id, 'blocked', coalesce(first_active_at, :now) + interval '1 d', :now FROM ({_NEWEST}) AS c
         WHERE contract_id % 4 = 0"""),
     sa.text(f"""
         INSERT INTO core.run (run_id, contract_id, rev, lane, outcome, state, correlation_id, started_at, finished_at,

@@ -1,0 +1,171 @@
+"""How exceptions are worked on: their age by function, how long each takes, and how they travel between functions."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import pandas as pd
+import streamlit as st
+
+from metrics.asking import By
+from metrics.kpi import Answer, Result, Unit
+from metrics.measures import Measures
+from pages import _asking as asking
+from pages import _charts as charts
+from pages import _charts_flow as charts_flow
+from pages import _data as data
+from pages import _filters as filters
+from pages import _format as fmt
+from pages import _frame as frame
+from pages import _kpi as kpi
+from pages import _measure_words as words
+from pages import _table as tables
+from pages._asking import Asked
+from pages._flow_cards import hand_overs
+from pages._palette import Palette
+from pages._words import FUNCTIONS
+from pages._words import words as written
+from sync_core.reads import Reads
+from sync_core.reads.ages import WORKING_BUCKETS
+
+_NOW: Final = {"exception-ageing": By.LABEL, "exception-resolution": By.LABEL}
+_BEFORE: Final = {"exception-resolution": None}
+_AGES: Final = ("0_1", "1_3", "3_7", "7_14", "14_30", "30_up")
+
+
+def draw(reads: Reads, measures: Measures) -> None:
+    """The filters, two numbers and the cards; each contains its own failure."""
+    asked = asking.bar(reads, measures, quiet=True)
+    results = data.kpis(reads, measures, _NOW, asked.ask)
+    before = data.kpis_before(reads, measures, _BEFORE, asked.before)
+    _numbers(results, before, asked, reads.reporting_currency)
+    palette = frame.palette()
+    with frame.card_grid() as grid:
+        with grid.cell(column_span=2):
+            _ageing(results, asked, reads.reporting_currency, palette)
+        _travel(results, asked, palette)
+        with grid.cell(column_span="all"):
+            _by_function(results, asked)
+
+
+def _numbers(
+    results: Mapping[str, Result], before: Mapping[str, Result], asked: Asked, currency: str
+) -> None:  # fmt: skip
+    with st.grid(6, min_column_width=170, gap="small", key="kpis"):
+        for slug, title in (("exception-ageing", "Open now"), ("exception-resolution", "Resolved, p50")):
+            with kpi.tile(slug), frame.contained(title):
+                kpi.draw(results[slug], before.get(slug), asked, currency, title)
+        for key, title, says in (
+            ("p90", "Resolved, p90", "The slowest tenth takes longer than this working time."),
+            ("response_p50", "First response, p50", "Working time until somebody first acted on an exception."),
+            ("reopened", "Reopened", "The same cause on the same contract again within seven days."),
+            ("ping_pongs", "Handed back", "Given back to the function that it had come from."),
+        ):
+            with kpi.tile(key), frame.contained(title):
+                _figure(results["exception-resolution"], key, title, says, asked)
+
+
+def _figure(result: Result, key: str, title: str, says: str, asked: Asked) -> None:
+    known = next((one for one in result.answer.figures if one.key == key), None)
+    few = result.answer.n < fmt.SAMPLE_FLOOR
+    unknown = f"n = {result.answer.n}" if few else "not reached"
+    st.metric(title, unknown if known is None or known.value is None else words.figure(known, ""), height="stretch")
+    with st.popover("How measured", type="tertiary", key=f"how_{key}"):
+        st.markdown(says)
+        st.caption(fmt.plain(f"Of {fmt.plural(result.answer.n, 'exception')} opened in {asked.words}."))
+        frame.link("measure", "Rows and formula", icon=":material/table_rows:", kpi="exception-resolution",
+                   **asked.query)  # fmt: skip
+
+
+def _ageing(results: Mapping[str, Result], asked: Asked, currency: str, palette: Palette) -> None:
+    with frame.card(
+        "aged", "Open exceptions by age", "Working days since each first opened, with the sums; quarantine included",
+        definition="A working day is one of the legal entity's calendar. The cells add up to the open exceptions. "
+        "What nobody could read is integration's, from its receipt.",
+    ) as card:  # fmt: skip
+        result = results["exception-ageing"]
+        if not result.answer.n:
+            frame.empty("No open exceptions.", "Nothing waits for a person.")
+            return
+        card.chart(
+            charts_flow.heatmap_with_sums(_aged(result), palette=palette),
+            alt="Open exceptions by function and age, with sums", data=_aged_money(result, currency),
+        )  # fmt: skip
+        told = words.value(words.known(result.answer, "exposure"), Unit.MONEY, currency)
+        frame.link("measure", f"{fmt.plural(result.answer.n, 'exception')} holding {told}",
+                   icon=":material/table_rows:", kpi="exception-ageing", **asked.query)  # fmt: skip
+
+
+def _aged(result: Result) -> pd.DataFrame:
+    heads = [name.removesuffix(" working days").removesuffix(" working day") for name in WORKING_BUCKETS]
+    rows = [[int(str(words.known(result.parts[code], f"working_{age}") or 0)) for age in _AGES]
+            for code in _order(result.parts)]  # fmt: skip
+    return pd.DataFrame(rows, index=[written(code) for code in _order(result.parts)], columns=heads)
+
+
+def _aged_money(result: Result, currency: str) -> pd.DataFrame:
+    def cell(answer: Answer, age: str) -> str:
+        cases = words.value(words.known(answer, f"working_{age}"), Unit.COUNT, currency)
+        money = words.known(answer, f"working_{age}_money")
+        return f"{cases} ({words.value(money, Unit.MONEY, currency)})" if money else cases
+
+    rows = {written(code): [cell(result.parts[code], age) for age in _AGES] for code in _order(result.parts)}
+    rows["All"] = [cell(result.answer, age) for age in _AGES]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(WORKING_BUCKETS)).rename_axis(index="Function")
+
+
+def _travel(results: Mapping[str, Result], asked: Asked, palette: Palette) -> None:
+    with frame.card(
+        "travel", "Hand-overs between functions", "How often an exception went from one function (row) to another",
+        definition="Of the exceptions opened in the period. Handed back: to the function that it had come from.",
+    ) as card:  # fmt: skip
+        result = results["exception-resolution"]
+        flows = [(one.key.removeprefix("flow:").partition(">"), int(str(one.value))) for one in result.answer.figures
+                 if one.key.startswith("flow:")]  # fmt: skip
+        if not flows:
+            frame.empty("Nothing was handed over.", "Each exception stayed with the function it began with.")
+            return
+        table = pd.DataFrame([(written(a), written(b), n) for (a, _, b), n in flows], columns=["From", "To", "n"])
+        square = table.pivot_table(index="From", columns="To", values="n", aggfunc="sum", fill_value=0)
+        if len(square.columns) <= 4:
+            card.chart(charts.heatmap(square, palette=palette), alt="Hand-overs from function to function", data=square)
+        else:
+            hand_overs(result, {}, most=6)
+
+
+def _by_function(results: Mapping[str, Result], asked: Asked) -> None:
+    with frame.card(
+        "resolution", "Resolution by function", "Working time; exceptions that each has, or had when they closed",
+        definition="Kaplan-Meier: an open exception counts for as long as it has been open. Below 20 there is no "
+        "percentile, only their number. Closed by decision is apart: it is not resolved.",
+    ):  # fmt: skip
+        result = results["exception-resolution"]
+        if not result.parts:
+            frame.empty("No exception was opened in these weeks.", "Choose a longer period or clear a filter.")
+            return
+        columns = ("Function", "Exceptions", "Open", "Median", "Slowest tenth from", "First response",
+                   "In the function", "Handed on", "Handed back", "Closed by decision")  # fmt: skip
+        rows = [_row(written(code), result.parts[code]) for code in _order(result.parts)]
+        tables.table("resolution", columns, [*rows, _row("All", result.answer)])
+        with st.container(horizontal=True, gap="small", key="of_functions"):
+            for code in _order(result.parts):
+                st.button(fmt.plain(written(code)), icon=":material/filter_alt:", type="tertiary", key=f"of_{code}",
+                          on_click=filters.put, args=({"view": "", "function": code},))  # fmt: skip
+            frame.link("measure", "Every exception", icon=":material/table_rows:", kpi="exception-resolution",
+                       **asked.query)  # fmt: skip
+
+
+def _row(name: str, answer: Answer) -> list[str]:
+    def time(key: str) -> str:
+        known = words.known(answer, key)
+        if known is None and answer.n < fmt.SAMPLE_FLOOR:
+            return f"n = {answer.n}" if key == "p50" else fmt.DASH
+        return "not reached" if known is None else words.value(known, Unit.WORKING_HOURS, "")
+
+    counts = [words.value(words.known(answer, key) or 0, Unit.COUNT, "")
+              for key in ("hand_offs", "ping_pongs", "decided")]  # fmt: skip
+    return [name, fmt.count(answer.n), fmt.count(answer.n_open), time("p50"), time("p90"), time("response_p50"),
+            time("in_function_p50"), *counts]  # fmt: skip
+
+
+def _order(parts: Mapping[str, Answer]) -> list[str]:
+    return [*(code for code in FUNCTIONS if code in parts), *(code for code in parts if code not in FUNCTIONS)]

@@ -1,0 +1,92 @@
+"""The cards of the service-level objectives: how each stands, and how the budget of one was spent."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+import pandas as pd
+import streamlit as st
+
+from metrics.burn import PERIOD
+from metrics.measures import Measures
+from metrics.slo import Standing
+from pages import _charts as charts
+from pages import _data as data
+from pages import _filters as filters
+from pages import _format as fmt
+from pages import _frame as frame
+from pages import _platform_words as told
+from pages._frame import Freshness
+from pages._palette import Palette
+from pages._table import marked
+from sync_core.reads import Reads
+
+_EVALUATED: Final = timedelta(minutes=1)
+_COLUMNS: Final = ["Promise", "State", "Target", "Good, 30 d", "Budget left", "Burn rate"]
+
+
+def promises(reads: Reads, measures: Measures) -> None:
+    """All of them. Reads its own data, so that a failure here stays here."""
+    with frame.card(
+        "promises", "Promises", "Service-level objectives over 30 days; the targets are suggestions of Tieline",
+        definition="Budget left: of the bad events that the target allows in 30 days. Burn rate: how fast it is spent; "
+        "at 1 it lasts 30 days. An alert needs a high rate over a window and over a twelfth of it, and enough events.",
+        stale=_freshness(data.objectives(reads, measures), reads),
+    ):  # fmt: skip
+        found = data.objectives(reads, measures)
+        if not found:
+            frame.empty("No promise was looked at yet.", "A worker does so each minute; see that one runs.",
+                        icon=":material/schedule:")  # fmt: skip
+            return
+        marked("promises", _COLUMNS, [_row(one) for one in found])
+        for one in found:
+            if one.broken:
+                since = f" Since {fmt.moment(one.broken_at)}." if one.broken_at else ""
+                st.caption(f":material/subdirectory_arrow_right: **{fmt.plain(one.title)}:** "
+                           f"{fmt.plain(told.says(one))}{fmt.plain(since)}")  # fmt: skip
+
+
+def budget(reads: Reads, measures: Measures, palette: Palette) -> None:
+    """One promise's budget, chosen in the URL; the one with the least left unless it says another."""
+    with frame.card(
+        "budget", "Error budget", "Share left of 30 days; the dotted line is an even burn",
+        definition="Of the bad events that the target allows among all events of these 30 days. Below the dotted line "
+        "it was spent faster than evenly; below nil it is overspent.",
+    ) as card:  # fmt: skip
+        spent, standing = data.budgets(reads, measures), data.objectives(reads, measures)
+        known = {one.name: one for one in sorted(standing, key=_most_spent) if one.name in spent}
+        if not known:
+            frame.empty("No budget was touched yet.", "It begins with the first contracts and requests.",
+                        icon=":material/battery_full:")  # fmt: skip
+            return
+        titles = {name: one.title for name, one in known.items()}
+        chosen = known[filters.always("promise", "Promise", titles, quiet=True)]
+        points = spent[chosen.name]
+        table = pd.DataFrame({"at": [point.at for point in points], "left": [point.left for point in points]})
+        end = points[-1].at
+        card.chart(
+            charts.budget_left(table, start=end - PERIOD, end=end, palette=palette),
+            alt=f"Error budget left of {chosen.title}: {told.left(chosen)}",
+            data=pd.DataFrame(
+                {"Day": [fmt.day(point.at) for point in points], "Left": [fmt.percent(point.left) for point in points]}
+            ).set_index("Day"),
+        )
+        st.caption(f"{fmt.count(chosen.bad)} bad of {fmt.count(chosen.total)} {fmt.plain(chosen.events)}; "
+                   f"{fmt.percent(1 - chosen.objective)} may be.")  # fmt: skip
+
+
+def _row(one: Standing) -> list[str]:
+    good = fmt.DASH if one.good_share is None else f"{one.good_share * 100:.2f}%"
+    return [
+        fmt.plain(one.title), told.standing(one), told.target(one),
+        f"{good} of {fmt.count(one.total)}" if one.total else "no events", told.left(one), told.burns(one),
+    ]  # fmt: skip
+
+
+def _most_spent(one: Standing) -> tuple[bool, float]:
+    return (not one.broken, 1.0 if one.budget_left is None else one.budget_left)
+
+
+def _freshness(found: Sequence[Standing], reads: Reads) -> Freshness | None:
+    moments = [one.evaluated_at for one in found if one.evaluated_at is not None]
+    return Freshness(min(moments), reads.now, _EVALUATED) if moments else None

@@ -1,0 +1,117 @@
+"""Where the time goes: by step and by function, from the signature to the first payment, and for amendments."""
+
+from datetime import timedelta
+from typing import Final
+
+import streamlit as st
+
+from metrics.asking import By
+from metrics.kpi import Result
+from metrics.measures import Measures
+from pages import _asking as asking
+from pages import _data as data
+from pages import _flow_cards as cards
+from pages import _format as fmt
+from pages import _frame as frame
+from pages import _kpi as kpi
+from pages import _measure_words as words
+from pages import _trends as trends
+from pages._asking import Asked
+from pages._frame import Freshness, Page
+from pages._live import live
+from pages._together import Together
+from pages._words import inside
+from sync_core.authority import Permission
+from sync_core.reads import Reads
+
+PAGE = Page(title="Flow", icon=":material/timeline:", path="flow", order=20, needs=Permission.KPI_READ)
+
+REFRESH: Final = timedelta(seconds=60)
+_MEASURED: Final = timedelta(minutes=1)
+_NOW: Final = {
+    "cycle-time": By.WEEK, "auto-provisioned": By.WEEK, "amendment-lag": By.WEEK, "contract-to-cash": None,
+    "exception-resolution": By.LABEL, "step-time": None,
+}  # fmt: skip
+_TITLES: Final = {
+    "cycle-time": "Signed to billable, p50", "auto-provisioned": "Auto-provisioned",
+    "amendment-lag": "Amendment lag, p90", "exception-resolution": "Exception resolved, p50",
+    "contract-to-cash": "Signed to paid, p50",
+}  # fmt: skip
+
+
+def render(reads: Reads, commands: object) -> None:
+    live(lambda: _page(reads, frame.measures()), every=REFRESH)
+
+
+def _page(reads: Reads, measures: Measures) -> None:
+    head = st.container()
+    with frame.contained("The page"):
+        asked = asking.bar(reads, measures, quiet=True)
+        results = data.kpis(reads, measures, _NOW, asked.ask)
+        with head:
+            frame.header("Flow", f"{asked.words[0].upper()}{asked.words[1:]}.", _freshness(reads, results))
+        with frame.contained("The headline"):
+            frame.headline(_headline(results))
+        _tiles(reads, measures, asked, results)
+        _cards(reads, measures, asked, results)
+        return
+    with head:
+        frame.header("Flow", "The numbers could not be read.", Freshness(reads.now, reads.now, _MEASURED))
+
+
+def _freshness(reads: Reads, results: Together) -> Freshness:
+    known = [result.data_as_of for result in results.whole.values() if result.data_as_of is not None]
+    return Freshness(max(known, default=reads.now), reads.now, _MEASURED)
+
+
+def _headline(results: Together) -> str:
+    """How fast half of the contracts are, and the step that most of the time goes into."""
+    cycle, steps = results["cycle-time"], results["step-time"].answer
+    if not cycle.answer.n:
+        return "**Nothing was signed in these weeks.** Choose a longer period or clear a filter."
+    said = f"**{fmt.plural(cycle.answer.n, 'contract')} signed, {cycle.answer.n_open:,} still on the way.**"
+    if cycle.answer.value is not None:
+        said = f"**Half of the contracts are billable within {_value(cycle)} of working time.**"
+    if steps.value is None:
+        return said
+    slowest = inside(steps.figure("slowest").label)
+    return f"{said} {fmt.percent(float(steps.value))} of all working time goes into **{fmt.plain(slowest)}**."
+
+
+def _value(result: Result) -> str:
+    return words.headline(result.answer, result.definition, "")
+
+
+def _tiles(reads: Reads, measures: Measures, asked: Asked, results: Together) -> None:
+    before = data.kpis_before(reads, measures, dict.fromkeys(_TITLES), asked.before)
+    with st.grid(6, min_column_width=170, gap="small", key="kpis"):
+        for slug, title in _TITLES.items():
+            with kpi.tile(slug), frame.contained(title):
+                kpi.draw(results[slug], before.get(slug), asked, reads.reporting_currency, title)
+        with kpi.tile("intake"), frame.contained("Events today"):
+            _intake(reads)
+
+
+def _intake(reads: Reads) -> None:
+    by_day = data.intake(reads)["events"]
+    st.metric(
+        "Events today", fmt.count(int(by_day.iloc[-1])), fmt.count(int(by_day.iloc[-8:-1].sum())), "off",
+        delta_arrow="off", delta_description="in the seven days before", height="stretch",
+        chart_data=[int(events) for events in by_day], chart_type="bar",
+    )  # fmt: skip
+    with st.popover("How measured", type="tertiary", key="how_intake"):
+        st.markdown("Events of CLMs that were stored, by day in the group's zone; four weeks. Today is not over yet.")
+
+
+def _cards(reads: Reads, measures: Measures, asked: Asked, results: Together) -> None:
+    palette, query = frame.palette(), asked.query
+    with frame.card_grid() as grid:
+        cards.steps(results, palette, query)
+        cards.functions(results, palette, query)
+        cards.distribution(data.spread(reads, measures, asked.ask), results, palette, query)
+        cards.funnel(results, palette, query)
+        cards.automatic(results, asked, palette)
+        trends.amendments(reads, measures, asked, results, palette)
+        with grid.cell(column_span=2):
+            cards.to_cash(results, query)
+        cards.passed_on(results, query)

@@ -1,0 +1,139 @@
+"""How Tieline itself runs: promises, lanes, latency, backlog, failures, database, releases, scheduled jobs.
+
+The numbers are of the whole engine, trial contracts included, and name no contract.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+import streamlit as st
+
+from metrics.backlog import Waiting, over_all
+from metrics.histograms import Quantile
+from metrics.measures import Measures
+from metrics.technical import Report, added, together
+from pages import _acting as acting
+from pages import _data as data
+from pages import _filters as filters
+from pages import _format as fmt
+from pages import _frame as frame
+from pages import _lanes as lanes
+from pages import _platform_engine as engine
+from pages import _platform_house as house
+from pages import _platform_promises as promises
+from pages import _platform_words as told
+from pages import _schedules as schedules
+from pages._frame import Freshness, Kpi, Page
+from pages._live import live
+from sync_core.authority import Permission
+from sync_core.commands.commands import Commands
+from sync_core.latencies import Kind
+from sync_core.reads import LaneState, Reads
+
+PAGE = Page(title="Platform", icon=":material/dns:", path="platform", order=60, needs=Permission.KPI_READ)
+
+_SAMPLED: Final = timedelta(minutes=1)
+_NUMBERS_EVERY: Final = timedelta(seconds=30)
+_JOBS_EVERY: Final = timedelta(seconds=15)
+_SOON: Final = timedelta(seconds=2)
+_API: Final = " /v1/"
+
+
+def render(reads: Reads, commands: Commands | None) -> None:
+    measures, now = frame.measures(), reads.now
+    head = frame.header(
+        "Platform", "The whole engine, trial contracts included; times in UTC.", Freshness(now, now, _SAMPLED)
+    )
+    with head:
+        window = told.SPANS[filters.always("window", "Window", told.WINDOWS, quiet=True)]
+    filters.unknown()
+    acting.said()
+    st.fragment(lambda: _numbers(reads, measures, window), run_every=_NUMBERS_EVERY)()
+    _cards(reads, measures, window)
+    live(lambda: schedules.card(reads), every=_JOBS_EVERY, at_first=_SOON)
+    with frame.contained("The job"):
+        schedules.opened(reads, commands)
+
+
+def _cards(reads: Reads, measures: Measures, window: timedelta) -> None:
+    palette = frame.palette()
+    grid = frame.card_grid()
+    with grid:
+        with grid.cell(column_span=2):
+            promises.promises(reads, measures)
+        promises.budget(reads, measures, palette)
+        with grid.cell(column_span=2):
+            house.lanes(reads, measures, window, palette)
+        lanes.card(reads)
+        with grid.cell(column_span=2):
+            engine.latency(reads, measures, window, palette)
+        engine.backlog(reads, measures, window, palette)
+        with grid.cell(column_span=2):
+            engine.calls(reads, measures, window)
+        engine.waited(reads, measures, window, palette)
+        engine.failures(reads, measures, window, palette)
+        engine.replayed(reads, measures, window)
+        house.database(reads, measures, window)
+        with grid.cell(column_span="all"):
+            house.releases(reads)
+
+
+def _numbers(reads: Reads, measures: Measures, window: timedelta) -> None:
+    """Headline and tiles, drawn alone on a timer."""
+    with frame.contained("The headline"):
+        frame.headline(told.headline(data.objectives(reads, measures), _lanes(reads), reads.schedules()))
+    with frame.contained("The numbers"):
+        frame.kpi_row(_tiles(reads, measures, data.report(reads, measures, window)))
+
+
+def _lanes(reads: Reads) -> list[LaneState]:
+    return data.lanes(reads) if frame.may(Permission.CONTRACTS_READ) else []
+
+
+def _tiles(reads: Reads, measures: Measures, found: Report) -> list[Kpi]:
+    standing = data.objectives(reads, measures)
+    kept = sum(not one.broken for one in standing)
+    budgets = [one for one in standing if one.budget_left is not None and one.objective < 1]
+    least = min(budgets, key=lambda one: one.budget_left or 0.0, default=None)
+    whole, attempts = over_all(found.backlog), together(found.attempts)
+    api = _slow(found, Kind.WEB, lambda operation: _API in operation)
+    erp = _slow(found, Kind.ERP, lambda operation: True)
+    ready = whole.contracts[Waiting.READY]
+    drained = "no end in sight" if whole.drain_s is None else f"{told.age(whole.drain_s)} to drain"
+    return [
+        Kpi("Promises kept", f"{kept} of {len(standing)}" if standing else fmt.DASH,
+            "Service-level objectives that are not broken. Source: the job Promises, each minute.",
+            comparison="over 30 days"),
+        Kpi("Least budget left", told.left(least) if least else fmt.DASH,
+            "The error budget of 30 days that is nearest to its end.",
+            comparison=fmt.plain(least.name.replace("-", " ")) if least else "no events yet"),
+        Kpi("API, p99", _value(api[0]), f"Time of requests under /v1 in the window. Error: {_error(api[0])}.",
+            comparison=fmt.plural(api[1], "request")),
+        Kpi("ERP calls, p95", _value(erp[0]), f"Time of calls to all ERPs in the window. Error: {_error(erp[0])}.",
+            comparison=fmt.plural(erp[1], "call")),
+        Kpi("Oldest ready", told.age(whole.oldest_age_s.get(Waiting.READY, 0.0)) if ready else "none",
+            "How long the oldest contract that is due has waited for a worker or for its ERP.",
+            comparison=f"{ready:,} ready, {drained}"),
+        Kpi("Failed attempts", fmt.DASH if attempts.failure_rate is None else fmt.percent(attempts.failure_rate),
+            "Attempts that ended transient, ambiguous or permanent, of all in the window. Blocked is no failure.",
+            comparison=_amplified(attempts.amplification, attempts.attempts)),
+    ]  # fmt: skip
+
+
+def _slow(found: Report, kind: Kind, counts: Callable[[str], bool]) -> tuple[Quantile, int]:
+    whole = added(kind, "", [one for one in found.calls if one.kind is kind and counts(one.operation)])
+    return whole.quantile(0.95 if kind is Kind.ERP else 0.99), whole.n
+
+
+def _value(one: Quantile) -> str:
+    return told.quantile(one).partition(" ±")[0]
+
+
+def _error(one: Quantile) -> str:
+    return fmt.DASH if one.error_s is None else f"the bucket's width, {told.seconds(one.error_s)}"
+
+
+def _amplified(factor: float | None, attempts: int) -> str:
+    of = f"of {attempts:,}"
+    return of if factor is None else f"{of}, {factor:.2f} a message"
