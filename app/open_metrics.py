@@ -25,7 +25,7 @@ from app.problems import ProblemRoute
 from metrics.asking import Ask, Window
 from metrics.backlog import backlog
 from metrics.measures import Measures
-from metrics.slo import standings
+from metrics.slo import standings, within
 from metrics.technical import sampled_database
 from sync_core.authority import Actor, Permission
 from sync_core.clock import Clock
@@ -62,7 +62,7 @@ class OpenMetrics:
             return kept[1]
 
     def _read(self, actor: Actor | None) -> list[Metric]:
-        now = self.clock.now()
+        now, reach = self.clock.now(), actor.entities(Permission.KPI_READ) if actor else None
         with snapshot(self.engine) as conn:
             families = [
                 exposition.about(version("tieline")),
@@ -70,7 +70,7 @@ class OpenMetrics:
                 *exposition.counts(conn),
                 *exposition.standing(backlog(conn, now=now), [(r.lane, r.breaker) for r in conn.execute(_BREAKERS)]),
                 *exposition.database(sampled_database(conn)),
-                *exposition.objectives(standings(conn)),
+                *exposition.objectives(within(standings(conn), reach, reach)),
             ]
         measures = self.measures if actor is None else self.measures.within(actor)
         wanted = {definition.slug: None for definition in measures.definitions()}

@@ -35,7 +35,7 @@ _PAST: Final = "the past is being made"
 
 _SCHEDULED = sa.text("SELECT EXISTS (SELECT FROM metrics.snapshot WHERE scheduled AND week = :week)")
 # Before anything was measured in the week there is nothing to say of it.
-_MEASURED = sa.text("SELECT min(at) FROM metrics.refresh WHERE finished_at IS NOT NULL")
+_MEASURED = sa.text("SELECT min(finished_at) FROM metrics.refresh")
 
 
 def signer(wiring: Wiring) -> Signer:

@@ -75,7 +75,7 @@ def seed(owner: sa.Engine, contracts: int) -> None:
 
 
 def change(owner: sa.Engine, contracts: int, *, turn: int) -> None:
-    """A first amendment of so many active contracts comes and is read back; of others at each `turn` below 7."""
+    """A first amendment of so many active contracts comes and is read back; of others at each `turn` from 1 to 4."""
     with owner.begin() as conn:
         for statement in CHANGES:
             values = {"contracts": contracts, "now": NOW, "turn": turn}

@@ -240,11 +240,11 @@ STATEMENTS: Final = (
     _QUARANTINE, _AUDIT, _HEAD, _LANES,
 )  # fmt: skip
 
-# Contracts from the whole of the portfolio, others at each turn.
+# Contracts from the whole of the portfolio, others at each turn from 1 to 4; those of turn 0 were amended before.
 _CHANGED: Final = """
     FROM core.contract WHERE contract_id IN (
         SELECT contract_id FROM core.contract
-        WHERE state = 'active' AND contract_id % 5 <> 0 AND contract_id % 7 = :turn
+        WHERE state = 'active' AND contract_id % 5 = :turn
         ORDER BY md5(CAST(contract_id AS text)) LIMIT :contracts)
 """
 _CHANGE_EVENT = sa.text(f"""

@@ -61,6 +61,10 @@ class Window:
 Chosen = frozenset[str] | None  # None: all
 
 
+def _both(one: Chosen, other: frozenset[str]) -> frozenset[str]:
+    return other if one is None else one & other
+
+
 @dataclass(frozen=True, slots=True)
 class Filters:
     """The closed set that every measure of contracts can be narrowed by."""
@@ -81,14 +85,16 @@ class Ask:
     window: Window
     as_of: datetime | None = None
     filters: Filters = field(default=EVERYTHING)
+    reach: Chosen = None  # the viewer's legal entities; the filters are within them
 
     def narrowed(self, entities: frozenset[str] | None) -> "Ask":
         """Within a viewer's legal entities."""
         if entities is None:
             return self
-        chosen = self.filters.legal_entity
         return replace(
-            self, filters=replace(self.filters, legal_entity=entities if chosen is None else chosen & entities)
+            self,
+            filters=replace(self.filters, legal_entity=_both(self.filters.legal_entity, entities)),
+            reach=_both(self.reach, entities),
         )
 
     @property

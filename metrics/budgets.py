@@ -1,6 +1,6 @@
 """How the error budget of each objective was spent over its 30 days: what was left after each day, up to now."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
@@ -8,7 +8,7 @@ from itertools import accumulate
 import sqlalchemy as sa
 
 from metrics.burn import NO_EVENTS, PERIOD, Events
-from metrics.slo import OBJECTIVES
+from metrics.slo import OBJECTIVES, Objective
 from metrics.slo_events import Looked
 from sync_core.estate import Estate
 
@@ -21,10 +21,12 @@ class Left:
     left: float
 
 
-def budgets(conn: sa.Connection, *, now: datetime, estate: Estate) -> dict[str, list[Left]]:
+def budgets(
+    conn: sa.Connection, *, now: datetime, estate: Estate, objectives: Sequence[Objective] = OBJECTIVES
+) -> dict[str, list[Left]]:
     """By objective, oldest first; absent without events, and where nothing may be bad, so that there is no budget."""
     looked = Looked(conn, now, estate)
-    read = {one.name: spent(one.read.by_day(looked), one.objective, now=now) for one in OBJECTIVES if one.objective < 1}
+    read = {one.name: spent(one.read.by_day(looked), one.objective, now=now) for one in objectives if one.objective < 1}
     return {name: points for name, points in read.items() if points}
 
 

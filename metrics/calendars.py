@@ -1,7 +1,7 @@
 """The legal entities' working time as rows, so that the database works out working hours by set.
 
-Made from the estate (sync_core/calendar.py); a calendar that changed is written anew, and all contracts of its legal
-entity are measured again: what that moves is a restatement like any other.
+Made from the estate (sync_core/calendar.py). A calendar that changed is written anew, and all contracts that it counts
+for are measured again: what that moves is a restatement like any other. The former one is kept for past moments.
 """
 
 import hashlib
@@ -17,10 +17,17 @@ from sync_core.calendar import working_intervals
 from sync_core.estate import Estate, WorkingTime
 
 _SINCE: Final = datetime(2015, 1, 1, tzinfo=UTC)
-_AHEAD_YEARS: Final = 3
+_UNTIL: Final = datetime(2040, 1, 1, tzinfo=UTC)
 
 _KNOWN = sa.text("SELECT calendar, digest FROM metrics.calendar")
-_FORGET = sa.text("DELETE FROM metrics.work_day WHERE calendar = :calendar")
+_KEEP_FORMER = sa.text("""
+    WITH former AS (
+        INSERT INTO metrics.former_calendar (calendar, kept_as, known_from, known_to)
+        SELECT calendar, calendar || '@' || CAST(:at AS timestamptz), known_from, :at
+        FROM metrics.calendar WHERE calendar = :calendar RETURNING kept_as
+    )
+    UPDATE metrics.work_day AS d SET calendar = f.kept_as FROM former AS f WHERE d.calendar = :calendar
+""")
 _WRITE_DAYS = sa.text("""
     INSERT INTO metrics.work_day (calendar, opens_at, length_s, before_s, next_at)
     SELECT :calendar, opens_at, length_s, sum(length_s) OVER (ORDER BY opens_at) - length_s,
@@ -28,12 +35,15 @@ _WRITE_DAYS = sa.text("""
     FROM jsonb_to_recordset(CAST(:days AS jsonb)) AS r(opens_at timestamptz, length_s int)
 """)
 _WRITE = sa.text("""
-    INSERT INTO metrics.calendar (calendar, digest, zone, day_s)
-    SELECT :calendar, :digest, :zone, CAST(avg(length_s) AS int) FROM metrics.work_day WHERE calendar = :calendar
-    ON CONFLICT (calendar) DO UPDATE SET digest = excluded.digest, zone = excluded.zone, day_s = excluded.day_s
+    INSERT INTO metrics.calendar (calendar, digest, zone, day_s, known_from)
+    SELECT :calendar, :digest, :zone, CAST(avg(length_s) AS int), CAST(:at AS timestamptz)
+    FROM metrics.work_day WHERE calendar = :calendar
+    ON CONFLICT (calendar) DO UPDATE SET digest = excluded.digest, zone = excluded.zone, day_s = excluded.day_s,
+        known_from = excluded.known_from
 """)
 _MEASURE_AGAIN = sa.text("""
-    INSERT INTO metrics.dirty SELECT contract_id FROM core.contract WHERE legal_entity = :calendar
+    INSERT INTO metrics.dirty SELECT contract_id FROM core.contract
+    WHERE legal_entity = :calendar OR :calendar = '' AND legal_entity <> ALL(:known)
     ON CONFLICT DO NOTHING
 """)
 
@@ -44,26 +54,29 @@ def calendars_of(estate: Estate) -> Mapping[str, tuple[WorkingTime, str]]:
     return found | {entity.code: (entity.working_time, entity.timezone) for entity in estate.entity}
 
 
-def keep(conn: sa.Connection, estate: Estate, *, now: datetime) -> None:
-    """Write what is not written yet. The caller commits."""
+def keep(conn: sa.Connection, estate: Estate, *, at: datetime) -> None:
+    """Write what is not written yet, known from `at` on. The caller commits."""
     known = {row.calendar: row.digest for row in conn.execute(_KNOWN)}
-    until = datetime(now.year + _AHEAD_YEARS, 1, 1, tzinfo=UTC)
-    for code, (hours, zone) in calendars_of(estate).items():
-        digest = hashlib.sha256(repr((hours, zone, until)).encode()).hexdigest()[:16]
+    wanted = calendars_of(estate)
+    for code, (hours, zone) in wanted.items():
+        days, digest = _days(hours, zone)
         if known.get(code) == digest:
             continue
-        conn.execute(_FORGET, {"calendar": code})
-        conn.execute(_WRITE_DAYS, {"calendar": code, "days": _days(hours, zone, until)})
-        conn.execute(_WRITE, {"calendar": code, "digest": digest, "zone": zone})
-        if code in known:
-            conn.execute(_MEASURE_AGAIN, {"calendar": code})
+        values = {"calendar": code, "at": at}
+        conn.execute(_KEEP_FORMER, values)
+        conn.execute(_WRITE_DAYS, {"calendar": code, "days": days})
+        conn.execute(_WRITE, {**values, "digest": digest, "zone": zone})
+        if known:  # else this is the first refresh, which measures all
+            conn.execute(_MEASURE_AGAIN, {"calendar": code, "known": list(wanted)})
 
 
 @lru_cache(maxsize=64)
-def _days(hours: WorkingTime, zone: str, until: datetime) -> str:
-    return orjson.dumps(list(_rows(hours, zone, until))).decode()
+def _days(hours: WorkingTime, zone: str) -> tuple[str, str]:
+    """All working days as JSON, and a digest of them: it moves with the hours, the zone and the public holidays."""
+    days = orjson.dumps(list(_rows(hours, zone)))
+    return days.decode(), hashlib.sha256(zone.encode() + days).hexdigest()[:16]
 
 
-def _rows(hours: WorkingTime, zone: str, until: datetime) -> Iterator[dict[str, object]]:
-    for opens, closes in working_intervals(_SINCE, hours, zone, days=(until - _SINCE).days):
+def _rows(hours: WorkingTime, zone: str) -> Iterator[dict[str, object]]:
+    for opens, closes in working_intervals(_SINCE, hours, zone, days=(_UNTIL - _SINCE).days):
         yield {"opens_at": opens, "length_s": int((closes - opens).total_seconds())}

@@ -10,7 +10,7 @@ from typing import Final
 from metrics.asking import By
 from metrics.durations import EXACT_UP_TO, NONE, Durations
 from metrics.reading import WORKED_NOW, WORKED_NOW_S, group_of
-from metrics.source import Cell, Source, chosen
+from metrics.source import Counts, Source, chosen
 
 _SINCE_S: Final = "greatest(CAST(extract(epoch FROM :as_of - {}) AS bigint), 0)"
 _WORKED_S: Final = f"greatest({WORKED_NOW_S} - {{}}, 0)"
@@ -57,12 +57,12 @@ Times = dict[str, dict[str, Durations]]  # by group, then by name
 def case_times(source: Source, by: By | None) -> Times:
     """`working` and `calendar`: all open intervals; `answer`: to the first action; `held`: of each function apart."""
     found: Times = {}
-    cells = source.cells([time.measure for times, _, _ in _FACTS.values() for time in times], by)
+    counts = source.counts([time.measure for times, _, _ in _FACTS.values() for time in times], by)
     for fact, (times, is_open, is_ended) in _FACTS.items():
         opens = _listed(source, by, fact, is_open, [(time.still_open, time.open_s) for time in times])
-        own = [cell for cell in cells if cell.measure.partition(".")[0] == fact]
+        own = [one for one in counts if one.measure.partition(".")[0] == fact]
         if _many(own, opens, times):
-            ends = {group: [_bucketed(own, group, time) for time in times] for group in {cell.group for cell in own}}
+            ends = {group: [_bucketed(own, group, time) for time in times] for group in {one.group for one in own}}
         else:
             listed = _listed(source, by, fact, is_ended, [(time.ended, time.ended_s) for time in times])
             ends = {group: [Durations.of(one) for one in lists] for group, lists in listed.items()}
@@ -74,15 +74,15 @@ def case_times(source: Source, by: By | None) -> Times:
     return found
 
 
-def _many(cells: Sequence[Cell], opens: Mapping[str, Sequence[Sequence[int]]], times: Sequence[Time]) -> bool:
+def _many(counts: Sequence[Counts], opens: Mapping[str, Sequence[Sequence[int]]], times: Sequence[Time]) -> bool:
     """Whether there are more than are read one by one."""
-    ended = max(sum(cell.n for cell in cells if cell.measure == time.measure) for time in times)
+    ended = max(sum(sum(one.n) for one in counts if one.measure == time.measure) for time in times)
     return ended + sum(len(lists[0]) for lists in opens.values()) > EXACT_UP_TO
 
 
-def _bucketed(cells: Sequence[Cell], group: str, time: Time) -> Durations:
-    own = [cell for cell in cells if cell.group == group and cell.measure == time.measure]
-    return Durations.from_buckets((cell.bucket, cell.n) for cell in own)
+def _bucketed(counts: Sequence[Counts], group: str, time: Time) -> Durations:
+    own = [one for one in counts if one.group == group and one.measure == time.measure]
+    return Durations.from_buckets(pair for one in own for pair in zip(one.buckets, one.n, strict=True))
 
 
 def _listed(

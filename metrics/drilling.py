@@ -1,6 +1,6 @@
 """The rows behind a number: largest first, page by page, with the sum over all of them, which is the number."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,36 +13,50 @@ from metrics.source import Source
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """`rows` is a SELECT with {valid} where Source.valid goes; `order` falls, `key` (an integer) breaks ties."""
+    """`rows` is a SELECT with {valid} where Source.valid goes; `order` falls, `key` (an integer) breaks ties.
+
+    `some`: the condition on rows `r` that few meet; of all others `order` is 0, or null.
+    """
 
     rows: str
     columns: tuple[Column, ...]
     order: str
     key: str
     adds: str | None  # the column that sums to the number
+    some: str = ""
 
 
-def drill(source: Source, listing: Listing, *, after: str | None, limit: int, **bound: object) -> Drill:
-    """Two statements; `bound` is what `rows` binds. Raises InvalidAsk for an `after` that no answer gave."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """How many rows there are and what they add up to, where that is known without a look at each."""
+
+    n: int
+    total: Value
+
+
+def drill(
+    source: Source, listing: Listing, *, after: str | None, limit: int, known: Known | None = None,
+    bound: Mapping[str, object] | None = None,
+) -> Drill:  # fmt: skip
+    """Few statements; `bound` is what `rows` binds. Raises InvalidAsk for an `after` that no answer gave."""
     if source.as_of is None:
         return Drill(listing.columns, [], listing.adds, None, 0)
     rows, place = listing.rows.format(valid=source.valid()), _place(after)
-    page = source.run(
-        _RANKED.format(
-            rows=rows, order=listing.order, key=listing.key, adds=f"r.{listing.adds}" if listing.adds else "0",
-            behind="WHERE (k.place, k.key) < (CAST(:order_after AS numeric), :key_after)" if place else "",
-        ),
-        limit=limit + 1, order_after=place[0] if place else None, key_after=place[1] if place else None, **bound,
-    )  # fmt: skip
+    values = {"limit": limit + 1, "order_after": place[0] if place else None, "key_after": place[1] if place else None}
+    ranking = _few_of if listing.some and known else _ranked
+    bound = bound or {}
+    page = ranking(source, listing, rows, {**bound, **values})
     places = {row.key: row.place for row in page if row.key is not None}
     listed = _whole(source, listing, rows, page, bound) if places else []
     shown = sorted(listed, key=lambda row: (places[row[listing.key]], row[listing.key]), reverse=True)[:limit]
     last = shown[-1][listing.key] if len(places) > limit else None
-    value: Value = page[0].total if listing.adds else None
+    found = known or Known(int(page[0].n), page[0].total if listing.adds else None)
     more = None if last is None else f"{places[last]}:{last}"
-    return Drill(listing.columns, shown, listing.adds, value, int(page[0].n), more)
+    return Drill(listing.columns, shown, listing.adds, found.total, found.n, more)
 
 
+_Page = Sequence[sa.Row[*tuple[Any, ...]]]
+_BEHIND: Final = "(CAST(:order_after AS numeric) IS NULL OR ({0}, {1}) < (CAST(:order_after AS numeric), :key_after))"
 # Ranked by what they are ranked by alone, so that all else is read of the rows of the page only.
 _RANKED: Final = """
     WITH ranked AS MATERIALIZED (
@@ -50,9 +64,47 @@ _RANKED: Final = """
     )
     SELECT everything.n, everything.total, page.place, page.key, page.contract_id
     FROM (SELECT count(*) AS n, sum(k.adds) AS total FROM ranked AS k) AS everything LEFT JOIN (
-        SELECT k.* FROM ranked AS k {behind} ORDER BY k.place DESC, k.key DESC LIMIT :limit
+        SELECT k.* FROM ranked AS k WHERE {behind} ORDER BY k.place DESC, k.key DESC LIMIT :limit
     ) AS page ON true
 """
+
+
+def _ranked(source: Source, listing: Listing, rows: str, values: Mapping[str, object]) -> _Page:
+    adds = f"r.{listing.adds}" if listing.adds else "0"
+    behind = _BEHIND.format("k.place", "k.key")
+    sql = _RANKED.format(rows=rows, order=listing.order, key=listing.key, adds=adds, behind=behind)
+    return source.run(sql, **values)
+
+
+# One walk along the index of the key, to the end of the page.
+_ALIKE: Final = """
+    SELECT CAST({place} AS numeric) AS place, r.{key} AS key, r.contract_id FROM ({rows}) AS r
+    WHERE NOT ({some}) AND {condition} AND {behind} ORDER BY r.{key} DESC LIMIT :limit
+"""
+
+
+def _few_of(source: Source, listing: Listing, rows: str, values: Mapping[str, object]) -> _Page:
+    """Those that count for something, then those of 0; those without a value only where these do not fill the page."""
+    key, some = listing.key, listing.some
+    place = f"coalesce(r.{listing.order}, -1)"
+
+    def alike(where: str, condition: str) -> str:
+        behind = _BEHIND.format(where, f"r.{key}")
+        return _ALIKE.format(place=where, key=key, rows=rows, some=some, condition=condition, behind=behind)
+
+    page = source.run(
+        f"""
+        SELECT * FROM (
+            SELECT {place} AS place, r.{key} AS key, r.contract_id FROM ({rows}) AS r
+            WHERE {some} AND {_BEHIND.format(place, f"r.{key}")}
+            UNION ALL SELECT * FROM ({alike("0", f"r.{listing.order} = 0")}) AS zero
+        ) AS k ORDER BY k.place DESC, k.key DESC LIMIT :limit
+        """,
+        **values,
+    )
+    if len(page) == values["limit"]:
+        return page
+    return [*page, *source.run(alike("-1", f"r.{listing.order} IS NULL"), **values)][: int(str(values["limit"]))]
 
 
 def _whole(
@@ -65,7 +117,23 @@ def _whole(
         f" AND r.{listing.key} = ANY(CAST(:keys AS bigint[]))",
         contracts=sorted(set(contracts)), keys=keys, **bound,
     )  # fmt: skip
-    return [dict(row._mapping) for row in found]
+    hidden = _moved_away(source, contracts)
+    return [dict(row._mapping) | (_UNNAMED if row.contract_id in hidden else {}) for row in found]
+
+
+_UNNAMED: Final = {"contract": None, "title": None}
+_MOVED_AWAY: Final = """
+    SELECT contract_id FROM core.contract
+    WHERE contract_id = ANY(CAST(:contracts AS bigint[])) AND legal_entity <> ALL(CAST(:reach AS text[]))
+"""
+
+
+def _moved_away(source: Source, contracts: Sequence[int]) -> frozenset[int]:
+    """Those that were the viewer's, and are another entity's now: what they are called is not the viewer's any more."""
+    if source.ask.reach is None:
+        return frozenset()
+    rows = source.run(_MOVED_AWAY, contracts=sorted(set(contracts)), reach=sorted(source.ask.reach))
+    return frozenset(row.contract_id for row in rows)
 
 
 def _place(after: str | None) -> tuple[str, int] | None:

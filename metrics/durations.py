@@ -5,18 +5,30 @@ within a bucket (metrics/buckets.py) and the bucket's width is its error. One fu
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import add
 from statistics import NormalDist
 from typing import Final
 
 import numpy as np
 
 from metrics.buckets import BOUNDS, bucket, span
-from sync_core.survival import SAMPLE_FLOOR, Curve, Floats, aalen_johansen, kaplan_meier, quantile
+from sync_core.survival import (
+    SAMPLE_FLOOR,
+    Curve,
+    Floats,
+    Incidence,
+    incidence,
+    kaplan_meier,
+    limits,
+    quantile_within,
+)
 
 EXACT_UP_TO: Final = 5_000
 BUCKETS: Final = len(BOUNDS) + 1
+_BOUNDS: Final = np.array(BOUNDS)
+_Z: Final = NormalDist().inv_cdf(0.975)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +50,12 @@ class Durations:
     still_open: tuple[int, ...] = (0,) * BUCKETS
     total_s: float = 0.0  # of the ended ones
     exact: tuple[tuple[float, ...], tuple[float, ...]] | None = ((), ())
+    n_ended: int = field(init=False, repr=False, compare=False, default=0)
+    n_open: int = field(init=False, repr=False, compare=False, default=0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n_ended", sum(self.ended))
+        object.__setattr__(self, "n_open", sum(self.still_open))
 
     @classmethod
     def of(cls, ended: Sequence[float], still_open: Sequence[float] = ()) -> "Durations":
@@ -66,21 +84,16 @@ class Durations:
     def n(self) -> int:
         return self.n_ended + self.n_open
 
-    @property
-    def n_ended(self) -> int:
-        return sum(self.ended)
-
-    @property
-    def n_open(self) -> int:
-        return sum(self.still_open)
-
     def __add__(self, other: "Durations") -> "Durations":
+        for nothing, all_of_it in ((self, other), (other, self)):
+            if not nothing.n and nothing.exact is not None:
+                return all_of_it
         both = None
         if self.exact is not None and other.exact is not None and self.n + other.n <= EXACT_UP_TO:
             both = (self.exact[0] + other.exact[0], self.exact[1] + other.exact[1])
         return Durations(
-            tuple(map(sum, zip(self.ended, other.ended, strict=True))),
-            tuple(map(sum, zip(self.still_open, other.still_open, strict=True))),
+            tuple(map(add, self.ended, other.ended)),
+            tuple(map(add, self.still_open, other.still_open)),
             self.total_s + other.total_s,
             both,
         )
@@ -94,8 +107,8 @@ class Durations:
         if self.n < SAMPLE_FLOOR:
             return Percentile(None)
         if self.exact is not None:
-            curve = _curve(*self.exact)
-            found = quantile(curve, p)
+            curve, within = _curve(*self.exact)
+            found = quantile_within(curve, within, p)
             return Percentile(found.value, found.low, found.high, None, curve.longest if found.value is None else None)
         return _interpolated(self.ended, self.still_open, p)
 
@@ -112,7 +125,7 @@ class Durations:
         if self.n + other_ends.n_ended < SAMPLE_FLOOR:
             return None
         if self.exact is not None and other_ends.exact is not None:
-            return aalen_johansen(self.exact[0], other_ends.exact[0], self.exact[1], seconds)
+            return _incidence(self.exact[0], other_ends.exact[0], self.exact[1]).by(seconds)
         return self._ended_by_bucket(other_ends, bucket(seconds))
 
     def _ended_by_bucket(self, other_ends: "Durations", end: int) -> float:
@@ -131,8 +144,16 @@ class Durations:
 NONE: Final = Durations()
 
 
+def bucketed(places: Iterable[int], counts: Iterable[int], total_s: float) -> Durations:
+    """Ended cases of which only the buckets are known."""
+    ended = [0] * BUCKETS
+    for place, n in zip(places, counts, strict=True):
+        ended[place] += n
+    return Durations(tuple(ended), total_s=total_s, exact=None)
+
+
 def _counted(seconds: Sequence[float]) -> tuple[int, ...]:
-    places = np.searchsorted(np.array(BOUNDS), np.asarray(seconds, dtype=np.float64), side="right")
+    places = np.searchsorted(_BOUNDS, np.asarray(seconds, dtype=np.float64), side="right")
     return tuple(np.bincount(places, minlength=BUCKETS).tolist())
 
 
@@ -144,9 +165,16 @@ def _weighed(times: Iterable[tuple[float, int]]) -> tuple[int, ...]:
 
 
 # One answer asks the same curve for several percentiles, and the same answer is asked for again and again.
+@lru_cache(maxsize=256)
+def _curve(ended: tuple[float, ...], still_open: tuple[float, ...]) -> tuple[Curve, tuple[Floats, Floats]]:
+    """And its 95 % limits."""
+    curve = kaplan_meier(ended, still_open)
+    return curve, limits(curve)
+
+
 @lru_cache(maxsize=64)
-def _curve(ended: tuple[float, ...], still_open: tuple[float, ...]) -> Curve:
-    return kaplan_meier(ended, still_open)
+def _incidence(ended: tuple[float, ...], otherwise: tuple[float, ...], still_open: tuple[float, ...]) -> Incidence:
+    return incidence(ended, otherwise, still_open)
 
 
 @lru_cache(maxsize=512)
@@ -171,18 +199,17 @@ def _interpolated(ended: tuple[int, ...], still_open: tuple[int, ...], p: float)
 
 def _limit(survival: Floats, variance: Floats, sign: int) -> Floats:
     """Log-log limits of S, Greenwood's variance: `sign` -1 is the lower one. Where S is 0 there are none: NaN."""
-    z = NormalDist().inv_cdf(0.975)
     inner = np.clip(survival, 1e-12, 1 - 1e-12)
-    exponent = np.exp(np.clip(sign * z * np.sqrt(variance) / np.log(inner), -700, 700))
+    exponent = np.exp(np.clip(sign * _Z * np.sqrt(variance) / np.log(inner), -700, 700))
     return np.where(survival >= 1, 1.0, np.where(survival <= 0, np.nan, inner**exponent))
 
 
 def _at(survival: Floats, level: float) -> tuple[float | None, float | None]:
     """Where S comes down to `level`, linear within the bucket, and the bucket's width."""
-    below = np.flatnonzero(survival <= level + 1e-12)
-    if not len(below):
+    below = survival <= level + 1e-12
+    index = int(below.argmax())
+    if not below[index]:
         return None, None
-    index = int(below[0])
     start, end = span(index)
     if end == float("inf"):
         return None, None

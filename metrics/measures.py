@@ -17,7 +17,7 @@ from metrics.catalog import kpis
 from metrics.kpi import Definition, Drill, Kpi, Result
 from metrics.outages import Outage, outages
 from metrics.pooling import pooled
-from metrics.slo import Standing, standings
+from metrics.slo import Standing, known_within, standings, within
 from metrics.source import Source, chosen
 from metrics.spread import Bin, spread
 from metrics.technical import Technical
@@ -69,16 +69,20 @@ class Measures:
         return Technical(self._engine, clock=self.clock)
 
     def objectives(self) -> list[Standing]:
-        """How the service-level objectives stood a minute ago; those never looked at are absent. Raises Forbidden."""
-        self._reach(Permission.KPI_READ)
+        """How the service-level objectives stood a minute ago; those never looked at are absent. Raises Forbidden.
+
+        Those of all contracts are for those alone who reach all legal entities; a stuck one, for who may see it.
+        """
+        entities = self._reach(Permission.KPI_READ)
+        contracts = self._actor.entities(Permission.CONTRACTS_READ) if self._actor else None
         with snapshot(self._engine) as conn:
-            return standings(conn)
+            return within(standings(conn), entities, contracts)
 
     def budgets(self) -> Mapping[str, Sequence[Left]]:
-        """How each error budget was spent over its 30 days, by objective. Raises Forbidden."""
-        self._reach(Permission.KPI_READ)
+        """How each error budget was spent over its 30 days, of the objectives that are seen. Raises Forbidden."""
+        seen = known_within(self._reach(Permission.KPI_READ))
         with snapshot(self._engine) as conn:
-            return budgets(conn, now=self.clock.now(), estate=self.estate)
+            return budgets(conn, now=self.clock.now(), estate=self.estate, objectives=seen)
 
     def definitions(self) -> Sequence[Definition]:
         """Of all KPIs, by slug."""

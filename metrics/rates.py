@@ -94,9 +94,9 @@ class Rates:
 
 
 def rates_of(source: Source) -> Rates:
-    """The newest that were known at source.data_as_of and valid by its day in the group's zone. One statement."""
+    """The newest that were known at source.known_at and valid by its day in the group's zone. One statement."""
     reporting = source.estate.group.reporting_currency
-    if source.data_as_of is None:
+    if source.known_at is None:
         return Rates(reporting)
     rows = source.run(KNOWN_RATES)
     return Rates(reporting, {str(row.currency): Rate(row.rate, row.valid_on) for row in rows})

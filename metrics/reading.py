@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Final, TypeVar
 
 from metrics.asking import By
-from metrics.durations import BUCKETS, EXACT_UP_TO, NONE, Durations
+from metrics.durations import BUCKETS, EXACT_UP_TO, NONE, Durations, bucketed
 from metrics.kpi import I
 from metrics.source import Source, chosen
 
@@ -86,21 +86,20 @@ def labelled(source: Source, timed: Timed, by: By | None) -> dict[str, dict[str,
 
 
 _Key = tuple[str, str]  # group, label
-_Row = tuple[str, str, int, int, float]  # and bucket, how many, their seconds
 _Alike = dict[str, Timed]  # by name
 _ByName = dict[str, dict[_Key, Durations]]
 
 
 def _read(source: Source, timed: Mapping[str, Timed], by: By | None) -> _ByName:
     by = None if by is By.LABEL else by  # the label is always read
-    cells: dict[str, list[_Row]] = {one.measure: [] for one in timed.values()}
-    for cell in source.cells(cells, by):
-        cells[cell.measure].append((cell.group, cell.label, cell.bucket, cell.n, float(cell.amount)))
-    counted = {name: _by_key(cells[one.measure]) for name, one in timed.items()}
+    of_measure: dict[str, dict[_Key, Durations]] = {one.measure: {} for one in timed.values()}
+    for one in source.counts(of_measure, by):
+        of_measure[one.measure][one.group, one.label] = bucketed(one.buckets, one.n, one.amount)
+    counted = {name: of_measure[one.measure] for name, one in timed.items()}
     many = {name for name, keys in counted.items() if _cases(keys) > EXACT_UP_TO}
     still_open = _still_open(source, timed, by, many)
-    few = {n: one for n, one in timed.items() if _cases(counted[n]) + _cases(still_open.get(n, {})) <= EXACT_UP_TO}
-    listed = _listed(source, {n: one for n, one in few.items() if counted[n]}, by)
+    few = [n for n in timed if _cases(counted[n]) + _cases(still_open.get(n, {})) <= EXACT_UP_TO]
+    listed = _listed(source, {name: timed[name] for name in few if counted[name]}, by)
     return {
         name: dict(_of(counted[name], still_open.get(name, {}), listed.get(name, {}) if name in few else None))
         for name in timed
@@ -121,17 +120,6 @@ def _of(
             yield key, listed.get(key, NONE) + still
         else:
             yield key, Durations(ended.ended, still.still_open, ended.total_s, None)
-
-
-def _by_key(rows: Iterable[_Row]) -> dict[_Key, Durations]:
-    """Ended ones by bucket."""
-    counts: dict[_Key, list[int]] = {}
-    totals: dict[_Key, float] = {}
-    for group, label, index, n, total in rows:
-        key = group, label
-        counts.setdefault(key, [0] * BUCKETS)[index] += n
-        totals[key] = totals.get(key, 0.0) + total
-    return {key: Durations(tuple(found), total_s=totals[key], exact=None) for key, found in counts.items()}
 
 
 def _alike(timed: Mapping[str, Timed], what: Callable[[Timed], tuple[str, ...]]) -> list[_Alike]:

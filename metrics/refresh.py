@@ -1,15 +1,17 @@
 """Keeps facts and rollups true: looks again at every contract that something happened to, and at no other.
 
 What happened is read by the ids of committed transactions, below the oldest one that still runs, so nothing that
-commits late is passed over. A refresh cut short leaves the contracts it owes in metrics.dirty, and the next one goes on
-under the same moment. Many may call at once: a lock makes each transaction of theirs come after the other.
+commits late is passed over. A refresh can be asked for once it has finished, never before; one cut short leaves the
+contracts it owes in metrics.dirty, and the next caller finishes it first. Many may call at once: a lock makes each
+transaction of theirs come after the other.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -22,14 +24,26 @@ from sync_core.estate import Estate
 BATCH: Final = 2_000  # contracts per transaction
 
 _LOCK = sa.text("SELECT pg_advisory_xact_lock(7721, 1)")
-_LAST = sa.text("""
-    SELECT at, CAST(cut AS text) AS cut, finished_at, CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS head
-    FROM metrics.refresh ORDER BY at DESC LIMIT 1
+_LAST = sa.text("SELECT at, CAST(cut AS text) AS cut, finished_at FROM metrics.refresh ORDER BY at DESC LIMIT 1")
+# The cut, and since when everything is below it: now, if nothing runs; else what an earlier refresh saw as not begun.
+_HEAD = sa.text("""
+    SELECT CAST(pg_snapshot_xmin(s) AS text) AS cut, CAST(pg_snapshot_xmax(s) AS text) AS head,
+           CASE WHEN pg_snapshot_xmin(s) = pg_snapshot_xmax(s) THEN CAST(:now AS timestamptz)
+                ELSE (SELECT max(r.at) FROM metrics.refresh AS r WHERE r.head <= pg_snapshot_xmin(s)) END AS covers
+    FROM pg_current_snapshot() AS s
 """)
-_HEAD = sa.text("SELECT CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text)")
-_BEGIN = sa.text("INSERT INTO metrics.refresh (at, cut, contracts) VALUES (:at, CAST(:cut AS xid8), 0)")
+_BEGIN = sa.text("""
+    INSERT INTO metrics.refresh (at, cut, head, covers, contracts)
+    VALUES (:at, CAST(:cut AS xid8), CAST(:head AS xid8), :covers, 0)
+""")
 _COUNT = sa.text("UPDATE metrics.refresh SET contracts = contracts + :contracts WHERE at = :at")
-_FINISH = sa.text("UPDATE metrics.refresh SET finished_at = :now WHERE at = :at")
+_FINISH = sa.text("UPDATE metrics.refresh SET finished_at = greatest(at, :now) WHERE at = :at")
+_FINISHED = sa.text("SELECT finished_at, covers FROM metrics.refresh WHERE at = :at")
+_SHAPE = sa.text("SELECT digest FROM metrics.shape")
+_SHAPED = sa.text("""
+    INSERT INTO metrics.shape (digest) VALUES (:digest) ON CONFLICT (one) DO UPDATE SET digest = excluded.digest
+""")
+_NO_CELLS = sa.text("DELETE FROM metrics.cell")
 _ALL = sa.text("INSERT INTO metrics.dirty SELECT contract_id FROM core.contract ON CONFLICT DO NOTHING")
 
 
@@ -60,52 +74,90 @@ _PREPARE = sa.text("SELECT set_config('jit', 'off', true), set_config('plan_cach
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    at: datetime  # what can be asked for from now on
+    at: datetime  # it can be asked for from this moment on
+    covers: datetime  # everything that was committed before is in
     contracts: int
 
 
 def refresh(engine: sa.Engine, *, clock: Clock, estate: Estate, batch: int = BATCH) -> Refreshed:
-    """Take in all that is committed. Commits per `batch` contracts."""
+    """Take in all that is committed. Commits per `batch` contracts; few contracts are one transaction."""
+    measured = 0
+    while True:
+        at, is_own, done = _first(engine, clock=clock, estate=estate, batch=batch)
+        measured += done + _rest(engine, at, clock=clock, estate=estate, batch=batch)
+        with engine.connect() as conn:
+            finished = conn.execute(_FINISHED, {"at": at}).one()
+        if is_own:
+            return Refreshed(finished.finished_at, finished.covers, measured)
+
+
+def _first(engine: sa.Engine, *, clock: Clock, estate: Estate, batch: int) -> tuple[datetime, bool, int]:
+    """Begins a refresh and measures the first contracts; else goes on with the one cut short, which is not ours."""
     with engine.begin() as conn:
         conn.execute(_LOCK)
-        at = _begin(conn, estate, now=clock.now())
-        rates.take_in(conn, estate, at=at, now=clock.now())
-    values = {"at": at, "zone": estate.group.timezone, "reporting": estate.group.reporting_currency}
+        conn.execute(_PREPARE)
+        last = conn.execute(_LAST).first()
+        if last is not None and last.finished_at is None:
+            return last.at, False, _batch(conn, last.at, clock=clock, estate=estate, batch=batch)
+        at = _begin(conn, last, estate, now=clock.now())
+        return at, True, _batch(conn, at, clock=clock, estate=estate, batch=batch)
+
+
+def _rest(engine: sa.Engine, at: datetime, *, clock: Clock, estate: Estate, batch: int) -> int:
+    """Until it has finished, by us or by another; how many we measured."""
     measured = 0
     while True:
         with engine.begin() as conn:
             conn.execute(_LOCK)
             conn.execute(_PREPARE)
-            ids = list(conn.scalars(_TAKE, {"batch": batch}))
-            if not conn.scalar(_OPEN, {"at": at}):  # another has finished it, and begun the next
-                conn.rollback()
-                return Refreshed(at, measured)
-            if ids:
-                _measure(conn, ids, values)
-                conn.execute(_COUNT, {"at": at, "contracts": len(ids)})
-                measured += len(ids)
-            if not conn.scalar(_LEFT):
-                conn.execute(_FINISH, {"at": at, "now": clock.now()})
-                return Refreshed(at, measured)
+            if not conn.scalar(_OPEN, {"at": at}):
+                return measured
+            measured += _batch(conn, at, clock=clock, estate=estate, batch=batch)
 
 
-def _begin(conn: sa.Connection, estate: Estate, *, now: datetime) -> datetime:
-    """The moment of the refresh: of the one that was cut short, else a new one."""
-    calendars.keep(conn, estate, now=now)
-    last = conn.execute(_LAST).first()
-    if last is None:
-        conn.execute(_ALL)
-        at, cut = now, str(conn.scalar(_HEAD))
-    elif last.finished_at is None:
-        moment: datetime = last.at
-        return moment
-    else:
-        at, cut = max(now, last.at + timedelta(microseconds=1)), last.head
+def _batch(conn: sa.Connection, at: datetime, *, clock: Clock, estate: Estate, batch: int) -> int:
+    ids = list(conn.scalars(_TAKE, {"batch": batch}))
+    if ids:
+        zone, reporting = estate.group.timezone, estate.group.reporting_currency
+        _measure(conn, ids, {"at": at, "zone": zone, "reporting": reporting})
+        conn.execute(_COUNT, {"at": at, "contracts": len(ids)})
+    if not conn.scalar(_LEFT):
+        conn.execute(_FINISH, {"at": at, "now": clock.now()})
+    return len(ids)
+
+
+def _begin(conn: sa.Connection, last: sa.Row[*tuple[Any, ...]] | None, estate: Estate, *, now: datetime) -> datetime:
+    """The moment of a new one, after all that could be asked for before."""
+    head = conn.execute(_HEAD, {"now": now}).one()
+    at: datetime = now if last is None else max(now, last.finished_at + timedelta(microseconds=1))
+    if last is not None:
         # A database restored elsewhere counts its transactions anew.
-        since = last.cut if int(last.cut) <= int(cut) else "0"
-        conn.execute(_CHANGED, {"since": since, "cut": cut})
-    conn.execute(_BEGIN, {"at": at, "cut": cut})
+        since = last.cut if int(last.cut) <= int(head.cut) else "0"
+        conn.execute(_CHANGED, {"since": since, "cut": head.cut})
+    _reshape(conn, estate, at=at)
+    calendars.keep(conn, estate, at=at)
+    covers = head.covers or (now if last is None else last.finished_at)
+    conn.execute(_BEGIN, {"at": at, "cut": head.cut, "head": head.head, "covers": covers})
+    rates.take_in(conn, estate, at=at, now=now)
     return at
+
+
+def _reshape(conn: sa.Connection, estate: Estate, *, at: datetime) -> None:
+    """The first time, and when a release or the group's zone makes facts or rollups otherwise: all are made anew."""
+    digest = _digest(estate.group.timezone, estate.group.reporting_currency)
+    if conn.scalar(_SHAPE) == digest:
+        return
+    for fact in facts().values():
+        conn.execute(sa.text(f"UPDATE {fact.table} SET known_to = :at WHERE known_to IS NULL"), {"at": at})
+    conn.execute(_NO_CELLS)
+    conn.execute(_ALL)
+    conn.execute(_SHAPED, {"digest": digest})
+
+
+@cache
+def _digest(zone: str, reporting: str) -> str:
+    made = [zone, reporting, *(f"{fact.write} {sorted(fact.values.items())}" for fact in facts().values())]
+    return hashlib.sha256("\n".join(made).encode()).hexdigest()[:16]
 
 
 def _measure(conn: sa.Connection, ids: list[int], values: dict[str, object]) -> None:

@@ -7,7 +7,7 @@ an hour in which none of that was so, so that one trouble is told once.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -54,6 +54,15 @@ class Objective:
     read: Reader
     least: int  # events in a window below which its rate says nothing
     looks_for_stuck: bool = False
+    of_contracts: bool = False  # what it counts, it counts of the whole firm's contracts
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A stuck contract: named to those alone who may see it, so in no sentence."""
+
+    contract: str
+    legal_entity: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +80,13 @@ class Standing:
     total: int  # events of 30 days
     bad: int
     burn_rates: Mapping[str, float]  # by window in seconds, where there are events
-    stuck: Sequence[str] = ()  # contracts, the largest first
+    cases: Sequence[Case] = ()  # that are stuck, the largest first
     evaluated_at: datetime | None = None
     broken_at: datetime | None = None  # None: it is not broken, or not any more
+
+    @property
+    def stuck(self) -> list[str]:
+        return [case.contract for case in self.cases]
 
     @property
     def severity(self) -> str | None:
@@ -88,9 +101,9 @@ class Standing:
 _API: Final = "t.kind = 'web' AND t.operation LIKE '% /v1/%'"
 OBJECTIVES: Final[Sequence[Objective]] = (
     Objective("provisioned-in-time", "Contracts billable within two working days of their signature", 0.95,
-              "contracts", slo_events.provisioned, 20, looks_for_stuck=True),
+              "contracts", slo_events.provisioned, 20, looks_for_stuck=True, of_contracts=True),
     Objective("amendments-in-time", "Amendments in the ERP before the next bill run", 0.99,
-              "amendments", slo_events.amended, 20),
+              "amendments", slo_events.amended, 20, of_contracts=True),
     Objective("events-stored", "Deliveries of a CLM that were stored", 0.999, "deliveries",
               of_calls("t.kind = 'web' AND t.operation = 'POST /v1/events' AND t.outcome <> 'refused'",
                        "t.outcome = 'failed'"), 10),
@@ -141,6 +154,23 @@ def standings(conn: sa.Connection) -> list[Standing]:
     return [_read(one, rows[one.name]) for one in OBJECTIVES if one.name in rows]
 
 
+def known_within(entities: frozenset[str] | None) -> Sequence[Objective]:
+    """Whose counts may be seen by those who reach these legal entities (None: all); others are of all contracts."""
+    return [one for one in OBJECTIVES if entities is None or not one.of_contracts]
+
+
+def within(
+    found: Sequence[Standing], entities: frozenset[str] | None, contracts: frozenset[str] | None
+) -> list[Standing]:
+    """What somebody sees who reaches these legal entities, and contracts of those; None: all."""
+    known = {one.name for one in known_within(entities)}
+    return [
+        one if contracts is None
+        else replace(one, cases=[case for case in one.cases if case.legal_entity in contracts])
+        for one in found if one.name in known
+    ]  # fmt: skip
+
+
 def judge(one: Objective, counted: Counted, stuck: Sequence[Stuck]) -> Standing:
     """Pure."""
     events, left = counted[PERIOD], burn.budget_left(counted, one.objective)
@@ -156,7 +186,7 @@ def judge(one: Objective, counted: Counted, stuck: Sequence[Stuck]) -> Standing:
             for window, those in counted.items()
             if one.objective < 1 and (rate := burn.burn(those, one.objective)) is not None
         },
-        [case.contract for case in told],
+        [Case(case.contract, case.legal_entity) for case in told],
     )  # fmt: skip
 
 
@@ -197,7 +227,7 @@ def _says(
                 f"times over a twelfth of that (alert at {first.threshold:.1f}); {counts} were not in time or failed"
             )
         case State.STUCK:
-            return f"too few {one.events} for a rate, but {len(told)} stuck, the largest is {told[0].contract[:80]}"
+            return f"too few {one.events} for a rate, but {len(told)} {'is' if len(told) == 1 else 'are'} stuck"
         case State.VIOLATED:
             return f"{counted[NEVER_FOR].bad:,} in the last 6 h were not as written; there may be none"
         case State.EXHAUSTED:
@@ -210,7 +240,7 @@ def _says(
 def _row(one: Standing, now: datetime) -> dict[str, object]:
     figures = {
         "good_share": one.good_share, "budget_left": one.budget_left, "total": one.total, "bad": one.bad,
-        "burn_rates": dict(one.burn_rates), "stuck": list(one.stuck),
+        "burn_rates": dict(one.burn_rates), "stuck": [[case.contract, case.legal_entity] for case in one.cases],
     }  # fmt: skip
     return {
         "name": one.name, "title": one.title, "target": one.objective, "now": now,
@@ -224,6 +254,6 @@ def _read(one: Objective, row: sa.Row[Any]) -> Standing:
     figures = row.figures
     return Standing(
         one.name, one.title, one.objective, one.events, State(row.state), row.says, figures["good_share"],
-        figures["budget_left"], figures["total"], figures["bad"], figures["burn_rates"], figures["stuck"],
-        row.evaluated_at, row.broken_at,
+        figures["budget_left"], figures["total"], figures["bad"], figures["burn_rates"],
+        [Case(*case) for case in figures["stuck"]], row.evaluated_at, row.broken_at,
     )  # fmt: skip

@@ -31,9 +31,9 @@ class StatedNumbers:
 
 
 def stated(source: Source) -> StatedNumbers:
-    """The last that was known of each at source.data_as_of. One statement."""
+    """The last that was known of each at source.known_at. One statement."""
     found: dict[str, dict[str, Given]] = {kind.value: {} for kind in Stated}
-    if source.data_as_of is not None:
+    if source.known_at is not None:
         for row in source.run(_KNOWN):
             found[row.kind][row.name] = Given(row.value, row.reason, row.recorded_at)
     return StatedNumbers(found[Stated.BASELINE], found[Stated.ASSUMPTION])

@@ -68,7 +68,8 @@ def ranges(frame: pd.DataFrame, *, write: Write, palette: Palette) -> go.Figure:
         hovertemplate="%{y}: slowest tenth from <b>%{customdata}</b><extra></extra>",
     )  # fmt: skip
     for name, median, slow, n in zip(frame["name"], p50, p90, frame["n"], strict=True):
-        told = f"n = {n:,}" if pd.isna(median) else f"<b>{write(median)}</b> {or_dash(slow, write)}"
+        slowest = "" if pd.isna(slow) else f" {write(slow)}"
+        told = f"n = {n:,}" if pd.isna(median) else f"<b>{write(median)}</b>{slowest}"
         in_margin(figure, name, told, palette.muted if pd.isna(median) else palette.ink)
     legend(figure, {"median": palette.blue, "slowest tenth from": palette.amber}, palette)
     top = max([value for value in (p50.max(), p90.max()) if value == value], default=1.0)
@@ -107,7 +108,7 @@ def spread(
                               yshift=4, showarrow=False, font={"color": palette.red, "size": 12})  # fmt: skip
     ends = (log2(lows[0]) - 0.1, log2(lows[-1]) + 0.6)
     ticks = [tick for tick in HOURS if ends[0] <= log2(tick) <= ends[1]]
-    figure.update_xaxes(range=ends, tickvals=[log2(tick) for tick in ticks],
+    figure.update_xaxes(range=ends, tickangle=0, tickvals=[log2(tick) for tick in ticks],
                         ticktext=[short(write(tick)) for tick in ticks])  # fmt: skip
     figure.update_yaxes(range=[0, float(frame["cases"].max()) * 1.12 or 1.0], nticks=5, tickformat=",d")
     return figure

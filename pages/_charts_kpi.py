@@ -20,7 +20,7 @@ from pages._palette import Palette
 _FAR = 2.5  # a target so many times above all values would flatten them: it is named, not drawn
 _WIDE = 40  # the largest value so many times the smallest: the scale is one of doublings
 _LEAST = 1 / 60  # hours, below which a logarithmic scale shows nothing smaller
-HOURS = (1 / 60, 5 / 60, 0.25, 1.0, 4.0, 16.0, 64.0, 256.0)  # ticks of a scale of doublings
+HOURS = (1 / 60, 0.25, 1.0, 4.0, 16.0, 64.0, 256.0)  # ticks of a scale of doublings
 Write = Callable[[float], str]
 
 
@@ -159,7 +159,7 @@ def foreseen(frame: pd.DataFrame, *, write: Write, palette: Palette) -> go.Figur
     """
     figure = new_figure(palette, left=58, right=8, top=28, bottom=24)
     series = {"Forecast on the first day": ("forecast", palette.pale), "Billed": ("billed", palette.blue)}
-    months = [f"{month:%b %Y}" for month in frame["month"]]
+    months = [f"{month:%b}" for month in frame["month"]]
     for name, (column, colour) in series.items():
         figure.add_bar(
             x=months, y=frame[column].astype(float), name=name, marker_color=colour,
@@ -173,7 +173,7 @@ def foreseen(frame: pd.DataFrame, *, write: Write, palette: Palette) -> go.Figur
     legend(figure, {name: colour for name, (_, colour) in series.items()}, palette)
     ticks = _ticks(float(tops.max()) * 1.2 or 1.0)
     figure.update_layout(barmode="group", bargap=0.45, bargroupgap=0.08, barcornerradius=2)
-    figure.update_xaxes(type="category")
+    figure.update_xaxes(type="category", tickangle=0)
     figure.update_yaxes(range=[0, float(tops.max()) * 1.2 or 1.0], tickvals=ticks,
                         ticktext=[write(tick) if tick else "0" for tick in ticks])  # fmt: skip
     return figure
@@ -197,7 +197,7 @@ def monthly(frame: pd.DataFrame, *, target: float, target_label: str, palette: P
     rule_across(figure, target, "", palette)
     in_margin(figure, target, target_label, palette.muted)
     figure.update_layout(bargap=0.45, barcornerradius=2)
-    figure.update_xaxes(type="category")
+    figure.update_xaxes(type="category", tickangle=0)
     figure.update_yaxes(range=[0, top], nticks=5, tickformat=".0%")
     return figure
 

@@ -10,12 +10,15 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from pages import _format as fmt
 from pages._figure import HEIGHT, in_margin, legend, name_rows, new_figure
 from pages._palette import Palette
 
 Write = Callable[[float], str]
-ROW: Final = 66  # pixels of one small line
+ROW: Final = 78  # pixels of one small line
+_STRIPS, _STRIP = 80, 44
 _FONT_S: Final = 11
+_FEW: Final = 3  # points that make no line
 _SHORT_D: Final = 3  # below so many days an axis says the hour
 
 
@@ -27,7 +30,7 @@ def small_lines(frame: pd.DataFrame, *, write: Write, since: datetime, until: da
     names = list(frame["name"].drop_duplicates())
     colours = {"p99": palette.muted, "p95": palette.amber, "p50": palette.blue}
     figure = make_subplots(
-        rows=len(names), cols=1, shared_xaxes=True, vertical_spacing=0.26 / max(1, len(names)),
+        rows=len(names), cols=1, shared_xaxes=True, vertical_spacing=0.34 / max(1, len(names)),
         figure=new_figure(palette, left=46, right=104, top=40, bottom=24),
     )  # fmt: skip
     axis = new_figure(palette, left=0, right=0).layout
@@ -38,7 +41,8 @@ def small_lines(frame: pd.DataFrame, *, write: Write, since: datetime, until: da
                                fillcolor=_faint(palette.amber), hoverinfo="skip", row=row, col=1)  # fmt: skip
         for label, colour in colours.items():
             figure.add_scatter(
-                x=shown["at"], y=shown[label].astype(float), mode="lines", connectgaps=False,
+                x=shown["at"], y=shown[label].astype(float), connectgaps=False, marker={"size": 4},
+                mode="lines" if len(shown) > _FEW else "lines+markers",
                 line={"color": colour, "width": 1.6 if label == "p95" else 1.2},
                 customdata=[write(value) if value == value else "" for value in shown[label].astype(float)],
                 hovertemplate=f"{escape(name)}, %{{x|%-d %b %H:%M}}: {label} <b>%{{customdata}}</b><extra></extra>",
@@ -52,6 +56,36 @@ def small_lines(frame: pd.DataFrame, *, write: Write, since: datetime, until: da
     figure.layout.annotations[-1].yshift = 22
     figure.update_xaxes(range=[since, until], nticks=6, tickformat=_when(since, until))
     figure.update_layout(height=max(HEIGHT, 64 + ROW * len(names)))
+    return figure
+
+
+def budget(
+    frame: pd.DataFrame, *, label: str, start: datetime, end: datetime, palette: Palette
+) -> go.Figure:  # fmt: skip
+    """Error budget left against the line of an even burn over the period that ends now, `label` at its end.
+
+    Columns: at (UTC), left (share of one; below zero once the budget is spent).
+    """
+    left = frame["left"].astype(float)
+    is_spent = float(left.iloc[-1]) <= 0
+    colour = palette.red if is_spent else palette.teal
+    figure = new_figure(palette, left=52, right=74, top=12, bottom=24)
+    figure.add_scatter(x=[start, end], y=[1, 0], mode="lines", hoverinfo="skip",
+                       line={"color": palette.muted, "width": 1.3, "dash": "2px,4px"})  # fmt: skip
+    figure.add_scatter(
+        x=frame["at"], y=left, mode="lines", line={"color": colour, "width": 2.6}, fill="tozeroy",
+        fillcolor=_faint(colour), customdata=[fmt.percent(one) for one in left],
+        hovertemplate="%{x|%-d %b}: <b>%{customdata}</b> left<extra></extra>",
+    )  # fmt: skip
+    in_margin(figure, float(left.iloc[-1]), f"<b>{escape(label)}</b>", colour)
+    lowest = min(0.0, float(left.min()))
+    step = ceil(-lowest / 3)  # below nil in whole budgets
+    ticks = [0.0, 0.25, 0.5, 0.75, 1.0]
+    if step and lowest <= -step:
+        ticks = [-float(step * times) for times in range(1, int(-lowest // step) + 1)] + [0.0, 1.0]
+    figure.update_xaxes(range=[start, end], tickformat="%-d %b", nticks=5)
+    figure.update_yaxes(range=[lowest - (1 - lowest) * 0.03, 1.04], tickvals=ticks,
+                        ticktext=[_whole_percent(tick) for tick in ticks])  # fmt: skip
     return figure
 
 
@@ -83,7 +117,8 @@ def ages(frame: pd.DataFrame, *, write: Write, since: datetime, until: datetime,
     """
     lines = (palette.blue, palette.amber, palette.teal, palette.muted)
     figure = new_figure(palette, left=54, right=96, top=10, bottom=24)
-    top = float(frame["seconds"].max()) * 1.12 or 60.0
+    peak = float(frame["seconds"].max()) or 60.0
+    top = peak * 1.12
     for place, ((lane, shown), colour) in enumerate(zip(frame.groupby("lane", sort=True), lines, strict=False)):
         figure.add_scatter(
             x=shown["at"], y=shown["seconds"], name=str(lane), mode="lines", line={"color": colour, "width": 1.8},
@@ -93,7 +128,7 @@ def ages(frame: pd.DataFrame, *, write: Write, since: datetime, until: datetime,
         newest = float(shown["seconds"].iloc[-1])
         in_margin(figure, newest, f"<b>{escape(str(lane)[:12])}</b> {write(newest)}", colour,
                   push=(7 if place % 2 else -7) if newest < top / 10 else 0)  # fmt: skip
-    ticks = [top / 1.12 * part for part in (0, 0.5, 1)]
+    ticks = [peak * part for part in (0, 0.5, 1)]
     figure.update_xaxes(range=[since, until], nticks=4, tickformat=_when(since, until))
     words = [write(tick) if tick else "0" for tick in ticks]
     figure.update_yaxes(range=[-top / 50, top], tickvals=ticks, ticktext=words)
@@ -146,7 +181,7 @@ def lane_strips(
     for lane, note in notes:
         in_margin(figure, lane, f"<b>{escape(note)}</b>", palette.ink)
     legend(figure, dict(states.values()), palette)
-    figure.update_layout(barmode="overlay")
+    figure.update_layout(barmode="overlay", height=min(HEIGHT, _STRIPS + _STRIP * len(notes)))
     figure.update_xaxes(type="date", range=[since, until], nticks=6, tickformat=_when(since, until))
     name_rows(figure, palette)
     figure.update_yaxes(categoryorder="array", categoryarray=[lane for lane, _ in notes])
@@ -182,6 +217,10 @@ def _tenfolds(shown: pd.DataFrame, write: Write) -> dict[str, object]:
 
 def _when(since: datetime, until: datetime) -> str:
     return "%H:%M" if (until - since).days < _SHORT_D else "%-d %b"
+
+
+def _whole_percent(share: float) -> str:
+    return f"{fmt.MINUS if share < -0.005 else ''}{abs(share):.0%}"
 
 
 def _faint(colour: str) -> str:

@@ -23,11 +23,13 @@ from pages._together import Together, Wanted, before, together
 from sync_core.latencies import Kind
 from sync_core.reads import CauseGroup, Choices, LaneState, Reads, Window
 from sync_core.reads.ages import Ageing
+from sync_core.reads.schedules import Schedule
 from sync_core.reads.tallies import Tallies
 
 KEPT: Final = timedelta(seconds=3)  # below every refresh period of a page
 _CHOICES_KEPT: Final = timedelta(minutes=5)
 _BEFORE_KEPT: Final = timedelta(minutes=1)  # what has been changes seldom
+_JUST_NOW: Final = timedelta(seconds=1)  # read by several parts of a page
 _MINUTELY: Final = timedelta(seconds=15)  # what is counted and sampled once a minute
 
 _SCOPES: Final = 64  # viewers of different reach whose values are kept at a time
@@ -114,6 +116,21 @@ def objectives(reads: Reads, measures: Measures) -> Sequence[Standing]:
 def budgets(reads: Reads, measures: Measures) -> Mapping[str, Sequence[Left]]:
     """How their error budgets were spent, by name."""
     return _budgets(measures, reads.key)
+
+
+def schedules(reads: Reads) -> Sequence[Schedule]:
+    """The scheduled jobs, by name."""
+    return _schedules(reads, reads.key)
+
+
+def forget_schedules() -> None:
+    """After a change by a person, who is to see it at once."""
+    _schedules.clear()
+
+
+@st.cache_resource(ttl=_JUST_NOW, max_entries=_SCOPES, show_spinner=False)
+def _schedules(_reads: Reads, key: str) -> Sequence[Schedule]:
+    return _reads.schedules()
 
 
 @st.cache_resource(ttl=_MINUTELY, max_entries=_SCOPES, show_spinner=False)

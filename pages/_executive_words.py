@@ -17,7 +17,7 @@ from sync_core.reads import CauseGroup
 DIFFERS: Final = {
     "blocker": "Blocked", "value": "Value differs", "rates": "Rates differ", "schedule": "Dates differ",
 }  # fmt: skip
-AGES: Final = {"age_0_1": "< 1 working day", "age_1_3": "1-3", "age_3_up": "3 and more"}
+AGES: Final = {"age_0_1": "< 1 working day", "age_1_3": "1-3", "age_3_up": "3+"}
 
 
 def money(amount: Value, currency: str) -> str:

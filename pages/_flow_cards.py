@@ -231,7 +231,9 @@ def passed_on(results: Results, query: Query) -> None:
     ):  # fmt: skip
         result = results["exception-resolution"]
         if not words.known(result.answer, "hand_offs"):
-            frame.empty("Nothing was handed over.", "Each exception stayed with the function it began with.")
+            st.markdown("**Nothing was handed over.** Each exception stayed with the function it began with.")
+            frame.link("exceptions", "How exceptions are resolved", icon=":material/monitoring:", view="analysis",
+                       **query)  # fmt: skip
             return
         hand_overs(result, query)
 

@@ -50,7 +50,7 @@ def draw(
     known, answer = result.definition, result.answer
     past = before.answer.value if before else None
     moved = words.change(answer.value, past, known.unit, currency)
-    good = words.is_better(answer.value, past, known.better)
+    good = words.is_better(answer.value, past, known.better) if moved else None
     spark = _spark(result)
     st.metric(
         title or known.title, words.headline(answer, known, currency), moved,

@@ -64,6 +64,11 @@ def change(now: Value, before: Value, unit: Unit, currency: str) -> str | None:
     """From the period before; None where one of the two is not known, or nothing changed in the digits shown."""
     if now is None or before is None:
         return None
+    text = _change(now, before, unit, currency)
+    return text if any(digit in text for digit in "123456789") else None
+
+
+def _change(now: Decimal | float, before: Decimal | float, unit: Unit, currency: str) -> str:
     if unit is Unit.SHARE:
         return fmt.points(float(now) - float(before))
     if unit is Unit.COUNT:
@@ -71,7 +76,7 @@ def change(now: Value, before: Value, unit: Unit, currency: str) -> str | None:
     if unit is Unit.MONEY:
         moved = Money(rounded(Decimal(now) - Decimal(before), currency), currency)
         return fmt.money_delta(moved, beside=Money(rounded(Decimal(now), currency), currency))
-    if unit in (Unit.HOURS, Unit.WORKING_HOURS):
+    if unit is Unit.HOURS or (unit is Unit.WORKING_HOURS and float(now) < 1):
         return fmt.duration_delta(timedelta(hours=float(now) - float(before)), beside=timedelta(hours=float(now)))
     difference = Decimal(now) - Decimal(before)
     sign = fmt.MINUS if difference < 0 else "+"

@@ -6,6 +6,7 @@ from typing import Final
 
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from metrics.backlog import Backlog, Waiting, over_all
 from metrics.measures import Measures
@@ -22,7 +23,7 @@ from sync_core.reads import Reads
 
 _PANELS: Final = 6
 _LANES: Final = 4
-_BUSIEST: Final = 12
+_ROW, _SEEN = 34, 17  # pixels of a row, and rows that are seen at once
 _NO_LANE: Final = "no ERP yet"
 
 
@@ -47,7 +48,7 @@ def latency(reads: Reads, measures: Measures, window: timedelta, palette: Palett
 
 def calls(reads: Reads, measures: Measures, window: timedelta) -> None:
     with frame.card(
-        "calls", "Calls by operation", "The busiest ones; ± is the bucket's width, within which the true value lies",
+        "calls", "Calls by operation", "Busiest first; ± is the bucket's width, within which the true value lies",
         definition="Failed: every outcome but ok, the refusals of a caller's own mistakes included. Writes change the "
         "system that is called.",
     ):  # fmt: skip
@@ -55,16 +56,11 @@ def calls(reads: Reads, measures: Measures, window: timedelta) -> None:
         if not found.calls:
             frame.empty("No call was made in this time.", "Choose a longer window.", icon=":material/timer:")
             return
-        busiest = sorted(found.calls, key=lambda one: (-one.n, one.system, one.operation))
-        rows = [
-            [one.system, one.operation, fmt.count(one.n), _failed(one),
-             *(told.quantile(one.quantile(q)) for q in (0.5, 0.95, 0.99))]
-            for one in busiest[:_BUSIEST]
-        ]  # fmt: skip
-        table("calls", ["System", "Operation", "Calls", "Failed", "p50", "p95", "p99"], rows)
-        if len(busiest) > _BUSIEST:
-            st.caption(f"And {fmt.plural(len(busiest) - _BUSIEST, 'further operation')}; the API has them all "
-                       "(`GET /v1/telemetry`).")  # fmt: skip
+        shown = _calls(found)
+        st.dataframe(
+            shown, hide_index=True, row_height=_ROW, height=min(len(shown) + 1, _SEEN + 1) * _ROW + 2, placeholder="",
+            key="calls", column_config=_columns(), alt="Calls by system and operation, busiest first",
+        )  # fmt: skip
 
 
 def backlog(reads: Reads, measures: Measures, window: timedelta, palette: Palette) -> None:
@@ -143,8 +139,35 @@ def replayed(reads: Reads, measures: Measures, window: timedelta) -> None:
             ("Asked for", found.requested), ("Carried out", found.executed), ("Verified", found.verified),
             ("Duplicates prevented", found.no_op), ("Failed, or not as written", found.failed),
         ]  # fmt: skip
-        table("replayed", ["", "Contracts"], [[name, fmt.count(n)] for name, n in rows])
+        table("replayed", ["What", "Contracts"], [[name, fmt.count(n)] for name, n in rows])
         frame.link("replay", f"{fmt.plural(found.replays, 'replay')}", icon=":material/replay:", view="history")
+
+
+def _calls(found: Report) -> pd.DataFrame:
+    """ERPs first; what writes and what reads under one name apart."""
+    order = list(Kind)
+    calls = sorted(found.calls, key=lambda one: (order.index(one.kind), one.system, -one.n, one.operation))
+    quantiles = {f"p{q * 100:g}": [told.quantile(one.quantile(q)) for one in calls] for q in (0.5, 0.95, 0.99)}
+    return pd.DataFrame(
+        {
+            "Operation": [fmt.shown(one.operation) for one in calls],
+            "System": [fmt.shown(_name(one.kind, one.system)) for one in calls],
+            "Calls": [one.n for one in calls],
+            "Failed": [_failed(one) for one in calls],
+            **quantiles,
+        }
+    )
+
+
+def _columns() -> dict[str, ColumnConfig]:
+    column = st.column_config
+    return {
+        "Operation": column.TextColumn("Operation", width=190, pinned=True),
+        "System": column.TextColumn("System", width=150),
+        "Calls": column.NumberColumn("Calls", format="localized", width=72),
+        "Failed": column.TextColumn("Failed", width=88, alignment="right"),
+        **{name: column.TextColumn(name, width=118, alignment="right") for name in ("p50", "p95", "p99")},
+    }
 
 
 def _lines(points: Mapping[Kind, Sequence[Point]]) -> pd.DataFrame:
@@ -164,8 +187,15 @@ def _lines(points: Mapping[Kind, Sequence[Point]]) -> pd.DataFrame:
 def _line(kind: Kind, system: str, point: Point) -> tuple[object, ...]:
     p50, p95, p99 = (point.histogram.quantile(q, BOUNDS[kind]) for q in (0.5, 0.95, 0.99))
     values = [one.value_s if one.value_s is not None else one.at_least_s for one in (p50, p95, p99)]
-    error, middle = p95.error_s or 0.0, values[1] or 0.0
-    return (_name(kind, system), pd.Timestamp(point.at), *values, max(middle - error, middle / 10), middle + error)
+    low, high = _bucket(values[1] or 0.0, BOUNDS[kind])
+    return (_name(kind, system), pd.Timestamp(point.at), *values, low, high)
+
+
+def _bucket(seconds: float, bounds: Sequence[float]) -> tuple[float, float]:
+    """In which the true value lies; on a scale of tenfolds nothing begins at nil."""
+    below = [bound for bound in bounds if bound < seconds]
+    above = [bound for bound in bounds if bound >= seconds]
+    return (below[-1] if below else bounds[0] / 5, above[0] if above else seconds)
 
 
 def _name(kind: Kind, system: str) -> str:

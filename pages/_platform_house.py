@@ -56,7 +56,7 @@ def database(reads: Reads, measures: Measures, window: timedelta) -> None:
             frame.empty("Nothing was sampled yet.", "A worker samples each minute; see that one runs.",
                         icon=":material/database:")  # fmt: skip
             return
-        marked("database", ["", "Now"], [[name, value] for name, value in _health(found)])
+        marked("database", ["What", "Now"], [[name, value] for name, value in _health(found)])
 
 
 def releases(reads: Reads) -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 from metrics.burn import PERIOD
 from metrics.measures import Measures
 from metrics.slo import Standing
-from pages import _charts as charts
+from pages import _charts_platform as charts
 from pages import _data as data
 from pages import _filters as filters
 from pages import _format as fmt
@@ -28,22 +28,23 @@ _COLUMNS: Final = ["Promise", "State", "Target", "Good, 30 d", "Budget left", "B
 def promises(reads: Reads, measures: Measures) -> None:
     """All of them. Reads its own data, so that a failure here stays here."""
     with frame.card(
-        "promises", "Promises", "Service-level objectives over 30 days; the targets are suggestions of Tieline",
-        definition="Budget left: of the bad events that the target allows in 30 days. Burn rate: how fast it is spent; "
-        "at 1 it lasts 30 days. An alert needs a high rate over a window and over a twelfth of it, and enough events.",
-        stale=_freshness(data.objectives(reads, measures), reads),
+        "promises", "Promises", "Service-level objectives over 30 days; burn rates over 1 h, 6 h and 3 d",
+        definition="The targets are suggestions of Tieline. Budget left: of the bad events that the target allows in "
+        "30 days. Burn rate: how fast it is spent; at 1 it lasts 30 days. An alert needs a high rate over a window and "
+        "over a twelfth of it, and enough events.",
     ):  # fmt: skip
         found = data.objectives(reads, measures)
         if not found:
             frame.empty("No promise was looked at yet.", "A worker does so each minute; see that one runs.",
                         icon=":material/schedule:")  # fmt: skip
             return
+        if (freshness := _freshness(found, reads)) is not None and freshness.is_stale:
+            frame.stale_badge(freshness)
         marked("promises", _COLUMNS, [_row(one) for one in found])
         for one in found:
-            if one.broken:
-                since = f" Since {fmt.moment(one.broken_at)}." if one.broken_at else ""
+            if one.broken_at is not None:
                 st.caption(f":material/subdirectory_arrow_right: **{fmt.plain(one.title)}:** "
-                           f"{fmt.plain(told.says(one))}{fmt.plain(since)}")  # fmt: skip
+                           f"{fmt.plain(told.says(one))} Broken since {fmt.moment(one.broken_at)}.")  # fmt: skip
 
 
 def budget(reads: Reads, measures: Measures, palette: Palette) -> None:
@@ -65,7 +66,7 @@ def budget(reads: Reads, measures: Measures, palette: Palette) -> None:
         table = pd.DataFrame({"at": [point.at for point in points], "left": [point.left for point in points]})
         end = points[-1].at
         card.chart(
-            charts.budget_left(table, start=end - PERIOD, end=end, palette=palette),
+            charts.budget(table, label=told.left(chosen), start=end - PERIOD, end=end, palette=palette),
             alt=f"Error budget left of {chosen.title}: {told.left(chosen)}",
             data=pd.DataFrame(
                 {"Day": [fmt.day(point.at) for point in points], "Left": [fmt.percent(point.left) for point in points]}

@@ -69,6 +69,8 @@ def standing(one: Standing) -> str:
     """A badge; Markdown. What is over stays told until an hour has passed."""
     if one.broken and one.state in (State.MET, State.UNKNOWN):
         return ":orange-badge[:material/healing: Recovers]"
+    if one.objective >= 1 and one.state is State.EXHAUSTED:
+        return ":gray-badge[:material/history: Kept again]"
     return _BADGES[one.state]
 
 
@@ -79,13 +81,10 @@ def says(one: Standing) -> str:
 
 def burns(one: Standing) -> str:
     """Of the windows that alerts look at, shortest first."""
-    found = []
-    for policy in POLICIES:
-        rate = one.burn_rates.get(str(int(policy.long.total_seconds())))
-        if rate is not None:
-            hours = policy.long // timedelta(hours=1)
-            found.append(f"{rate:.1f}× in {hours} h" if hours < 48 else f"{rate:.1f}× in {hours // 24} d")
-    return ", ".join(found) or fmt.DASH
+    if one.objective >= 1:
+        return fmt.DASH
+    rates = [one.burn_rates.get(str(int(policy.long.total_seconds()))) for policy in POLICIES]
+    return ", ".join(fmt.DASH if rate is None else f"{rate:.1f}" for rate in rates)
 
 
 def target(one: Standing) -> str:
@@ -94,11 +93,10 @@ def target(one: Standing) -> str:
 
 def left(one: Standing) -> str:
     if one.objective >= 1:
-        return "none allowed"
+        return fmt.DASH
     if one.budget_left is None:
         return fmt.DASH
-    share = fmt.percent(abs(one.budget_left)) if abs(one.budget_left) < 10 else f"{abs(one.budget_left):.0f} times"
-    return f"{share} overspent" if one.budget_left < 0 else share
+    return fmt.percent(one.budget_left)
 
 
 def headline(promises: Sequence[Standing], lanes: Sequence[LaneState], jobs: Sequence[Schedule]) -> str:

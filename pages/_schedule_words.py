@@ -56,7 +56,7 @@ def state(one: Schedule) -> str:
         return "Asked for"
     if one.running:
         return "Runs now"
-    if one.late:
+    if one.late and one.outcome != "failed":
         return "Late"
     if one.outcome is None:
         return "Not run yet" if one.started_at is None else "Broken off"

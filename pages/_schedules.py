@@ -9,6 +9,7 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from pages import _acting as acting
+from pages import _data as data
 from pages import _filters as filters
 from pages import _format as fmt
 from pages import _frame as frame
@@ -33,7 +34,7 @@ def card(reads: Reads) -> bool:
         definition="Late: it succeeded neither in this period nor in the two before it. Skipped: the run before was "
         "not over. Caught up once after downtime. Pausing stops the timetable alone.",
     ):  # fmt: skip
-        jobs = reads.schedules()
+        jobs = data.schedules(reads)
         if not jobs:
             frame.empty("No job is declared yet.", "They appear when a worker starts.", icon=":material/event_repeat:")
             return False
@@ -45,8 +46,13 @@ def card(reads: Reads) -> bool:
         if not _may():
             st.caption(":material/lock: An administrator with reach over all legal entities may run, pause and resume "
                        "them.")  # fmt: skip
-        return any(job.wanted_at is not None for job in jobs)
+        return is_awaited(reads)
     return False
+
+
+def is_awaited(reads: Reads) -> bool:
+    """Whether a run was asked for and has not begun."""
+    return any(job.wanted_at is not None for job in data.schedules(reads))
 
 
 def opened(reads: Reads, commands: Commands | None) -> None:
@@ -54,7 +60,7 @@ def opened(reads: Reads, commands: Commands | None) -> None:
     asked = st.query_params.get("job", "")
     if not asked:
         return
-    found = next((one for one in reads.schedules() if one.job == asked), None)
+    found = next((one for one in data.schedules(reads) if one.job == asked), None)
     if found is None:
         st.info("There is no such scheduled job.")
         return
@@ -98,6 +104,7 @@ def _form(job: Schedule, commands: Commands) -> None:
 
 def _carry_out(do: Callable[[], ScheduleChanged], words: str) -> None:
     done, why_not = acting.attempt(do, "The change")
+    data.forget_schedules()
     if done is None:
         acting.why_not(why_not)
         return

@@ -51,17 +51,23 @@ def _files(found: SnapshotDetail, commands: Commands | None) -> None:
         if commands is None:
             st.caption("Files are taken where commands are; this is a page for reading alone.")
             return
-        held = {one.name: one for one in found.files}
-        for name, (title, kind, mime, icon) in told.MAIN.items():
-            if name in held and name != KEY_FILE:
-                _download(held[name], f"{title}, {kind}", mime, icon, row.snapshot_id, commands)
-        tables = told.tables(found.files)
-        if tables:
-            chosen = st.selectbox("One table", list(tables), format_func=tables.__getitem__, key="snapshot_table")
-            with st.container(horizontal=True, gap="small"):
-                for ending, (kind, mime) in told.KINDS.items():
-                    if (one := held.get(f"{chosen}.{ending}")) is not None:
-                        _download(one, kind, mime, ":material/download:", row.snapshot_id, commands)
+        with st.container(gap="small"):
+            _buttons(found, commands)
+
+
+def _buttons(found: SnapshotDetail, commands: Commands) -> None:
+    held, snapshot_id = {one.name: one for one in found.files}, found.snapshot.snapshot_id
+    for name, (title, kind, mime, icon) in told.MAIN.items():
+        if name in held and name != KEY_FILE:
+            _download(held[name], f"{title}, {kind}", mime, icon, snapshot_id, commands)
+    tables = told.tables(found.files)
+    if not tables:
+        return
+    chosen = st.selectbox("One table", list(tables), format_func=tables.__getitem__, key="snapshot_table")
+    with st.container(horizontal=True, gap="small"):
+        for ending, (kind, mime) in told.KINDS.items():
+            if (one := held.get(f"{chosen}.{ending}")) is not None:
+                _download(one, kind, mime, ":material/download:", snapshot_id, commands)
 
 
 def _download(
@@ -96,7 +102,7 @@ def _facts(found: SnapshotDetail) -> None:
             ("Release", row.release or fmt.DASH),
             ("Rules version", row.policy_version or fmt.DASH),
         ]
-        table("facts", ["", "Value"], [list(one) for one in rows])
+        table("facts", ["What", "Is"], [list(one) for one in rows])
 
 
 def _deliveries(found: SnapshotDetail) -> None:
@@ -141,8 +147,7 @@ def _restated(found: SnapshotDetail, reads: Reads) -> None:
             st.markdown(":material/check_circle: **Every measure still says the same.**")
             return
         marked("restated", ["Measure", "First", "Here", "Change", "Cases"], [
-            [fmt.plain(one.title), fmt.plain(told.value(one.value, one, diff.currency)),
-             fmt.plain(told.value(one.other, one, diff.currency)), told.moved(one, diff.currency),
+            [fmt.plain(one.title), *map(fmt.plain, told.values(one, diff.currency)), told.moved(one, diff.currency),
              f"{one.n:,} to {one.other_n:,}"] for one in changed
         ])  # fmt: skip
 
@@ -159,7 +164,7 @@ def _check(found: SnapshotDetail) -> None:
         st.markdown(f"Key **{fmt.plain(seal.key_id)}**")
         content = found.snapshot.content_id or ""
         st.caption(f"SHA-256 of {fmt.plain(MANIFEST)}: {fmt.plain(content[:_HASH])}…")
-        st.code(_CHECK, language="sh", wrap_lines=True)
+        st.code(_CHECK, language=None, wrap_lines=True)
         st.caption("The first line once, from the host that signs. The second works offline and ends with exit code 20 "
                    "when anything is not as it was made.")  # fmt: skip
 

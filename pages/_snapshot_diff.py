@@ -27,7 +27,7 @@ def draw(reads: Reads, known: Sequence[date]) -> None:
             return
         names = {weeks.week_name(monday): monday for monday in known}
         newest, *earlier = names
-        with st.grid(4, min_column_width=150, gap="small"):
+        with st.container(gap=None, key="diff_weeks"), st.grid(4, min_column_width=150, gap="small"):
             first = filters.always("week", "From week", _words(names, [*earlier, newest]))
             second = filters.always("other", "To week", _words(names, [newest, *earlier]))
         filters.unknown()
@@ -37,7 +37,8 @@ def draw(reads: Reads, known: Sequence[date]) -> None:
             return
         if first == second:
             st.caption("Both are the same week; choose another one.")
-        _table(found)
+        with st.container(gap="small"):
+            _table(found)
 
 
 def _table(found: SnapshotDiff) -> None:
@@ -47,8 +48,7 @@ def _table(found: SnapshotDiff) -> None:
         st.warning(f"{fmt.plural(changed, 'definition')} changed between the two: those values do not mean the same.",
                    icon=":material/warning:")  # fmt: skip
     rows = [
-        [fmt.plain(one.title), fmt.plain(told.value(one.value, one, found.currency)),
-         fmt.plain(told.value(one.other, one, found.currency)), told.moved(one, found.currency),
+        [fmt.plain(one.title), *map(fmt.plain, told.values(one, found.currency)), told.moved(one, found.currency),
          f"{one.n:,} to {one.other_n:,}", told.definition(one)]
         for one in found.kpis
     ]  # fmt: skip

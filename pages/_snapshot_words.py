@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Final
 
 from metrics.kpi import Better, Unit
@@ -80,16 +81,23 @@ def arrived(one: SnapshotDelivery) -> str:
     return f"Not yet, {fmt.plural(one.attempts, 'try', 'tries')}{again}"
 
 
-def value(given: object, change: KpiChange, currency: str) -> str:
-    return words.value(given, Unit(change.unit), currency)  # type: ignore[arg-type]
+def values(change: KpiChange, currency: str) -> tuple[str, str]:
+    """Of both; a number of cases where there are too few for a value."""
+    return _value(change.value, change.n, change, currency), _value(change.other, change.other_n, change, currency)
+
+
+def _value(given: Decimal | None, n: int, change: KpiChange, currency: str) -> str:
+    if given is None and 0 < n < fmt.SAMPLE_FLOOR:
+        return f"n = {n}"
+    return words.value(given, Unit(change.unit), currency)
 
 
 def moved(change: KpiChange, currency: str) -> str:
     """The difference, and whether it is good; Markdown."""
-    text = words.change(change.other, change.value, Unit(change.unit), currency)
-    if text is None:
+    if change.value is None or change.other is None:
         return fmt.DASH
-    if not any(digit in text for digit in "123456789"):
+    text = words.change(change.other, change.value, Unit(change.unit), currency)
+    if text is None or not any(digit in text for digit in "123456789"):
         return "unchanged"
     good = words.is_better(change.other, change.value, Better(change.better))
     if good is None:

@@ -140,7 +140,7 @@ def _columns(reporting: str) -> dict[str, ColumnConfig]:
 
 def _nothing(wanted: ContractFilter) -> None:
     if wanted == ContractFilter():
-        frame.empty("No contract has arrived yet.", "The overview says how to send a first event.",
+        frame.empty("No contract has arrived yet.", "The first page says how to send a first event.",
                     icon=":material/inbox:")  # fmt: skip
         return
     frame.empty(

@@ -130,8 +130,10 @@ def _misses(results: Together, runs: list[Run], asked: Asked, currency: str) -> 
         delta_description=f"{runs[0].entity.code}, {runs[0].day}" if runs else None,
     )  # fmt: skip
     with st.popover("Bill runs", type="tertiary", key="how_runs"):
-        st.markdown("What should be billed by the next run of its legal entity and cannot be, or not right. A run "
-                    "begins with the legal entity's working day; what is not in its ERP by then misses it.")
+        st.markdown(
+            "What should be billed by the next run of its legal entity and cannot be, or not right. A run "
+            "begins with the legal entity's working day; what is not in its ERP by then misses it."
+        )
         if runs:
             listed = [(run.entity.name, run.day, fmt.duration(run.left)) for run in runs]
             tables.table("runs", ("Legal entity", "Next run", "In"), listed)
@@ -176,5 +178,3 @@ def _decisions(reads: Reads) -> None:
         if quarantined:
             frame.link("exceptions", f"**{fmt.plural(quarantined, 'delivery', 'deliveries')}** in quarantine",
                        icon=":material/inventory_2:", view="quarantine")  # fmt: skip
-
-

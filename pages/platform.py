@@ -25,7 +25,6 @@ from pages import _platform_promises as promises
 from pages import _platform_words as told
 from pages import _schedules as schedules
 from pages._frame import Freshness, Kpi, Page
-from pages._live import live
 from sync_core.authority import Permission
 from sync_core.commands.commands import Commands
 from sync_core.latencies import Kind
@@ -45,14 +44,18 @@ def render(reads: Reads, commands: Commands | None) -> None:
     head = frame.header(
         "Platform", "The whole engine, trial contracts included; times in UTC.", Freshness(now, now, _SAMPLED)
     )
+    if not frame.may(Permission.KPI_READ):
+        frame.forbidden(Permission.KPI_READ)
+        return
     with head:
         window = told.SPANS[filters.always("window", "Window", told.WINDOWS, quiet=True)]
     filters.unknown()
     acting.said()
     st.fragment(lambda: _numbers(reads, measures, window), run_every=_NUMBERS_EVERY)()
     _cards(reads, measures, window)
-    live(lambda: schedules.card(reads), every=_JOBS_EVERY, at_first=_SOON)
-    with frame.contained("The job"):
+    with frame.contained("Scheduled jobs"):
+        soon = schedules.is_awaited(reads)
+        st.fragment(lambda: _jobs(reads, soon), run_every=_SOON if soon else _JOBS_EVERY)()
         schedules.opened(reads, commands)
 
 
@@ -71,18 +74,24 @@ def _cards(reads: Reads, measures: Measures, window: timedelta) -> None:
         engine.backlog(reads, measures, window, palette)
         with grid.cell(column_span=2):
             engine.calls(reads, measures, window)
-        engine.waited(reads, measures, window, palette)
-        engine.failures(reads, measures, window, palette)
+        with grid.cell():
+            engine.waited(reads, measures, window, palette)
+            engine.failures(reads, measures, window, palette)
         engine.replayed(reads, measures, window)
         house.database(reads, measures, window)
-        with grid.cell(column_span="all"):
-            house.releases(reads)
+        house.releases(reads)
+
+
+def _jobs(reads: Reads, soon: bool) -> None:
+    """Drawn alone on a timer, a quick one as long as a run was asked for; a timer is set by the whole page."""
+    if schedules.card(reads) != soon:
+        st.rerun()
 
 
 def _numbers(reads: Reads, measures: Measures, window: timedelta) -> None:
     """Headline and tiles, drawn alone on a timer."""
     with frame.contained("The headline"):
-        frame.headline(told.headline(data.objectives(reads, measures), _lanes(reads), reads.schedules()))
+        frame.headline(told.headline(data.objectives(reads, measures), _lanes(reads), data.schedules(reads)))
     with frame.contained("The numbers"):
         frame.kpi_row(_tiles(reads, measures, data.report(reads, measures, window)))
 

@@ -80,7 +80,7 @@ def _reaches() -> bool:
 
 
 def _headline(rows: tuple[SnapshotRow, ...]) -> None:
-    made = next((row for row in rows if row.state == "made"), None)
+    made = _newest(rows)
     failed = bool(rows) and rows[0].state == "failed"
     if made is None or made.as_of is None:
         frame.headline("**No snapshot yet.** One is made each Monday of the week that ended.")
@@ -88,6 +88,12 @@ def _headline(rows: tuple[SnapshotRow, ...]) -> None:
     gone = "" if made.location else f" {_delivered(made)}"
     broken = " **The last one that was asked for failed.**" if failed else ""
     frame.headline(f"**{week_name(made.week)}** is the newest, as of {fmt.moment(made.as_of)}.{gone}{broken}")
+
+
+def _newest(rows: tuple[SnapshotRow, ...]) -> SnapshotRow | None:
+    """Of the newest week, the one that knows most of it."""
+    made = [row for row in rows if row.state == "made" and row.as_of is not None]
+    return max(made, key=lambda row: (row.week, row.as_of, row.snapshot_id), default=None)
 
 
 def _delivered(row: SnapshotRow) -> str:
@@ -103,8 +109,10 @@ def _weeks(rows: tuple[SnapshotRow, ...]) -> list[date]:
 def _one(reads: Reads, commands: Commands | None, rows: tuple[SnapshotRow, ...]) -> None:
     """The one that the URL names, or the newest that was made."""
     asked = st.query_params.get("snapshot", "")
-    newest = next((row.snapshot_id for row in rows if row.state == "made"), None)
-    wanted = int(asked) if _ID.fullmatch(asked) else newest if not asked else None
+    newest = _newest(rows)
+    wanted = int(asked) if _ID.fullmatch(asked) else None
+    if not asked and newest is not None:
+        wanted = newest.snapshot_id
     found: SnapshotDetail | None = reads.snapshot(wanted) if wanted is not None else None
     if asked and found is None:
         st.info("There is no such snapshot.")
@@ -120,11 +128,12 @@ def _history(reads: Reads) -> None:
             frame.empty("No snapshot was made yet.", "The first one comes on Monday, or have one made now.",
                         icon=":material/photo_library:")  # fmt: skip
             return
-        ticked = grid.rows("snapshots", _table(page), _columns(), alt="Snapshots; tick one to see its files")
-        if ticked is not None:
-            st.query_params["snapshot"] = str(ticked)
-            st.rerun()
-        grid.pager(page, "snapshot")
+        with st.container(gap="small"):
+            ticked = grid.rows("snapshots", _table(page), _columns(), alt="Snapshots; tick one to see its files")
+            if ticked is not None:
+                st.query_params["snapshot"] = str(ticked)
+                st.rerun()
+            grid.pager(page, "snapshot")
 
 
 def _table(page: SnapshotPage) -> pd.DataFrame:

@@ -5,13 +5,15 @@ pass and are kept with the stored event; an unknown type, or a payload that does
 Event names: com.tieline.contract.<what happened>.v<version of its payload>.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
 from sync_core.contract import (
     Approval,
@@ -207,6 +209,50 @@ def understand(event_type: str, data: bytes | str) -> Payload:
         return known.payload.model_validate_json(data)
     except ValidationError as wrong:
         raise SchemaUnknown(f"{event_type}: {_first_problems(wrong)}") from wrong
+
+
+_AMOUNT: Final = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]{1,2})?")
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def admit(event_type: str, data: bytes | str) -> Payload:
+    """As `understand`, of an event that comes in: everything must be written as its schema says.
+
+    The models alone read more: `true` and "1_0" as numbers, a count of seconds as a date. SQL would read those
+    otherwise than Python. What an earlier release stored is still understood.
+    """
+    payload = understand(event_type, data)
+    odd = next(_odd(payload, from_json(data), ""), None)
+    if odd is not None:
+        raise SchemaUnknown(f"{event_type}: {odd}")
+    return payload
+
+
+def _odd(understood: object, given: object, path: str) -> Iterator[str]:
+    """What was understood although it is not written as the schema says; by field."""
+    if isinstance(given, Mapping):
+        for name, value in given.items():
+            inner = understood.get(name) if isinstance(understood, Mapping) else getattr(understood, str(name), None)
+            yield from _odd(inner, value, f"{path}.{name}" if path else str(name))
+    elif isinstance(given, list) and isinstance(understood, tuple):
+        for index, (inner, value) in enumerate(zip(understood, given, strict=True)):
+            yield from _odd(inner, value, f"{path}.{index}")
+    elif (wanted := _wanted(understood, given)) is not None:
+        yield f"{path}: it must be {wanted}"
+
+
+def _wanted(understood: object, given: object) -> str | None:
+    match understood:
+        case bool():
+            return None if isinstance(given, bool) else "true or false"
+        case int():
+            return None if type(given) is int else "a whole number, written as a JSON number"
+        case Decimal():
+            plain = (isinstance(given, str) and _AMOUNT.fullmatch(given)) or type(given) in (int, float)
+            return None if plain else "a plain decimal number"
+        case date():
+            return None if isinstance(given, str) and _DAY.match(given) else "an ISO 8601 date or time, as text"
+    return None
 
 
 def _first_problems(wrong: ValidationError, most: int = 5) -> str:

@@ -24,7 +24,7 @@ from sync_core.events import (
     Payload,
     SchemaUnknown,
     Signed,
-    understand,
+    admit,
 )
 from sync_core.summary import summarise
 
@@ -46,7 +46,7 @@ def understood(event: CloudEvent, estate: Estate) -> Payload:
         raise SchemaUnknown(f"the data is {kind!r}, not JSON; send JSON")
     if not event.storable:
         raise SchemaUnknown("a text in the data holds the character U+0000; send the event again without it")
-    payload = understand(event.type, event.data)
+    payload = admit(event.type, event.data)
     terms = _terms(payload)
     if payload.revision > _LARGEST_REVISION:
         raise SchemaUnknown(f"{event.type}: revision: it is too large; send the count of changes in the CLM")

@@ -10,6 +10,8 @@ for each item.
 
 import sqlalchemy as sa
 
+from sync_core.measured import marking
+
 # One statement, so that the list and every reason are of one moment. `eligibility` is decided for all at once.
 _FREEZE = """
     WITH chosen AS MATERIALIZED (
@@ -144,8 +146,8 @@ CANCEL_UNDISPATCHED = sa.text("""
 # What a contract goes on with once its item ended without a run of its own. Untouched, and without news since its
 # dispatch, it gets back what it was before; else it goes on from where it is, as after any run that stopped.
 _BACK = "NOT (i.in_hand OR i.sent) AND free.wanted_rev = CAST(i.was ->> 'rev' AS bigint) AS back"
-_GIVE_BACK = """
-    given AS (
+_GIVE_BACK = f"""
+    {marking("ended")}, given AS (
         UPDATE core.contract AS c SET replay_id = NULL,
             due_at = CASE WHEN back THEN CAST(was ->> 'due_at' AS timestamptz) ELSE coalesce(c.due_at, :now) END,
             state = CASE WHEN back THEN was ->> 'state' ELSE c.state END,

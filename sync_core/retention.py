@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sync_core import audit
 from sync_core.authority import Actor, Permission
 from sync_core.clock import Clock
+from sync_core.measured import MARK
 
 BATCH: Final = 500  # contracts of one transaction
 
@@ -124,6 +125,8 @@ def apply(
 
 
 def _delete(conn: sa.Connection, ids: list[int]) -> dict[str, int]:
+    """What is not there any more counts no more: the next refresh ends what the measures know of it."""
+    conn.execute(MARK, {"ids": ids})
     return {
         table: conn.execute(sa.text(f"DELETE FROM core.{table} WHERE {which}"), {"ids": ids}).rowcount
         for table, which in RECORDS.items()

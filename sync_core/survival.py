@@ -70,25 +70,49 @@ def aalen_johansen(
     still_open: Sequence[float] | Floats,
     by: float,
 ) -> float:
-    """The share of all cases that have ended by the time `by`, where others ended `otherwise` and never will.
+    """The share of all cases that have ended by the time `by`, where others ended `otherwise` and never will."""
+    return incidence(ended, otherwise, still_open).by(by)
 
-    The sum over times t <= by of S(t-) d(t) / n(t), S being Kaplan-Meier's of both kinds of end (Aalen and Johansen
-    1978). As in `kaplan_meier`, a case still open at t is at risk at t. Without cases it is 0.
+
+@dataclass(frozen=True, slots=True)
+class Incidence:
+    """The share of all cases that have ended by each time at which one did, ascending."""
+
+    times: Floats
+    share: Floats
+
+    def by(self, time: float) -> float:
+        """0 before the first end."""
+        place = int(np.searchsorted(self.times, time, side="right"))
+        return float(self.share[place - 1]) if place else 0.0
+
+
+def incidence(
+    ended: Sequence[float] | Floats, otherwise: Sequence[float] | Floats, still_open: Sequence[float] | Floats
+) -> Incidence:
+    """The sum over times t of S(t-) d(t) / n(t), S being Kaplan-Meier's of both kinds of end.
+
+    Aalen and Johansen 1978. As in `kaplan_meier`, a case still open at t is at risk at t. Without cases it is 0.
     """
     ends = np.sort(np.asarray(ended, dtype=np.float64))
     both = kaplan_meier(np.concatenate([ends, np.asarray(otherwise, dtype=np.float64)]), still_open)
-    times, deaths = np.unique(ends[ends <= by], return_counts=True)
+    times, deaths = np.unique(ends, return_counts=True)
     place = np.searchsorted(both.times, times)
     before = np.concatenate([[1.0], both.survival])[place]
     opens = np.sort(np.asarray(still_open, dtype=np.float64))
     other = np.sort(np.asarray(otherwise, dtype=np.float64))
     gone = sum(np.searchsorted(one, times, side="left") for one in (ends, other, opens))
-    return float(np.sum(before * deaths / (both.cases - gone)))
+    return Incidence(times, np.cumsum(before * deaths / (both.cases - gone)))
 
 
 def quantile(curve: Curve, p: float, *, confidence: float = 0.95) -> Quantile:
     """The time by which a share `p` has ended, with its limits; each None where the curve does not reach it."""
-    low, high = limits(curve, confidence=confidence)
+    return quantile_within(curve, limits(curve, confidence=confidence), p)
+
+
+def quantile_within(curve: Curve, within: tuple[Floats, Floats], p: float) -> Quantile:
+    """The same, with the curve's limits at hand."""
+    low, high = within
     return Quantile(
         _first(curve.times, curve.survival, 1 - p),
         _first(curve.times, low, 1 - p),
@@ -114,5 +138,6 @@ def naive_quantile(ended: Sequence[float] | Floats, p: float) -> float | None:
 
 
 def _first(times: Floats, curve: Floats, level: float) -> float | None:
-    reached = np.flatnonzero(curve <= level + _TOLERANCE)
-    return float(times[reached[0]]) if len(reached) else None
+    reached = curve <= level + _TOLERANCE
+    first = int(reached.argmax()) if len(reached) else 0
+    return float(times[first]) if len(reached) and reached[first] else None

@@ -6,11 +6,12 @@ is found by the project's key. An invoice that says `paid` without a payment is 
 
 from typing import Final
 
-_VOID: Final = "'cancelled', 'canceled', 'void', 'voided'"
-_UNPAID: Final = f"{_VOID}, 'failed', 'bounced', 'reversed', 'returned'"
+from metrics.facts._statuses import counts, is_paid
+
+_COUNTS: Final = counts("b.status")
 _NEWEST: Final = """
     SELECT DISTINCT ON (r.contract_id, r.system, r.kind, r.ref)
-           r.contract_id, r.system, r.kind, r.ref, r.invoice_ref, r.amount, r.currency, lower(r.status) AS status
+           r.contract_id, r.system, r.kind, r.ref, r.invoice_ref, r.amount, r.currency, r.status
     FROM (
         SELECT f.contract_id, f.seq, f.system, f.kind, f.ref, f.invoice_ref, f.amount, f.currency, f.status
         FROM core.financial_fact AS f WHERE f.contract_id = ANY(:ids) AND f.kind IN ('invoice', 'payment')
@@ -26,14 +27,12 @@ _NEWEST: Final = """
 BILLED: Final = f"""
     WITH newest AS MATERIALIZED ({_NEWEST})
     SELECT b.contract_id, b.currency,
-           coalesce(sum(b.amount) FILTER (WHERE b.kind = 'invoice' AND b.amount > 0 AND b.status NOT IN ({_VOID})), 0)
-               AS billed,
-           coalesce(-sum(b.amount) FILTER (WHERE b.kind = 'invoice' AND b.amount < 0 AND b.status NOT IN ({_VOID})), 0)
-               AS credited,
-           coalesce(sum(b.amount) FILTER (WHERE b.kind = 'payment' AND b.status NOT IN ({_UNPAID})), 0)
-               + coalesce(sum(b.amount) FILTER (WHERE b.kind = 'invoice' AND b.status = 'paid' AND NOT EXISTS (
+           coalesce(sum(b.amount) FILTER (WHERE b.kind = 'invoice' AND b.amount > 0 AND {_COUNTS}), 0) AS billed,
+           coalesce(-sum(b.amount) FILTER (WHERE b.kind = 'invoice' AND b.amount < 0 AND {_COUNTS}), 0) AS credited,
+           coalesce(sum(b.amount) FILTER (WHERE b.kind = 'payment' AND {_COUNTS}), 0)
+               + coalesce(sum(b.amount) FILTER (WHERE b.kind = 'invoice' AND {is_paid("b.status")} AND NOT EXISTS (
                    SELECT FROM newest AS p WHERE p.contract_id = b.contract_id AND p.system = b.system
-                      AND p.kind = 'payment' AND p.invoice_ref = b.ref)), 0) AS paid,
+                      AND p.kind = 'payment' AND p.invoice_ref = b.ref AND {counts("p.status")})), 0) AS paid,
            count(*) AS objects
     FROM newest AS b GROUP BY b.contract_id, b.currency
 """

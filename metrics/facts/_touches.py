@@ -1,8 +1,9 @@
 """What people had to do for a contract, touch by touch: shared by the facts that count them.
 
-A touch is a correction, a decision, a replay, or an exception that somebody had to clear. Approvals that policy asks
-for are none, nor are looks, comments and hand-overs, retries and the end of an outage. A replay is one of an outage
-where everything was replayed that an ERP missed, or where the ERP had not answered for the contract.
+A touch is a correction, a decision, a replay, or an exception that somebody had to clear: one of which a person did
+something while it was open. One that opened and closed by itself is none. Approvals that policy asks
+for are none, nor are looks, comments and hand-overs, retries and the end of an outage. A replay counts
+once it is carried out, not where it was called off or ran out of time before that; it is one of an outage where everything was replayed that an ERP missed, or where the ERP had not answered for the contract.
 """
 
 from typing import Final
@@ -15,9 +16,22 @@ TOUCHES: Final = """
     FROM core.contract AS c JOIN core.event AS e USING (source, external_id)
     WHERE c.contract_id = ANY(:ids) AND e.type = 'com.tieline.contract.corrected.v1'
     UNION ALL
-    SELECT k.contract_id, CASE WHEN h.what = 'decided' THEN 'decision' ELSE 'exception' END, h.occurred_at
+    SELECT k.contract_id, 'decision', h.occurred_at
     FROM core.case AS k JOIN core.case_history AS h USING (case_id)
-    WHERE k.contract_id = ANY(:ids) AND k.error_class <> 'policy_denied' AND h.what IN ('opened', 'reopened', 'decided')
+    WHERE k.contract_id = ANY(:ids) AND k.error_class <> 'policy_denied' AND h.what = 'decided'
+    UNION ALL
+    SELECT o.contract_id, 'exception', o.opened_at FROM (
+        SELECT h.contract_id, min(h.occurred_at) FILTER (WHERE h.what IN ('opened', 'reopened')) AS opened_at,
+               min(h.occurred_at) FILTER (WHERE h.what IN ('resolved', 'decided', 'refused')) AS closed_at,
+               min(h.occurred_at) FILTER (WHERE h.actor <> 'tieline' OR h.what = 'decided') AS touched_at
+        FROM (
+            SELECT k.contract_id, k.case_id, h.what, h.actor, h.occurred_at,
+                   count(*) FILTER (WHERE h.what IN ('opened', 'reopened')) OVER (
+                       PARTITION BY k.case_id ORDER BY h.occurred_at, h.recorded_xid) AS time
+            FROM core.case AS k JOIN core.case_history AS h USING (case_id)
+            WHERE k.contract_id = ANY(:ids) AND k.error_class <> 'policy_denied'
+        ) AS h GROUP BY h.contract_id, h.case_id, h.time
+    ) AS o WHERE o.opened_at IS NOT NULL AND o.touched_at <= coalesce(o.closed_at, 'infinity')
     UNION ALL
     SELECT i.contract_id,
            CASE WHEN r.selection ? 'missed' OR i.was ->> 'error_class' IN ('transient', 'ambiguous')
@@ -25,4 +39,6 @@ TOUCHES: Final = """
            i.dispatched_at
     FROM core.replay_item AS i JOIN core.replay AS r USING (replay_id)
     WHERE i.contract_id = ANY(:ids) AND i.dispatched_at IS NOT NULL
+      AND (i.in_hand OR i.sent OR i.state IN ('verified', 'mismatch', 'unverifiable')
+           OR i.state = 'failed' AND i.run_id IS NOT NULL)
 """

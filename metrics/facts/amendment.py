@@ -3,6 +3,9 @@
 It is done when everything that it changes was read back: the first activation that knows of it, or the first run that
 saw its event and found the whole contract as wanted, because it changed nothing that an ERP holds. An amendment that
 was sent again keeps the times of its first event and takes the value of its last.
+
+`bill_on` is the day by which it had to be done: the first bill date on or after its execution, as it was agreed when it
+came. Nothing that comes later moves it.
 """
 
 from typing import Final
@@ -34,7 +37,9 @@ _SAID: Final = f"""
            CASE WHEN e.type = '{_AMENDED}' THEN metrics.moment_of(e.data #>> '{{amendment,executed_at}}')
            END AS executed_at,
            CASE WHEN e.type = '{_AMENDED}' THEN metrics.day(e.data #>> '{{amendment,effective_on}}')
-           END AS effective_on
+           END AS effective_on,
+           CASE e.type WHEN '{_SIGNED}' THEN e.data -> 'terms'
+                WHEN '{_AMENDED}' THEN e.data -> 'changes' WHEN '{_CORRECTED}' THEN e.data -> 'changes' END AS terms
     FROM core.contract AS c JOIN core.event AS e USING (source, external_id)
     WHERE c.contract_id = ANY(ARRAY(
         SELECT a.contract_id FROM core.contract AS a WHERE a.contract_id = ANY(:ids) AND EXISTS (
@@ -42,14 +47,55 @@ _SAID: Final = f"""
               AND e.type = '{_AMENDED}')))
 """
 _IN_ORDER: Final = f"""
-    SELECT s.*, row_number() OVER (PARTITION BY s.contract_id ORDER BY s.rev, s.behind, coalesce(s.number, 0),
-                                   s.occurred_at, s.source, s.id) AS place
+    SELECT s.*, s.type = '{_SIGNED}' AS signs,
+           row_number() OVER (PARTITION BY s.contract_id ORDER BY s.rev, s.behind, coalesce(s.number, 0),
+                              s.occurred_at, s.source, s.id) AS place
     FROM ({_SAID}) AS s
 """
-_VALUED: Final = f"""
+# What was agreed when the amendment came: the events that were there by then, or by the signature if it was later.
+_KNOWING: Final = """
+    SELECT l.contract_id, l.number, l.rank AS upto, CAST(l.executed_at AT TIME ZONE :zone AS date) AS executed_on,
+           coalesce(max(s.place) FILTER (WHERE s.rank <= l.rank), 0) AS signed
+    FROM (SELECT l.contract_id, l.number, l.executed_at, greatest(l.rank, f.rank) AS rank
+          FROM listed AS l LEFT JOIN (SELECT contract_id, min(rank) AS rank FROM said WHERE signs GROUP BY 1) AS f
+               USING (contract_id)) AS l
+         LEFT JOIN said AS s ON s.contract_id = l.contract_id AND s.signs
+    GROUP BY l.contract_id, l.number, l.rank, l.executed_at
+"""
+_DATED: Final = """
+    SELECT s.contract_id, s.rank, s.place, i.part ->> 'key' AS key, metrics.day(i.part ->> 'due_on') AS due_on,
+           false AS gone, i.n
+    FROM said AS s CROSS JOIN LATERAL jsonb_path_query(s.terms, '$.milestones[*]') WITH ORDINALITY AS i(part, n)
+    UNION ALL
+    SELECT s.contract_id, s.rank, s.place, i.part #>> '{}', NULL, true, 0
+    FROM said AS s CROSS JOIN LATERAL jsonb_path_query(s.terms, '$.remove_milestones[*]') AS i(part)
+"""
+_MILESTONES: Final = """
+    SELECT p.contract_id, p.number, coalesce(min(p.due_on) FILTER (WHERE p.due_on >= p.executed_on), max(p.due_on))
+           AS bill_on
+    FROM (SELECT DISTINCT ON (k.contract_id, k.number, d.key) k.contract_id, k.number, k.executed_on, d.due_on, d.gone
+          FROM knowing AS k JOIN dated AS d
+               ON d.contract_id = k.contract_id AND d.rank <= k.upto AND d.place >= k.signed
+          ORDER BY k.contract_id, k.number, d.key, d.place DESC, d.gone DESC, d.n DESC) AS p
+    WHERE NOT p.gone GROUP BY 1, 2
+"""
+# Without milestones, and by time: the end of the month that bills next. As next_bill_date of sync_core/summary.py.
+_BILLED: Final = """
+    SELECT k.contract_id, k.number,
+           CASE WHEN coalesce(t.kind, 'milestones') = 'milestones' THEN m.bill_on END AS on_date,
+           CAST(date_trunc('month', CAST(greatest(k.executed_on, t.starts_on) AS timestamp))
+                + interval '1 month - 1 day' AS date) AS month_end
+    FROM knowing AS k LEFT JOIN milestones AS m USING (contract_id, number) CROSS JOIN LATERAL (
+        SELECT (array_agg(s.terms #>> '{billing,kind}' ORDER BY s.place DESC)
+                FILTER (WHERE s.terms #>> '{billing,kind}' IS NOT NULL))[1] AS kind,
+               (array_agg(metrics.day(s.terms ->> 'starts_on') ORDER BY s.place DESC)
+                FILTER (WHERE s.terms ->> 'starts_on' IS NOT NULL))[1] AS starts_on
+        FROM said AS s WHERE s.contract_id = k.contract_id AND s.rank <= k.upto AND s.place >= k.signed) AS t
+"""
+_VALUED: Final = """
     SELECT v.*, max(v.value) OVER (PARTITION BY v.contract_id, v.nth) AS value_after
     FROM (SELECT s.*, count(s.value) OVER (PARTITION BY s.contract_id ORDER BY s.place) AS nth
-          FROM ({_IN_ORDER}) AS s) AS v
+          FROM said AS s) AS v
 """
 _LISTED: Final = f"""
     SELECT w.contract_id, CAST(w.number AS integer) AS number,
@@ -66,14 +112,15 @@ _LISTED: Final = f"""
     WHERE w.number BETWEEN 1 AND 2000000000 GROUP BY 1, 2
 """
 # Amendment k waits for all before it: until the last of them was there, or until now where one is missing.
-_ORDERED: Final = f"""
+_ORDERED: Final = """
     SELECT l.*, row_number() OVER o < l.number AS waits,
            CASE WHEN row_number() OVER o = l.number THEN max(l.received_at) OVER o END AS complete_at
-    FROM ({_LISTED}) AS l WINDOW o AS (PARTITION BY l.contract_id ORDER BY l.number)
+    FROM listed AS l WINDOW o AS (PARTITION BY l.contract_id ORDER BY l.number)
 """
 _PLACED: Final = f"""
     SELECT c.contract_id, o.number, c.legal_entity, c.service_line, c.geography, c.billing, c.currency, c.test,
-           c.signed_at, c.state, c.bill_on, o.executed_at, o.received_at, o.waits, o.complete_at, o.delta,
+           c.signed_at, c.state, coalesce(b.on_date, b.month_end) AS bill_on,
+           o.executed_at, o.received_at, o.waits, o.complete_at, o.delta,
            CAST(o.effective_on AS timestamp) AT TIME ZONE k.zone AS effective_at,
            o.effective_on < CAST(o.executed_at AT TIME ZONE k.zone AS date) AS retroactive, k.day_s,
            least((SELECT min(p.occurred_at) FROM core.progress AS p
@@ -82,7 +129,7 @@ _PLACED: Final = f"""
                  (SELECT min(r.finished_at) FROM core.run AS r
                   WHERE r.contract_id = c.contract_id AND r.outcome = 'converged' AND r.state = 'active'
                     AND r.rev >= o.rank AND r.started_at >= o.received_at AND NOT o.waits)) AS done_at
-    FROM ({_ORDERED}) AS o JOIN core.contract AS c USING (contract_id)
+    FROM ({_ORDERED}) AS o JOIN core.contract AS c USING (contract_id) JOIN billed AS b USING (contract_id, number)
          JOIN metrics.calendar AS k ON k.calendar = coalesce(
              (SELECT own.calendar FROM metrics.calendar AS own WHERE own.calendar = c.legal_entity), '')
 """
@@ -98,6 +145,8 @@ _STATED: Final = f"""
     FROM ({_PLACED} OFFSET 0) AS p
 """
 _FRESH: Final = f"""
+    WITH said AS MATERIALIZED ({_IN_ORDER}), listed AS MATERIALIZED ({_LISTED}), knowing AS MATERIALIZED ({_KNOWING}),
+         dated AS MATERIALIZED ({_DATED}), milestones AS MATERIALIZED ({_MILESTONES}), billed AS ({_BILLED})
     SELECT s.contract_id, s.number, s.legal_entity, s.service_line, s.geography, s.billing, s.currency, s.test,
            s.outcome, CAST(date_trunc('week', s.executed_at, :zone) AT TIME ZONE :zone AS date) AS period,
            s.executed_at, s.received_at, s.effective_at, coalesce(s.retroactive, false) AS retroactive,

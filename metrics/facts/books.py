@@ -1,20 +1,46 @@
 """Signed, in the ERP, billed, credited, paid: one row a signed contract, in its currency (docs/kpis.md).
 
-What the ERP has left to bill is what it holds as the contract's value less what it billed. A gap is explained by what
-is on record: the contract ended, its ERP does not have it yet, or a change of it is on its way.
+What the ERP has left to bill is what it holds as the contract's value less what it billed. What is on record explains a
+gap by its amount and sign: a contract that ended, is not in its ERP yet or of which the ERP says no value, at most what
+was never billed; changes on their way, at most what they change. Nothing explains more billed than was signed.
 """
 
 from typing import Final
 
+from metrics.facts._agreed import EVENTS, VALUES
 from metrics.facts._billed import BILLED, PROJECT
 from metrics.facts.fact import STOCK, Fact
 
 _COLUMNS: Final = (
     "contract_id", "legal_entity", "service_line", "geography", "billing", "currency", "test", "signed", "erp_value",
-    "billed", "credited", "paid", "foreign_n", "remaining", "explained", "gap",
+    "billed", "credited", "paid", "foreign_n", "remaining", "explained", "gap", "explained_amount", "unexplained",
 )  # fmt: skip
 
-_FRESH: Final = f"""
+_STEPPING: Final = """
+    SELECT c.contract_id, c.source, c.external_id, c.value, coalesce(
+        (SELECT max(r.started_at) FROM core.run AS r
+         WHERE r.contract_id = c.contract_id AND r.outcome = 'converged'), '-infinity') AS confirmed_at
+    FROM core.contract AS c
+    WHERE c.contract_id = ANY(:ids) AND c.signed_at IS NOT NULL AND c.first_active_at IS NOT NULL
+      AND c.state <> 'ended' AND (c.state <> 'active' OR c.wanted_rev <> c.done_rev)
+"""
+# What the events that no run has confirmed yet change of the value; 0 where none of them does.
+_ON_ITS_WAY: Final = """
+    SELECT o.contract_id, o.value - (array_agg(metrics.number(e.terms ->> 'value') ORDER BY e.place DESC)
+        FILTER (WHERE e.recorded_at < o.confirmed_at AND e.terms ->> 'value' IS NOT NULL))[1] AS delta
+    FROM stepping AS o JOIN agreeing AS e USING (contract_id)
+    GROUP BY o.contract_id, o.value HAVING bool_or(e.recorded_at >= o.confirmed_at)
+"""
+# The part of a gap that its reason explains: never what is billed above what was signed.
+_EXPLAINED: Final = """
+    CASE g.reason
+        WHEN '' THEN 0
+        WHEN 'on_its_way' THEN CASE
+            WHEN g.delta > 0 THEN least(greatest(g.gap, 0), g.delta)
+            ELSE greatest(least(g.gap + greatest(g.billed - g.credited - g.signed, 0), 0), g.delta) END
+        ELSE least(greatest(g.gap, 0), greatest(g.signed, 0)) END
+"""
+_SIDES: Final = f"""
     SELECT s.*, s.signed - (s.billed - s.credited + s.remaining) AS gap
     FROM (
         SELECT c.contract_id, c.legal_entity, c.service_line, c.geography, c.billing, c.currency, c.test,
@@ -26,8 +52,10 @@ _FRESH: Final = f"""
                CASE WHEN c.state = 'ended' THEN 'ended'
                     WHEN c.first_active_at IS NULL THEN 'not_provisioned'
                     WHEN c.state <> 'active' OR c.wanted_rev <> c.done_rev THEN 'on_its_way'
-                    WHEN p.value IS NULL THEN 'not_reported' ELSE '' END AS explained
+                    WHEN p.value IS NULL THEN 'not_reported' ELSE '' END AS reason,
+               coalesce(w.delta, 0) AS delta
         FROM core.contract AS c LEFT JOIN ({PROJECT}) AS p USING (contract_id)
+             LEFT JOIN on_its_way AS w USING (contract_id)
              LEFT JOIN money AS b ON b.contract_id = c.contract_id AND b.currency = c.currency
              LEFT JOIN (SELECT m.contract_id, sum(m.objects) AS objects FROM money AS m
                         JOIN core.contract AS k ON k.contract_id = m.contract_id AND k.currency <> m.currency
@@ -35,17 +63,25 @@ _FRESH: Final = f"""
         WHERE c.contract_id = ANY(:ids) AND c.signed_at IS NOT NULL
     ) AS s
 """
+_FRESH: Final = f"""
+    WITH money AS MATERIALIZED ({BILLED}), stepping AS MATERIALIZED ({_STEPPING}),
+         agreeing AS MATERIALIZED ({EVENTS}), on_its_way AS MATERIALIZED ({_ON_ITS_WAY})
+    SELECT x.*, CASE WHEN x.explained_amount <> 0 THEN x.reason ELSE '' END AS explained,
+           x.gap - x.explained_amount AS unexplained
+    FROM (SELECT g.*, {_EXPLAINED} AS explained_amount FROM ({_SIDES}) AS g) AS x
+"""
 _SUMS: Final = ("signed", "billed", "credited", "paid", "remaining")
 _COUNTED: Final = "NOT f.test"
-UNEXPLAINED: Final = "f.explained = '' AND f.gap <> 0"
+UNEXPLAINED: Final = "f.unexplained <> 0"
 _CELLS: Final = " UNION ALL ".join((
     *(f"SELECT '{name}', {STOCK}, f.currency, -1, 1, f.{name} WHERE {_COUNTED} AND f.{name} <> 0" for name in _SUMS),
     f"SELECT 'contracts', {STOCK}, f.currency, -1, 1, 0 WHERE {_COUNTED}",
     f"SELECT 'in_erp', {STOCK}, f.currency, -1, 1, f.erp_value WHERE {_COUNTED} AND f.erp_value IS NOT NULL",
     f"SELECT 'foreign', {STOCK}, f.currency, -1, f.foreign_n, 0 WHERE {_COUNTED} AND f.foreign_n > 0",
-    f"SELECT f.explained, {STOCK}, f.currency, -1, 1, f.gap WHERE {_COUNTED} AND f.explained <> '' AND f.gap <> 0",
-    f"SELECT 'unexplained', {STOCK}, f.currency, -1, 1, abs(f.gap) WHERE {_COUNTED} AND {UNEXPLAINED}",
-    f"SELECT 'gap', {STOCK}, f.currency, -1, 1, f.gap WHERE {_COUNTED} AND {UNEXPLAINED}",
+    f"SELECT f.explained, {STOCK}, f.currency, -1, 1, f.explained_amount"
+    f" WHERE {_COUNTED} AND f.explained_amount <> 0",
+    f"SELECT 'unexplained', {STOCK}, f.currency, -1, 1, abs(f.unexplained) WHERE {_COUNTED} AND {UNEXPLAINED}",
+    f"SELECT 'gap', {STOCK}, f.currency, -1, 1, f.unexplained WHERE {_COUNTED} AND {UNEXPLAINED}",
     f"SELECT 'test', {STOCK}, f.currency, -1, 1, 0 WHERE f.test",
 ))  # fmt: skip
 
@@ -53,6 +89,7 @@ FACT = Fact(
     name="books",
     key=("contract_id",),
     columns=_COLUMNS,
-    fresh=f"WITH money AS MATERIALIZED ({BILLED}) {_FRESH}",
+    fresh=_FRESH,
     cells=_CELLS,
+    values=VALUES,
 )

@@ -1,13 +1,15 @@
 """From signature to the first payment: one row a signed contract (docs/kpis.md, contract to cash).
 
 Something may be billed on the first milestone's day, or with time and materials at the end of the first month of work,
-but not before the contract is active. An invoice counts unless its ERP has cancelled it, a payment unless it bounced.
+but not before the contract is active. An invoice counts once it is issued unless its ERP has
+cancelled it, a payment unless it bounced (metrics/facts/_statuses.py).
 """
 
 from typing import Final
 
 from metrics.buckets import BOUNDS
 from metrics.facts._signature import SIGNED_AT
+from metrics.facts._statuses import counts, is_paid
 from metrics.facts._touches import TOUCHES
 from metrics.facts.fact import Fact
 
@@ -32,9 +34,9 @@ _BOOKED: Final = """
 _PAID: Final = f"""
     SELECT b.contract_id, min(b.occurred_on) FILTER (WHERE b.kind = 'invoice') AS invoice_on,
            coalesce(min(b.occurred_on) FILTER (WHERE b.kind = 'payment'),
-                    min(b.occurred_on) FILTER (WHERE b.kind = 'invoice' AND b.status = 'paid')) AS payment_on
+                    min(b.occurred_on) FILTER (WHERE b.kind = 'invoice' AND {is_paid("b.status")})) AS payment_on
     FROM ({_BOOKED}) AS b
-    WHERE b.status NOT IN ('draft', 'cancelled', 'voided', 'reversed', 'bounced') GROUP BY b.contract_id
+    WHERE {counts("b.status")} GROUP BY b.contract_id
 """
 _PLANNED: Final = """
     SELECT x.contract_id, metrics.day(min(x.fields ->> 'bill_on') FILTER (WHERE x.kind = 'milestone')) AS milestone_on,

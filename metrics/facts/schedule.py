@@ -21,10 +21,10 @@ _SCHEDULING: Final = ("signed", "amended", "corrected", "cancelled", "terminated
 _EVENTS: Final = """
     SELECT c.contract_id, e.recorded_at, e.data, split_part(e.type, '.', 4) AS what,
            row_number() OVER (PARTITION BY c.contract_id ORDER BY
-               CAST(e.data ->> CASE WHEN e.type = :corrected THEN 'overrides' ELSE 'revision' END AS numeric),
+               metrics.number(e.data ->> CASE WHEN e.type = :corrected THEN 'overrides' ELSE 'revision' END),
                e.type = :corrected,
-               CASE WHEN e.type = :corrected THEN CAST(e.data ->> 'revision' AS numeric)
-                    ELSE coalesce(CAST(e.data -> 'amendment' ->> 'number' AS numeric), 0) END,
+               CASE WHEN e.type = :corrected THEN metrics.number(e.data ->> 'revision')
+                    ELSE coalesce(metrics.number(e.data -> 'amendment' ->> 'number'), 0) END,
                e.occurred_at, e.source, e.id) AS place
     FROM core.contract AS c JOIN core.event AS e USING (source, external_id)
     WHERE c.contract_id = ANY(:ids) AND c.billing = 'milestones' AND e.type = ANY(:scheduling)
@@ -32,10 +32,7 @@ _EVENTS: Final = """
 # What each event says of a milestone; of one that it sets and removes, the removal holds.
 _SAID: Final = """
     SELECT e.contract_id, e.recorded_at, e.place, m.value ->> 'key' AS key, false AS removed,
-           CASE WHEN pg_input_is_valid(m.value ->> 'due_on', 'date') THEN CAST(m.value ->> 'due_on' AS date) END
-               AS due_on,
-           CASE WHEN pg_input_is_valid(m.value ->> 'amount', 'numeric') THEN CAST(m.value ->> 'amount' AS numeric) END
-               AS amount
+           metrics.day(m.value ->> 'due_on') AS due_on, metrics.number(m.value ->> 'amount') AS amount
     FROM scheduling AS e CROSS JOIN LATERAL jsonb_array_elements(
         CASE jsonb_typeof(coalesce(e.data -> 'terms', e.data -> 'changes') -> 'milestones') WHEN 'array'
              THEN coalesce(e.data -> 'terms', e.data -> 'changes') -> 'milestones' ELSE '[]' END) AS m(value)

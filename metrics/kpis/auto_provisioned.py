@@ -141,7 +141,7 @@ def _touched(inputs: Inputs) -> Iterator[Figure]:
 _LISTING: Final = Listing(
     rows=f"""
         SELECT f.contract_id, c.external_id AS contract, c.title, f.legal_entity, f.signed_at, f.active_at, f.outcome,
-               array_to_string(f.touches, ', ') AS touched_by, f.value, f.currency,
+               array_to_string(f.touches, ', ') AS touched_by, extract(epoch FROM f.signed_at) AS newest,
                CASE WHEN f.outcome = 'provisioned' AND cardinality(f.touches) = 0 THEN 1 ELSE 0 END AS automatic
         FROM metrics.contract_fact AS f LEFT JOIN core.contract AS c ON c.contract_id = f.contract_id
         WHERE {{valid}} AND f.outcome IN ('open', 'provisioned') AND NOT f.test
@@ -152,7 +152,7 @@ _LISTING: Final = Listing(
         Column("signed_at", "Signed"), Column("active_at", "Active"), Column("outcome", "Outcome"),
         Column("touched_by", "Touched by"), Column("automatic", "Automatic", Unit.COUNT),
     ),
-    order="value",
+    order="newest",
     key="contract_id",
     adds="automatic",
 )  # fmt: skip

@@ -20,7 +20,7 @@ _KEPT: Final = "NOT f.test AND NOT f.lost"
 
 def _timed(measure: str, start: str, end: str) -> Timed:
     took = f"CAST(greatest({end} - {start}, 0) AS bigint) * 86400"
-    return Timed("cash", f"cash.{measure}", f"{_KEPT} AND {end} - {start} IS NOT NULL", took)
+    return Timed("cash", f"cash.{measure}", f"{_KEPT} AND {start} IS NOT NULL AND {end} IS NOT NULL", took)
 
 
 _TIMES: Final = {

@@ -19,6 +19,8 @@ from metrics.source import Cell, Source, chosen
 _STATES: Final = {"open": "Still open", "upheld": "Upheld", "settled": "Settled, outcome not reported",
                   "withdrawn": "Withdrawn or rejected"}  # fmt: skip
 _LEFT_OUT: Final = {"credit_note": "credit note", "rebill": "re-bill of an invoice", "cancelled": "cancelled invoice",
+                    "draft": "draft of an invoice", "foreign_dispute": "dispute in another currency",
+                    "foreign_payment": "payment in another currency",
                     "unknown": "dispute of an invoice that no ERP reported", "test": "test contract"}  # fmt: skip
 _MEASURES: Final = tuple(
     f"invoice.{what}" for what in ("issued", "disputed", "sync", "cause", "late", *_STATES, *_LEFT_OUT)

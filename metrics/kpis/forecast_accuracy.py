@@ -99,7 +99,8 @@ _LISTING: Final = Listing(
                 WHERE {{valid}} AND f.kind = 'invoice' AND NOT f.test AND f.billing <> 'time_and_materials'
                   AND {chosen("f")} AND f.issued_on >= :start AND f.issued_on < :end AND {_WHOLE.format(_ISSUED_IN)}
             ) AS f GROUP BY 1, 2, 3, 4, 5
-        ) AS m LEFT JOIN core.contract AS c USING (contract_id) LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = m.currency
+        ) AS m LEFT JOIN core.contract AS c USING (contract_id)
+             LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = m.currency
     """,
     columns=(
         Column("month", "Month"), Column("contract", "Contract"), Column("title", "Title"),

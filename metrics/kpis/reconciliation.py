@@ -7,8 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from metrics.asking import By
-from metrics.drilling import Listing, drill
-from metrics.facts.books import UNEXPLAINED
+from metrics.drilling import Known, Listing, drill
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
 from metrics.rates import KNOWN_RATES, Rates, rates_of
 from metrics.source import Source, chosen
@@ -116,7 +115,12 @@ class Reconciliation:
         )  # fmt: skip
 
     def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
-        return drill(source, _LISTING, after=after, limit=limit)
+        """Of what is latest, the rollups know how many there are and what they add up to."""
+        known = None
+        if source.latest:
+            all_of_it = self.answer(self.read(source, None).get("", Inputs()), source)
+            known = Known(all_of_it.n, all_of_it.value if all_of_it.n else None)
+        return drill(source, _LISTING, after=after, limit=limit, known=known)
 
 
 def _own(inputs: Inputs) -> Iterator[Figure]:
@@ -136,7 +140,7 @@ _LISTING: Final = Listing(
     rows=f"""
         SELECT f.contract_id, c.external_id AS contract, c.title, f.legal_entity, f.currency, f.signed, f.erp_value,
                f.billed, f.credited, f.paid, f.remaining, f.explained, f.gap,
-               CASE WHEN {UNEXPLAINED} THEN abs(f.gap) ELSE 0 END
+               f.unexplained, abs(f.unexplained)
                    * CASE f.currency WHEN :reporting THEN 1 ELSE r.rate END AS unexplained_reporting
         FROM metrics.books_fact AS f LEFT JOIN core.contract AS c ON c.contract_id = f.contract_id
              LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = f.currency
@@ -152,6 +156,7 @@ _LISTING: Final = Listing(
     order="unexplained_reporting",
     key="contract_id",
     adds="unexplained_reporting",
+    some="r.unexplained <> 0",
 )  # fmt: skip
 
 KPI = Reconciliation()

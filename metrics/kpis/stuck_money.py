@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from metrics.asking import By
 from metrics.drilling import Listing, drill
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit, Value
-from metrics.rates import KNOWN_RATES, Rates, rates_of
+from metrics.rates import KNOWN_RATES, Converted, Rates, rates_of
 from metrics.reading import group_of
 from metrics.source import Source, chosen
 from sync_core.bill_runs import next_bill_run
@@ -43,7 +43,7 @@ _CALENDARS: Final = """
     LEFT JOIN jsonb_to_recordset(CAST(:runs AS jsonb)) AS run(entity text, run_on date) ON run.entity = f.legal_entity
 """
 # Until the cut-off of its next bill run (without one, until the day that was asked for): what should be billed, and
-# what the ERP would bill wrong.
+# what the ERP would bill wrong. OFFSET 0: each is worked out once a contract, not wherever it is used.
 _DUE: Final = """
     LEFT JOIN LATERAL (
         SELECT sum(d.target) AS target, sum(d.net) AS net FROM unnest(f.due_on, f.due_target, f.due_net)
@@ -51,14 +51,14 @@ _DUE: Final = """
     ) AS due ON f.first_due <= coalesce(run.run_on, :today)
     CROSS JOIN LATERAL (
         SELECT abs(coalesce(due.net, 0)) AS schedule, coalesce(due.net, 0) AS schedule_net,
-               greatest(coalesce(due.target, 0) - f.billed, 0) AS unbilled
+               greatest(coalesce(due.target, 0) - f.billed, 0) AS unbilled OFFSET 0
     ) AS at_run
     CROSS JOIN LATERAL (
-        SELECT greatest(f.blocked, abs(f.value_gap), f.rates_gross, at_run.schedule) AS gross
+        SELECT greatest(f.blocked, abs(f.value_gap), f.rates_gross, at_run.schedule) AS gross OFFSET 0
     ) AS most
     CROSS JOIN LATERAL (
         SELECT CASE most.gross WHEN f.blocked THEN 'blocker' WHEN abs(f.value_gap) THEN 'value'
-                               WHEN f.rates_gross THEN 'rates' ELSE 'schedule' END AS cause
+                               WHEN f.rates_gross THEN 'rates' ELSE 'schedule' END AS cause OFFSET 0
     ) AS why
     CROSS JOIN LATERAL (
         SELECT CASE why.cause WHEN 'blocker' THEN f.blocked WHEN 'value' THEN f.value_gap WHEN 'rates' THEN f.rates_net
@@ -69,7 +69,7 @@ _DUE: Final = """
                         THEN f.rates_gross * least(at_run.unbilled / (f.target_value - f.billed), 1) ELSE 0 END
                    ELSE at_run.schedule END) END AS misses,
                CAST(greatest(coalesce(own.worked, groups.worked) - f.since_work_s, 0) AS numeric)
-                   / coalesce(own.day_s, groups.day_s) AS working_days
+                   / coalesce(own.day_s, groups.day_s) AS working_days OFFSET 0
     ) AS x
 """
 _FROM: Final = f"""
@@ -180,11 +180,11 @@ class StuckMoney:
                 Figure("oldest", "Oldest", _age(total.oldest, source), Unit.DAYS,
                        "" if total.oldest is None else f"since {total.oldest:%Y-%m-%d %H:%M} UTC"),
             ),
-            why_none="" if total.n else "every signed contract is what its ERP confirmed",
+            why_none=_why_none(total, gross, rates.reporting),
         )  # fmt: skip
 
     def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
-        return drill(source, _LISTING, after=after, limit=limit, **_bound(source))
+        return drill(source, _LISTING, after=after, limit=limit, bound=_bound(source))
 
 
 def _bound(source: Source) -> dict[str, object]:
@@ -216,6 +216,14 @@ def _inputs(row: sa.Row[*tuple[Any, ...]], rates: Rates) -> Inputs:
 
 def _money(stuck: Stuck, name: str, rates: Rates) -> Value:
     return rates.total(stuck.sums.get(name, {})).amount if stuck.n else None
+
+
+def _why_none(total: Stuck, gross: Converted, reporting: str) -> str:
+    if not total.n:
+        return "every signed contract is what its ERP confirmed"
+    if gross.amount is None:
+        return f"no exchange rate for {', '.join(sorted(gross.unconverted))} to {reporting}"
+    return ""
 
 
 def _amounts(total: Stuck, rates: Rates) -> Iterator[Figure]:

@@ -26,8 +26,8 @@ _SEVEN: Final = timedelta(days=7)
 # A weekly file may take its time where a page may not; texts of moments must not follow the server's zone.
 _PREPARE = sa.text("SELECT set_config('statement_timeout', '900s', true), set_config('TimeZone', 'UTC', true)")
 _MOMENT = sa.text("""
-    SELECT (SELECT max(at) FROM metrics.refresh WHERE finished_at IS NOT NULL AND at <= :as_of) AS at,
-           (SELECT min(at) FROM metrics.refresh WHERE finished_at IS NOT NULL) AS first
+    SELECT (SELECT max(finished_at) FROM metrics.refresh WHERE finished_at <= :as_of) AS at,
+           (SELECT min(finished_at) FROM metrics.refresh) AS first
 """)
 
 

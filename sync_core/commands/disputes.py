@@ -30,8 +30,9 @@ _INVOICES: Final = sa.text("""
     ORDER BY f.system, f.ref, f.seq DESC
 """)
 _HELD: Final = sa.text("""
-    SELECT DISTINCT ON (ref) ref, invoice_ref FROM core.financial_fact
-    WHERE system = :import AND kind = 'dispute' AND ref = ANY(:refs) ORDER BY ref, seq DESC
+    SELECT DISTINCT ON (f.ref) f.ref, f.invoice_ref, coalesce(c.legal_entity, '') AS legal_entity
+    FROM core.financial_fact AS f LEFT JOIN core.contract AS c USING (contract_id)
+    WHERE f.system = :import AND f.kind = 'dispute' AND f.ref = ANY(:refs) ORDER BY f.ref, f.seq DESC
 """)
 _STORE: Final = sa.text("""
     INSERT INTO core.financial_fact (system, kind, ref, project_key, contract_id, invoice_ref, amount, currency, status,
@@ -115,11 +116,12 @@ def _amount(row: Row, invoice: sa.Row[Any]) -> Decimal:
 
 
 def _same_invoice(act: Act, rows: Sequence[Row], said: Sequence[Mapping[str, str]]) -> None:
-    """A dispute stays with its invoice. Raises InvalidInput."""
+    """A dispute stays with its invoice, which is named to those who reach it. Raises InvalidInput."""
     refs = [one["ref"] for one in said]
-    held = {row.ref: row.invoice_ref for row in act.conn.execute(_HELD, {"import": IMPORT, "refs": refs})}
+    held = {row.ref: row for row in act.conn.execute(_HELD, {"import": IMPORT, "refs": refs})}
     for row, one in zip(rows, said, strict=True):
-        if held.get(one["ref"], one["invoice"]) != one["invoice"]:
-            raise row.wrong(
-                f"dispute: {row.text('dispute')!r} is about invoice {held[one['ref']]}; give it another name"
-            )
+        known = held.get(one["ref"])
+        if known is not None and known.invoice_ref != one["invoice"]:
+            named = act.actor.may(Permission.FINANCE_WRITE, entity=known.legal_entity)
+            which = f"invoice {known.invoice_ref}" if named else "another invoice"
+            raise row.wrong(f"dispute: {row.text('dispute')!r} is about {which}; give it another name")

@@ -19,6 +19,7 @@ from sync_core.engine import items
 from sync_core.engine.items import ReplayItem
 from sync_core.events import Amended, Event, SchemaUnknown, Signed, understand
 from sync_core.keys import BusinessKey, ContractId, ErpRef
+from sync_core.measured import marking
 
 WORKER_LOCK_CLASS = 7715
 
@@ -172,7 +173,7 @@ async def renew(
 
 # A worker lives while its session holds its advisory lock. Taking the lease back raises the token, so whatever
 # a paused worker still wants to write is refused; its request may still run in the ERP, hence the wait.
-_RELEASE_LOST = sa.text("""
+_RELEASE_LOST = sa.text(f"""
     WITH live AS MATERIALIZED (
         SELECT objid AS worker_id FROM pg_locks
         WHERE locktype = 'advisory' AND classid = 7715 AND objsubid = 2 AND granted
@@ -186,7 +187,7 @@ _RELEASE_LOST = sa.text("""
         UPDATE core.contract AS c
         SET lease_owner = NULL, lease_until = NULL, lease_token = c.lease_token + 1, unclean_at = :now
         FROM lost WHERE c.contract_id = lost.contract_id RETURNING c.contract_id
-    ), dead AS MATERIALIZED (
+    ), {marking("freed")}, dead AS MATERIALIZED (
         SELECT worker_id FROM core.worker WHERE worker_id NOT IN (SELECT worker_id FROM live)
     ), previews AS (
         UPDATE core.replay_item AS i SET preview_worker = NULL, preview_until = NULL

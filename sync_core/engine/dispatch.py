@@ -17,6 +17,7 @@ from sync_core import audit
 from sync_core import replay_sql as sql
 from sync_core.authority import SYSTEM
 from sync_core.clock import Clock
+from sync_core.measured import marking
 from sync_core.replay import DEADLINE, MOST_TRIES, ItemState
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ _PREVIEWED = sa.text("""
 # The replay's row holds the tokens of its rate, and two seconds' worth at most; whoever locks it dispatches. A
 # contract in a worker's hands, or one whose ERP is shut off, waits for a later look. `was` is what the contract gets
 # back if nothing is done for its item.
-_DISPATCH = sa.text("""
+_DISPATCH = sa.text(f"""
     WITH earning AS MATERIALIZED (
         SELECT replay_id, least(greatest(1, per_minute / 30.0), tokens + per_minute / 60.0 * greatest(0,
                    extract(epoch FROM CAST(:now AS timestamptz) - tokens_at))) AS tokens
@@ -57,7 +58,7 @@ _DISPATCH = sa.text("""
             'since', p.state_since, 'due_at', p.due_at, 'rev', p.wanted_rev, 'error', p.last_error,
             'error_class', p.last_error_class)
         FROM picked AS p WHERE i.replay_id = p.replay_id AND i.contract_id = p.contract_id
-    ), counted AS (SELECT replay_id, count(*) AS n FROM picked GROUP BY replay_id)
+    ), {marking("picked")}, counted AS (SELECT replay_id, count(*) AS n FROM picked GROUP BY replay_id)
     UPDATE core.replay AS r SET tokens = earning.tokens - coalesce(counted.n, 0), tokens_at = :now
     FROM earning LEFT JOIN counted USING (replay_id) WHERE r.replay_id = earning.replay_id
     RETURNING coalesce(counted.n, 0) AS dispatched
@@ -92,6 +93,7 @@ class Dispatcher:
             dispatched = sum(int(row.dispatched) for row in await conn.execute(_DISPATCH, {"now": now}))
         async with self._engine.begin() as conn:
             await conn.execute(sql.EXPIRE, {"now": now, "before": now - DEADLINE, "most_tries": MOST_TRIES})
+        async with self._engine.begin() as conn:
             await conn.execute(sql.CANCEL_DISPATCHED, {"now": now, "replay_id": None})
         while await self._finish_one(now):
             pass

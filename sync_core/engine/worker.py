@@ -175,6 +175,17 @@ class Worker:
     # ---- one contract ----------------------------------------------------------------------------------------
 
     async def _reconcile(self, running: Running, loaded: Loaded) -> None:
+        """Whatever becomes of it, its place is free again: its lease is kept no longer than it runs."""
+        claimed = running.claimed
+        try:
+            await self._carry(running, loaded)
+        finally:
+            self.running.pop(claimed.contract_id, None)
+            if claimed.lane in self.lanes.gates:
+                self.lanes.gates[claimed.lane].contracts -= 1
+            self.wake.set()
+
+    async def _carry(self, running: Running, loaded: Loaded) -> None:
         claimed = running.claimed
         step = begun(claimed, loaded)
         outcome = Outcome(uuid4(), claimed, loaded.wanted_rev, self.clock.now(), loaded.correlation_id, step.trace_id)
@@ -187,10 +198,6 @@ class Worker:
             log.exception("contract %s: the database is lost before its outcome was stored", claimed.external_id)
         finally:
             step.end(outcome.name, ok=outcome.error_class is None, words=outcome.error or "")
-            self.running.pop(claimed.contract_id, None)
-            if claimed.lane in self.lanes.gates:
-                self.lanes.gates[claimed.lane].contracts -= 1
-            self.wake.set()
 
     async def _keep(self, outcome: Outcome) -> None:
         """Store the outcome, or that it could not be stored. When that fails too, the lease runs out: no loss."""
@@ -241,7 +248,7 @@ class Worker:
             return
         # A request of the lost worker may have landed after our look: look once more when none can be left.
         settled_at = outcome.claimed.unclean_at + timedelta(seconds=2 * connector.capabilities.settle_s)
-        if self.clock.now() >= settled_at + timedelta(seconds=connector.capabilities.settle_s):
+        if outcome.started_at >= settled_at:  # a run may take longer than that, and has looked at its beginning
             outcome.settled = True
         else:
             again = self.clock.now() + timedelta(seconds=connector.capabilities.settle_s)

@@ -199,6 +199,15 @@ def test_a_dispute_stays_with_its_invoice(house: House) -> None:
         house.disputes("D-1,INV-3,2026-10-05,raised,10,USD,")
 
 
+def test_a_dispute_about_an_invoice_out_of_reach_does_not_name_it(house: House) -> None:
+    house.disputes("D-1,INV-2,2026-10-05,raised,10,USD,")
+    body = f"{HEAD}D-1,INV-1,2026-10-05,raised,10,GBP,\n".encode()
+    with pytest.raises(InvalidInput) as refused:
+        house.finance.import_disputes(BRITISH, body, Form.CSV)
+    assert "line 2: dispute: 'D-1' is about another invoice" in str(refused.value)
+    assert "INV-2" not in str(refused.value)
+
+
 def test_an_invoice_out_of_reach_is_one_that_nobody_knows(house: House) -> None:
     def handed_in(invoice_: str, currency: str) -> Imported:
         body = f"{HEAD}D-1,{invoice_},2026-10-05,raised,10,{currency},\n"

@@ -6,6 +6,8 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from metrics.asking import Ask, Window
+from metrics.source import Source
 from sync_core import retention
 from sync_core.audit import items_root
 from sync_core.audit_reading import verify_database
@@ -14,8 +16,10 @@ from sync_core.clock import VirtualClock
 from sync_core.commands.desk import Desk, InvalidInput, NotFound
 from sync_core.commands.holds import Holds
 from sync_core.reads import HoldFilter, Reads
+from sync_core.reads.snapshot import snapshot
 from tests import rows
 from tests.databases import DatabaseUrls
+from tests.metrics.support import caught_up
 
 ADMIN = person("mary@example.com", ["administrator"])
 LIMITED = person("mary@example.com", ["administrator@DE01"])
@@ -183,3 +187,28 @@ def _records(engine: sa.Engine, contract_id: int) -> dict[str, int]:
             table: conn.scalar(sa.text(f"SELECT count(*) FROM core.{table} WHERE {which}"), {"ids": [contract_id]}) or 0
             for table, which in retention.RECORDS.items()
         }
+
+
+def test_what_retention_deletes_counts_no_more_with_the_next_refresh(firm: sa.Engine, owner: sa.Engine) -> None:
+    clock, estate = VirtualClock(rows.NOW), rows.estate()
+    caught_up(firm, clock, estate)
+    going = ended(firm)
+    open_facts = sa.text("SELECT count(*) FROM metrics.contract_fact WHERE known_to IS NULL AND contract_id = ANY(:i)")
+    counted = sa.text("SELECT sum(n) FROM metrics.cell WHERE level = 0 AND measure = 'contract.provisioned'")
+    with firm.connect() as conn:
+        assert conn.scalar(open_facts, {"i": going}) > 0
+        before = conn.scalar(counted)
+    assert apply(owner).contracts > 0
+    left = ended(firm)  # with an open exception
+    gone = sorted(set(going) - set(left))
+    clock.advance(timedelta(minutes=1))
+    caught_up(firm, clock, estate)
+    with firm.connect() as conn:
+        assert conn.scalar(open_facts, {"i": gone}) == 0
+        assert conn.scalar(counted) < before
+        measures = sorted(conn.scalars(sa.text("SELECT DISTINCT measure FROM metrics.cell")))
+    with snapshot(firm) as conn:
+        window = Window.weeks(rows.NOW, "Europe/London", 60)
+        latest = Source(conn, Ask(window), estate=estate)
+        past = Source(conn, Ask(window, as_of=latest.data_as_of), estate=estate)
+        assert sorted(map(repr, latest.cells(measures))) == sorted(map(repr, past.cells(measures)))

@@ -6,7 +6,7 @@ import orjson
 import pytest
 from jsonschema import Draft202012Validator
 
-from sync_core.events import PREFIX, REGISTRY, SchemaUnknown, understand
+from sync_core.events import PREFIX, REGISTRY, SchemaUnknown, admit, understand
 from tests.event_examples import EXAMPLES
 
 
@@ -83,3 +83,49 @@ def test_an_end_date_and_a_purchase_order_can_be_taken_away() -> None:
     changes = {"ends_on": None, "po_number": None}
     data = {"contract_id": "C-1", "revision": 2, "amendment": header, "changes": changes}
     assert understand("com.tieline.contract.amended.v1", orjson.dumps(data)).revision == 2
+
+
+_HEADER = {"number": 1, "executed_at": "2026-03-02T10:00:00Z"}
+_AMENDED = {"contract_id": "C-1", "revision": 2, "amendment": _HEADER, "changes": {"value": "1.50"}}
+
+
+@pytest.mark.parametrize(
+    ("field", "odd"),
+    [
+        ("revision", {"revision": True}),
+        ("revision", {"revision": "1_0"}),
+        ("revision", {"revision": 2.0}),
+        ("amendment.number", {"amendment": _HEADER | {"number": True}}),
+        ("amendment.number", {"amendment": _HEADER | {"number": "1"}}),
+        ("amendment.executed_at", {"amendment": _HEADER | {"executed_at": 1_770_000_000}}),
+        ("amendment.executed_at", {"amendment": _HEADER | {"executed_at": "1770000000"}}),
+        ("changes.value", {"changes": {"value": "1_000"}}),
+        ("changes.value", {"changes": {"value": " 1"}}),
+        ("changes.ends_on", {"changes": {"ends_on": 1_769_904_000}}),
+        ("changes.tax.exempt", {"changes": {"tax": {"exempt": "yes"}}}),
+        ("changes.milestones.0.amount",
+         {"changes": {"milestones": [{"key": "a", "name": "A", "amount": "1_0", "due_on": "2026-05-01"}]}}),
+        ("changes.milestones.0.due_on",
+         {"changes": {"milestones": [{"key": "a", "name": "A", "amount": 10, "due_on": 1_769_904_000}]}}),
+    ],
+)  # fmt: skip
+def test_what_python_reads_and_sql_reads_otherwise_does_not_come_in(field: str, odd: dict[str, object]) -> None:
+    body = orjson.dumps(_AMENDED | odd)
+    understand(f"{PREFIX}amended.v1", body)  # stored by an earlier release, it is still read
+    with pytest.raises(SchemaUnknown, match=f": {field}: it must be "):
+        admit(f"{PREFIX}amended.v1", body)
+
+
+def test_an_override_is_a_whole_number() -> None:
+    with pytest.raises(SchemaUnknown, match=": overrides: it must be "):
+        admit(f"{PREFIX}corrected.v1", b'{"contract_id": "C-1", "revision": 2, "overrides": true, "changes": {}}')
+
+
+@pytest.mark.parametrize("value", ["-1.50", "+1", ".5", "1e3", "1.", 7, 1.25])
+def test_plain_amounts_come_in(value: object) -> None:
+    admit(f"{PREFIX}amended.v1", orjson.dumps(_AMENDED | {"changes": {"value": value}, "more": {"value": "1_0"}}))
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_the_examples_come_in(name: str) -> None:
+    assert admit(name, orjson.dumps(EXAMPLES[name])) == understand(name, orjson.dumps(EXAMPLES[name]))

@@ -5,6 +5,7 @@ The ERP has neither upsert nor idempotency keys, so a request that lands late wo
 
 import asyncio
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core.clock import SystemClock
 from sync_core.desired import Kind
+from sync_core.engine import worker as worker_module
 from sync_core.engine.worker import Pace
 from sync_core.ports import CallContext
 from tests.databases import DatabaseUrls
@@ -72,6 +74,7 @@ class CallLatch:
 
     def __init__(self, at_call: int) -> None:
         self.at_call, self.seen = at_call, 0
+        self.landed = asyncio.Event()  # the held one takes effect before anybody who waits for this goes on
 
     def hook(self, reached: asyncio.Event, release: asyncio.Event):  # type: ignore[no-untyped-def]
         async def hold(_operation: str, _ctx: CallContext) -> None:
@@ -79,43 +82,100 @@ class CallLatch:
             if self.seen == self.at_call:
                 reached.set()
                 await release.wait()
+                self.landed.set()
 
         return hold
+
+
+@pytest.fixture
+def timed(async_database: AsyncEngine) -> Bench:
+    """Its time goes on when the test says so, however slow the machine is."""
+    return Bench(async_database, settle_s=2.0)
 
 
 @pytest.mark.parametrize("lands", ["while the other settles", "after the other finished"])
 @pytest.mark.parametrize("at_call", range(1, CALLS + 3))
 async def test_a_worker_paused_past_its_lease_does_no_harm_when_it_goes_on(
-    bench: Bench, database_urls: DatabaseUrls, at_call: int, lands: str
+    timed: Bench, database_urls: DatabaseUrls, at_call: int, lands: str
 ) -> None:
     """The held request is on its way to the ERP when the lease is lost, and takes effect late or very late."""
     reached, release = asyncio.Event(), asyncio.Event()
-    bench.erp.pause_before = CallLatch(at_call).hook(reached, release)
-    await bench.arrive(cloud_event("e1", "signed.v1", signed("C-1", tm_terms())))
-    paused = await start(bench, database_urls.app_libpq, pace=QUICK)
+    latch = CallLatch(at_call)
+    timed.erp.pause_before = latch.hook(reached, release)
+    await timed.arrive(cloud_event("e1", "signed.v1", signed("C-1", tm_terms())))
+    paused = await start(timed, database_urls.app_libpq, pace=QUICK)
     waiting = asyncio.create_task(reached.wait())
-    done = asyncio.create_task(until(lambda: _active(bench)))
+    done = asyncio.create_task(until(lambda: _active(timed)))
     await asyncio.wait({waiting, done}, return_when="FIRST_COMPLETED")
-    await _expire_leases(bench, paused)
-    calls = len(bench.erp.calls)
-    other = await start(bench, database_urls.app_libpq, pace=QUICK)
-    await until(lambda: _taken_over(bench))
+    await _expire_leases(timed, paused)
+    calls = len(timed.erp.calls)
+    other = await start(timed, database_urls.app_libpq, pace=QUICK)
+    await until(lambda: _taken_over(timed))
     if lands == "while the other settles":
-        # Half of settle_s, or less if the other one is so rash as to look at once.
-        await asyncio.wait({asyncio.create_task(_more_calls(bench, calls))}, timeout=bench.settle_s / 2)
+        # Time stands still meanwhile, so only one that is too rash looks at once.
+        await asyncio.wait({asyncio.create_task(_more_calls(timed, calls))}, timeout=0.3)
     else:
-        await until(lambda: _active(bench))
+        timed.virtual.advance(timedelta(seconds=timed.settle_s))
+        await until(lambda: _active(timed))
     release.set()
-    await until(lambda: _settled(bench))
+    if reached.is_set():
+        await latch.landed.wait()
+    await until(lambda: _settled_in_time(timed))
     await asyncio.gather(paused.finish(), other.finish())
     if lands == "while the other settles":
-        assert set(bench.erp.creates.values()) == {1}, "it sent again what was still on its way"
-    if await _doubles_reported(bench):
+        assert set(timed.erp.creates.values()) == {1}, "it sent again what was still on its way"
+    if await _doubles_reported(timed):
         # Shared master data is not ours to remove: the second one is its owner's to merge.
         assert lands == "after the other finished"
-        assert {kind for kind, times in held(bench.erp).items() if times > 1} <= {Kind.LABOUR_CATEGORY}
+        assert {kind for kind, times in held(timed.erp).items() if times > 1} <= {Kind.LABOUR_CATEGORY}
     else:
-        assert once_each(bench.erp)
+        assert once_each(timed.erp)
+
+
+async def _settled_in_time(bench: Bench) -> bool:
+    if await _settled(bench):
+        return True
+    bench.virtual.advance(timedelta(seconds=bench.settle_s))
+    return False
+
+
+async def test_a_run_that_began_too_early_settles_nothing_however_long_it_takes(timed: Bench) -> None:
+    """What a lost worker sent may land after this run looked, and before it ended."""
+    await timed.arrive(cloud_event("e1", "signed.v1", signed("C-1", tm_terms())))
+    async with timed.engine.begin() as conn:
+        await conn.execute(sa.text("UPDATE core.contract SET unclean_at = :at"), {"at": timed.clock.now()})
+    timed.virtual.advance(timedelta(seconds=timed.settle_s))
+
+    async def takes_long(_operation: str, _ctx: CallContext) -> None:
+        timed.virtual.advance(timedelta(seconds=timed.settle_s))
+
+    timed.erp.pause_before = takes_long
+    worker = await timed.worker()
+    await worker.lanes.share_slots(spare=1_000)
+    await worker.claim_some()
+    await worker.finish_running()
+    [(state, unclean_at)] = await timed.rows("SELECT state, unclean_at FROM core.contract")
+    assert (state, unclean_at is None) == ("active", False)
+    timed.virtual.advance(timedelta(seconds=timed.settle_s))
+    await worker.drain()
+    assert await _settled(timed)
+
+
+async def test_a_run_that_cannot_even_begin_frees_its_place(timed: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lease is not renewed for ever, so another worker gets the contract."""
+
+    def refuses(_claimed: object, _loaded: object) -> None:
+        raise RuntimeError("no tracing today")
+
+    monkeypatch.setattr(worker_module, "begun", refuses)
+    await timed.arrive(cloud_event("e1", "signed.v1", signed("C-1", tm_terms())))
+    worker = await timed.worker()
+    assert await worker.claim_some() == 1
+    [running] = worker.running.values()
+    assert running.task is not None
+    with pytest.raises(RuntimeError, match="no tracing today"):
+        await running.task
+    assert (worker.running, worker.lanes.gates["cloud"].contracts) == ({}, 0)
 
 
 async def _doubles_reported(bench: Bench) -> bool:
@@ -133,7 +193,7 @@ async def _expire_leases(bench: Bench, paused: Living) -> None:
     """As if the pause had lasted longer than the lease, by the database's clock and by the paused one's own."""
     for running in paused.worker.running.values():
         running.ctx.send_before = 0.0
-    past = "now() - interval '1 s'"
+    past = f"now() - interval '{bench.settle_s + 1} s'"
     async with bench.engine.begin() as conn:
         await conn.execute(sa.text(f"UPDATE core.contract SET lease_until = {past} WHERE lease_owner > 0"))
         await conn.execute(sa.text(f"UPDATE core.crosswalk SET reserved_until = {past} WHERE state = 'creating'"))

@@ -9,7 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from metrics.asking import Ask, By
+from metrics.burn import PERIOD, Events
 from metrics.measures import Measures
+from metrics.slo_events import Looked
+from metrics.slo_events import amended as amendments_in_time
 from sync_core.clock import VirtualClock
 from tests import rows
 from tests.metrics.flow_rows import ESTATE, WINDOW, Made, amended, asked, facts, made, ran, said, step
@@ -77,6 +80,57 @@ def test_the_first_read_back_that_knows_of_it_ends_it(database: sa.Engine, clock
     asked(database, clock, "amendment-lag")
     assert [(row["number"], row["lag_s"]) for row in facts(database, "amendment")] == [
         (1, 2 * 3600), (2, 2 * 3600), (1, 4 * 3600),
+    ]  # fmt: skip
+
+
+def _milestones(*due: str) -> list[dict[str, str]]:
+    return [{"key": f"m{n}", "name": "M", "amount": "50", "due_on": on} for n, on in enumerate(due)]
+
+
+def _first_days(engine: sa.Engine) -> list[date | None]:
+    return [row["bill_on"] for row in facts(engine, "amendment")]
+
+
+def test_the_day_by_which_it_had_to_be_done_stays_whatever_is_billed_next(
+    database: sa.Engine, clock: VirtualClock
+) -> None:
+    contract = made(database, SIGNED, SIGNED + HOUR, bill_on=date(2026, 11, 12))
+    said(database, contract, "signed", SIGNED, revision=1, signed_at=SIGNED.isoformat(),
+         terms={"value": "100", "milestones": _milestones("2026-11-01", "2026-11-12", "2026-12-20")})  # fmt: skip
+    step(database, contract, "active", SIGNED + HOUR)
+    amended(database, contract, 1, MONDAY)
+    asked(database, clock, "amendment-lag")
+    assert _first_days(database) == [date(2026, 11, 12)]
+    _done(database, contract, 1, MONDAY + 5 * DAY)  # two days late
+    with database.begin() as conn:  # as the run leaves it
+        conn.execute(sa.text("UPDATE core.contract SET bill_on = DATE '2026-12-20'"))
+    # Nor does a later amendment that moves the milestone, nor one that came late of before.
+    said(database, contract, "amended", MONDAY + 6 * DAY, revision=3, changes={"remove_milestones": ["m1"]},
+         amendment={"number": 2, "executed_at": (MONDAY + 6 * DAY).isoformat()})  # fmt: skip
+    clock.advance(HOUR)
+    asked(database, clock, "amendment-lag")
+    assert _first_days(database) == [date(2026, 11, 12), date(2026, 12, 20)]
+    with database.connect() as conn:
+        looked = Looked(conn, clock.now(), ESTATE)
+        assert amendments_in_time(looked)[PERIOD] == Events(1, 1), "a miss stays a miss"
+
+
+def test_the_day_is_that_of_the_terms_known_when_it_came(database: sa.Engine, clock: VirtualClock) -> None:
+    moved, monthly, later, unsigned, over = (made(database, SIGNED, SIGNED + HOUR) for _ in range(5))
+    for contract, terms in ((moved, {"milestones": _milestones("2026-11-12")}),
+                            (monthly, {"billing": {"kind": "time_and_materials"}, "starts_on": "2026-10-01"}),
+                            (later, {"billing": {"kind": "time_and_materials"}, "starts_on": "2027-02-03"}),
+                            (over, {"milestones": _milestones("2026-11-01")})):  # fmt: skip
+        said(database, contract, "signed", SIGNED, revision=1, signed_at=SIGNED.isoformat(), terms=terms)
+    said(database, moved, "amended", MONDAY, revision=2, changes={"milestones": _milestones("2026-11-30")},
+         amendment={"number": 1, "executed_at": MONDAY.isoformat()})  # fmt: skip
+    for contract in (monthly, later, unsigned, over):
+        amended(database, contract, 1, MONDAY)
+    said(database, unsigned, "signed", MONDAY + DAY, revision=1, signed_at=SIGNED.isoformat(),
+         terms={"milestones": _milestones("2026-11-18")})  # fmt: skip
+    asked(database, clock, "amendment-lag")
+    assert _first_days(database) == [
+        date(2026, 11, 30), date(2026, 11, 30), date(2027, 2, 28), date(2026, 11, 18), date(2026, 11, 1),
     ]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Auto-provisioned: what counts as a touch, what an open contract counts as, and any mix against plain arithmetic."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import count
 
 import orjson
@@ -30,17 +31,24 @@ def clock() -> VirtualClock:
 
 def _case(engine: sa.Engine, contract: Made, what: str, at: datetime, error_class: str = "missing_data") -> None:
     case = add_case(engine, contract.contract_id, f"cause_{next(_causes)}", error_class=error_class)
-    insert(engine, "case_history", case_id=case, what=what, function="tax", occurred_at=at, recorded_at=at)
+    rows_of = [(what, "tieline")] + ([("acknowledged", "pat@example.com")] if what == "opened" else [])
+    for row, actor in rows_of:
+        insert(engine, "case_history", case_id=case, what=row, function="tax", actor=actor, occurred_at=at,
+               recorded_at=at)  # fmt: skip
 
 
-def _replay(engine: sa.Engine, contract: Made, at: datetime, selection: dict[str, object], error: str | None) -> None:
+def _replay(engine: sa.Engine, contract: Made, at: datetime, selection: dict[str, object], error: str | None,
+            **columns: object) -> None:  # fmt: skip
     replay = insert(
         engine, "replay", "replay_id", created_at=at, created_by="pat", title="", origin="current",
         selection=orjson.dumps(selection).decode(), entities=["GB01"], items=1, state="finished", per_minute=1,
     )  # fmt: skip
-    insert(engine, "replay_item", replay_id=replay, contract_id=contract.contract_id, position=1,
-           eligibility="eligible", preview="done", preview_due_at=at, state="verified", dispatched_at=at,
-           was=orjson.dumps({"error_class": error}).decode())  # fmt: skip
+    item: dict[str, object] = {
+        "replay_id": replay, "contract_id": contract.contract_id, "position": 1, "eligibility": "eligible",
+        "preview": "done", "preview_due_at": at, "state": "verified", "dispatched_at": at,
+        "was": orjson.dumps({"error_class": error}).decode(),
+    }  # fmt: skip
+    insert(engine, "replay_item", **(item | columns))  # type: ignore[arg-type]
 
 
 def test_without_contracts_there_is_no_share(database: sa.Engine, clock: VirtualClock) -> None:
@@ -72,6 +80,61 @@ def test_every_kind_of_touch_and_what_is_none(database: sa.Engine, clock: Virtua
     }  # fmt: skip
     shown = Measures(database, clock=clock, estate=ESTATE).drill("auto-provisioned", Ask(WINDOW))
     assert (shown.count, shown.total) == (8, 3)
+
+
+def test_an_exception_that_nobody_did_anything_about_is_no_touch(database: sa.Engine, clock: VirtualClock) -> None:
+    stories = {
+        (("opened", 1, "tieline"), ("resolved", 2, "tieline")): False,
+        (("opened", 1, "tieline"), ("resolved", 2, "tieline"), ("commented", 3, "pat")): False,
+        (("opened", 1, "tieline"), ("acknowledged", 2, "pat"), ("resolved", 3, "tieline")): True,
+        (("opened", 1, "tieline"), ("resolved", 2, "tieline"), ("reopened", 3, "tieline"), ("corrected", 3, "pat"),
+         ("resolved", 3, "tieline")): True,
+        (("opened", 1, "tieline"), ("acknowledged", 1, "pat"), ("resolved", 2, "tieline"), ("reopened", 3, "tieline"),
+         ("resolved", 3, "tieline")): True,
+        (("opened", 1, "tieline"),): False,
+    }  # fmt: skip
+    for story in stories:
+        contract = made(database, TUESDAY, TUESDAY + 4 * HOUR)
+        case = add_case(database, contract.contract_id, "tax_code_missing")
+        for what, hours, actor in story:
+            at = TUESDAY + hours * HOUR
+            insert(database, "case_history", case_id=case, what=what, function="tax", actor=actor, occurred_at=at,
+                   recorded_at=at)  # fmt: skip
+    asked(database, clock, "auto-provisioned")
+    touched = [row["touches"] == ["exception"] for row in facts(database, "contract")]
+    assert touched == list(stories.values())
+
+
+@pytest.mark.parametrize(
+    ("columns", "counts"),
+    [
+        ({"state": "cancelled"}, False),
+        ({"state": "failed"}, False),
+        ({"state": "pending"}, False),
+        ({"state": "skipped", "skip": "changed", "run_id": "00000000-0000-0000-0000-000000000001"}, False),
+        ({"state": "cancelled", "sent": True}, True),
+        ({"state": "failed", "run_id": "00000000-0000-0000-0000-000000000001"}, True),
+        ({"state": "mismatch"}, True),
+    ],
+)
+def test_a_replay_that_was_never_carried_out_is_no_touch(
+    database: sa.Engine, clock: VirtualClock, columns: dict[str, object], counts: bool
+) -> None:
+    contract = made(database, TUESDAY, TUESDAY + 4 * HOUR)
+    _replay(database, contract, TUESDAY + HOUR, {"contracts": 1}, None, **columns)
+    assert asked(database, clock, "auto-provisioned").answer.figure("touched:replay").value == int(counts)
+
+
+def test_the_rows_come_newest_signature_first_whatever_their_currency(database: sa.Engine, clock: VirtualClock) -> None:
+    young = made(database, TUESDAY + DAY, value=Decimal(10), currency="GBP")
+    old = made(database, TUESDAY, value=Decimal(9_000), currency="INR")
+    middle = made(database, TUESDAY + HOUR, value=Decimal(20), currency="USD")
+    asked(database, clock, "auto-provisioned")
+    measures = Measures(database, clock=clock, estate=ESTATE)
+    first = measures.drill("auto-provisioned", Ask(WINDOW), limit=2)
+    rest = measures.drill("auto-provisioned", Ask(WINDOW), after=first.after, limit=2)
+    found = [row["contract_id"] for row in (*first.rows, *rest.rows)]
+    assert found == [young.contract_id, middle.contract_id, old.contract_id]
 
 
 def test_what_is_open_is_not_automatic_yet_and_the_bounds_say_how_far_it_may_move(

@@ -144,7 +144,9 @@ def test_touches_stand_at_the_hand_off_before_which_they_came(database: sa.Engin
     for number, days in enumerate((0.5, 0.6, 5, 21, 30, 90)):  # the last one came after the payment
         case = add_case(database, contract.contract_id, f"cause_{number}")
         at = SIGNED + days * DAY
-        insert(database, "case_history", case_id=case, what="opened", function="tax", occurred_at=at, recorded_at=at)
+        for what, actor in (("opened", "tieline"), ("acknowledged", "pat@example.com")):
+            insert(database, "case_history", case_id=case, what=what, function="tax", actor=actor, occurred_at=at,
+                   recorded_at=at)  # fmt: skip
     said(database, contract, "corrected", SIGNED + 22 * DAY, revision=2, overrides=1, changes={})
     answer = asked(database, clock, "contract-to-cash").answer
     hand_offs = ("active", "billable", "invoice", "payment")

@@ -76,6 +76,7 @@ def test_credit_notes_re_bills_cancelled_and_test_invoices_are_no_new_ones_but_c
     invoice(books.engine, one, "R-1", "90", "2026-06-21", invoice_ref="I-1")
     invoice(books.engine, one, "I-2", "70", "2026-06-04")
     invoice(books.engine, one, "I-2", "70", "2026-06-04", status="cancelled")
+    invoice(books.engine, one, "I-4", "70", "2026-06-04", status="Draft")
     invoice(books.engine, trial, "I-3", "70", "2026-06-04")
     dispute(books.engine, one, "nowhere", "5", "2026-06-04")
     books.refresh()
@@ -83,11 +84,31 @@ def test_credit_notes_re_bills_cancelled_and_test_invoices_are_no_new_ones_but_c
     assert (answer.value, answer.n) == (0.0, 1)
     assert answer.excluded == {
         "credit note": 1, "re-bill of an invoice": 1, "cancelled invoice": 1,
+        "draft of an invoice": 1, "dispute in another currency": 0, "payment in another currency": 0,
         "dispute of an invoice that no ERP reported": 1, "test contract": 1,
     }  # fmt: skip
     with books.engine.connect() as conn:
         found = sa.text("SELECT credited FROM metrics.invoice_fact WHERE ref = 'I-1' AND known_to IS NULL")
         assert conn.scalar(found) == 100
+
+
+def test_disputes_and_payments_in_another_currency_are_in_no_amount_and_are_listed(books: Books) -> None:
+    one = books.contract()
+    invoice(books.engine, one, "I-1", "100", "2026-06-03")
+    invoice(books.engine, one, "I-2", "100", "2026-06-03")
+    dispute(books.engine, one, "I-1", "30", "2026-06-20", ref="D-1", currency="EUR")
+    dispute(books.engine, one, "I-1", "20", "2026-06-20", ref="D-2")
+    dispute(books.engine, one, "I-2", "30", "2026-06-20", ref="D-3", currency="EUR")
+    for ref, currency in (("P-1", "EUR"), ("P-2", "USD"), ("P-3", "GBP")):
+        report(books.engine, one, "payment", ref, "40", "2026-07-01", invoice_ref="I-2", currency=currency)
+    books.refresh()
+    answer = books.rate()
+    assert (answer.value, answer.figure("disputed_amount").value) == (1.0, Decimal(20))
+    assert answer.excluded["dispute in another currency"] == 2
+    assert answer.excluded["payment in another currency"] == 2
+    with books.engine.connect() as conn:
+        found = sa.text("SELECT paid FROM metrics.invoice_fact WHERE ref = 'I-2' AND known_to IS NULL")
+        assert conn.scalar(found) == 40
 
 
 def test_only_disputes_within_sixty_days_count_and_the_others_are_told(books: Books) -> None:

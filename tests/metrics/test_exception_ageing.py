@@ -53,7 +53,7 @@ def test_it_equals_the_list_of_exceptions_at_the_same_moment(
 ) -> None:
     rows.seed(database_urls.owner, 3_000)
     measures = _measures(database, clock)
-    known = measures.kpi("exception-ageing", Ask(WINDOW)).data_as_of
+    known = measures.kpi("exception-ageing", Ask(WINDOW)).as_of
     assert known is not None
     at = known + later
     asked = measures.kpi("exception-ageing", Ask(WINDOW, as_of=at), By.LABEL)

@@ -101,7 +101,7 @@ async def test_from_the_first_exception_to_the_last_read_back(watched: Watched) 
 
 
 def _is_still_known(watched: Watched, then: dict[str, Result]) -> None:
-    moment = then["stuck-money"].data_as_of
+    moment = then["stuck-money"].as_of
     again = watched.ask(Ask(WINDOW, as_of=moment))
     assert {slug: _plain(result) for slug, result in again.items()} == {s: _plain(r) for s, r in then.items()}
 

@@ -106,6 +106,48 @@ def test_what_is_on_record_explains_a_difference(database: sa.Engine, clock: Vir
     assert [_money(asked, key) for key in EXPLAINED] == [Decimal(n) for n in (70, 100, 30, 100)]
 
 
+def test_a_reason_explains_no_more_than_its_amount_and_nothing_of_the_other_sign(
+    database: sa.Engine, clock: VirtualClock
+) -> None:
+    ended = told(database, "C-1", [signed()], confirmed=1, state="ended")
+    fact(database, ended, "invoice", "I-1", 130)  # 30 more than was ever signed
+    # The ERP holds 20 less than was signed before, and 30 more are on their way.
+    less = told(database, "C-2", [signed(), amended(1, value="130")], confirmed=1)
+    _holds(database, less, 80)
+    # It holds 40 more, which no change that raises the value explains.
+    more = told(database, "C-3", [signed(), amended(1, value="130")], confirmed=1)
+    _holds(database, more, 170)
+    # Down to 80 while 90 are billed: the 10 that were to be billed are on their way out, the 10 too many are not.
+    over = told(database, "C-4", [signed(), amended(1, value="80")], confirmed=1)
+    fact(database, over, "invoice", "I-4", 90)
+    # An exception, with nothing on its way.
+    stopped = told(database, "C-5", [signed()], confirmed=1, state="blocked")
+    _holds(database, stopped, 75)
+    silent = told(database, "C-6", [signed()], confirmed=1)
+    _holds(database, silent, None)
+    fact(database, silent, "invoice", "I-6", 107)
+    asked = _asked(database, clock)
+    found = {row["contract"]: (row["explained"], row["gap"], row["unexplained_reporting"]) for row in Measures(
+        database, clock=clock, estate=rows.estate()).drill("reconciliation", Ask(WINDOW)).rows}  # fmt: skip
+    assert found == {
+        "C-1": ("", -30, 30), "C-2": ("on_its_way", 50, 20), "C-3": ("", -40, 40), "C-4": ("on_its_way", -20, 10),
+        "C-5": ("", 25, 25), "C-6": ("", -7, 7),
+    }  # fmt: skip
+    assert asked.answer.value == Decimal(132)
+    assert [_money(asked, key) for key in EXPLAINED] == [Decimal(n) for n in (0, 0, 20, 0)]  # 30 - 10
+    assert _money(asked, "unexplained_net") == Decimal(-42)
+    assert asked.answer.figure("unexplained_contracts").value == 6
+
+
+def _holds(engine: sa.Engine, contract_id: int, value: int | None) -> None:
+    """What the contract's ERP says that it holds."""
+    with engine.begin() as conn:
+        conn.execute(sa.text("""
+            UPDATE core.crosswalk SET fields = CASE WHEN CAST(:value AS text) IS NULL THEN fields - 'value'
+                ELSE fields || jsonb_build_object('value', CAST(:value AS text)) END
+            WHERE contract_id = :id AND kind = 'project'"""), {"id": contract_id, "value": value and str(value)})  # fmt: skip
+
+
 def test_only_money_without_a_rate_has_no_sum(database: sa.Engine, clock: VirtualClock) -> None:
     told(database, "C-1", [signed(), amended(1, value="90")], confirmed=2, value=Decimal(100), currency="BRL")
     answer = _asked(database, clock).answer

@@ -10,8 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from metrics import slo, slo_events
 from metrics.burn import PERIOD, WINDOWS, Events
+from metrics.measures import Measures
 from metrics.slo import OBJECTIVES, Objective, Standing, State, judge
 from metrics.slo_events import Looked, Stuck
+from sync_core.authority import Actor, ActorKind, Permission, Reach, person
 from sync_core.clock import VirtualClock
 from sync_core.delivery.scan import Scan
 from sync_core.latencies import Kind, Latencies, Series
@@ -89,6 +91,54 @@ def test_a_single_stuck_contract_is_told_by_money_or_age(database: sa.Engine, cl
     [first] = [one for one in slo.evaluate(database, clock=clock, estate=rows.estate())
                if one.name == "provisioned-in-time"]  # fmt: skip
     assert (first.state, list(first.stuck)) == (State.STUCK, ["UNKNOWN", "LARGE", "OLD"])
+
+
+def test_a_stuck_contract_is_told_to_those_who_reach_it_and_named_in_no_sentence(
+    database: sa.Engine, clock: VirtualClock
+) -> None:
+    add(database, MONDAY, None, external_id="BRITISH")
+    add(database, MONDAY, None, external_id="GERMAN", legal_entity="DE01", value_reporting=Decimal(900_000))
+    caught_up(database, clock, rows.estate())
+    slo.evaluate(database, clock=clock, estate=rows.estate())
+    measures = Measures(database, clock=clock, estate=rows.estate())
+
+    def seen(*grants: tuple[Permission, frozenset[str] | None]) -> dict[str, Standing]:
+        scopes = {permission: Reach(entities, None) for permission, entities in grants}
+        actor = Actor("program", ActorKind.PROGRAM, scopes=scopes)
+        return {one.name: one for one in measures.within(actor).objectives()}
+
+    whole = seen((Permission.KPI_READ, None), (Permission.CONTRACTS_READ, None))["provisioned-in-time"]
+    assert (whole.stuck, whole.state) == (["GERMAN", "BRITISH"], State.STUCK)
+    assert whole.says == "too few contracts for a rate, but 2 are stuck"
+    british = frozenset({"GB01"})
+    partly = seen((Permission.KPI_READ, None), (Permission.CONTRACTS_READ, british))["provisioned-in-time"]
+    assert (partly.stuck, partly.says) == (["BRITISH"], whole.says)
+    assert seen((Permission.KPI_READ, None))["provisioned-in-time"].stuck == []
+    # What is said of contracts is said of the whole firm's: not to those who may see a part of it.
+    limited = seen((Permission.KPI_READ, british), (Permission.CONTRACTS_READ, british))
+    assert list(limited) == ["events-stored", "read-back", "api-latency", "erp-latency"]
+
+
+def test_the_budgets_of_the_whole_firms_contracts_are_for_those_who_reach_all(
+    database: sa.Engine, clock: VirtualClock
+) -> None:
+    add(database, MONDAY, MONDAY + 3 * HOUR)
+    caught_up(database, clock, rows.estate())
+    measures = Measures(database, clock=clock, estate=rows.estate())
+    assert list(measures.within(person("pat@example.com", ["executive"])).budgets()) == ["provisioned-in-time"]
+    assert measures.within(person("pat@example.com", ["executive@DE01"])).budgets() == {}
+
+
+async def test_what_goes_out_of_a_stuck_contract_does_not_name_it(
+    database: sa.Engine, async_database: AsyncEngine, clock: VirtualClock
+) -> None:
+    add(database, MONDAY, None, external_id="GERMAN", legal_entity="DE01")
+    caught_up(database, clock, rows.estate())
+    slo.evaluate(database, clock=clock, estate=rows.estate())
+    assert await Scan(async_database, rows.estate(), announcer(async_database).values).objectives(NOW) == 1
+    [sent] = told(database)
+    assert sent["data"]["state"] == "stuck"
+    assert "GERMAN" not in str(dict(sent))
 
 
 def _observe(engine: sa.Engine, at: datetime, operation: str, outcome: str, seconds: float, n: int) -> None:

@@ -47,6 +47,15 @@ def test_a_chain_of_amendments_counts_once(database: sa.Engine, clock: VirtualCl
     assert _figures(asked, "net", "misses_bill_run") == [Decimal(50), ZERO]
 
 
+def test_money_is_told_by_the_working_days_it_has_stood(database: sa.Engine, clock: VirtualClock) -> None:
+    # NOW is Monday 1:00 in New York: since Saturday, since Thursday morning, and since ten days ago.
+    for name, value, days_ago in (("C-1", "10", 2), ("C-2", "20", 3 + 16 / 24), ("C-3", "40", 10)):
+        told(database, name, [signed(value=value, milestones=[])], days_ago=days_ago)
+    asked = _asked(database, clock)
+    assert _figures(asked, "age_0_1", "age_1_3", "age_3_up") == [Decimal(10), Decimal(20), Decimal(40)]
+    assert asked.answer.value == 70
+
+
 def test_an_amendment_that_waits_for_another_is_stuck_too(database: sa.Engine, clock: VirtualClock) -> None:
     told(database, "C-1", [signed(), amended(2, value="90")], confirmed=1)
     assert _figures(_asked(database, clock), "gross", "net") == [Decimal(10), Decimal(-10)]
@@ -154,6 +163,14 @@ def test_money_without_a_rate_is_listed_and_rows_sum_to_the_value(database: sa.E
     drill = Measures(database, clock=clock, estate=rows.estate()).drill("stuck-money", Ask(WINDOW))
     assert (drill.total, drill.count) == (asked.answer.value, 3)
     assert [row["contract"] for row in drill.rows] == ["C-2", "C-3", "C-1"]
+
+
+def test_without_any_rate_it_says_whose_rate_is_missing(database: sa.Engine, clock: VirtualClock) -> None:
+    told(database, "C-1", [signed(currency="BRL", value="700")])
+    told(database, "C-2", [signed(currency="INR", value="900")])
+    answer = _asked(database, clock).answer
+    assert (answer.value, answer.n) == (None, 2)
+    assert answer.why_none == "no exchange rate for BRL, INR to USD"
 
 
 def test_an_event_with_odd_numbers_stops_nothing(database: sa.Engine, clock: VirtualClock) -> None:

@@ -39,7 +39,12 @@ MONTHS = pd.DataFrame(
     }
 )  # fmt: skip
 DISPUTED = pd.DataFrame(
-    {"month": ["Aug", "Sep", "Oct"], "share": [0.03, None, 0.01], "n": [100, 0, 50], "provisional": [False, False, True]}
+    {
+        "month": ["Aug", "Sep", "Oct"],
+        "share": [0.03, None, 0.01],
+        "n": [100, 0, 50],
+        "provisional": [False, False, True],
+    }
 )
 STEPS = pd.DataFrame({"name": ["Received", "Checked"], "share": [0.2, 0.8], "note": ["1.0 h", "4.0 h"]})
 FUNCTIONS = pd.DataFrame({"name": ["Tax", "Legal"], "p50": [6.0, None], "p90": [20.0, None], "n": [40, 7]})

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
+from metrics.measures import Measures
 from sync_core.clock import VirtualClock
 from sync_core.reads import (
     CauseGroup,
@@ -15,13 +16,12 @@ from sync_core.reads import (
     ContractPage,
     ExceptionPage,
     LaneState,
-    Overview,
     Reads,
 )
 from sync_core.reads.ages import Ageing
 from tests import rows
 from tests.pages.stage import play, texts
-from tests.reads.handmade import add_case, add_contract, add_event, insert
+from tests.reads.handmade import add_case, add_contract, insert
 
 SECRET = "the password is in this message"
 
@@ -30,9 +30,6 @@ class BrokenReads(Reads):
     """Every read that a page makes fails, except what is named in `whole`."""
 
     whole: Sequence[str] = ()
-
-    def overview(self, **_: int) -> Overview:
-        return super().overview() if "overview" in self.whole else self._fail()
 
     def contracts(self, *_: object, **__: object) -> ContractPage:
         self._fail()
@@ -66,17 +63,12 @@ def errors(shown: AppTest) -> list[str]:
     return [element.value for element in shown.error]
 
 
-def metrics(shown: AppTest) -> dict[str, str]:
-    return {metric.label: metric.value for metric in shown.metric}
-
-
-@pytest.mark.parametrize("path", ["overview", "contracts", "contract", "exceptions"])
+@pytest.mark.parametrize("path", ["contracts", "contract", "exceptions"])
 def test_a_page_without_data_says_what_to_do(path: str, nothing: Reads) -> None:
     shown = play(path, nothing)
     assert not shown.exception
     assert errors(shown) == []
     words = {
-        "overview": "Send a first event",
         "contracts": "No contract has arrived yet",
         "contract": "Choose a contract",
         "exceptions": "No open exceptions",
@@ -84,14 +76,14 @@ def test_a_page_without_data_says_what_to_do(path: str, nothing: Reads) -> None:
     assert words[path] in texts(shown)
 
 
-@pytest.mark.parametrize("path", ["overview", "contracts", "exceptions"])
+@pytest.mark.parametrize("path", ["contracts", "exceptions"])
 def test_a_page_with_rows_draws_every_block(path: str, some: Reads) -> None:
     shown = play(path, some)
     assert not shown.exception
     assert errors(shown) == []
 
 
-@pytest.mark.parametrize("path", ["overview", "contracts", "contract", "exceptions"])
+@pytest.mark.parametrize("path", ["contracts", "contract", "exceptions"])
 def test_a_read_that_fails_shows_an_incident_and_no_detail(path: str, seeded: sa.Engine) -> None:
     shown = play(path, broken(seeded), {"id": "1"})
     assert not shown.exception
@@ -101,43 +93,10 @@ def test_a_read_that_fails_shows_an_incident_and_no_detail(path: str, seeded: sa
     assert "Data as of 23 Nov 2026 06:00 UTC." in texts(shown)
 
 
-def test_one_failing_read_leaves_the_rest_of_the_overview(seeded: sa.Engine) -> None:
-    shown = play("overview", broken(seeded, "overview"))
-    assert [message.split(" could")[0] for message in errors(shown)] == ["ERP lanes"]
-    assert metrics(shown)["Blocked"] == "10"
-
-
 def test_one_failing_read_leaves_the_rest_of_the_exceptions(seeded: sa.Engine) -> None:
     shown = play("exceptions", broken(seeded, "exception_ageing", "exception_groups"))
     assert [message.split(" could")[0] for message in errors(shown)] == ["The list of exceptions"]
     assert "10 exceptions open" in texts(shown)
-
-
-def test_the_overview_counts_and_names_what_has_no_rate(some: Reads) -> None:
-    shown = play("overview", some)
-    assert {name: metrics(shown)[name] for name in ("Signed", "Provisioned", "Waiting", "Blocked")} == {
-        "Signed": "661",
-        "Provisioned": "605",
-        "Waiting": "15",
-        "Blocked": "10",
-    }
-    assert "of signed value is not yet billable" in texts(shown)
-    assert any("connection refused" in table.value.to_string() for table in shown.table)
-
-
-def test_a_currency_without_a_rate_is_named_beside_the_money_that_waits(database: sa.Engine, nothing: Reads) -> None:
-    add_contract(database)
-    add_contract(database, currency="BRL", value=5000, value_reporting=None)
-    shown = play("overview", nothing)
-    waiting = next(metric for metric in shown.metric if metric.label == "Money waiting")
-    assert waiting.value == "$100"
-    assert "Not in the bars for want of an exchange rate: R$5.0K." in texts(shown).replace("\\", "")
-
-
-def test_too_few_cases_show_their_number_and_no_percentile(database: sa.Engine, nothing: Reads) -> None:
-    for _ in range(12):
-        add_contract(database, took=2)
-    assert metrics(play("overview", nothing))["Cycle time p50"] == "n = 12"
 
 
 def test_contracts_are_filtered_by_the_url_and_the_url_by_the_filters(some: Reads) -> None:
@@ -208,70 +167,20 @@ def test_lanes_say_when_their_erp_was_last_reached(database: sa.Engine, nothing:
     for lane, hours in (("fresh", 0.1), ("old", 30)):
         insert(database, "watermark", name=f"erp:{lane}", value="1", updated_at=rows.NOW - timedelta(hours=hours))
     add_contract(database, took=2)
-    table = next(one.value for one in play("overview", nothing).table if "Slots" in one.value.columns)
+    measures = Measures(database, clock=VirtualClock(rows.NOW), estate=rows.estate())
+    shown = play("platform", nothing, measures=measures)
+    table = next(one.value for one in shown.table if "Slots" in one.value.columns)
     states = dict(zip(table["ERP"], table["State"], strict=True))
     assert "Running" in states["fresh"]
     assert "No call yet" in states["never"]
     assert "Not reached since 22 Nov 2026 00:00 UTC" in states["old"]
 
 
-def test_too_few_contracts_for_a_percentile_are_counted_by_week(database: sa.Engine, nothing: Reads) -> None:
-    for _ in range(12):
-        add_contract(database, took=2)
-    shown = play("overview", nothing)
-    assert "Contracts by week of the signature" in texts(shown)
-    assert "12 contracts signed in this window: too few for a percentile." in texts(shown)
-
-
-def test_nothing_that_waits_is_good_news(database: sa.Engine, nothing: Reads) -> None:
-    add_contract(database, took=2)
-    told = texts(play("overview", nothing))
-    assert "**Everything signed is billable.** 1 contract provisioned." in told
-    assert "Nothing waits." in told
-
-
-def test_captions_of_numbers_with_nothing_behind_them_read_as_words(database: sa.Engine, nothing: Reads) -> None:
-    add_contract(database, took=2)
-    shown = play("overview", nothing)
-    captions = {metric.label: (metric.delta, metric.proto.delta_description) for metric in shown.metric}
-    assert captions["Provisioned"] == ("", "none has ended")
-    assert captions["Waiting"] == ("", "nothing in a queue")
-    assert captions["Blocked"] == ("", "nobody needs to act")
-    assert captions["Money waiting"] == ("", "nothing waits")
-
-
-def test_a_blocked_change_is_told_though_all_is_billable(database: sa.Engine, nothing: Reads) -> None:
+def test_a_blocked_change_that_holds_up_no_money_is_told(database: sa.Engine, nothing: Reads) -> None:
     contract = add_contract(database, state="blocked", took=2)
     add_case(database, contract, "amendment_missing", function="legal", exposure=0, exposure_reporting=0)
-    told = texts(play("overview", nothing))
-    assert "**Everything signed is billable.**" in told
-    assert "1 contract is blocked by a change to what was billable before." in told
     causes = [button.label for button in play("exceptions", nothing).button]
     assert "**Amendment missing**, 1 contract" in causes
-
-
-def test_drafts_alone_are_no_success(database: sa.Engine, nothing: Reads) -> None:
-    add_contract(database, state="draft", signed_at=None)
-    add_event(database, "C-1", "com.tieline.contract.drafted.v1", "{}")
-    assert "**Nothing is signed yet.** 1 contract is being drafted." in texts(play("overview", nothing))
-
-
-def test_a_notice_stands_at_the_head_and_more_comes_fast_while_it_does(database: sa.Engine, nothing: Reads) -> None:
-    add_contract(database, took=2)
-    said = ["The past is being made: 12 Aug 2026 reached"]
-    shown = play("overview", nothing, notice=lambda: said[0] if said else None)
-    assert "12 Aug 2026 reached" in texts(shown)
-    assert shown.session_state["tieline.quick"]
-    said.clear()
-    shown.run()
-    assert "12 Aug 2026 reached" not in texts(shown)
-    assert not shown.session_state["tieline.quick"]
-
-
-def test_a_notice_stands_in_place_of_the_steps_to_a_first_event(nothing: Reads) -> None:
-    told = texts(play("overview", nothing, notice=lambda: "The past is being made: 25 May 2026 reached"))
-    assert "**Nothing is signed yet.** No contract is being drafted." in told
-    assert "Send a first event" not in told
 
 
 def test_exceptions_are_filtered_by_cause_from_the_groups(some: Reads) -> None:

@@ -7,8 +7,8 @@ from sync_core.authority import Actor
 from sync_core.reads import Reads
 from tests.commands import people
 from tests.pages.repair import press, shown, tick, told
-from tests.pages.stage import play, texts
-from tests.reads.handmade import add_contract, add_quarantined
+from tests.pages.stage import texts
+from tests.reads.handmade import add_quarantined
 
 
 def quarantine(database: sa.Engine, reads: Reads, actor: Actor, **query: str) -> AppTest:
@@ -47,15 +47,3 @@ def test_what_is_still_not_understood_stays_and_says_why(database: sa.Engine, no
     add_quarantined(database, "Q-1", hours=2)
     page = press(tick(quarantine(database, nothing, people.ADMINISTRATOR), "quarantine", 0), "Release 1")
     assert told(page).startswith("Nothing could be released: ")
-
-
-def test_the_overview_tells_of_signatures_in_quarantine_and_leads_there(database: sa.Engine, nothing: Reads) -> None:
-    add_contract(database, took=2)
-    add_quarantined(database, "Q-1", hours=50)
-    page = play("overview", nothing)
-    said = texts(page)
-    assert "**Every signed contract that was understood is billable.** 1 contract provisioned." in said
-    assert "1 signature is in quarantine, not understood yet." in said
-    assert "Everything signed is billable" not in said
-    links = {link.proto.label: link.proto.query_string for link in page.get("page_link")}
-    assert links["**1 signature** in quarantine"] == "view=quarantine&signature=yes"

@@ -29,8 +29,9 @@ def firm(database: sa.Engine) -> list[int]:
     return ids
 
 
-def signed(shown: AppTest) -> str:
-    return next(metric.value for metric in shown.metric if metric.label == "Signed")
+def opened(shown: AppTest) -> str:
+    """How many exceptions the page of exceptions is headed with."""
+    return next(one.value for one in shown.markdown if "open**" in one.value).partition(" exception")[0].strip("*")
 
 
 @pytest.mark.parametrize("order", list(permutations(["london", "ny", "cfo"])), ids="-".join)
@@ -39,7 +40,7 @@ def test_each_viewer_sees_the_own_numbers_in_whatever_order_they_come(
 ) -> None:
     for name in order:
         actor, number = SIGNED[name]
-        assert signed(play("overview", nothing, actor=actor)) == number
+        assert opened(play("exceptions", nothing, actor=actor)) == number
 
 
 def test_the_lists_and_their_filters_are_the_viewers_own(firm: list[int], nothing: Reads) -> None:
@@ -64,7 +65,7 @@ def test_a_contract_of_others_is_one_that_does_not_exist(firm: list[int], nothin
     assert "Tieline knows no contract by this link" in texts(shown)
 
 
-@pytest.mark.parametrize("read", [data.overview, data.causes, data.ageing, data.lanes, data.choices])
+@pytest.mark.parametrize("read", [data.newest, data.intake, data.causes, data.ageing, data.lanes, data.choices])
 def test_whoever_may_read_nothing_gets_nothing_that_others_have_read(read: object, nothing: Reads) -> None:
     assert callable(read)
     for seen in (nothing, nothing.within(GROUP)):

@@ -36,7 +36,7 @@ CREATE TABLE metrics.amendment_fact (
     in_time         boolean,         -- within one working day
     day_s           integer NOT NULL,-- that working day
     delta           numeric NOT NULL,-- of the contract's value
-    bill_on         date,
+    bill_on         date,            -- the day by which it had to be done, as agreed when it came
     known_from      timestamptz NOT NULL,
     known_to        timestamptz,
     PRIMARY KEY (contract_id, number, known_from)

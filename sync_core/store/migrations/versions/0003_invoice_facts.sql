@@ -14,7 +14,7 @@ CREATE TABLE metrics.invoice_fact (
     geography       text NOT NULL,
     billing         text NOT NULL,
     test            boolean NOT NULL,
-    kind            text NOT NULL CHECK (kind IN ('invoice', 'credit_note', 'rebill', 'cancelled', 'unknown')),
+    kind            text NOT NULL CHECK (kind IN ('invoice', 'credit_note', 'rebill', 'draft', 'cancelled', 'unknown')),
     status          text NOT NULL,   -- the latest, in the ERP's words
     currency        text NOT NULL,
     amount          numeric NOT NULL,
@@ -31,6 +31,8 @@ CREATE TABLE metrics.invoice_fact (
     credited        numeric NOT NULL,
     paid            numeric NOT NULL,
     paid_on         date,
+    foreign_disputes integer NOT NULL, -- in another currency than the invoice: in no amount
+    foreign_payments integer NOT NULL,
     known_from      timestamptz NOT NULL,
     known_to        timestamptz,
     PRIMARY KEY (contract_id, system, ref, known_from)

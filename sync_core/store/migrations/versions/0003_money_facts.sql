@@ -60,6 +60,8 @@ CREATE TABLE metrics.books_fact (
     remaining       numeric NOT NULL, -- what the ERP has left to bill
     explained       text NOT NULL,    -- ended, not_provisioned, on_its_way, not_reported; '' when nothing explains it
     gap             numeric NOT NULL, -- signed - (billed - credited + remaining)
+    explained_amount numeric NOT NULL, -- the part of the gap that `explained` explains
+    unexplained     numeric NOT NULL, -- the rest of it
     known_from      timestamptz NOT NULL,
     known_to        timestamptz,
     PRIMARY KEY (contract_id, known_from)

@@ -127,12 +127,14 @@ END $$;
 -- may take them is late from then on. At the end of a working day that is the begin of the next one.
 CREATE INDEX work_day_worked ON metrics.work_day (calendar, before_s DESC);
 CREATE FUNCTION metrics.worked_until(calendar text, seconds bigint) RETURNS timestamptz
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT d.opens_at + make_interval(secs => $2 - d.before_s)
-    FROM metrics.work_day AS d
-    WHERE d.calendar = coalesce((SELECT k.calendar FROM metrics.calendar AS k WHERE k.calendar = $1), '')
-      AND d.before_s <= $2
-    ORDER BY d.before_s DESC, d.opens_at DESC LIMIT 1
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET plan_cache_mode = 'force_generic_plan' AS $$
+BEGIN
+    RETURN (SELECT d.opens_at + make_interval(secs => $2 - d.before_s)
+            FROM metrics.work_day AS d
+            WHERE d.calendar = metrics.calendar_days($1)
+              AND d.before_s <= $2
+            ORDER BY d.before_s DESC, d.opens_at DESC LIMIT 1);
+END
 $$;
 
 -- What people say about scheduled jobs. A row is made when a worker declares the job.

@@ -1,0 +1,192 @@
+"""What the dashboard costs its server as a firm grows: each page's reads, each KPI, and keeping the KPIs true.
+
+`python -m benchmarks.dashboard --contracts 1000000`: at 10,000, 100,000 and a million contracts, each with ten
+operations, on one PostgreSQL with production's settings. Pages are drawn whole, in this process, with nothing kept from
+before; reads are told apart from figures and from the rest of the script. At the largest size all reads of a page may
+take 100 ms, and no more than 1.3 times what they take at the smallest and 10 ms. What misses is said; the program ends
+well all the same. The last line on stdout is JSON.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Final
+
+import orjson
+import sqlalchemy as sa
+
+from app.embedded_postgres import Endpoint, Role
+from benchmarks import dashboard_pages, portfolio, processes
+from benchmarks.dashboard_pages import Drawn, Session
+from benchmarks.usage import machine_busy_s
+from metrics.asking import Ask, Window
+from metrics.measures import Measures
+from metrics.refresh import refresh
+from sync_core.clock import VirtualClock
+
+MOST_MS, MOST_TIMES, MORE_MS = 100.0, 1.3, 10.0
+SIZES: Final = (10_000, 100_000)
+CHANGED: Final = 1_000
+_WEEKS: Final = 13
+Say = Callable[[str], None]
+Told = dict[str, float]
+
+
+@dataclass(slots=True)
+class Size:
+    """What one size costs."""
+
+    contracts: int
+    seeded_s: float = 0.0
+    refreshed_per_s: float = 0.0  # contracts, of the first refresh, which takes in all of them
+    changed_s: Told = field(default_factory=dict)  # a refresh after CHANGED contracts changed
+    pages: dict[str, dict[str, Told]] = field(default_factory=dict)
+    kpis: dict[str, Told] = field(default_factory=dict)
+    machine_busy: float = 0.0  # share of the machine that was busy while pages and KPIs were read; 1 / CPUs is ours
+
+
+def told(values: Sequence[float]) -> Told:
+    """Median, least and most."""
+    return {
+        "median": round(statistics.median(values), 3), "min": round(min(values), 3), "max": round(max(values), 3),
+    }  # fmt: skip
+
+
+def measure_size(endpoint: Endpoint, contracts: int, rounds: int, say: Say) -> Size:
+    """Fill an empty, migrated database and measure."""
+    owner, app = (sa.create_engine(endpoint.url(role)) for role in (Role.OWNER, Role.APP))
+    size = Size(contracts)
+    begun = time.perf_counter()
+    portfolio.seed(owner, contracts)
+    size.seeded_s = round(time.perf_counter() - begun, 1)
+    say(f"{contracts:,}: seeded in {size.seeded_s:.0f} s")
+    begun = time.perf_counter()
+    done = _refresh(app)
+    size.refreshed_per_s = round(done / (time.perf_counter() - begun), 1)
+    portfolio.settle(owner)
+    say(f"{contracts:,}: the first refresh took in {size.refreshed_per_s:,.0f} contracts a second")
+    read(size, app, rounds, say)
+    changes = [_changed(owner, app, min(CHANGED, contracts // 10), turn) for turn in range(1, min(rounds, 4) + 1)]
+    size.changed_s = told(changes)
+    say(f"{contracts:,}: a refresh after {min(CHANGED, contracts // 10):,} changed: {_line(size.changed_s)} s")
+    owner.dispose()
+    app.dispose()
+    return size
+
+
+def read(size: Size, app: sa.Engine, rounds: int, say: Say) -> None:
+    """Every page and every KPI, `rounds` times after one that warms up."""
+    session = Session(app)
+    busy, begun = machine_busy_s(), time.perf_counter()
+    for name, path, query in session.pages():
+        runs = [session.draw(name, path, query) for _ in range(rounds + 1)][1:]
+        size.pages[name] = _parts(runs)
+        say(f"{size.contracts:,}: page {name}: {_page(size.pages[name])}")
+    for name, ask in _asks(session.measures):
+        size.kpis[name] = told([_ms(ask) for _ in range(rounds + 1)][1:])
+        say(f"{size.contracts:,}: {name}: {_line(size.kpis[name])} ms")
+    spent = (time.perf_counter() - begun) * (os.cpu_count() or 1)
+    size.machine_busy = round((machine_busy_s() - busy) / spent, 2)
+
+
+def _refresh(app: sa.Engine) -> int:
+    return refresh(app, clock=VirtualClock(portfolio.NOW), estate=portfolio.estate()).contracts
+
+
+def _changed(owner: sa.Engine, app: sa.Engine, contracts: int, turn: int) -> float:
+    portfolio.change(owner, contracts, turn=turn)
+    begun = time.perf_counter()
+    measured = _refresh(app)
+    spent = time.perf_counter() - begun
+    if measured != contracts:
+        raise RuntimeError(f"{contracts} contracts changed, but {measured} were measured again")
+    return spent
+
+
+def _parts(runs: Sequence[Drawn]) -> dict[str, Told]:
+    names = ("reads", "cpu", "sql", "figures", "script", "statements")
+    return {name: told([float(getattr(one, name)) for one in runs]) for name in names}
+
+
+def _asks(measures: Measures) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Each KPI alone, by its first split, and the rows behind it, of the usual weeks."""
+    ask = Ask(Window.weeks(portfolio.NOW, measures.estate.group.timezone, _WEEKS))
+    for one in measures.definitions():
+        slug, splits = one.slug, (None, *one.splits[:1])
+        for by in splits:
+            yield f"{slug} by {by}" if by else slug, partial(measures.kpi, slug, ask, by)
+        if one.drill:
+            yield f"{slug}, rows", partial(measures.drill, slug, ask)
+
+
+def _ms(ask: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    ask()
+    return 1000 * (time.perf_counter() - begun)
+
+
+def misses(sizes: Sequence[Size]) -> list[str]:
+    """What the largest size asks too much for, in words."""
+    least, most = sizes[0], sizes[-1]
+    found = []
+    for name, parts in most.pages.items():
+        ms = parts["reads"]["median"]
+        bound = least.pages[name]["reads"]["median"] * MOST_TIMES + MORE_MS
+        if ms > MOST_MS:
+            found.append(f"{name}: reads take {ms:.0f} ms at {most.contracts:,}, more than {MOST_MS:.0f}")
+        if len(sizes) > 1 and ms > bound:
+            found.append(f"{name}: reads take {ms:.0f} ms at {most.contracts:,}, more than {bound:.0f} (1.3 x + 10 ms)")
+    return found
+
+
+def report(sizes: Sequence[Size], rounds: int) -> dict[str, object]:
+    most = sizes[-1]
+    return {
+        "contracts": most.contracts, "rounds": rounds,
+        "pages": [{"page": name, "ms": parts["reads"]["median"]} for name, parts in most.pages.items()],
+        "kpis": [{"kpi": name, "ms": ms["median"]} for name, ms in most.kpis.items()],
+        "refreshed_per_s": most.refreshed_per_s, "changed_s": most.changed_s.get("median"),
+        "misses": misses(sizes), "sizes": {str(one.contracts): asdict(one) for one in sizes},
+    }  # fmt: skip
+
+
+def _page(parts: Mapping[str, Told]) -> str:
+    listed = ", ".join(f"{name} {_line(parts[name])} ms" for name in ("reads", "figures", "script"))
+    sent = f"{parts['statements']['median']:.0f} statements, {parts['sql']['median']:.1f} ms of them"
+    return f"{listed}; {sent}, CPU of the reads {parts['cpu']['median']:.1f} ms"
+
+
+def _line(one: Told) -> str:
+    return f"{one['median']:.1f} ({one['min']:.1f} to {one['max']:.1f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.dashboard", description=__doc__)
+    parser.add_argument("--contracts", type=int, default=1_000_000, help="the largest size")
+    parser.add_argument("--sizes", help="all sizes, rising, instead of 10000,100000 and the largest")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", action="store_true", help="nothing but the JSON line on stdout")
+    given = parser.parse_args()
+    out = sys.stderr if given.json else sys.stdout
+
+    def say(line: str) -> None:
+        print(line, file=out, flush=True)
+
+    usual = [*(size for size in SIZES if size < given.contracts), given.contracts]
+    dashboard_pages.prepare()
+    sizes: list[Size] = []
+    for contracts in [int(size) for size in given.sizes.split(",")] if given.sizes else usual:
+        with processes.database() as endpoint:
+            sizes.append(measure_size(endpoint, contracts, given.rounds, say))
+    for missed in misses(sizes):
+        say(f"misses: {missed}")
+    print(orjson.dumps(report(sizes, given.rounds)).decode())
+
+
+if __name__ == "__main__":
+    main()

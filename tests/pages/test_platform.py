@@ -1,0 +1,240 @@
+"""The platform page: promises, lanes, latency, backlog, failures, the database, releases and scheduled jobs."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from streamlit.testing.v1 import AppTest
+
+from app.embedded_postgres import Endpoint
+from metrics.measures import Measures
+from pages import _charts_platform as charts
+from pages import _platform_words as told
+from pages import _schedule_words as jobs
+from pages._palette import DARK, LIGHT
+from pages.platform import PAGE
+from sync_core.authority import Actor, Permission, person
+from sync_core.clock import VirtualClock
+from sync_core.commands.commands import Commands
+from sync_core.reads import Reads
+from sync_core.store.migrate import migrate
+from tests import databases, rows
+from tests.commands.people import ADMINISTRATOR, EVERYTHING, audited
+from tests.pages import running
+from tests.pages.stage import CFO, play, texts
+from tests.rows import NOW
+
+LIMITED = person("admin@example.com", ["administrator@GB01"])
+CARDS = {
+    "Promises", "Error budget", "ERP lanes over time", "ERP lanes", "Latency by system", "Backlog now",
+    "Calls by operation", "Oldest ready contract", "Failed attempts", "Replays", "Database", "Releases",
+    "Scheduled jobs",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def firm(server: Endpoint) -> Iterator[sa.Engine]:
+    """The application's engine on a database with 200 contracts, all that ran, and a worker that lives."""
+
+    def build(url: str) -> None:
+        migrate(url, app_role="tieline_app")
+        rows.seed(url, 200)
+
+    urls = databases.clone(server, databases.template(server, "tieline_pages_platform", build))
+    engine = sa.create_engine(urls.app)
+    running.ran(engine)
+    running.scheduled(engine)
+    with engine.connect() as conn:
+        running.at_work(conn)
+        yield engine
+    engine.dispose()
+    databases.drop(server, urls)
+
+
+def shown(engine: sa.Engine, viewer: Actor = CFO, /, *, commands: bool = True, **query: str) -> AppTest:
+    clock = VirtualClock(NOW)
+    reads = Reads(engine, clock=clock, estate=rows.estate())
+    measures = Measures(engine, clock=clock, estate=rows.estate())
+    desk = Commands(engine, clock=clock, estate=rows.estate()) if commands else None
+    page = play("platform", reads, query, actor=viewer, commands=desk, measures=measures)
+    assert not page.exception
+    return page
+
+
+def tiles(page: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in page.metric}
+
+
+def table(page: AppTest, column: str) -> pd.DataFrame:
+    return next(found.value for found in page.table if column in found.value.columns)
+
+
+def test_all_cards_are_drawn_with_numbers_first(firm: sa.Engine) -> None:
+    page = shown(firm)
+    assert not page.error
+    assert {title for title in CARDS if f"### {title}" in texts(page)} == CARDS
+    numbers = tiles(page)
+    assert set(numbers) == {
+        "Promises kept", "Least budget left", "API, p99", "ERP calls, p95", "Oldest ready", "Failed attempts",
+    }  # fmt: skip
+    assert numbers["API, p99"] == "over 10 s"  # one of 41 took longer than any bucket
+    assert numbers["Failed attempts"] == "9.1%"  # 3 of 33
+    assert "of 6 promises broken" in texts(page)
+    assert "legacy takes no work" in texts(page)
+
+
+def test_calls_are_told_with_the_width_of_their_bucket(firm: sa.Engine) -> None:
+    calls = shown(firm).dataframe[0].value.set_index("Operation")
+    assert calls.loc["GET /v1/contracts", "Calls"] == 41
+    assert calls.loc["GET /v1/contracts", "p50"] == "18 ms ±15 ms"
+    assert calls.loc["project.create", "Failed"] == "0"
+
+
+def test_the_window_stands_in_the_url(firm: sa.Engine) -> None:
+    hour, week = (shown(firm, window=window).dataframe[0].value.set_index("Operation") for window in ("1h", "7d"))
+    assert (hour.loc["GET /v1/contracts", "Calls"], week.loc["GET /v1/contracts", "Calls"]) == (41, 82)
+    assert "Not known here" in texts(shown(firm, window="3 years"))
+
+
+def test_a_budget_is_chosen_in_the_url(firm: sa.Engine) -> None:
+    page = shown(firm, promise="api-latency")
+    assert page.selectbox(key="filter_promise").value == "api-latency"
+    assert "2 bad of 82 requests; 1.0% may be" in texts(page)
+
+
+def test_jobs_are_told_in_words_with_what_needs_a_look_first(firm: sa.Engine) -> None:
+    grid = shown(firm).dataframe[1].value
+    assert list(grid["job"])[:2] == ["Audit chain", "Poll crm"]
+    by_job = grid.set_index("job")
+    assert by_job.loc["Audit chain", "state"] == ["Paused"]
+    assert "moving house (admin@example.com" in by_job.loc["Audit chain", "result"]
+    assert by_job.loc["Poll crm", "state"] == ["Failed"]
+    assert by_job.loc["Measures", "result"] == "3 contracts measured again"
+    assert (by_job.loc["Measures", "every"], by_job.loc["Measures", "took"]) == ("15 s", "1.5 s")
+
+
+def test_hostile_words_are_shown_as_they_are(firm: sa.Engine) -> None:
+    page = shown(firm, job="poll:crm")
+    runs = table(page, "What it did")
+    assert r"\<b\>\*x\*\</b\> \$1 \[a\]\(b\)" in set(runs["What it did"])
+
+
+def test_an_administrator_pauses_resumes_and_runs_a_job(firm: sa.Engine) -> None:
+    page = shown(firm, ADMINISTRATOR, job="measures")
+    page.text_input[0].set_value("the ERP is moved tonight")
+    press(page, "Pause")
+    assert "job" not in page.query_params
+    assert "Measures is paused" in said(page)
+    page = shown(firm, ADMINISTRATOR, job="measures")
+    page.text_input[0].set_value("it is moved")
+    press(page, "Resume")
+    assert "Measures goes on" in said(page)
+    page = shown(firm, ADMINISTRATOR, job="poll:crm")
+    page.text_input[0].set_value("look at once")
+    press(page, "Run now")
+    assert "Poll crm was asked for" in said(page)
+    assert [row["action"] for row in audited(firm)] == ["schedule.pause", "schedule.resume", "schedule.run"]
+
+
+def test_a_change_without_a_reason_keeps_the_dialog_open(firm: sa.Engine) -> None:
+    page = shown(firm, ADMINISTRATOR, job="audit-verify")
+    press(page, "Resume")
+    assert page.query_params["job"] == "audit-verify"
+    assert any("say why" in warning.value.lower() for warning in page.warning)
+
+
+@pytest.mark.parametrize("viewer", [CFO, EVERYTHING, LIMITED], ids=["executive", "operator", "limited administrator"])
+def test_who_may_not_is_offered_no_button(firm: sa.Engine, viewer: Actor) -> None:
+    page = shown(firm, viewer, job="measures")
+    assert not {button.label for button in page.button} & {"Run now", "Pause", "Resume"}
+    assert "An administrator with reach over all legal entities" in texts(page)
+    assert "Last runs" in texts(page)
+
+
+def test_a_job_that_is_not_there_is_said(firm: sa.Engine) -> None:
+    assert "There is no such scheduled job" in texts(shown(firm, job="x'; drop"))
+
+
+def test_a_new_installation_says_what_is_missing(database: sa.Engine) -> None:
+    page = shown(database)
+    assert not page.error
+    told_ = texts(page)
+    for words in ("No promise was looked at yet", "No ERP is connected yet", "No call was made in this time",
+                  "No contract ran in this time", "Nothing was replayed in this time", "Nothing was sampled yet",
+                  "No worker runs", "No job is declared yet"):  # fmt: skip
+        assert words in told_, words
+    assert tiles(page)["Promises kept"] == "–"
+
+
+def test_a_card_that_fails_keeps_its_failure(database_urls: databases.DatabaseUrls, database: sa.Engine) -> None:
+    owner = sa.create_engine(database_urls.owner)
+    with owner.begin() as conn:
+        conn.execute(sa.text("ALTER TABLE core.job_run RENAME TO job_run_gone"))
+    owner.dispose()
+    page = shown(database)
+    assert any("Scheduled jobs could not be drawn. Incident" in error.value for error in page.error)
+    assert "No promise was looked at yet" in texts(page)
+    assert "### Database" in texts(page)
+
+
+def test_without_the_permission_nothing_is_shown(firm: sa.Engine) -> None:
+    nobody = Actor("program", scopes={})
+    page = play("platform", Reads(firm, clock=VirtualClock(NOW), estate=rows.estate()), {}, actor=nobody,
+                measures=Measures(firm, clock=VirtualClock(NOW), estate=rows.estate()))  # fmt: skip
+    assert not page.exception
+    assert "This needs the permission" in texts(page)
+    assert not page.metric
+    assert not page.dataframe
+
+
+def test_times_are_written_with_their_unit() -> None:
+    assert [told.seconds(s) for s in (0.0, 0.0004, 0.004, 0.25, 1.26, 12, 90)] == [
+        "0 ms", "0.4 ms", "4 ms", "0.25 s", "1.3 s", "12 s", "2 min",
+    ]  # fmt: skip
+    assert [told.size(n) for n in (12, 2_048, 3 * 1024**2, 5 * 1024**3)] == ["12 B", "2 KB", "3.0 MB", "5.0 GB"]
+
+
+def test_every_job_of_a_worker_says_what_it_does() -> None:
+    assert jobs.title("financial-status:cloud") == "Books of cloud"
+    assert jobs.does("poll:crm")
+    assert (jobs.title("something-new"), jobs.does("something-new")) == ("something-new", "")
+
+
+@pytest.mark.parametrize("palette", [LIGHT, DARK])
+def test_a_spent_budget_is_red_and_ends_with_its_number(palette: object) -> None:
+    at = pd.date_range("2026-11-01", periods=3, tz="UTC")
+    colours = LIGHT if palette is LIGHT else DARK
+    for left, colour in ((0.4, colours.teal), (-2.5, colours.red)):
+        figure = charts.budget(
+            pd.DataFrame({"at": at, "left": [1.0, 0.6, left]}), label="now", start=at[0], end=at[2], palette=colours
+        )
+        assert figure.data[1].line.color == colour
+        assert figure.layout.yaxis.range[0] < left
+        assert figure.layout.annotations[-1].text == "<b>now</b>"
+
+
+def test_a_lanes_strip_has_its_outages_and_escapes_their_words() -> None:
+    at = pd.date_range("2026-11-01", periods=4, tz="UTC")
+    strips = pd.DataFrame({
+        "lane": ["cloud"] * 3, "start": at[:3], "end": at[1:], "state": ["closed", "open", "closed"],
+        "why": ["", "<script>", ""],
+    })  # fmt: skip
+    figure = charts.lane_strips(strips, notes=[("cloud", "66.7%")], since=at[0], until=at[3], palette=LIGHT)
+    running_, out, paused = figure.data
+    assert (len(running_.x), len(out.x), len(paused.x)) == (2, 1, 0)
+    assert out.x[0] == 24 * 3_600_000
+    assert out.customdata[0][2] == "&lt;script&gt;"
+
+
+def press(page: AppTest, label: str) -> None:
+    next(button for button in page.button if button.label == label).click().run()
+    assert not page.exception
+
+
+def said(page: AppTest) -> str:
+    return "\n".join(one.value for one in page.success)
+
+
+def test_the_page_asks_for_one_permission() -> None:
+    assert PAGE.needs is Permission.KPI_READ
