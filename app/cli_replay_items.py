@@ -31,7 +31,7 @@ def listed(one: Work, replay_id: int, states: Sequence[str], sort: str, limit: i
 
         print_json([ItemView.model_validate(row) for row in page.rows])
         return
-    draw(uncut(items_table(page.rows), "contract"))
+    draw(items_table(page.rows))
     typer.echo(f"{len(page.rows):,} of {page.total_text}", err=True)
 
 
@@ -41,15 +41,6 @@ def items_table(rows: Sequence["ItemRow"]) -> Table:
         state = "stopped" if row.stopped and row.state == "pending" else row.state
         drawn.add_row(text(row.external_id), text(row.legal_entity), state, f"{row.writes}", money(row.money),
                       text(words_of(row)))  # fmt: skip
-    return drawn
-
-
-def uncut(drawn: Table, *names: str) -> Table:
-    """However narrow the terminal: these columns stand whole on one line, the others are broken into lines."""
-    for column in drawn.columns:
-        column.overflow = "fold"
-        if column.header in names:
-            column.no_wrap, column.min_width = True, max([len(plain(cell)) for cell in column.cells], default=0)
     return drawn
 
 
@@ -81,7 +72,7 @@ def plan_of(one: Work, replay_id: int, name: str, *, as_json: bool) -> None:
     for effect in found.effects:
         for field, before, after in _fields(effect.before or {}, effect.after or {}):
             drawn.add_row(text(effect), text(field), text(before), text(after))
-    draw(uncut(drawn))
+    draw(drawn)
 
 
 def _fields(

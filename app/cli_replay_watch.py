@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 from rich.table import Table
 
-from app.cli_replay_items import uncut, words_of
+from app.cli_replay_items import words_of
 from app.cli_table import draw, table
 from app.cli_work import money, plain, text
 from app.refusals import Exit, Refusal
@@ -33,7 +33,7 @@ def told(reads: "Reads", one: "ReplayDetail") -> None:
     from sync_core.reads.paging import Window
     from sync_core.reads.replay_items import ItemFilter
 
-    draw(uncut(totals_of(one)))
+    draw(totals_of(one))
     if not one.totals.stopped:
         return
     page = reads.replay_items(one.replay.replay_id, ItemFilter(stopped=True), window=Window(_STOPPED_SHOWN))

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_UNCUT: Final = 1_000  # columns
+_UNCUT: Final = 1_000  # columns, at least
 _GAP: Final = 2  # between two columns
 _INDENT: Final = "    "  # of a paragraph's second line
 
@@ -27,7 +27,8 @@ def draw(drawn: Table, console: Console | None = None) -> None:
     """As wide as the terminal. `console`: another place than stdout."""
     console = console or Console()
     if not console.is_terminal:
-        console.width = _UNCUT
+        asked = sum(max(map(_longest_line, cells), default=0) + _GAP for cells in _columns(drawn))
+        console.width = max(_UNCUT, asked)
     if _fits(drawn, console.width):
         console.print(drawn)
         return

@@ -11,7 +11,7 @@ from rich.markup import escape
 from app.cli_actor import operator_of_this_machine
 from app.cli_begin import begin
 from app.refusals import Exit, Refusal
-from sync_core.money import Money
+from sync_core.money import Money, written
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -69,7 +69,7 @@ def text(given: object) -> str:
 
 
 def money(given: Money | None) -> str:
-    return "" if given is None else f"{given.amount:,.2f} {given.currency}"
+    return "" if given is None else written(given.amount, given.currency)
 
 
 def print_json(found: "BaseModel | Sequence[BaseModel]") -> None:

@@ -44,7 +44,10 @@ _SHAPED = sa.text("""
     INSERT INTO metrics.shape (digest) VALUES (:digest) ON CONFLICT (one) DO UPDATE SET digest = excluded.digest
 """)
 _NO_CELLS = sa.text("DELETE FROM metrics.cell")
-_ALL = sa.text("INSERT INTO metrics.dirty SELECT contract_id FROM core.contract ON CONFLICT DO NOTHING")
+# In the order of ids, as workers mark them (sync_core/measured.py), so that nobody waits for somebody who waits.
+_ALL = sa.text("""
+    INSERT INTO metrics.dirty SELECT contract_id FROM core.contract ORDER BY contract_id ON CONFLICT DO NOTHING
+""")
 
 
 def _new(alias: str) -> str:
@@ -60,11 +63,11 @@ _CHANGED = sa.text(f"""
     FROM core.financial_fact AS f LEFT JOIN core.crosswalk AS x
          ON x.system = f.system AND x.kind = 'project' AND x.business_key = f.project_key
     WHERE {_new("f")} AND coalesce(f.contract_id, x.contract_id) IS NOT NULL
-    ON CONFLICT DO NOTHING
+    ORDER BY 1 ON CONFLICT DO NOTHING
 """)
 _TAKE = sa.text("""
     DELETE FROM metrics.dirty WHERE contract_id IN (
-        SELECT contract_id FROM metrics.dirty ORDER BY contract_id LIMIT :batch) RETURNING contract_id
+        SELECT contract_id FROM metrics.dirty ORDER BY contract_id LIMIT :batch FOR UPDATE) RETURNING contract_id
 """)
 _LEFT = sa.text("SELECT EXISTS (SELECT FROM metrics.dirty)")
 _OPEN = sa.text("SELECT EXISTS (SELECT FROM metrics.refresh WHERE at = :at AND finished_at IS NULL)")

@@ -150,7 +150,7 @@ class Source:
     ) -> list[Cell]:
         """Of the ask's window, or of [start, end). `by` a dimension of a level that the ask needs is chosen itself."""
         bounds = {"start": start or self.ask.window.start, "end": end or self.ask.window.end}
-        return [Cell(*row) for row in self._cells(measures, by, bounds, "{cells}")]
+        return [Cell(*row) for row in self._cells(measures, by, bounds, "{cells} ORDER BY 1, 2, 3, 4")]
 
     def counts(self, measures: Iterable[str], by: By | None = None) -> list[Counts]:
         """The cells of measures with buckets, those of a group and label as one row: far fewer to bring here."""
@@ -179,7 +179,7 @@ class Source:
             FROM metrics.cell AS c
             WHERE c.measure = ANY(:measures) AND c.level = {level} AND c.period >= :start AND c.period < :end
               AND {chosen("c")}
-            GROUP BY 1, 2, 3, 4 HAVING sum(c.n) <> 0 OR sum(c.amount) <> 0 ORDER BY 1, 2, 3, 4
+            GROUP BY 1, 2, 3, 4 HAVING sum(c.n) <> 0 OR sum(c.amount) <> 0
         """
 
     def _past(self, fact: Fact, by: By | None) -> str:
@@ -189,5 +189,5 @@ class Source:
             FROM {fact.table} AS f CROSS JOIN {fact.contributions}
             WHERE {self.valid()} AND {chosen("f")} AND x.measure = ANY(:measures)
               AND x.period >= :start AND x.period < :end
-            GROUP BY 1, 2, 3, 4 HAVING sum(x.n) <> 0 OR sum(x.amount) <> 0 ORDER BY 1, 2, 3, 4
+            GROUP BY 1, 2, 3, 4 HAVING sum(x.n) <> 0 OR sum(x.amount) <> 0
         """

@@ -1,6 +1,5 @@
 """Contracts and approvals: what waits for an approver, what one refused, and what is decided in the CLM."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 
@@ -8,6 +7,7 @@ import streamlit as st
 
 from pages import _acting as acting
 from pages import _approving as approving
+from pages import _bill_runs as runs
 from pages import _case_standing as standing
 from pages import _format as fmt
 from pages import _frame as frame
@@ -15,23 +15,21 @@ from pages import _grid as grid
 from pages._sentences import contract_name
 from pages._words import inside
 from sync_core.commands.commands import Commands
+from sync_core.estate import Estate
 from sync_core.reads import Reads
 from sync_core.reads.approvals import ApprovalPage, ApprovalRow, ApprovalStatus
-from sync_core.reads.stuck import bill_runs
-
-Runs = Mapping[str, datetime]
 
 
 def draw(page: ApprovalPage, reads: Reads, commands: Commands | None, now: datetime) -> None:
     """`page`: of those that wait. The other two kinds are read, and drawn where there are any."""
-    runs = bill_runs(reads.estate, now=now)
+    estate = reads.estate
     with frame.card("contracts", "Contracts", "Signed above a threshold of the estate; nothing is in the ERP yet",
                     definition="An approval holds up to the amount that is approved. Who corrected what a contract "
                     "says may not approve it."):  # fmt: skip
         if not page.rows:
             frame.empty("No contract waits for an approval.", "Those above a threshold appear here.")
         for row in page.rows:
-            _contract(row, runs, commands, now)
+            _contract(row, estate, commands, now)
         if page.before is not None or page.after is not None:
             grid.pager(page, "approval")
     refused, in_clm = (reads.approvals(status=one) for one in (ApprovalStatus.REFUSED, ApprovalStatus.IN_CLM))
@@ -39,20 +37,20 @@ def draw(page: ApprovalPage, reads: Reads, commands: Commands | None, now: datet
         with frame.card("refused", "Refused", "By an approver; each stays refused until its data changes",
                         definition="Legal renegotiates or cancels it in the CLM, or an approver approves it after "
                         "all."):  # fmt: skip
-            _all(refused, runs, commands, now)
+            _all(refused, estate, commands, now)
     if in_clm.rows:
         with frame.card("in_clm", "Decided in the CLM", "The CLM did not approve the contract, or a clause of it"):
-            _all(in_clm, runs, None, now)
+            _all(in_clm, estate, None, now)
 
 
-def _all(page: ApprovalPage, runs: Runs, commands: Commands | None, now: datetime) -> None:
+def _all(page: ApprovalPage, estate: Estate, commands: Commands | None, now: datetime) -> None:
     for row in page.rows:
-        _contract(row, runs, commands, now)
+        _contract(row, estate, commands, now)
     if page.after is not None:
         st.caption(f"And {page.total - len(page.rows):,} more; the Exceptions page lists all.")
 
 
-def _contract(row: ApprovalRow, runs: Runs, commands: Commands | None, now: datetime) -> None:
+def _contract(row: ApprovalRow, estate: Estate, commands: Commands | None, now: datetime) -> None:
     case = row.case
     with st.container(key=f"task_case_{case.case_id}", border=True, gap="xsmall"):
         value = fmt.money_exact(row.value) if row.value else "an unknown amount"
@@ -61,10 +59,11 @@ def _contract(row: ApprovalRow, runs: Runs, commands: Commands | None, now: date
         said = standing.refused(row.refused) if row.refused else fmt.plain(acting.sentence(case.message))
         st.markdown(said)
         bill = f"next bill {case.bill_on.day} {case.bill_on:%b %Y}" if case.bill_on else "no bill date"
-        run_at = runs.get(case.legal_entity)
-        run = f", {fmt.duration(run_at - now)} (calendar) to the bill run" if run_at else ""
-        st.caption(fmt.plain(f"With {inside(case.function)} for {fmt.age(now - case.opened_at)} (calendar). It blocks "
-                             f"its provisioning: {bill}{run}."))  # fmt: skip
+        run = runs.billing(estate, case.legal_entity, case.bill_on, now)
+        billed = f", billed in the run of {run.day}, in {fmt.duration(run.left)} (calendar)" if run else ""
+        held = fmt.age(now - (row.held_since or case.opened_at))
+        st.caption(fmt.plain(f"With {inside(case.function)} for {held} (calendar). It blocks its provisioning: "
+                             f"{bill}{billed}."))  # fmt: skip
         with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
             if commands is not None:
                 approving.buttons(

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from pages import _format as fmt
-from sync_core.bill_runs import next_bill_run
-from sync_core.estate import Entity
+from sync_core.bill_runs import billing_run, next_bill_run
+from sync_core.estate import Entity, Estate
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +24,10 @@ def coming(entities: Iterable[Entity], now: datetime) -> list[Run]:
     """Of those that have any."""
     runs = [(entity, next_bill_run(entity, now)) for entity in entities]
     return sorted((Run(entity, at, at - now) for entity, at in runs if at is not None), key=lambda run: run.at)
+
+
+def billing(estate: Estate, legal_entity: str, bill_on: date | None, now: datetime) -> Run | None:
+    """The run in which that day's bill is made; None: of an entity without any."""
+    entity = next((one for one in estate.entity if one.code == legal_entity), None)
+    at = billing_run(entity, bill_on, now) if entity else None
+    return Run(entity, at, at - now) if entity and at else None

@@ -10,6 +10,7 @@ import streamlit as st
 
 from pages import _acting as acting
 from pages import _approving as approving
+from pages import _bill_runs as runs
 from pages import _case_forms as forms
 from pages import _case_history as history
 from pages import _case_standing as standing
@@ -29,7 +30,6 @@ from sync_core.commands.commands import Commands
 from sync_core.ownership import CAUSES, Arises
 from sync_core.reads import Reads
 from sync_core.reads.case import CaseAction, CaseDetail
-from sync_core.reads.stuck import bill_runs
 
 _ID: Final = re.compile(r"[0-9]{1,18}")
 _EVERY: Final = timedelta(seconds=2)
@@ -101,7 +101,7 @@ def _header(found: CaseDetail, now: datetime) -> None:
 
 def _facts(found: CaseDetail, reads: Reads, now: datetime) -> list[Kpi]:
     row = found.row
-    run_at = bill_runs(reads.estate, now=now).get(row.legal_entity)
+    run = runs.billing(reads.estate, row.legal_entity, row.bill_on, now)
     other = row.exposure_reporting
     own = "" if row.exposure is None or (other and row.exposure.currency == other.currency) else fmt.money(row.exposure)
     shown = fmt.money(other) if other else fmt.money(row.exposure) if row.exposure else fmt.DASH
@@ -111,9 +111,10 @@ def _facts(found: CaseDetail, reads: Reads, now: datetime) -> list[Kpi]:
             comparison="in the contract's currency" if own else None),
         Kpi("Next bill", f"{row.bill_on.day} {row.bill_on:%b %Y}" if row.bill_on else fmt.DASH,
             "The next date on which something of the contract is to be billed; the last one when all have passed."),
-        Kpi("To the bill run", fmt.duration(run_at - now) if run_at else fmt.DASH,
-            "Until the legal entity's next bill run; what is not in its ERP by then misses it.",
-            comparison=fmt.moment(run_at) if run_at else "no bill run is known"),
+        Kpi("To the bill run", fmt.duration(run.left) if run else fmt.DASH,
+            "Until the legal entity's first bill run on or after the next bill; what is not in its ERP by then misses "
+            "it. Of a bill date that has passed: until the next run.",
+            comparison=f"billed in the run of {run.day}" if run else "no bill run is known"),
         Kpi("Due", inbox.due(row, now) or fmt.DASH,
             "Calendar time until its owner's working time for it is up, by the working calendar of the legal entity.",
             comparison=fmt.moment(row.due_at) if row.due_at else "no limit was set", is_good=False if overdue else None,
@@ -182,7 +183,7 @@ def refusal(action: CaseAction) -> str:
     refused = action.refusal(frame.actor())
     if refused is None:
         return ""
-    if refused.kind in (Kind.STANDING, Kind.TAKEN):
+    if refused.kind in (Kind.STANDING, Kind.TAKEN, Kind.FOREIGN):
         return acting.sentence(refused.words)
     rule = RULES[action.deed]
     function = action.row.function if rule.whose is Whose.OWN else None
@@ -236,24 +237,24 @@ def _button(found: CaseDetail, action: str, label: str, icon: str, key: str) -> 
 def _opens(found: CaseDetail, action: str, label: str, icon: str, dialog: str) -> None:
     known = _action(found, action)
     st.button(label, icon=icon, key=f"open_{dialog}", disabled=known is None or bool(refusal(known)),
-              on_click=acting.open_dialog, args=(dialog,))  # fmt: skip
+              on_click=acting.open_dialog, args=(f"{dialog}_{found.row.case_id}",))  # fmt: skip
 
 
 def _dialogs(found: CaseDetail, commands: Commands) -> None:
     row, actor, cases, ids = found.row, frame.actor(), commands.cases, [found.row.case_id]
     acting.dialog(
-        "case_assign",
+        f"case_assign_{row.case_id}",
         "Assign the exception",
         lambda: forms.assign([row], lambda person: cases.assign(actor, ids, person, version=row.version)),
         icon=":material/person_add:",
     )
     acting.dialog(
-        "case_hand_over",
+        f"case_hand_over_{row.case_id}",
         "Hand the exception over",
         lambda: forms.hand_over([row], lambda to, why: cases.hand_over(actor, ids, to, why, version=row.version)),
         icon=":material/move_up:",
     )
-    acting.dialog("case_decide", "Close the exception by decision", lambda: forms.decide(
+    acting.dialog(f"case_decide_{row.case_id}", "Close the exception by decision", lambda: forms.decide(
         [row], lambda why: cases.decide(actor, ids, why, version=row.version)), icon=":material/gavel:")  # fmt: skip
 
 

@@ -19,7 +19,7 @@ _SHOWN = 6
 def assign(rows: Sequence[ExceptionRow], do: Callable[[str | None], CasesChanged], *, beside: str = "") -> None:
     """Ask for a person, or for nobody. `beside`: what is said of rows that are left out."""
     _which(rows, beside)
-    with st.form("assign", border=False):
+    with st.form(_key("assign", rows), border=False):
         person = st.text_input(
             "Assign to",
             placeholder="name@example.com",
@@ -38,7 +38,7 @@ def hand_over(
     """Ask for a function and a reason."""
     st.markdown("The other function's own time begins now, and nobody there has it yet.")
     _which(rows, beside)
-    with st.form("hand_over", border=False):
+    with st.form(_key("hand_over", rows), border=False):
         held = {row.function for row in rows}
         choices = [code for code in FUNCTIONS if held != {code}]
         function = st.selectbox("To", choices, index=None, format_func=words, placeholder="Choose a function")
@@ -57,11 +57,16 @@ def decide(rows: Sequence[ExceptionRow], do: Callable[[str], CasesChanged], *, b
         "The contracts stay as they are."
     )
     _which(rows, beside)
-    with st.form("decide", border=False):
+    with st.form(_key("decide", rows), border=False):
         why = st.text_area("Reason", max_chars=2_000, height=80, placeholder="Kept in the history and in the audit")
         label = f"Close {fmt.count(len(rows))} by decision"
         if st.form_submit_button(label, type="primary", icon=":material/gavel:"):
             _do(lambda: do(why), "Closing", "closed by decision")
+
+
+def _key(form: str, rows: Sequence[ExceptionRow]) -> str:
+    """What was typed about one exception is never read for another."""
+    return f"{form}_{rows[0].case_id if rows else 0}"
 
 
 def _do(do: Callable[[], CasesChanged], what: str, done: str) -> None:

@@ -61,7 +61,7 @@ def _told(moment: CaseMoment) -> str:
 
 
 def _comment_box(found: CaseDetail, commands: Commands) -> None:
-    with st.form("comment", border=False, clear_on_submit=False):
+    with st.form(f"comment_on_{found.row.case_id}", border=False, clear_on_submit=False):
         key = f"comment_{found.row.case_id}_{len(found.history)}"
         text = st.text_area("Comment", max_chars=_LONGEST, height=80, key=key, placeholder="Everybody who may see the "
                             "exception reads it")  # fmt: skip

@@ -1,13 +1,17 @@
 """How an exception stands beside its words: how it was closed, what it follows, and what an approver said of it."""
 
+from typing import Final
+
 import streamlit as st
 
 from pages import _acting as acting
+from pages import _filters as filters
 from pages import _format as fmt
-from pages import _frame as frame
 from pages._words import inside
 from sync_core.reads.approvals import RefusedBefore
 from sync_core.reads.case import CLOSED, CaseDetail
+
+_VERBS: Final = {"approved": "Approved", "refused": "Refused", "decided": "Decided"}  # by what its history says
 
 
 def closed(found: CaseDetail) -> str:
@@ -24,8 +28,8 @@ def decided(found: CaseDetail) -> None:
     row = found.row
     if not row.decided_by:
         return
-    refused = any(moment.what == "refused" for moment in found.history) and row.state != "open"
-    verb = "Approved" if row.state == "open" else "Refused" if refused else "Decided"
+    last = next((moment.what for moment in reversed(found.history) if moment.what in _VERBS), "")
+    verb = _VERBS.get(last, "Decided")
     st.markdown(fmt.plain(f"{verb} by {row.decided_by}: {row.decided_reason or ''}"))
 
 
@@ -40,7 +44,13 @@ def links(found: CaseDetail) -> None:
         of = f"It follows the correction of exception {before.case_id} ({inside(before.cause)})"
         when = fmt.moment(before.occurred_at)
         st.markdown(fmt.plain(f"{of} by {before.actor}, {when}: {acting.sentence(before.reason)}"))
-        frame.link("exceptions", f"Exception {before.case_id}", icon=":material/arrow_back:", case=str(before.case_id))
+        _go_to(before.case_id, ":material/arrow_back:")
     if after := found.followed_by:
         st.markdown("The run after its correction found something else.")
-        frame.link("exceptions", f"Exception {after}", icon=":material/arrow_forward:", case=str(after))
+        _go_to(after, ":material/arrow_forward:")
+
+
+def _go_to(case_id: int, icon: str) -> None:
+    # Streamlit draws a link from a page to itself anew, but leaves the URL as it was.
+    st.button(f"Exception {case_id}", icon=icon, type="tertiary", key=f"go_to_{case_id}",
+              on_click=filters.put, args=({"case": str(case_id)},))  # fmt: skip

@@ -18,6 +18,7 @@ Write = Callable[[float], str]
 ROW: Final = 78  # pixels of one small line
 _STRIPS, _STRIP = 80, 44
 _FONT_S: Final = 11
+_CALM_S: Final = 10.0  # a scale that is never finer: below it nothing waits
 _FEW: Final = 3  # points that make no line
 _SHORT_D: Final = 3  # below so many days an axis says the hour
 
@@ -117,7 +118,7 @@ def ages(frame: pd.DataFrame, *, write: Write, since: datetime, until: datetime,
     """
     lines = (palette.blue, palette.amber, palette.teal, palette.muted)
     figure = new_figure(palette, left=54, right=96, top=10, bottom=24)
-    peak = float(frame["seconds"].max()) or 60.0
+    peak = max(float(frame["seconds"].max()), _CALM_S)
     top = peak * 1.12
     for place, ((lane, shown), colour) in enumerate(zip(frame.groupby("lane", sort=True), lines, strict=False)):
         figure.add_scatter(
@@ -140,7 +141,7 @@ def failures(frame: pd.DataFrame, *, palette: Palette) -> go.Figure:
 
     Columns: lane, transient, ambiguous, permanent, note.
     """
-    figure = new_figure(palette, left=82, right=124, top=28)
+    figure = new_figure(palette, left=82, right=138, top=28)
     colours = {"transient": palette.pale, "ambiguous": palette.amber, "permanent": palette.red}
     for kind, colour in colours.items():
         figure.add_bar(

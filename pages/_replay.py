@@ -103,7 +103,7 @@ def _header(found: ReplayDetail | None, asked: str, now: datetime) -> None:
         return
     row = found.replay
     title = f"Replay {row.replay_id}{': ' + fmt.plain(row.title) if row.title else ''}"
-    scope = f"{fmt.plural(row.items, 'contract')}, made by {fmt.plain(row.created_by)} {fmt.moment(row.created_at)}."
+    scope = f"{fmt.plural(found.totals.items, 'contract')}, made by {fmt.plain(row.created_by)} {fmt.moment(row.created_at)}."
     state, colour, icon = told.state(row)
     with frame.header(title, scope, fresh):
         st.badge(state, icon=icon, color=colour)

@@ -16,7 +16,7 @@ from sync_core.contract import Contract, Decision
 from sync_core.errors import ErrorClass, Function, InvalidMoney
 from sync_core.estate import Estate
 from sync_core.findings import Finding
-from sync_core.money import Money
+from sync_core.money import Money, written
 
 NEEDED, REFUSED = "approval_needed", "approval_refused"
 
@@ -29,11 +29,22 @@ class Request:
     amount: Decimal
     currency: str
     reporting: str  # currency of the rule's amount
+    converted: Decimal | None  # in that currency at the rate of the last signature; None: there is no such rate
 
     @property
     def words(self) -> str:
         limit = f"over {self.rule.from_amount.normalize():,f} {self.reporting}"
-        return f"approval needed: {limit} ({self.rule.name}), the contract is {self.amount:,} {self.currency}"
+        value = f"the contract is {self.amount:,} {self.currency}{self._compared}"
+        return f"approval needed: {limit} ({self.rule.name}), {value}"
+
+    @property
+    def _compared(self) -> str:
+        """The amount in the currency that the limit is in."""
+        if self.currency == self.reporting:
+            return ""
+        if self.converted is None:
+            return f", and no rate to {self.reporting} is known for the day of its signature"
+        return f"; that is {written(self.converted, self.reporting)} at the rate of its signature"
 
 
 def request(contract: Contract, estate: Estate) -> Request | None:
@@ -50,7 +61,7 @@ def request(contract: Contract, estate: Estate) -> Request | None:
     rule = rule_for(estate.approval, reporting, service_line=terms.service_line, legal_entity=terms.legal_entity)
     if rule is None:
         return None
-    return Request(rule, value.amount, value.currency, estate.group.reporting_currency)
+    return Request(rule, value.amount, value.currency, estate.group.reporting_currency, reporting)
 
 
 def _signed_on(contract: Contract) -> date | None:

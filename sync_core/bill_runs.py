@@ -5,7 +5,7 @@ A run is taken to begin when the entity's working day does: what is not in its E
 
 import calendar
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from sync_core.estate import Entity
@@ -20,6 +20,14 @@ def next_bill_run(entity: Entity, now: datetime) -> datetime | None:
         for day in sorted({_day(month, number) for number in entity.bill_runs})
     )
     return next((run for run in runs if run > now), None)
+
+
+def billing_run(entity: Entity, bill_on: date | None, now: datetime) -> datetime | None:
+    """The run that bills what is due on that day: the first on or after it that is still to come, UTC."""
+    if bill_on is None:
+        return next_bill_run(entity, now)
+    begins = datetime.combine(bill_on, time(), ZoneInfo(entity.timezone)).astimezone(UTC)
+    return next_bill_run(entity, max(now, begins - timedelta(microseconds=1)))
 
 
 def _months(day: date) -> Iterator[date]:

@@ -1,8 +1,9 @@
-"""What can be done with an exception as it stands, and by whom: one function for commands, pages and the API.
+"""What can be done with an exception as it stands, and by whom: commands, the reads' offer and pages ask one function.
 
-A function's exceptions are its own to work on, and so are those that nobody has taken yet (triage) and those that were
-given to oneself: whoever has one may hand it over, and nobody takes away what another function is at work on. Closing
-by decision and correcting are for the function that has it alone. Everybody who may write may comment.
+A function's exceptions are its own to work on, and so are those that are assigned to nobody (triage) and those that are
+assigned to oneself: nobody takes away what is assigned to somebody of another function. Correcting is for the function
+that has it alone; closing by decision too, and only of a cause that is that function's own: handing a cause of others to
+oneself gives no say in it. An approval asks for its permission alone. Everybody who may write may comment.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from typing import Final, Protocol
 
 from sync_core.approvals import NEEDED, REFUSED
 from sync_core.authority import Actor, Permission
+from sync_core.ownership import CAUSES
 
 
 class Deed(StrEnum):
@@ -40,7 +42,8 @@ class Kind(StrEnum):
 
     OUT_OF_REACH = "out of reach"
     LACKING = "lacking"  # the role, or the function
-    TAKEN = "taken"  # another function is at work on it
+    TAKEN = "taken"  # somebody of another function has it
+    FOREIGN = "foreign"  # its cause is another function's
     STANDING = "standing"  # nobody can, as it stands
 
 
@@ -49,6 +52,7 @@ class Rule:
     permission: Permission
     whose: Whose = Whose.ANY
     open_only: bool = True
+    owns_cause: bool = False  # the function that owns the cause counts besides the one that has the exception
 
 
 _WRITE: Final = Permission.EXCEPTIONS_WRITE
@@ -57,7 +61,7 @@ RULES: Final[Mapping[Deed, Rule]] = {
     Deed.ACKNOWLEDGE: Rule(_WRITE, Whose.OWN_OR_UNTAKEN),
     Deed.HAND_OVER: Rule(_WRITE, Whose.OWN_OR_UNTAKEN),
     Deed.COMMENT: Rule(_WRITE, open_only=False),
-    Deed.DECIDE: Rule(Permission.EXCEPTIONS_DECIDE, Whose.OWN),
+    Deed.DECIDE: Rule(Permission.EXCEPTIONS_DECIDE, Whose.OWN, owns_cause=True),
     Deed.CORRECT: Rule(Permission.CORRECTIONS_WRITE, Whose.OWN),
     Deed.APPROVE: Rule(Permission.APPROVALS_DECIDE),
     Deed.REFUSE: Rule(Permission.APPROVALS_DECIDE),
@@ -103,6 +107,10 @@ def refusal(actor: Actor, deed: Deed, case: Standing) -> Refusal | None:
             owner = case.function.replace("_", " ")
             words = f"exception {case.case_id} is with {owner}, and {case.assignee} has it; ask them to hand it over"
             return Refusal(Kind.TAKEN, words)
+    known = CAUSES.get(case.cause)
+    if rule.owns_cause and known and not actor.may(rule.permission, entity=entity, function=known.owner):
+        words = f"the cause of exception {case.case_id} is {known.owner.replace('_', ' ')}'s: hand it over to them"
+        return Refusal(Kind.FOREIGN, words)
     words = _standing(deed, case) if case.state == "open" or not rule.open_only else f"is {case.state} already"
     return Refusal(Kind.STANDING, f"exception {case.case_id} {words}") if words else None
 

@@ -6,6 +6,7 @@ ERP's master data. A finding's `cause` is stable: it groups exceptions and close
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
@@ -18,33 +19,36 @@ from sync_core.estate import Entity, Estate
 from sync_core.findings import Finding as Finding
 from sync_core.money import Money
 from sync_core.ownership import CAUSES, Arises
-from sync_core.ports import Capabilities, Observation
+from sync_core.ports import Capabilities, Observation, References
 
-# What cannot be looked for where this is found: it may be there or not.
+# What cannot be looked for where this is found: it may be there or not. Of references, `Looked` says it.
 _HIDES: Final[Mapping[str, frozenset[str]]] = {
     "amount_invalid": frozenset({"lines_do_not_add_up", "approval_needed", "approval_refused"}),
-    "legal_entity_missing": frozenset(
-        (
-            "currency_differs",
-            "tax_profile_missing",
-            "payment_terms_missing",
-            "revenue_category_missing",
-            "period_closed",
-        )
-    ),
-    "customer_unknown": frozenset({"customer_tax_profile_missing"}),
+    "double_in_erp": frozenset({"billed_differs"}),  # the plan compares one of the two
 }
 _HIDE_ALL: Final = frozenset({"terms_missing", "legal_entity_unknown"})
 _AT_THE_END: Final = frozenset({"amendment_missing"})  # looked for once all else was applied
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was found in an ERP's master data, and the causes that were looked for there, found or not."""
+
+    findings: tuple[Finding, ...] = ()
+    causes: frozenset[str] = frozenset()
+
+
 def checked(found: Iterable[Finding], *steps: Arises) -> frozenset[str]:
-    """The causes that a run looked for in these steps, where it found these: what it did not find of them is gone."""
+    """The causes that a run looked for in these steps, where it found these: what it did not find of them is gone.
+
+    Not those of references, of which `reference_findings` says what it looked for.
+    """
     causes = {finding.cause for finding in found}
     if causes & _HIDE_ALL:
         return frozenset()
     hidden = _AT_THE_END.union(*(_HIDES.get(cause, frozenset()) for cause in causes))
-    return frozenset(cause.name for cause in CAUSES.values() if cause.arises in steps) - hidden
+    of_steps = frozenset(cause.name for cause in CAUSES.values() if cause.arises in steps)
+    return of_steps - hidden
 
 
 def contract_findings(contract: Contract, estate: Estate) -> list[Finding]:
@@ -173,64 +177,67 @@ def _revenue(terms: Terms, estate: Estate) -> Iterator[Finding]:
         yield Finding(ErrorClass.MISSING_DATA, "revenue_rule_missing", Function.FINANCE_OPERATIONS, words)
 
 
-def reference_findings(
-    desired: Desired, observed: Observation, estate: Estate, capabilities: Capabilities
-) -> list[Finding]:
+# A cause that was looked for, and what was found of it.
+_Asked = tuple[str, Finding | None]
+
+
+def reference_findings(desired: Desired, observed: Observation, estate: Estate, capabilities: Capabilities) -> Looked:
     """What the ERP lacks for this contract: nothing may be written while there is one of these."""
     project = desired.project
     if project is None:
-        return []
-    entity, refs = estate.entities[project.legal_entity], observed.references
-    findings: list[Finding] = []
-
-    def missing(cause: str, function: Function, words: str, error: ErrorClass = ErrorClass.REFERENCE_MISSING) -> None:
-        findings.append(Finding(error, cause, function, words))
-
-    findings += _ledger(project, observed, capabilities)
-    if refs.legal_entity is None:
-        # Its taxes, categories and periods are missing with it: one cause, one function.
-        return [*findings, *_shared(desired, observed, entity)]
-    if not refs.tax_profile:
-        words = f"the ERP has no tax profile {project.tax_code} for {entity.code}; set it up there"
-        missing("tax_profile_missing", Function.TAX, words, ErrorClass.MISSING_DATA)
-    if not refs.payment_terms:
-        words = f"the ERP has no payment terms {project.payment_terms}; add them there"
-        missing("payment_terms_missing", Function.FINANCE_OPERATIONS, words)
-    if refs.missing_revenue_categories:
-        words = f"the ERP has no revenue category {', '.join(refs.missing_revenue_categories)}; add it there"
-        missing("revenue_category_missing", Function.FINANCE_OPERATIONS, words)
-    if not refs.open_period:
-        words = f"no open accounting period of {entity.code} for {project.starts_on}; open it or move the start"
-        missing("period_closed", Function.FINANCE_OPERATIONS, words, ErrorClass.ERP_REJECTED)
-    findings += _shared(desired, observed, entity)
-    return findings
+        return Looked()
+    entity = estate.entities[project.legal_entity]
+    asked = [*_ledger(project, observed.references, capabilities), *_shared(desired, observed, entity)]
+    return Looked(tuple(found for _, found in asked if found), frozenset(cause for cause, _ in asked))
 
 
-def _ledger(project: Project, observed: Observation, capabilities: Capabilities) -> Iterator[Finding]:
-    refs, code = observed.references, project.legal_entity
-    if refs.legal_entity is None:
-        words = f"the ERP has no legal entity {code}; create it there"
-        yield Finding(ErrorClass.REFERENCE_MISSING, "legal_entity_missing", Function.MASTER_DATA, words)
-    elif refs.entity_currency != project.currency and not capabilities.foreign_currency:
-        words = f"{code} keeps its books in {refs.entity_currency}, the contract is in {project.currency}"
-        yield Finding(ErrorClass.MISSING_DATA, "currency_differs", Function.FINANCE_OPERATIONS, words)
+def missing(
+    cause: str, function: Function, words: str, *, found: bool, error: ErrorClass = ErrorClass.REFERENCE_MISSING
+) -> _Asked:
+    """`found`: the cause, whose words these are."""
+    return cause, Finding(error, cause, function, words) if found else None
 
 
-def _shared(desired: Desired, observed: Observation, entity: Entity) -> Iterator[Finding]:
+def _ledger(project: Project, refs: References, capabilities: Capabilities) -> Iterator[_Asked]:
+    code, gone = project.legal_entity, refs.legal_entity is None
+    words = f"the ERP has no legal entity {code}; create it there"
+    yield missing("legal_entity_missing", Function.MASTER_DATA, words, found=gone)
+    if gone:
+        return  # its taxes, categories and periods are missing with it: one cause, one function
+    differs = refs.entity_currency != project.currency and not capabilities.foreign_currency
+    words = f"{code} keeps its books in {refs.entity_currency}, the contract is in {project.currency}"
+    yield missing("currency_differs", Function.FINANCE_OPERATIONS, words, found=differs, error=ErrorClass.MISSING_DATA)
+    words = f"the ERP has no tax profile {project.tax_code} for {code}; set it up there"
+    yield missing("tax_profile_missing", Function.TAX, words, found=not refs.tax_profile, error=ErrorClass.MISSING_DATA)
+    words = f"the ERP has no payment terms {project.payment_terms}; add them there"
+    yield missing("payment_terms_missing", Function.FINANCE_OPERATIONS, words, found=not refs.payment_terms)
+    lacking = refs.missing_revenue_categories
+    words = f"the ERP has no revenue category {', '.join(lacking)}; add it there"
+    yield missing("revenue_category_missing", Function.FINANCE_OPERATIONS, words, found=bool(lacking))
+    words = f"no open accounting period of {code} for {project.starts_on}; open it or move the start"
+    yield missing(
+        "period_closed", Function.FINANCE_OPERATIONS, words, found=not refs.open_period, error=ErrorClass.ERP_REJECTED
+    )
+
+
+def _shared(desired: Desired, observed: Observation, entity: Entity) -> Iterator[_Asked]:
     held = Counter((f.kind, f.key) for f in observed.found if f.active)
-    project = desired.project
+    refs, project = observed.references, desired.project
     code = project.customer if project else None
-    if code is not None and not held[Kind.CUSTOMER, code] and not desired.may_create_customer:
-        words = f"the ERP has no customer {code}; create it in master data (policy does not let us create it)"
-        yield Finding(ErrorClass.REFERENCE_MISSING, "customer_unknown", Function.MASTER_DATA, words)
-    elif not observed.references.customer_tax_profile:
+    unknown = code is not None and not held[Kind.CUSTOMER, code] and not desired.may_create_customer
+    words = f"the ERP has no customer {code}; create it in master data (policy does not let us create it)"
+    yield missing("customer_unknown", Function.MASTER_DATA, words, found=unknown)
+    # Without the legal entity an ERP may not know how the customer is taxed there, and says that nothing is amiss.
+    if not unknown and (refs.legal_entity is not None or not refs.customer_tax_profile):
         words = f"customer {code} has no tax registration in the ERP; complete its tax profile there"
-        yield Finding(ErrorClass.MISSING_DATA, "customer_tax_profile_missing", Function.TAX, words)
+        bare = not refs.customer_tax_profile
+        yield missing("customer_tax_profile_missing", Function.TAX, words, found=bare, error=ErrorClass.MISSING_DATA)
     absent = [o.key for o in desired.objects if isinstance(o, LabourCategory) and not held[Kind.LABOUR_CATEGORY, o.key]]
-    if absent and not entity.create_labour_categories:
-        words = f"the ERP has no labour category {', '.join(absent)}; add it there"
-        yield Finding(ErrorClass.REFERENCE_MISSING, "labour_category_missing", Function.DELIVERY, words)
+    lacks = bool(absent) and not entity.create_labour_categories
+    words = f"the ERP has no labour category {', '.join(absent)}; add it there"
+    yield missing("labour_category_missing", Function.DELIVERY, words, found=lacks)
     doubles = sorted(key for (kind, key), times in held.items() if kind.shared and times > 1)
-    if doubles:
-        words = f"the ERP holds {', '.join(doubles)} more than once; merge the doubles there"
-        yield Finding(ErrorClass.DUPLICATE_FOUND, "master_data_double", Function.MASTER_DATA, words)
+    words = f"the ERP holds {', '.join(doubles)} more than once; merge the doubles there"
+    yield missing(
+        "master_data_double", Function.MASTER_DATA, words, found=bool(doubles), error=ErrorClass.DUPLICATE_FOUND
+    )

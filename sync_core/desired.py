@@ -9,13 +9,15 @@ from dataclasses import dataclass, fields
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 from sync_core.contract import BillingKind
 from sync_core.keys import BusinessKey, ErpRef
 
 Scalar: TypeAlias = str | bool | None
 Fields: TypeAlias = Mapping[str, Scalar]
+
+UNDECIDED: Final = "undecided"  # a project's tax code where nobody has said yet what its customer pays
 
 
 class Kind(StrEnum):

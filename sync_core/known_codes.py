@@ -9,6 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from sync_core.desired import UNDECIDED
 from sync_core.estate import Estate
 
 TAX_CODE: Final = "tax.tax_code"  # the path of the field
@@ -26,16 +27,30 @@ TAX_CODES: Final = sa.text("""
                   AND x.fields ->> 'tax_code' > seen.code ORDER BY x.fields ->> 'tax_code' LIMIT 1)
         FROM seen WHERE seen.code IS NOT NULL
     )
-    SELECT code FROM seen WHERE code IS NOT NULL LIMIT :most
+    SELECT code FROM seen WHERE code IS NOT NULL AND code <> :undecided LIMIT :most
+""")
+_HELD = sa.text("""
+    SELECT EXISTS (
+        SELECT FROM core.crosswalk WHERE kind = 'project' AND system = :erp AND fields ->> 'legal_entity' = :entity
+          AND fields ->> 'tax_code' > '' AND fields ->> 'tax_code' = :code)
 """)
 
 Known = Mapping[str, tuple[str, ...]]  # by the path of a field
 
 
 def known_codes(conn: sa.Connection, legal_entity: str, estate: Estate) -> Known:
-    """By field what the ERP of this legal entity held for it, in alphabetical order; without what nobody knows."""
+    """By field what the ERP of this legal entity held for it, to be offered: in alphabetical order, the first 200."""
     erp = estate.lane_of(legal_entity)
     if erp is None:
         return {}
-    found = conn.scalars(TAX_CODES, {"erp": erp, "entity": legal_entity, "most": MOST}).all()
+    bound = {"erp": erp, "entity": legal_entity, "undecided": UNDECIDED, "most": MOST}
+    found = conn.scalars(TAX_CODES, bound).all()
     return {TAX_CODE: tuple(str(code) for code in found)} if found else {}
+
+
+def held_tax_code(conn: sa.Connection, legal_entity: str, code: str, estate: Estate) -> bool:
+    """Whether the ERP of this legal entity held it for it, however many others it held."""
+    erp = estate.lane_of(legal_entity)
+    if erp is None or code == UNDECIDED:
+        return False
+    return bool(conn.scalar(_HELD, {"erp": erp, "entity": legal_entity, "code": code}))

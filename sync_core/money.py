@@ -104,6 +104,14 @@ def padded(amount: Decimal, currency: str) -> str:
     return f"{whole}.{rest}" if rest else whole
 
 
+def written(amount: Decimal, currency: str) -> str:
+    """As people read it: "1,250.500 KWD", "1,250 JPY". A currency that is none keeps its digits."""
+    try:
+        return f"{amount:,.{exponent(currency)}f} {currency}"
+    except InvalidMoney:
+        return f"{amount:,f} {currency}"
+
+
 def rounded(amount: Decimal, currency: str) -> Decimal:
     """Half-even to the minor unit: for results of multiplication, never for what a contract states."""
     return amount.quantize(quantum(currency), rounding=ROUND_HALF_EVEN)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from sync_core.contract import Terms
 from sync_core.estate import Estate
 from sync_core.findings import Finding
-from sync_core.known_codes import TAX_CODE, Known
 from sync_core.ownership import CAUSES, Arises
 
 
@@ -20,15 +19,15 @@ class Verdict:
 
 
 def judge(
-    cause: str, remaining: Sequence[Finding], after: Terms, changes: Mapping[str, object], known: Known, estate: Estate
+    cause: str, remaining: Sequence[Finding], after: Terms, changes: Mapping[str, object], held: bool, estate: Estate
 ) -> Verdict:
-    """`known`: of the legal entity that the contract would have."""
+    """`held`: whether the ERP is known to have the tax code of `after` for the legal entity of `after`."""
     still = next((finding for finding in remaining if finding.cause == cause), None)
     if still is not None:
         return Verdict(False, f"The exception would remain: {still.message}.")
     erp = estate.lane_of(after.legal_entity) or "the ERP"
     code = after.tax.tax_code if "tax" in changes and not after.tax.exempt else None
-    if code and code not in known.get(TAX_CODE, ()):
+    if code and not held:
         words = f"whether {erp} knows the tax code “{code}” shows when the worker reads it"
         return Verdict(None, f"{_passes(remaining)}; {words}.", (code,))
     holds = f"{erp} holds the tax code “{code}” for {after.legal_entity} already" if code else ""

@@ -38,7 +38,7 @@ class ReplayView(View):
     confirmed_by: str | None
     confirmed_at: Moment | None
     needs_approval: bool
-    approval_why: str
+    approval_why: Annotated[str, Field(description="Without its figures unless all items are within reach")]
     approved_by: str | None
     approved_at: Moment | None
     approval_reason: str

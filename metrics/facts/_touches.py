@@ -1,9 +1,11 @@
 """What people had to do for a contract, touch by touch: shared by the facts that count them.
 
-A touch is a correction, a decision, a replay, or an exception that somebody had to clear: one of which a person did
-something while it was open. One that opened and closed by itself is none. Approvals that policy asks
-for are none, nor are looks, comments and hand-overs, retries and the end of an outage. A replay counts
-once it is carried out, not where it was called off or ran out of time before that; it is one of an outage where everything was replayed that an ERP missed, or where the ERP had not answered for the contract.
+A touch is a correction, a decision, a replay, or an exception that somebody had to clear: in Tieline or in the system that
+owns the data, for what is missing there comes from nobody else. One that may end by itself (an amendment that was to
+follow) is one only if a person did something about it while it was open. Approvals that policy asks for are none, nor
+are looks, retries and the end of an outage. A replay counts once it is carried out, not where it was called off or ran out of time before
+that; it is one of an outage where everything was replayed that an ERP missed, or where the ERP had not answered for the
+contract.
 """
 
 from typing import Final
@@ -21,17 +23,19 @@ TOUCHES: Final = """
     WHERE k.contract_id = ANY(:ids) AND k.error_class <> 'policy_denied' AND h.what = 'decided'
     UNION ALL
     SELECT o.contract_id, 'exception', o.opened_at FROM (
-        SELECT h.contract_id, min(h.occurred_at) FILTER (WHERE h.what IN ('opened', 'reopened')) AS opened_at,
+        SELECT h.contract_id, h.needs_somebody, min(h.occurred_at) FILTER (WHERE h.what IN ('opened', 'reopened')) AS opened_at,
                min(h.occurred_at) FILTER (WHERE h.what IN ('resolved', 'decided', 'refused')) AS closed_at,
                min(h.occurred_at) FILTER (WHERE h.actor <> 'tieline' OR h.what = 'decided') AS touched_at
         FROM (
             SELECT k.contract_id, k.case_id, h.what, h.actor, h.occurred_at,
+                   k.error_class NOT IN ('sequence_gap', 'transient', 'ambiguous') AS needs_somebody,
                    count(*) FILTER (WHERE h.what IN ('opened', 'reopened')) OVER (
                        PARTITION BY k.case_id ORDER BY h.occurred_at, h.recorded_xid) AS time
             FROM core.case AS k JOIN core.case_history AS h USING (case_id)
             WHERE k.contract_id = ANY(:ids) AND k.error_class <> 'policy_denied'
-        ) AS h GROUP BY h.contract_id, h.case_id, h.time
-    ) AS o WHERE o.opened_at IS NOT NULL AND o.touched_at <= coalesce(o.closed_at, 'infinity')
+        ) AS h GROUP BY h.contract_id, h.case_id, h.needs_somebody, h.time
+    ) AS o WHERE o.opened_at IS NOT NULL
+      AND (o.needs_somebody OR o.touched_at <= coalesce(o.closed_at, 'infinity'))
     UNION ALL
     SELECT i.contract_id,
            CASE WHEN r.selection ? 'missed' OR i.was ->> 'error_class' IN ('transient', 'ambiguous')

@@ -153,7 +153,7 @@ _DELETE = sa.text("DELETE FROM core.saved_filter WHERE owner = :owner AND name =
 def assign(
     act: Act, case_ids: Sequence[int], assignee: str | None, *, version: int | None = None, versions: Versions = None
 ) -> CasesChanged:
-    person = None if assignee is None else words.name(assignee, "the assignee")
+    person = None if assignee is None else words.person(assignee, "the assignee")
     chosen = choose(act, Needs(Deed.ASSIGN), case_ids, version=version, versions=versions)
     act.conn.execute(_ASSIGN, {"ids": chosen.ids, "assignee": person})
     remember(act, "assigned", chosen.rows, keeps=False, assignee=person)

@@ -136,7 +136,7 @@ def _allowed(act: Act, needs: Needs, case_id: int, row: Row | None, version: int
     permission = RULES[needs.deed].permission
     if refused and refused.kind is Kind.LACKING:
         act.actor.require(permission, entity=row.legal_entity, function=row.function)
-    if refused and refused.kind is Kind.TAKEN:
+    if refused and refused.kind in (Kind.TAKEN, Kind.FOREIGN):
         raise Forbidden(permission, refused.words)
     if version is not None and row.version != version:
         raise Changed(f"exception {case_id} was changed since you read it; look at it again, then decide")

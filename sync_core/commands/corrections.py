@@ -22,7 +22,7 @@ from sync_core.corrections import CorrectionForm, NotCorrectable, Values, change
 from sync_core.events import CORRECTED, Event
 from sync_core.findings import Finding
 from sync_core.fold import fold
-from sync_core.known_codes import known_codes
+from sync_core.known_codes import held_tax_code
 from sync_core.reads.timeline import Change, changes_between, flat
 from sync_core.verdicts import Verdict, judge
 
@@ -149,8 +149,9 @@ def _verdict(
 ) -> Verdict:
     if after.terms is None:
         raise CommandRefused(f"the terms of contract {row.external_id} were never sent; there is nothing to correct")
-    known = known_codes(act.conn, after.terms.legal_entity, act.estate)
-    return judge(row.cause, remaining, after.terms, changes, known, act.estate)
+    terms = after.terms
+    held = held_tax_code(act.conn, terms.legal_entity, terms.tax.tax_code or "", act.estate)
+    return judge(row.cause, remaining, terms, changes, held, act.estate)
 
 
 def _nothing_new(row: Row, events: Sequence[Event]) -> None:

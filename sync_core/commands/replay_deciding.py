@@ -10,6 +10,7 @@ from sync_core.authority import ActorKind, Permission
 from sync_core.commands.desk import Act, CommandRefused, InvalidInput, NotFound, reason_of, texts
 from sync_core.commands.replay_row import ReplayConfirmed, ReplayMoved, end, opened, possible
 from sync_core.estate import Estate
+from sync_core.money import written
 from sync_core.replay import MOST_ITEMS, ReplayState
 
 MOST_PER_MINUTE: Final = 60_000
@@ -72,7 +73,8 @@ def second_person(estate: Estate, count: int, money: Decimal, unknown: int) -> s
     policy, currency = estate.replay, estate.group.reporting_currency
     reasons = []
     if money >= policy.second_person_from_money:
-        reasons.append(f"{money:,.2f} {currency} is {policy.second_person_from_money:,.2f} or more")
+        limit = written(policy.second_person_from_money, currency)
+        reasons.append(f"{written(money, currency)} is {limit} or more")
     if unknown:
         reasons.append(f"the money of {unknown:,} items is not known in {currency}")
     if count >= policy.second_person_from_count:

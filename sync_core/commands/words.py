@@ -30,6 +30,15 @@ def name(text: str, what: str) -> str:
     return given
 
 
+def person(text: str, what: str) -> str:
+    """The e-mail address of one. Raises InvalidInput for what is none."""
+    given = name(text, what)
+    before, _, after = given.partition("@")
+    if not before or not after or "@" in after or " " in given:
+        raise InvalidInput(f"{what} {given[:40]!r} is no person's e-mail address; give one such as ada@example.com")
+    return given
+
+
 def value(text: str, what: str) -> str:
     """One line that may be empty: what a filter looks for. Raises InvalidInput when it is too long."""
     if len(text) > LONGEST_NAME:

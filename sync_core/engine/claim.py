@@ -42,6 +42,8 @@ class Claimed:
     first_active_at: datetime | None
     project_ref: str | None
     last_error: str | None
+    open_causes: frozenset[str] = frozenset()  # of its exceptions, where it is blocked
+    decided_causes: frozenset[str] = frozenset()  # likewise: closed by decision, and they may be found again
     replay: ReplayItem | None = None  # this run carries it
 
 
@@ -68,6 +70,12 @@ _CLAIM = sa.text("""
     WHERE c.contract_id = ANY(ARRAY(SELECT contract_id FROM picked))
     RETURNING c.contract_id, c.source, c.external_id, c.state, c.state_since, c.lane, c.due_at, c.lease_token,
               c.attempt, c.unclean_at, c.done_rev, c.first_active_at, c.project_ref, c.last_error,
+              CASE WHEN c.state = 'blocked' THEN ARRAY(
+                  SELECT k.cause FROM core.case AS k WHERE k.contract_id = c.contract_id AND k.state = 'open')
+              END AS open_causes,
+              CASE WHEN c.state = 'blocked' THEN ARRAY(
+                  SELECT k.cause FROM core.case AS k WHERE k.contract_id = c.contract_id AND k.state = 'decided')
+              END AS decided_causes,
               c.replay_id, c.priority
 """)
 
@@ -83,7 +91,9 @@ async def claim(
         _CLAIM, {"lanes": orjson.dumps(wanted).decode(), "now": now, "worker": worker, "lease_s": lease_s}
     )
     ordered = sorted(rows, key=lambda row: (-row.priority, row.due_at))
-    claimed = [Claimed(*row[:-2]) for row in ordered]
+    claimed = [
+        Claimed(*row[:-4], frozenset(row.open_causes or ()), frozenset(row.decided_causes or ())) for row in ordered
+    ]
     marked = {ContractId(row.contract_id): int(row.replay_id) for row in ordered if row.replay_id is not None}
     if not marked:
         return claimed

@@ -22,7 +22,7 @@ from sync_core.engine.outcome import GAP_GRACE, RECHECK_CONTRACT, Done, Outcome,
 from sync_core.engine.replayed import departed, skip
 from sync_core.errors import ErrorClass, Function
 from sync_core.estate import Estate
-from sync_core.keys import BusinessKey
+from sync_core.keys import BusinessKey, ErpRef
 from sync_core.ownership import Arises
 from sync_core.plan import Action, Plan
 from sync_core.ports import CallContext, ErpConnector, Observation
@@ -100,9 +100,10 @@ class Converger:
         if self._departed(self._differs(claimed, plan, intent.lane), claimed, loaded, outcome):
             return
         outcome.findings += sight.findings
-        steps = (Arises.PLAN, Arises.REFERENCES) if desired.project else (Arises.PLAN,)
-        outcome.checked = checked(outcome.findings, *steps, *_of_contract(intent.contract))
-        _remember(outcome, desired, sight.observed)
+        steps = (Arises.PLAN, *_of_contract(intent.contract))
+        outcome.checked = checked(outcome.findings, *steps) | sight.looked_for
+        kept = {(o.kind, o.key): o.ref for o in plan.operations if o.ref and o.wanted is not None}
+        _remember(outcome, desired, sight.observed, kept)
         if outcome.findings:
             _note_conflicts(outcome, plan, self.clock.now())
             self._block(claimed, outcome, self.clock.now())
@@ -111,19 +112,19 @@ class Converger:
             outcome.steps.append((Step.VALIDATED, self.clock.now()))
         applier = Applier(connector, self.shared, self.clock, ctx, outcome, sight.scope)
         observed = await applier.apply(desired, plan, sight.observed, loaded.known)
-        self._finish(intent.contract, desired, observed, claimed, loaded, outcome)
+        _remember(outcome, desired, observed, applier.refs)
+        self._finish(intent.contract, desired, claimed, loaded, outcome)
 
     def _finish(
         self,
         contract: Contract,
         desired: Desired,
-        observed: Observation,
         claimed: Claimed,
         loaded: Loaded,
         outcome: Outcome,
     ) -> None:
         now = self.clock.now()
-        _remember(outcome, desired, observed)
+        outcome.confirmed += _closed(outcome, desired)
         outcome.read_back = True
         if desired.project is None:
             outcome.state = "ended"
@@ -173,14 +174,28 @@ def _note_conflicts(outcome: Outcome, plan: Plan, now: datetime) -> None:
     outcome.operations += [noted(o, "conflict", now) for o in plan.conflicts]
 
 
-def _remember(outcome: Outcome, desired: Desired, observed: Observation) -> None:
-    """The crosswalk's new rows: our objects as the ERP holds them now."""
+def _remember(
+    outcome: Outcome, desired: Desired, observed: Observation, kept: Mapping[tuple[Kind, BusinessKey], ErpRef]
+) -> None:
+    """The crosswalk's new rows: our objects as the ERP holds them now. `kept`: which one of doubles is ours."""
     wanted = {(o.kind, o.key) for o in desired.objects}
     latest: dict[tuple[Kind, BusinessKey], Found] = {}
     for found in observed.found:
-        if found.active and (found.kind, found.key) in wanted:
-            latest.setdefault((found.kind, found.key), found)
+        at = (found.kind, found.key)
+        if found.active and at in wanted and (at not in latest or kept.get(at) == found.ref):
+            latest[at] = found
     outcome.confirmed = list(latest.values())
+
+
+def _closed(outcome: Outcome, desired: Desired) -> list[Found]:
+    """Parts that this run closed because the contract has them no more. A project's row says where it stood."""
+    wanted = {(o.kind, o.key) for o in desired.objects}
+    closed = [done for done in outcome.operations if done.action == Action.CLOSE and done.status == "done"]
+    return [
+        Found(Kind(done.kind), done.key, ErpRef(done.ref), done.before or {}, active=False)
+        for done in closed
+        if done.ref and done.kind != Kind.PROJECT and (Kind(done.kind), done.key) not in wanted
+    ]
 
 
 def _built(operations: Sequence[Done], now: datetime) -> list[tuple[Step, datetime]]:

@@ -54,6 +54,7 @@ class Sight:
     observed: Observation
     plan: Plan
     findings: tuple[Finding, ...]
+    looked_for: frozenset[str]  # in the ERP's master data
 
 
 def intend(loaded: Loaded, estate: Estate, connectors: Mapping[str, ErpConnector], *, now: datetime) -> Intent:
@@ -81,8 +82,8 @@ async def see(
     observed = await connector.observe(scope, ctx)
     desired = _representable(desired, connector)
     plan = diff(desired, observed.found, keep=known.known)
-    findings = [*reference_findings(desired, observed, estate, connector.capabilities), *_conflicts(plan)]
-    return Sight(scope, desired, observed, plan, tuple(findings))
+    looked = reference_findings(desired, observed, estate, connector.capabilities)
+    return Sight(scope, desired, observed, plan, (*looked.findings, *_conflicts(plan)), looked.causes)
 
 
 def _today(contract: Contract, estate: Estate, now: datetime) -> date:

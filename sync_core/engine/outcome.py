@@ -83,9 +83,16 @@ class Outcome:
 
     @property
     def mere_recheck(self) -> bool:
-        """A blocked contract looked whether its cause is gone, and it is not: no news, so no run and no occurrence."""
+        """A blocked contract looked whether its causes are gone, and none is, and there is no other: no news, so no run
+        and no occurrence.
+        """
         again = self.name == "blocked" and self.claimed.state == "blocked" and self.seen_rev == self.claimed.done_rev
-        return again and self.reason == self.claimed.last_error and self.claimed.replay is None
+        if not again or self.reason != self.claimed.last_error or self.claimed.replay is not None:
+            return False
+        found = {finding.cause for finding in self.findings}
+        closes = (self.claimed.open_causes & self.checked) - found
+        opens = found - self.claimed.open_causes - self.claimed.decided_causes
+        return not closes and not opens
 
 
 def recheck_at(now: datetime, since: datetime, *, last: timedelta = RECHECK_LAST) -> datetime:

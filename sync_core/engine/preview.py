@@ -1,7 +1,8 @@
 """Previews of replays, a job of the workers: fold, check, derive, look, plan, and nothing is written to any ERP.
 
 The plan is worked out by the functions that a run uses (sync_core/engine/look.py), through the same connectors and the
-same lane limits. While contracts are being worked on, previews take half of a lane's slots at most.
+same lane limits. While contracts are being worked on, no more previews of a lane are taken in hand than half of its
+slots (one at least); those that are in hand when the contracts come are finished.
 """
 
 import asyncio
@@ -95,11 +96,11 @@ class Previewer:
         for task in [task for task in self._running if task.done()]:
             self._running.discard(task)
             task.result()
-        most, shut = self._room()
-        if most <= 0:
+        room = self._room()
+        if not room:
             return 0
         sent = time.monotonic()
-        tickets, loaded = await self._claim(most, shut)
+        tickets, loaded = await self._claim(room)
         for ticket in tickets:
             self._count(ticket, 1)
             work = self._preview(ticket, loaded.get(ticket.contract_id), self._send_before(sent))
@@ -108,17 +109,16 @@ class Previewer:
             self._lanes.want_more.set()
         return len(tickets)
 
-    def _room(self) -> tuple[int, list[str]]:
-        """How many to claim, and of which lanes none."""
+    def _room(self) -> dict[str, int]:
+        """How many to claim of each lane; of "" and of lanes that the estate has not: under ""."""
         most = _AT_ONCE * self._pace.in_flight
         left = most - len(self._running)
         gates = {lane: gate for lane, gate in self._lanes.gates.items() if lane not in self._lanes.closed}
         free = {lane: min(left, _most(gate) - gate.previews) for lane, gate in gates.items()}
         # Each claim is a commit, so it waits until half are free: the other half keeps the slots busy meanwhile.
         if self._running and not any(places * 2 >= min(_most(gates[lane]), most) for lane, places in free.items()):
-            return 0, []
-        shut = [lane for lane in self._lanes.gates if free.get(lane, 0) <= 0]
-        return max(free.values(), default=left), shut
+            return {}
+        return {lane: places for lane, places in {**free, "": left}.items() if places > 0}
 
     def _count(self, ticket: Ticket, change: int) -> None:
         if ticket.lane in self._lanes.gates:
@@ -130,11 +130,12 @@ class Previewer:
     def _send_before(self, sent: float) -> float:
         return sent + self._pace.lease_s - self._pace.call_timeout_s
 
-    async def _claim(self, most: int, shut: Sequence[str]) -> tuple[list[Ticket], dict[ContractId, Loaded]]:
+    async def _claim(self, room: Mapping[str, int]) -> tuple[list[Ticket], dict[ContractId, Loaded]]:
         """In one commit, but for original payloads: their release locks contracts, which go before items."""
         async with self._engine.begin() as conn:
             lease_s, now = self._pace.lease_s, self._clock.now()
-            tickets = await rows.claim(conn, most=most, shut=shut, worker=self._worker_id, lease_s=lease_s, now=now)
+            known = list(self._lanes.gates)
+            tickets = await rows.claim(conn, room, known=known, worker=self._worker_id, lease_s=lease_s, now=now)
             ids = [ticket.contract_id for ticket in tickets]
             original = [ticket.contract_id for ticket in tickets if ticket.origin is Origin.ORIGINAL]
             if not original:
@@ -215,8 +216,10 @@ class Previewer:
 
 
 def _most(gate: LaneGate) -> int:
-    """Half of them wait for a slot, so that none stands idle. Contracts in work keep half of the slots."""
-    return 2 * max(1, gate.size // 2 if gate.contracts else gate.size)
+    """In hand at once. Half of them wait for a slot, so that none stands idle; beside contracts in work none waits, so
+    that these keep half of the slots.
+    """
+    return max(1, gate.size // 2) if gate.contracts else 2 * max(1, gate.size)
 
 
 def _failed(ticket: Ticket, why: str) -> Preview:

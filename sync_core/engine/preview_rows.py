@@ -1,6 +1,6 @@
 """Where previews are queued and kept: a replay's item that waits for its preview is the place in the queue."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -48,12 +48,16 @@ class Preview:
 # SKIP LOCKED: what another worker is claiming is its own. A lapsed lease is a stalled worker's; a dead one's are given
 # back with its contracts. The token fences what the last holder still wants to write.
 _CLAIM = sa.text("""
-    WITH picked AS (
-        SELECT i.replay_id, i.contract_id FROM core.replay_item AS i
-        WHERE i.preview = 'pending' AND i.state = 'pending' AND i.preview_due_at <= :now
-          AND (i.preview_until IS NULL OR i.preview_until < now()) AND i.lane <> ALL(:shut)
-        ORDER BY i.replay_id, i.position LIMIT :most
-        FOR UPDATE SKIP LOCKED
+    WITH want AS (SELECT lane, places FROM jsonb_to_recordset(CAST(:room AS jsonb)) AS w(lane text, places int)),
+    picked AS (
+        SELECT due.replay_id, due.contract_id FROM want CROSS JOIN LATERAL (
+            SELECT i.replay_id, i.contract_id FROM core.replay_item AS i
+            WHERE i.preview = 'pending' AND i.state = 'pending' AND i.preview_due_at <= :now
+              AND (i.preview_until IS NULL OR i.preview_until < now())
+              AND CASE WHEN i.lane = ANY(:known) THEN i.lane ELSE '' END = want.lane
+            ORDER BY i.replay_id, i.position LIMIT want.places
+            FOR UPDATE SKIP LOCKED
+        ) AS due
     )
     UPDATE core.replay_item AS i
     SET preview_worker = :worker, preview_token = i.preview_token + 1,
@@ -83,10 +87,13 @@ _KEEP = sa.text("""
 
 
 async def claim(
-    conn: AsyncConnection, *, most: int, shut: Sequence[str], worker: int, lease_s: float, now: datetime
+    conn: AsyncConnection, room: Mapping[str, int], *, known: Sequence[str], worker: int, lease_s: float, now: datetime
 ) -> list[Ticket]:
-    """Items to preview, of no lane in `shut`, oldest replay first. The caller commits."""
-    bound = {"most": most, "shut": list(shut), "worker": worker, "lease_s": lease_s, "now": now}
+    """Up to `room[lane]` items to preview per lane, oldest replay first; "" is all that are not `known`. The caller
+    commits.
+    """
+    wanted = document([{"lane": lane, "places": places} for lane, places in room.items()])
+    bound = {"room": wanted, "known": list(known), "worker": worker, "lease_s": lease_s, "now": now}
     return [
         Ticket(
             row.replay_id, ContractId(row.contract_id), row.lane, row.preview_token, row.preview_tries,

@@ -11,9 +11,13 @@ from typing import Final
 
 from sync_core.money import Money
 
-# Of the exceptions `k` of one contract: how many, and its money once. To be grouped by contract_id.
-OF_ONE_CONTRACT: Final = """count(*) AS cases, max(k.exposure_reporting) AS reporting, max(k.exposure) AS amount,
-    CASE WHEN max(k.exposure_reporting) IS NULL AND max(k.exposure) <> 0 THEN max(k.currency) END AS unconverted"""
+# The exceptions `k` of one contract, most money first: as `summed_once` picks the one that counts.
+_MOST: Final = "ORDER BY coalesce(k.exposure_reporting, 0) DESC, k.exposure DESC, k.case_id"
+# Of the exceptions `k` of one contract: how many, and its money once, from one of them. To be grouped by contract_id.
+OF_ONE_CONTRACT: Final = f"""count(*) AS cases, (array_agg(k.exposure_reporting {_MOST}))[1] AS reporting,
+    (array_agg(k.exposure {_MOST}))[1] AS amount,
+    (array_agg(CASE WHEN k.exposure_reporting IS NULL AND k.exposure <> 0 THEN k.currency END {_MOST}))[1]
+        AS unconverted"""
 
 
 @dataclass(frozen=True, slots=True)

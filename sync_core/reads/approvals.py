@@ -47,6 +47,10 @@ _REFUSALS: Final = sa.text("""
     SELECT DISTINCT ON (contract_id) contract_id, decided_by, decided_reason, resolved_at FROM core.case
     WHERE contract_id = ANY(:contracts) AND cause = :needed AND state = 'decided' ORDER BY contract_id, case_id DESC
 """)
+_HANDED_OVER: Final = sa.text("""
+    SELECT DISTINCT ON (case_id) case_id, occurred_at FROM core.case_history
+    WHERE case_id = ANY(:cases) AND what = 'handed_over' ORDER BY case_id, recorded_at DESC, recorded_xid DESC
+""")
 _ORDER: Final = Order("k.opened_at", False, False, datetime, "k.case_id")
 
 
@@ -60,6 +64,7 @@ class ApprovalRow:
     authors: tuple[str, ...]
     status: ApprovalStatus = ApprovalStatus.WAITING
     refused: RefusedBefore | None = None
+    held_since: datetime | None = None  # by the function that has it; None: since it opened
 
     def may_decide(self, actor: Actor) -> bool:
         """The command asks again."""
@@ -91,11 +96,20 @@ def approvals(
     contracts = [row.case.contract_id for row in page.rows]
     authors = correctors(conn, contracts) if page.rows else {}
     refused = refusals(conn, contracts) if status is ApprovalStatus.REFUSED else {}
+    since = _held_since(conn, page.rows)
     rows = (
-        replace(row, authors=authors.get(contract_id, ()), refused=refused.get(contract_id))
+        replace(row, held_since=since.get(row.case.case_id), authors=authors.get(contract_id, ()), refused=refused.get(contract_id))
         for row, contract_id in zip(page.rows, contracts, strict=True)
     )
     return replace(page, rows=tuple(rows))
+
+
+def _held_since(conn: sa.Connection, rows: Sequence[ApprovalRow]) -> dict[int, datetime]:
+    """By exception, of those that were handed over since they opened."""
+    found = conn.execute(_HANDED_OVER, {"cases": [row.case.case_id for row in rows]})
+    handed = {row.case_id: row.occurred_at for row in found}
+    opened = {row.case.case_id: row.case.opened_at for row in rows}
+    return {case_id: at for case_id, at in handed.items() if at > opened[case_id]}
 
 
 def refusals(conn: sa.Connection, contracts: Sequence[int]) -> dict[int, RefusedBefore]:

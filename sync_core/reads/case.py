@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from sync_core.approvals import NEEDED, REFUSED
 from sync_core.authority import Actor
-from sync_core.case_rules import Deed, Kind, Refusal, refusal
+from sync_core.case_rules import RULES, Deed, Kind, Refusal, refusal
 from sync_core.contract_events import correctors, events_of
 from sync_core.corrections import CorrectionForm, form
 from sync_core.errors import StoredEventUnreadable
@@ -60,7 +60,10 @@ class CaseAction:
     def refusal(self, actor: Actor) -> Refusal | None:
         """None: this actor can do it."""
         if refused := refusal(actor, self.deed, self.row):
-            return refused
+            if refused.kind is not Kind.OUT_OF_REACH:
+                return refused
+            entity = self.row.legal_entity or "every legal entity"  # the exception is read, so there is one
+            return Refusal(Kind.LACKING, f"{RULES[self.deed].permission} for {entity} is not yours")
         if self.why:
             return Refusal(Kind.STANDING, self.why)
         if actor.name in self.except_for:

@@ -10,7 +10,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from sync_core.money import Money
-from sync_core.reads.paging import Listed, Listing, Order, Row, Values, Where
+from sync_core.reads.paging import Cursor, Listed, Listing, Order, Row, Values, Where
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
 from sync_core.replay import Effect, Eligibility, ItemState, PreviewState, Skip
 
@@ -66,6 +66,7 @@ class ItemRow:
     no_ops: int
     conflicts: int
     findings: tuple[str, ...]  # what stops it before any write, in words
+    stopped: bool  # its preview found what stops it, and nothing else has kept it from being carried out
     refused: LastRefusal | None  # while it has not ended, and the preview does not say the same
     money: Money | None  # the contract's value; None: its currency is not known
     money_reporting: Money | None
@@ -79,11 +80,6 @@ class ItemRow:
     tries: int
     run_id: UUID | None  # its last run
     finished_at: datetime | None
-
-    @property
-    def stopped(self) -> bool:
-        """Its preview found what stops it, so that it cannot be carried out."""
-        return bool(self.findings) and not self.confirmed
 
     @property
     def writes(self) -> int:
@@ -100,18 +96,20 @@ ItemPage = Listed[ItemRow]
 
 # Its preview found what stops it before any write, and nothing else has kept it from being carried out.
 STOPPED: Final = "(i.preview = 'done' AND i.findings <> '[]' AND NOT i.confirmed AND i.skip IN ('', 'stopped'))"
-COLUMNS: Final = """i.item_id, contract_id, i.position, c.external_id, c.title, c.customer_name, c.legal_entity, i.lane,
-    i.eligibility, i.eligibility_why, i.preview, i.preview_why, i.previewed_at, i.creates, i.updates, i.activates,
-    i.closes, i.no_ops, i.conflicts, i.findings, i.money, i.currency, i.money_reporting, i.bill_on, i.digest,
+COLUMNS: Final = f"""i.item_id, contract_id, i.position, c.external_id, c.title, c.customer_name, c.legal_entity,
+    i.lane, i.eligibility, i.eligibility_why, i.preview, i.preview_why, i.previewed_at, i.creates, i.updates, i.activates,
+    i.closes, i.no_ops, i.conflicts, i.findings, {STOPPED} AS stopped, i.money, i.currency,
+    i.money_reporting, i.bill_on, i.digest,
     i.confirmed, i.state, i.skip, i.words, i.dispatched_at, i.tries, i.run_id, i.finished_at, u.urgency,
     CASE WHEN i.state = 'pending' THEN c.last_error END AS last_error, c.last_error_class,
     (SELECT r.finished_at FROM core.run AS r WHERE r.contract_id = c.contract_id ORDER BY r.started_at DESC LIMIT 1)
         AS last_run_at"""
-# A replay has 50,000 items at most, so a million keeps the ranks apart.
-_FROM: Final = """core.replay_item AS i JOIN core.contract AS c USING (contract_id) CROSS JOIN LATERAL (
-    SELECT i.position + 1000000 * CASE WHEN i.state IN ('failed', 'mismatch', 'unverifiable') THEN 0
-        WHEN i.skip IN ('changed', 'stopped', 'not_previewed') THEN 1 WHEN i.state IN ('pending', 'cancelled') THEN 2
-        WHEN i.state = 'verified' THEN 3 ELSE 4 END AS urgency) AS u"""
+# A replay has 50,000 items at most, so a million keeps the ranks apart, and a value of one sorting from the other's.
+_APART: Final = 1_000_000
+_FROM: Final = f"""core.replay_item AS i JOIN core.contract AS c USING (contract_id) CROSS JOIN LATERAL (
+    SELECT i.position + {_APART} * CASE WHEN i.state IN ('failed', 'mismatch', 'unverifiable') THEN 1
+        WHEN i.skip IN ('changed', 'stopped', 'not_previewed') THEN 2 WHEN i.state IN ('pending', 'cancelled') THEN 3
+        WHEN i.state = 'verified' THEN 4 ELSE 5 END AS urgency) AS u"""
 _ORDERS: Final = {
     ItemSort.DISPATCH: Order("i.position", descending=False, nullable=False, kind=Decimal, row_id="i.item_id"),
     ItemSort.TROUBLE: Order("u.urgency", descending=False, nullable=False, kind=Decimal, row_id="i.item_id"),
@@ -123,9 +121,18 @@ _ONE = sa.text(f"""
 """)
 
 
-def sort_of(conn: sa.Connection, replay_id: int) -> ItemSort:
-    """What is asked of a replay first: of one that is over, what went wrong."""
+def sort_of(conn: sa.Connection, replay_id: int, cursor: Cursor | None) -> ItemSort:
+    """What is asked of a replay first: of one that is over, what went wrong. Further pages go on as the first began,
+    though it may have ended in between.
+    """
+    if cursor is not None and cursor.value is not None:
+        return ItemSort.TROUBLE if _number(cursor.value) >= _APART else ItemSort.DISPATCH
     return ItemSort.TROUBLE if conn.scalar(_OVER, {"replay_id": replay_id}) else ItemSort.DISPATCH
+
+
+def _number(text: str) -> int:
+    """0 for none: the listing refuses it."""
+    return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def item_listing(

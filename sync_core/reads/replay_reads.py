@@ -72,11 +72,11 @@ class ReplayReads:
         window: Window = _FIRST_PAGE,
     ) -> ItemPage:
         """Only contracts within reach. Without `sort`: what went wrong first once the replay is over, else in the order
-        of dispatch. Empty for no replay. Raises InvalidCursor.
+        of dispatch, and further pages as the first. Empty for no replay. Raises InvalidCursor.
         """
         entities = self.reach(Permission.REPLAY_READ)
         with snapshot(self._engine) as conn:
-            order = sort or sort_of(conn, replay_id)
+            order = sort or sort_of(conn, replay_id, window.cursor)
             listing = item_listing(replay_id, wanted, order, reporting=self._reporting, entities=entities)
             return listing.page(conn, window)
 

@@ -66,7 +66,7 @@ class ReplayRow:
     confirmed_by: str | None
     confirmed_at: datetime | None
     needs_approval: bool
-    approval_why: str
+    approval_why: str  # without its figures for whoever does not see all of it
     approved_by: str | None
     approved_at: datetime | None
     approval_reason: str
@@ -89,6 +89,7 @@ ReplayPage = Listed[ReplayRow]
 _COLUMNS: Final = """replay_id, title, origin, state, lane, selection, items, created_at, created_by, offered_from,
     reason, ticket, per_minute, confirmed_by, confirmed_at, needs_approval, approval_why, approved_by, approved_at,
     approval_reason, ended_by, finished_at, version, entities"""
+_WHY_BEYOND: Final = "the whole of it is above a threshold of the estate"
 _VISIBLE: Final = "(CAST(:entities AS text[]) IS NULL OR entities && CAST(:entities AS text[]))"
 _ORDER: Final = Order("created_at", descending=True, nullable=False, kind=datetime, row_id="replay_id")
 _ONE = sa.text(f"SELECT {_COLUMNS} FROM core.replay WHERE replay_id = :replay_id AND {_VISIBLE}")
@@ -196,4 +197,7 @@ def _totals(groups: Sequence[Row], reporting: str, *, whole: bool) -> Totals:
 def _replay(row: Row, counted: Mapping[int, Mapping[ItemState, int]], entities: Entities) -> ReplayRow:
     values = {name: getattr(row, name) for name in row._fields if name != "entities"}
     values |= {"origin": Origin(row.origin), "state": ReplayState(row.state)}
-    return ReplayRow(**values, whole=_whole(row, entities), states=counted[row.replay_id])
+    whole = _whole(row, entities)
+    if row.approval_why and not whole:
+        values["approval_why"] = _WHY_BEYOND
+    return ReplayRow(**values, whole=whole, states=counted[row.replay_id])

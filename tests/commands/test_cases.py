@@ -153,16 +153,23 @@ def test_a_comment_is_kept_as_text_and_read_back(database: sa.Engine, case: int)
             cases.comment(TAX, case, wrong)
 
 
-@pytest.mark.parametrize("wrong", ["", "   ", "x" * 201])
+@pytest.mark.parametrize("wrong", ["", "   ", "x@" + "x" * 201])
 def test_an_assignee_is_one_short_line(database: sa.Engine, case: int, wrong: str) -> None:
     with pytest.raises(InvalidInput):
         commands(database).cases.assign(TAX, [case], wrong)
 
 
+@pytest.mark.parametrize("wrong", ["ada", "@", "ada@", "@example.com", "a@b@c", "ada lovelace@example.com"])
+def test_an_assignee_is_a_persons_address(database: sa.Engine, case: int, wrong: str) -> None:
+    with pytest.raises(InvalidInput, match="is no person's e-mail address; give one such as"):
+        commands(database).cases.assign(TAX, [case], wrong)
+    assert case_row(database, case)["assignee"] is None
+
+
 def test_half_characters_and_controls_do_not_break_a_command(database: sa.Engine, case: int) -> None:
     cases = commands(database).cases
-    cases.assign(TAX, [case], "a\ud800b\x07")
-    assert case_row(database, case)["assignee"] == "a\ufffdb\ufffd"
+    cases.assign(TAX, [case], "a\ud800b\x07@example.com")
+    assert case_row(database, case)["assignee"] == "a\ufffdb\ufffd@example.com"
     cases.hand_over(TAX, [case], Function.LEGAL, f"because {HOSTILE}")
     assert "DROP TABLE" in history_of(database, case)[-1]["note"]
 
@@ -218,6 +225,17 @@ def test_a_function_works_on_its_own_and_on_what_nobody_has_taken(database: sa.E
     cases.assign(TAX, [taken], TAX.name)
     cases.assign(TAX, [taken], None)
     assert case_row(database, taken)["assignee"] is None
+
+
+def test_handing_a_cause_of_others_to_oneself_gives_no_say_in_it(database: sa.Engine) -> None:
+    cases = commands(database).cases
+    legals = add_case(database, add_contract(database), "end_before_start", function="legal")
+    cases.hand_over(TAX, [legals], Function.TAX, "I take it")
+    with pytest.raises(Forbidden, match="is legal's: hand it over to them"):
+        cases.decide(TAX, [legals], "closed anyway")
+    assert case_row(database, legals)["state"] == "open"
+    cases.hand_over(TAX, [legals], Function.LEGAL, "it is theirs")
+    assert cases.decide(LEGAL, [legals], "the client insists").changed == (legals,)
 
 
 @pytest.mark.parametrize("deed", [deed for deed in Deed if deed.value.startswith("cases.")])

@@ -46,8 +46,8 @@ def previewed(database: sa.Engine, replays: Replays, *moneys: Decimal | None, wr
     ("moneys", "writes", "why"),
     [
         ([Decimal(499)], True, ""),
-        ([Decimal(500)], True, "500.00 USD is 500.00 or more"),
-        ([Decimal(300), Decimal(300)], True, "600.00 USD is 500.00 or more"),
+        ([Decimal(500)], True, "500.00 USD is 500.00 USD or more"),
+        ([Decimal(300), Decimal(300)], True, "600.00 USD is 500.00 USD or more"),
         ([None], True, "the money of 1 items is not known in USD"),
         ([Decimal(900), None], False, ""),
         ([Decimal(1)] * 3, False, "3 items are 3 or more"),

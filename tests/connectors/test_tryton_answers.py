@@ -9,11 +9,12 @@ import pytest
 from sync_core.clock import SystemClock
 from sync_core.connectors import discovery
 from sync_core.connectors.answers import Json, Response
-from sync_core.connectors.erp.tryton.looking import UNDECIDED, Charging
+from sync_core.connectors.erp.tryton.looking import Charging
 from sync_core.connectors.erp.tryton.master_data import Category, Tax
 from sync_core.connectors.erp.tryton.note import Note, of_contract
 from sync_core.connectors.erp.tryton.refusals import judge
 from sync_core.connectors.erp.tryton.wire import Value, decode, encode
+from sync_core.desired import UNDECIDED
 from sync_core.errors import (
     ErpAmbiguous,
     ErpAnswerIncomplete,

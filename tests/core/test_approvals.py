@@ -101,6 +101,20 @@ def test_the_exception_is_that_of_the_rules_function_and_blocks() -> None:
     assert "over 1,000,000 USD (Group, very large)" in finding.message
 
 
+@pytest.mark.parametrize(
+    ("value", "currency", "ends"),
+    [
+        ("40000", "GBP", "the contract is 40,000.00 GBP; that is 50,000.00 USD at the rate of its signature"),
+        ("60000", "USD", "the contract is 60,000.00 USD"),
+        ("1", "BRL", "the contract is 1.00 BRL, and no rate to USD is known for the day of its signature"),
+    ],
+)
+def test_the_amount_is_told_in_the_currency_of_the_limit(value: str, currency: str, ends: str) -> None:
+    wanted = request(fold([signing(value, terms={"legal_entity": "GB01", "currency": currency})]), ESTATE)
+    assert wanted is not None
+    assert wanted.words.endswith(f", {ends}")
+
+
 def test_a_rate_that_moves_later_asks_nobody() -> None:
     more = ESTATE_TOML + RULES + '\n[[exchange_rate]]\ncurrency = "GBP"\nrate = "9"\nvalid_from = 2026-03-03\n'
     terms = {"legal_entity": "GB01", "currency": "GBP"}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_core.bill_runs import next_bill_run
+from sync_core.bill_runs import billing_run, next_bill_run
 from sync_core.estate import Entity
 
 US = Entity("US01", "LLC", "US", "USD", "America/New_York", "cloud", bill_runs=(15, -1))
@@ -25,6 +25,21 @@ US = Entity("US01", "LLC", "US", "USD", "America/New_York", "cloud", bill_runs=(
 )
 def test_a_run_begins_with_the_working_day_of_its_entity(now: str, then: str) -> None:
     assert next_bill_run(US, datetime.fromisoformat(now)) == datetime.fromisoformat(then)
+
+
+@pytest.mark.parametrize(
+    ("bill_on", "then"),
+    [
+        ("2026-02-15", "2026-02-15T14:00Z"),
+        ("2026-02-16", "2026-02-28T14:00Z"),
+        ("2026-03-16", "2026-03-31T13:00Z"),
+        ("2026-01-02", "2026-02-15T14:00Z"),  # missed: in the next one
+        (None, "2026-02-15T14:00Z"),
+    ],
+)
+def test_the_run_that_bills_a_day_is_the_first_from_it_on(bill_on: str | None, then: str) -> None:
+    day = date.fromisoformat(bill_on) if bill_on else None
+    assert billing_run(US, day, datetime(2026, 2, 10, 12, tzinfo=UTC)) == datetime.fromisoformat(then)
 
 
 def test_a_day_that_a_month_lacks_is_its_last() -> None:

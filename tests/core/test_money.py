@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_core.errors import InvalidMoney
-from sync_core.money import Money, exponent, padded, quantum, rounded
+from sync_core.money import Money, exponent, padded, quantum, rounded, written
 
 DECIMALS = {
     "USD": 2, "EUR": 2, "GBP": 2, "CHF": 2, "ALL": 2, "AFN": 2, "HUF": 2, "IDR": 2,
@@ -60,6 +60,15 @@ def test_programs_get_the_decimals_of_the_currency_and_no_digit_is_lost(
     amount: str, currency: str, shown: str
 ) -> None:
     assert padded(Decimal(amount), currency) == shown
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "shown"),
+    [("1250.5", "KWD", "1,250.500 KWD"), ("1250", "JPY", "1,250 JPY"), ("1250.5", "USD", "1,250.50 USD"),
+     ("0.5", "???", "0.5 ???")],
+)  # fmt: skip
+def test_people_read_an_amount_with_the_decimals_of_its_currency(amount: str, currency: str, shown: str) -> None:
+    assert written(Decimal(amount), currency) == shown
 
 
 def test_currencies_do_not_mix() -> None:

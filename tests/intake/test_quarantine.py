@@ -43,7 +43,7 @@ NOT_UNDERSTOOD = {
     "finite number": event("x", "signed.v1", signed("C-9", milestone_terms(value="NaN"))),
     "revision": event("x", "signed.v1", signed("C-9", revision=2**62 + 1)),
     "revision: it must be a whole number": event("x", "signed.v1", signed("C-9") | {"revision": True}),
-    "terms.value: it must be a plain decimal number": event("x", "signed.v1", signed("C-9", milestone_terms(value="1_0"))),
+    "value: it must be a plain decimal number": event("x", "signed.v1", signed("C-9", milestone_terms(value="1_0"))),
     "text/xml": parse_binary(
         {"ce-id": "x", "ce-source": SOURCE, "ce-specversion": "1.0", "ce-type": "t", "content-type": "text/xml"},
         b"<a/>",

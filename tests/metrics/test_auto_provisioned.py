@@ -82,7 +82,7 @@ def test_every_kind_of_touch_and_what_is_none(database: sa.Engine, clock: Virtua
     assert (shown.count, shown.total) == (8, 3)
 
 
-def test_an_exception_that_nobody_did_anything_about_is_no_touch(database: sa.Engine, clock: VirtualClock) -> None:
+def test_an_exception_that_ended_by_itself_is_no_touch(database: sa.Engine, clock: VirtualClock) -> None:
     stories = {
         (("opened", 1, "tieline"), ("resolved", 2, "tieline")): False,
         (("opened", 1, "tieline"), ("resolved", 2, "tieline"), ("commented", 3, "pat")): False,
@@ -95,7 +95,7 @@ def test_an_exception_that_nobody_did_anything_about_is_no_touch(database: sa.En
     }  # fmt: skip
     for story in stories:
         contract = made(database, TUESDAY, TUESDAY + 4 * HOUR)
-        case = add_case(database, contract.contract_id, "tax_code_missing")
+        case = add_case(database, contract.contract_id, "amendment_missing", error_class="sequence_gap")
         for what, hours, actor in story:
             at = TUESDAY + hours * HOUR
             insert(database, "case_history", case_id=case, what=what, function="tax", actor=actor, occurred_at=at,

@@ -145,7 +145,8 @@ def _holds(engine: sa.Engine, contract_id: int, value: int | None) -> None:
         conn.execute(sa.text("""
             UPDATE core.crosswalk SET fields = CASE WHEN CAST(:value AS text) IS NULL THEN fields - 'value'
                 ELSE fields || jsonb_build_object('value', CAST(:value AS text)) END
-            WHERE contract_id = :id AND kind = 'project'"""), {"id": contract_id, "value": value and str(value)})  # fmt: skip
+            WHERE contract_id = :id AND kind = 'project'"""),
+            {"id": contract_id, "value": value and str(value)})  # fmt: skip
 
 
 def test_only_money_without_a_rate_has_no_sum(database: sa.Engine, clock: VirtualClock) -> None:

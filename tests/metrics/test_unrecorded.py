@@ -29,15 +29,16 @@ def _refreshed(bench: Bench, database: sa.Engine) -> int:
 async def test_a_lost_workers_contract_shows_as_unverified_after_the_next_refresh(
     bench: Bench, database: sa.Engine
 ) -> None:
-    await bench.arrive(cloud_event("e1", "signed.v1", signed("C-1")), cloud_event("e2", "signed.v1", signed("C-2")))
+    await provisioned(bench, "C-1", "C-2")
     _refreshed(bench, database)
-    assert {row["unverified"] for row in facts(database, "exposure")} == {False}
+    assert facts(database, "exposure") == []
     async with bench.engine.begin() as conn:
         await conn.execute(sa.text(_LEASE))
     async with bench.engine.begin() as conn:
         assert await claim.release_lost(conn, now=bench.clock.now()) == 1
     assert _refreshed(bench, database) == 1
-    assert sorted(row["unverified"] for row in facts(database, "exposure")) == [False, True]
+    [contract] = [row[0] for row in await bench.rows("SELECT contract_id FROM core.contract WHERE external_id = 'C-1'")]
+    assert [(row["contract_id"], row["unverified"]) for row in facts(database, "exposure")] == [(contract, True)]
 
 
 async def test_a_change_while_the_contract_is_already_due_for_measuring_is_not_lost(
@@ -66,6 +67,7 @@ async def test_a_replay_changes_what_is_measured_when_it_is_dispatched_and_when_
     staff.execute("UPDATE core.contract SET state = 'set_aside', wanted_rev = wanted_rev + 1")
     replay = staff.preview("C-1")
     await replayer.previewer.drain()
+    await replayer.dispatcher.tick()
     _refreshed(bench, database)
     staff.confirm(replay.replay_id)
 

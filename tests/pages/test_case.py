@@ -198,7 +198,24 @@ def test_a_case_found_after_a_correction_is_linked_both_ways(database: sa.Engine
     add_case(database, contract, "po_missing", hours=-1)
     page = case_page(database, nothing, people.TAX, second)
     assert f"It follows the correction of exception {first} (tax code missing) by tax@example.com" in plain(page)
-    assert "found something else" in texts(case_page(database, nothing, people.TAX, first))
+    page = case_page(database, nothing, people.TAX, first)
+    assert "found something else" in texts(page)
+
+
+def test_the_way_to_the_exception_found_later_is_an_address(database: sa.Engine, nothing: Reads) -> None:
+    first = correctable(database)
+    people.commands(database).corrections.submit(people.TAX, first, {"tax": {"tax_code": "X-1"}}, "so it is")
+    with database.connect() as conn:
+        contract = int(conn.scalar(sa.text("SELECT contract_id FROM core.contract")) or 0)
+    second = add_case(database, contract, "tax_profile_missing", hours=-1)
+    page = press(case_page(database, nothing, people.EVERYTHING, first), f"Exception {second}")
+    assert page.query_params["case"] == [str(second)]
+    page.text_area[-1].input("they sent the certificate")
+    page = press(page.run(), "Comment")
+    assert page.query_params["case"] == [str(second)]
+    with database.connect() as conn:
+        commented = conn.scalars(sa.text("SELECT case_id FROM core.case_history WHERE what = 'commented'"))
+        assert commented.all() == [second]
 
 
 def governed() -> Estate:

@@ -3,7 +3,8 @@
 import orjson
 import sqlalchemy as sa
 
-from sync_core.known_codes import TAX_CODE, TAX_CODES, known_codes
+from sync_core.desired import UNDECIDED
+from sync_core.known_codes import MOST, TAX_CODE, TAX_CODES, held_tax_code, known_codes
 from tests.rows import NOW, estate
 
 HELD = sa.text("""
@@ -31,12 +32,32 @@ def test_codes_are_those_of_the_entitys_erp_and_no_others(database: sa.Engine) -
         assert known_codes(conn, "DE01", estate()) == known_codes(conn, "no such entity", estate()) == {}
 
 
+def test_a_customer_whose_tax_nobody_decided_offers_no_code(database: sa.Engine) -> None:
+    for code in ("US-STD", UNDECIDED):
+        hold(database, code)
+    with database.connect() as conn:
+        assert known_codes(conn, "US01", estate()) == {TAX_CODE: ("US-STD",)}
+        assert held_tax_code(conn, "US01", "US-STD", estate())
+        assert not held_tax_code(conn, "US01", UNDECIDED, estate())
+        assert not held_tax_code(conn, "US01", "", estate())
+
+
+def test_a_code_beyond_those_that_are_offered_is_known_too(database: sa.Engine) -> None:
+    for n in range(MOST + 1):
+        hold(database, f"C-{n:03}")
+    with database.connect() as conn:
+        assert f"C-{MOST}" not in known_codes(conn, "US01", estate())[TAX_CODE]
+        assert held_tax_code(conn, "US01", f"C-{MOST}", estate())
+        assert not held_tax_code(conn, "US01", "C-X", estate())
+        assert not held_tax_code(conn, "GB01", f"C-{MOST}", estate())
+
+
 def test_many_projects_are_not_read_one_by_one(database: sa.Engine) -> None:
     for code in ("A", "B", "C"):
         hold(database, code, many=3_000)
     with database.connect() as conn:
         assert known_codes(conn, "US01", estate()) == {TAX_CODE: ("A", "B", "C")}
-        bound = {"erp": "cloud", "entity": "US01", "most": 200}
+        bound = {"erp": "cloud", "entity": "US01", "most": 200, "undecided": UNDECIDED}
         plan = conn.execute(sa.text(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {TAX_CODES.text}"), bound).scalar_one()
     read = [node["Actual Rows"] * node["Actual Loops"] for node in scans(plan[0]["Plan"])]
     assert read

@@ -91,6 +91,37 @@ def test_once_it_is_over_what_went_wrong_comes_first_on_every_page(database: sa.
     assert [row.state for row in reads.replay_items(replay_id, sort=ItemSort.DISPATCH).rows] == list(states)
 
 
+def test_pages_go_on_as_they_began_though_the_replay_ends_between_two(database: sa.Engine, reads: Reads) -> None:
+    commands = people.commands(database)
+    chosen = contracts(database, *range(9, 0, -1))
+    replay_id = previewed(commands, ADA, chosen)
+    commands.replays.confirm(ADA, replay_id, reason="the outage is over", ticket="INC-1")
+    page = reads.replay_items(replay_id, window=Window(4))
+    seen = [row.contract_id for row in page.rows]
+    with database.begin() as conn:
+        conn.execute(sa.text("UPDATE core.replay_item SET state = 'failed' WHERE position > 7"))
+    ended(database, replay_id)
+    while page.after is not None:
+        page = reads.replay_items(replay_id, window=Window(4, after=page.after))
+        seen += [row.contract_id for row in page.rows]
+    assert seen == chosen
+    back = reads.replay_items(replay_id, window=Window(4, before=page.before))
+    assert [row.contract_id for row in back.rows] == chosen[4:8]
+
+
+def test_what_was_not_chosen_is_not_stopped_in_the_list_either(database: sa.Engine, reads: Reads) -> None:
+    commands = people.commands(database)
+    first, second = contracts(database, 1, 1)
+    replay_id = previewed(commands, ADA, [first, second])
+    stop(database, replay_id, second, "no tax profile")
+    commands.replays.confirm(ADA, replay_id, reason="the outage is over", ticket="INC-1", only=[first])
+    stopped = [row.contract_id for row in reads.replay_items(replay_id).rows if row.stopped]
+    found = reads.replay(replay_id)
+    assert found is not None
+    listed = [row.contract_id for row in reads.replay_items(replay_id, ItemFilter(stopped=True)).rows]
+    assert (stopped, found.totals.stopped) == (listed, len(listed))
+
+
 def test_a_second_person_is_asked_for_what_is_carried_out_and_sees_whose_money_it_is(
     database: sa.Engine, reads: Reads
 ) -> None:

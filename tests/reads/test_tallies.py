@@ -48,6 +48,17 @@ def test_a_contract_of_two_causes_holds_up_its_money_once(database: sa.Engine, r
     }  # fmt: skip
 
 
+def test_the_money_of_a_contract_is_that_of_one_of_its_exceptions(database: sa.Engine, reads: Reads) -> None:
+    """Its currency was corrected between two of them: no sum takes the amount of one in the currency of the other."""
+    contract = add_contract(database)
+    bare = {"exposure_reporting": None, "group_key": "g"}
+    add_case(database, contract, "a", exposure=Decimal(900), currency="BRL", **bare)
+    add_case(database, contract, "a", exposure=Decimal(7), currency="ZAR", state="resolved", resolved_at=NOW, **bare)
+    add_case(database, contract, "b", exposure=Decimal(7), currency="ZAR", **bare)
+    assert reads.tallies("ada@example.com").all.unconverted == (Unconverted(Money(Decimal(900), "BRL"), 2),)
+    assert reads.exception_ageing().calendar[0].exposure.unconverted == (Unconverted(Money(Decimal(900), "BRL"), 2),)
+
+
 def test_one_contracts_exceptions_in_one_group_hold_up_its_money_once(database: sa.Engine, reads: Reads) -> None:
     contract = add_contract(database)
     for n in range(3):

@@ -12,14 +12,13 @@ from sync_core.connectors.erp.tryton.note import of_contract
 from sync_core.connectors.erp.tryton.rpc import Domain, Rpc, side_by_side
 from sync_core.connectors.erp.tryton.wire import linked_text, number
 from sync_core.connectors.erp.tryton.works import FIELDS, Tree, codes
-from sync_core.desired import Found, Kind, Scalar
+from sync_core.desired import UNDECIDED, Found, Kind, Scalar
 from sync_core.keys import BusinessKey, ErpRef
 from sync_core.ports import CallContext, Observation, References, Scope
 
 _CUSTOMER = ("name", "identifiers.code", "customer_tax_rule.name")
 _ROLE = ("code", "name", "account_category.code")
 _RUN_LASTS = timedelta(seconds=5)
-UNDECIDED = "undecided"  # no tax rule: nobody has said yet what this customer pays
 
 
 @dataclass(frozen=True, slots=True)
