@@ -42,22 +42,24 @@ def carry_out(do: Callable[[], T], what: str, done: Callable[[T], str]) -> None:
     finish(why_not if result is None else done(result), worked=result is not None)
 
 
-def finish(words: str, *, worked: bool = True) -> None:
+def finish(words: str, *, worked: bool = True, state: str = "") -> None:
     """Close what is open, say this at the head of the page, and draw all of it anew."""
-    say(words, worked=worked)
+    say(words, worked=worked, state=state)
     st.rerun()
 
 
-def say(words: str, *, worked: bool = True) -> None:
-    """At the head of the page that is drawn next; what is open is closed."""
+def say(words: str, *, worked: bool = True, state: str = "") -> None:
+    """At the head of the page that is drawn next; what is open is closed. `state`: the words hold in it alone."""
     close_dialog()
-    st.session_state[_SAID] = (words, worked)
+    st.session_state[_SAID] = (words, worked, state)
 
 
-def said() -> None:
-    """At the head of a page: what the last action came to. Once."""
-    words, worked = st.session_state.pop(_SAID, ("", True))
-    if not words:
+def said(now: str = "") -> None:
+    """At the head of a page: what the last action came to. Once, and not where the state it made is over. `now`: the
+    state of what the page is about.
+    """
+    words, worked, state = st.session_state.pop(_SAID, ("", True, ""))
+    if not words or (state and now and state != now):
         return
     with st.container(key="said"):
         if worked:

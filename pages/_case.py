@@ -65,7 +65,7 @@ def draw(reads: Reads, commands: Commands | None, asked: str, now: datetime) -> 
         with head:
             _header(found, now)
         _back()
-        acting.said()
+        acting.said(found.row.state)
         frame.kpi_row(_facts(found, reads, now))
         _sections(found, commands)
         if acting.is_watched(found.row.case_id, over=found.row.state != "open"):

@@ -122,4 +122,4 @@ def _submit(found: CaseDetail, values: Values, reason: str, commands: Commands, 
         return
     acting.watch(found.row.case_id)
     acting.finish("The correction is stored, and the contract is due at once. The exception closes once a "
-                  "run no longer finds its cause.")  # fmt: skip
+                  "run no longer finds its cause.", state="open")  # fmt: skip

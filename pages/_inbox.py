@@ -25,6 +25,7 @@ from sync_core.commands.commands import Commands
 from sync_core.errors import Function
 from sync_core.reads import ExceptionFilter, ExceptionPage, ExceptionRow, ExceptionSort, Reads
 from sync_core.reads.amounts import summed_once
+from sync_core.replay import ReplayState
 from sync_core.selection import Selection
 
 MOST: int = 1_000  # exceptions that the commands take at once
@@ -180,7 +181,8 @@ def replay(commands: Commands, contracts: tuple[int, ...]) -> None:
     if made is None:
         acting.finish(why_not, worked=False)
         return
-    acting.say(f"Replay {made.replay_id} is being previewed; nothing is sent before it is confirmed.")
+    told = f"Replay {made.replay_id} is being previewed; nothing is sent before it is confirmed."
+    acting.say(told, state=ReplayState.PREVIEWING.value)
     frame.open_page("replay", {"replay": str(made.replay_id)})
     st.rerun()
 

@@ -47,7 +47,7 @@ def draw(reads: Reads, commands: Commands | None, asked: str, now: datetime) -> 
                 frame.empty("There is no replay by this link.", "It may be mistyped, or beyond your reach.",
                             icon=":material/search_off:")  # fmt: skip
             return
-        acting.said()
+        acting.said(found.replay.state.value)
         _tell_the_end(found.replay)
         _facts(found.replay)
         if commands is not None:
@@ -103,7 +103,8 @@ def _header(found: ReplayDetail | None, asked: str, now: datetime) -> None:
         return
     row = found.replay
     title = f"Replay {row.replay_id}{': ' + fmt.plain(row.title) if row.title else ''}"
-    scope = f"{fmt.plural(found.totals.items, 'contract')}, made by {fmt.plain(row.created_by)} {fmt.moment(row.created_at)}."
+    made = f"made by {fmt.plain(row.created_by)} {fmt.moment(row.created_at)}"
+    scope = f"{fmt.plural(found.totals.items, 'contract')}, {made}."
     state, colour, icon = told.state(row)
     with frame.header(title, scope, fresh):
         st.badge(state, icon=icon, color=colour)

@@ -95,7 +95,7 @@ def _ask(found: ReplayDetail, only: list[int] | None, verb: str, policy: ReplayP
     waits = done.state is ReplayState.AWAITING_APPROVAL
     st.toast(f"Approval of {done.items:,} asked for" if waits else f"Replay of {done.items:,} queued",
              icon=":material/schedule_send:")  # fmt: skip
-    acting.finish(_told(done))
+    acting.finish(_told(done), state=done.state.value)
 
 
 def _told(done: ReplayConfirmed) -> str:

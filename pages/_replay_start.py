@@ -12,6 +12,7 @@ from pages._picking import Picks
 from sync_core.commands.commands import Commands
 from sync_core.reads import Reads
 from sync_core.reads.stuck import StuckRow
+from sync_core.replay import ReplayState
 from sync_core.selection import Missed, Selection
 
 
@@ -33,7 +34,8 @@ def preview(
 def go_to(replay_id: int) -> None:
     """Its page."""
     st.query_params.from_dict({"replay": str(replay_id)})
-    acting.finish(f"Replay {replay_id} is being previewed. Nothing is sent to an ERP before it is confirmed.")
+    told = f"Replay {replay_id} is being previewed. Nothing is sent to an ERP before it is confirmed."
+    acting.finish(told, state=ReplayState.PREVIEWING.value)
 
 
 def missed(reads: Reads, commands: Commands) -> None:

@@ -2,8 +2,8 @@
 
 A function's exceptions are its own to work on, and so are those that are assigned to nobody (triage) and those that are
 assigned to oneself: nobody takes away what is assigned to somebody of another function. Correcting is for the function
-that has it alone; closing by decision too, and only of a cause that is that function's own: handing a cause of others to
-oneself gives no say in it. An approval asks for its permission alone. Everybody who may write may comment.
+that has it alone; closing by decision too, and only of a cause that is that function's own: handing a cause of others
+to oneself gives no say in it. An approval asks for its permission alone. Everybody who may write may comment.
 """
 
 from collections.abc import Mapping

@@ -1,11 +1,11 @@
 """What people had to do for a contract, touch by touch: shared by the facts that count them.
 
-A touch is a correction, a decision, a replay, or an exception that somebody had to clear: in Tieline or in the system that
-owns the data, for what is missing there comes from nobody else. One that may end by itself (an amendment that was to
-follow) is one only if a person did something about it while it was open. Approvals that policy asks for are none, nor
-are looks, retries and the end of an outage. A replay counts once it is carried out, not where it was called off or ran out of time before
-that; it is one of an outage where everything was replayed that an ERP missed, or where the ERP had not answered for the
-contract.
+A touch is a correction, a decision, a replay, or an exception that somebody had to clear: in Tieline or in the system
+that owns the data, for what is missing there comes from nobody else. One that may end by itself (an amendment that was
+to follow) is one only if a person did something about it while it was open. Approvals that policy asks for are none,
+nor are looks, retries and the end of an outage. A replay counts once it is carried out, not where it was called off or
+ran out of time before that; it is one of an outage where everything was replayed that an ERP missed, or where the ERP
+had not answered for the contract.
 """
 
 from typing import Final
@@ -23,7 +23,8 @@ TOUCHES: Final = """
     WHERE k.contract_id = ANY(:ids) AND k.error_class <> 'policy_denied' AND h.what = 'decided'
     UNION ALL
     SELECT o.contract_id, 'exception', o.opened_at FROM (
-        SELECT h.contract_id, h.needs_somebody, min(h.occurred_at) FILTER (WHERE h.what IN ('opened', 'reopened')) AS opened_at,
+        SELECT h.contract_id, h.needs_somebody,
+               min(h.occurred_at) FILTER (WHERE h.what IN ('opened', 'reopened')) AS opened_at,
                min(h.occurred_at) FILTER (WHERE h.what IN ('resolved', 'decided', 'refused')) AS closed_at,
                min(h.occurred_at) FILTER (WHERE h.actor <> 'tieline' OR h.what = 'decided') AS touched_at
         FROM (

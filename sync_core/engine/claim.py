@@ -92,7 +92,12 @@ async def claim(
     )
     ordered = sorted(rows, key=lambda row: (-row.priority, row.due_at))
     claimed = [
-        Claimed(*row[:-4], frozenset(row.open_causes or ()), frozenset(row.decided_causes or ())) for row in ordered
+        replace(
+            Claimed(*row[:-4]),
+            open_causes=frozenset(row.open_causes or ()),
+            decided_causes=frozenset(row.decided_causes or ()),
+        )
+        for row in ordered
     ]
     marked = {ContractId(row.contract_id): int(row.replay_id) for row in ordered if row.replay_id is not None}
     if not marked:

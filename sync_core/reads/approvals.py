@@ -98,7 +98,12 @@ def approvals(
     refused = refusals(conn, contracts) if status is ApprovalStatus.REFUSED else {}
     since = _held_since(conn, page.rows)
     rows = (
-        replace(row, held_since=since.get(row.case.case_id), authors=authors.get(contract_id, ()), refused=refused.get(contract_id))
+        replace(
+            row,
+            held_since=since.get(row.case.case_id),
+            authors=authors.get(contract_id, ()),
+            refused=refused.get(contract_id),
+        )
         for row, contract_id in zip(page.rows, contracts, strict=True)
     )
     return replace(page, rows=tuple(rows))

@@ -97,8 +97,8 @@ ItemPage = Listed[ItemRow]
 # Its preview found what stops it before any write, and nothing else has kept it from being carried out.
 STOPPED: Final = "(i.preview = 'done' AND i.findings <> '[]' AND NOT i.confirmed AND i.skip IN ('', 'stopped'))"
 COLUMNS: Final = f"""i.item_id, contract_id, i.position, c.external_id, c.title, c.customer_name, c.legal_entity,
-    i.lane, i.eligibility, i.eligibility_why, i.preview, i.preview_why, i.previewed_at, i.creates, i.updates, i.activates,
-    i.closes, i.no_ops, i.conflicts, i.findings, {STOPPED} AS stopped, i.money, i.currency,
+    i.lane, i.eligibility, i.eligibility_why, i.preview, i.preview_why, i.previewed_at, i.creates, i.updates,
+    i.activates, i.closes, i.no_ops, i.conflicts, i.findings, {STOPPED} AS stopped, i.money, i.currency,
     i.money_reporting, i.bill_on, i.digest,
     i.confirmed, i.state, i.skip, i.words, i.dispatched_at, i.tries, i.run_id, i.finished_at, u.urgency,
     CASE WHEN i.state = 'pending' THEN c.last_error END AS last_error, c.last_error_class,

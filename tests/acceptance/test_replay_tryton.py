@@ -107,7 +107,8 @@ def _preview(house: House, since: datetime) -> int:
 
 def _confirm(house: House, replay: int) -> None:
     house.until("all is previewed", lambda: house.number(_STATE, replay, "previewed") == 1, within_s=90)
-    house.ask("replay", "confirm", str(replay), "--reason", "restored from a backup", "--ticket", "INC-1", "--per-minute", "120")
+    why = ("--reason", "restored from a backup", "--ticket", "INC-1")
+    house.ask("replay", "confirm", str(replay), *why, "--per-minute", "120")
     assert house.number(_STATE, replay, "running") == 1, "below the thresholds one person is enough"
 
 

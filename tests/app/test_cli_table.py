@@ -120,3 +120,11 @@ def _read(terminal: int) -> bytes:
         if wrong.errno != errno.EIO:
             raise
         return b""
+
+
+def test_in_a_pipe_a_row_of_many_words_is_one_line_too() -> None:
+    drawn = table("id", "what is wrong")
+    drawn.add_row("1", "word " * 400)
+    out = io.StringIO()
+    draw(drawn, Console(file=out, width=80))
+    assert len(out.getvalue().splitlines()) == 2

@@ -85,7 +85,9 @@ async def test_a_milestone_that_the_contract_has_no_more_is_closed_in_the_crossw
     await desk.arrive(cloud_event("e1", "signed.v1", signed("C-1", milestone_terms())))
     await desk.run()
     terms = milestone_terms()
-    first, second = terms["milestones"]  # type: ignore[misc]
+    parts = terms["milestones"]
+    assert isinstance(parts, list)
+    first, second = parts
     first["amount"], terms["milestones"] = terms["value"], [first]
     await desk.arrive(cloud_event("e2", "signed.v1", signed("C-1", terms, revision=2)))
     await desk.run(after=timedelta(minutes=1))

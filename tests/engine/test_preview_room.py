@@ -22,8 +22,9 @@ def bench(async_database: AsyncEngine) -> Bench:
 
 async def previewer(bench: Bench, sizes: dict[str, int], *, contracts: int = 0) -> Previewer:
     worker = await bench.worker()
+    worker.lanes.gates = {**{lane: LaneGate(Lane(lane)) for lane in sizes}, **worker.lanes.gates}
     for lane, size in sizes.items():
-        gate = worker.lanes.gates.setdefault(lane, LaneGate(Lane(lane)))
+        gate = worker.lanes.gates[lane]
         await gate.resize(size, valid_until=time.monotonic() + 60)
         gate.contracts = contracts
     return Previewer(bench.engine, worker.connectors, worker.lanes, bench.estate, bench.clock, 1, Pace())

@@ -1,8 +1,9 @@
 """What waits for a second person: contracts above a threshold and confirmed replays, decided by somebody else."""
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
@@ -73,6 +74,22 @@ def test_a_contract_is_approved_with_a_reason(database: sa.Engine) -> None:
     assert "**Nothing waits for an approval.**" in texts(page)
 
 
+def test_how_long_a_function_has_it_is_since_it_was_handed_over(database: sa.Engine) -> None:
+    case = asked(database)
+    with database.begin() as conn:
+        conn.execute(
+            sa.text("INSERT INTO core.case_history (case_id, what, function, from_function, actor, note,"
+                    " recorded_at)"
+                    " VALUES (:case, 'handed_over', 'tax', 'finance_operations', 'ada', 'theirs', :at, :at)"),
+            {"case": case, "at": NOW - timedelta(hours=2)},
+        )  # fmt: skip
+        conn.execute(sa.text("UPDATE core.case SET function = 'tax', bill_on = '2026-12-10' WHERE case_id = :case"),
+                     {"case": case})  # fmt: skip
+    said = plain(approvals(database, people.APPROVER))
+    assert "With tax for 2.0 h (calendar)" in said
+    assert "next bill 10 Dec 2026, billed in the run of 15 Dec 2026, in 22.3 d (calendar)." in said
+
+
 def test_what_the_clm_decides_is_not_said_to_be_above_a_threshold(database: sa.Engine) -> None:
     add_case(database, add_contract(database, title="Audit for Northwind"), "clause_rejected",
              error_class="policy_denied", function="legal", message="clauses not approved: liability")  # fmt: skip
@@ -86,7 +103,7 @@ def test_what_the_clm_decides_is_not_said_to_be_above_a_threshold(database: sa.E
 
 
 def test_what_was_refused_is_shown_with_by_whom_when_and_why(database: sa.Engine) -> None:
-    refusing = {"error_class": "policy_denied", "function": "legal"}
+    refusing: dict[str, Any] = {"error_class": "policy_denied", "function": "legal"}
     contract = add_contract(database)
     add_case(database, contract, "approval_needed", state="decided", closed_how="decision", resolved_at=NOW,
              decided_by="ada@example.com", decided_reason="far too much risk", **refusing)  # fmt: skip

@@ -50,7 +50,8 @@ def test_what_is_wrong_is_told_with_its_money_and_its_time(database: sa.Engine, 
     assert "Found when the contract was checked." in said
     facts = {metric.label: metric.value for metric in page.metric}
     assert (facts["Exposure"], facts["Next bill"], facts["Due"]) == ("$100", "23 Dec 2026", "2.0 h overdue")
-    assert facts["To the bill run"] == "7.3 d"
+    assert facts["To the bill run"] == "38.3 d"
+    assert "billed in the run of 31 Dec 2026" in str([metric.proto.delta_description for metric in page.metric])
 
 
 def test_an_exception_beyond_reach_is_none(database: sa.Engine, nothing: Reads) -> None:
@@ -209,10 +210,11 @@ def test_the_way_to_the_exception_found_later_is_an_address(database: sa.Engine,
         contract = int(conn.scalar(sa.text("SELECT contract_id FROM core.contract")) or 0)
     second = add_case(database, contract, "tax_profile_missing", hours=-1)
     page = press(case_page(database, nothing, people.EVERYTHING, first), f"Exception {second}")
-    assert page.query_params["case"] == [str(second)]
+    assert page.query_params["case"] == str(second)
     page.text_area[-1].input("they sent the certificate")
     page = press(page.run(), "Comment")
-    assert page.query_params["case"] == [str(second)]
+    assert told(page) == "Comment added."
+    assert page.query_params["case"] == str(second)
     with database.connect() as conn:
         commented = conn.scalars(sa.text("SELECT case_id FROM core.case_history WHERE what = 'commented'"))
         assert commented.all() == [second]

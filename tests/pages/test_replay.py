@@ -247,3 +247,19 @@ def test_an_executive_and_another_entity_can_press_nothing(database: sa.Engine, 
     assert "An operator may confirm, pause and cancel it" in texts(page)
     british = person("uk@example.com", ["operator@GB01"])
     assert "There is no replay by this link" in texts(console(database, nothing, british, replay=str(replay_id)))
+
+
+def test_who_sees_a_part_of_a_replay_reads_no_total_of_all_of_it(database: sa.Engine) -> None:
+    strict = replace(rows.estate(), replay=ReplayPolicy(second_person_from_money=Decimal(250)))
+    commands = people.commands(database, estate=strict)
+    contracts = [*stuck(database, 2), *stuck(database, 1, legal_entity="GB01")]
+    replay_id = previewed(commands, ADA, contracts)
+    commands.replays.confirm(ADA, replay_id, reason="the outage is over", ticket="INC-1")
+    reads = Reads(database, clock=VirtualClock(rows.NOW), estate=strict)
+    for path, query in (("replay", {"replay": str(replay_id)}), ("approvals", {})):
+        for actor, sees in ((people.EVERYTHING, True), (person("uk@example.com", ["executive@GB01"]), False)):
+            said = plain(shown(path, database, reads, actor, query, estate=strict))
+            assert ("300.00 USD is 250.00 USD or more" in said) is sees
+            assert ("$300" in said) is sees
+            assert ("3 contracts" in said) is sees
+            assert ("he whole of it is above a threshold of the estate." in said) is not sees
