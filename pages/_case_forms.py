@@ -32,9 +32,7 @@ def assign(rows: Sequence[ExceptionRow], do: Callable[[str | None], CasesChanged
             _do(lambda: do(who), "Assigning", f"assigned to {who or 'nobody'}")
 
 
-def hand_over(
-    rows: Sequence[ExceptionRow], do: Callable[[Function, str], CasesChanged], *, beside: str = ""
-) -> None:
+def hand_over(rows: Sequence[ExceptionRow], do: Callable[[Function, str], CasesChanged], *, beside: str = "") -> None:
     """Ask for a function and a reason."""
     st.markdown("The other function's own time begins now, and nobody there has it yet.")
     _which(rows, beside)

@@ -61,7 +61,12 @@ def always(name: str, label: str, choices: Mapping[str, str], *, quiet: bool = F
     key = _key(name)
     st.session_state[key] = next(iter(_known(label, [asked], choices)), first)
     st.selectbox(
-        label, list(choices), format_func=lambda code: choices[code], key=key, on_change=_store, args=(name, first),
+        label,
+        list(choices),
+        format_func=lambda code: choices[code],
+        key=key,
+        on_change=_store,
+        args=(name, first),
         label_visibility="collapsed" if quiet else "visible",
     )
     return str(st.session_state[key])

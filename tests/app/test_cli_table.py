@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from app.cli_table import draw, table
+from app.cli_work import money
+from sync_core.money import Money
 from tests.app.test_cli import DEADLINE_S, TIELINE, environment, tieline
 from tests.databases import DatabaseUrls
 from tests.reads.handmade import add_case, add_contract, add_quarantined
@@ -128,3 +130,11 @@ def test_in_a_pipe_a_row_of_many_words_is_one_line_too() -> None:
     out = io.StringIO()
     draw(drawn, Console(file=out, width=80))
     assert len(out.getvalue().splitlines()) == 2
+
+
+def test_money_has_the_decimals_of_its_currency() -> None:
+    shown = [
+        money(Money.of(amount, currency)) for amount, currency in (("1250.5", "KWD"), (1250, "JPY"), (1250, "USD"))
+    ]
+    assert shown == ["1,250.500 KWD", "1,250 JPY", "1,250.00 USD"]
+    assert money(None) == ""

@@ -1,5 +1,6 @@
 """The table of permissions says what the code does; each role sees its pages and is told who may see the others."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from app.bearer import needs
 from app.dashboard import discover
 from app.dashboard_context import DashboardContext, set_context
 from app.permissions_table import DOCUMENT, Kind, Thing, document, everything, routes
+from metrics.measures import Measures
 from pages._frame import Viewer
 from sync_core.authority import PERMISSIONS, Actor, Permission, Role, person
 from sync_core.case_rules import RULES, Whose
@@ -33,13 +35,17 @@ def test_the_document_is_made_from_the_code_as_it_is() -> None:
 @pytest.fixture
 def product(database: sa.Engine) -> DashboardContext:
     clock, estate = VirtualClock(rows.NOW), rows.estate()
-    return DashboardContext(Reads(database, clock=clock, estate=estate), Commands(database, clock=clock, estate=estate))
+    return DashboardContext(
+        Reads(database, clock=clock, estate=estate),
+        Commands(database, clock=clock, estate=estate),
+        Measures(database, clock=clock, estate=estate),
+    )
 
 
 def opened(product: DashboardContext, actor: Actor, path: str) -> AppTest:
     """The page at this path, by its URL, for somebody who has just come."""
     viewer = Viewer(actor.name, actor)
-    set_context(DashboardContext(product.reads, product.commands, local_viewer=viewer))
+    set_context(replace(product, local_viewer=viewer))
     shown = AppTest.from_file(SCRIPT, default_timeout=60)
     shown._page_hash = calc_hash(path)  # AppTest itself switches to pages of files alone
     return shown.run()

@@ -8,11 +8,7 @@ from pathlib import Path
 from benchmarks.replay import MEASURED
 
 ROOT = Path(__file__).parents[2]
-PROMISED = {
-    f"{kind}_{what}"
-    for kind in ("fast", "slow")
-    for what in MEASURED
-}
+PROMISED = {f"{kind}_{what}" for kind in ("fast", "slow") for what in MEASURED}
 
 
 def test_the_replay_benchmark_previews_and_verifies_every_item() -> None:

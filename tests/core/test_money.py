@@ -56,9 +56,7 @@ def test_trailing_zeros_and_integers_are_fine() -> None:
         ("1E+6", "USD", "1000000.00"), ("1.123400", "USD", "1.1234"), ("7.50", "none", "7.50"),
     ],
 )  # fmt: skip
-def test_programs_get_the_decimals_of_the_currency_and_no_digit_is_lost(
-    amount: str, currency: str, shown: str
-) -> None:
+def test_programs_get_the_decimals_of_the_currency_and_no_digit_is_lost(amount: str, currency: str, shown: str) -> None:
     assert padded(Decimal(amount), currency) == shown
 
 

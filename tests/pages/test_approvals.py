@@ -79,7 +79,7 @@ def test_how_long_a_function_has_it_is_since_it_was_handed_over(database: sa.Eng
     with database.begin() as conn:
         conn.execute(
             sa.text("INSERT INTO core.case_history (case_id, what, function, from_function, actor, note,"
-                    " recorded_at)"
+                    " occurred_at, recorded_at)"
                     " VALUES (:case, 'handed_over', 'tax', 'finance_operations', 'ada', 'theirs', :at, :at)"),
             {"case": case, "at": NOW - timedelta(hours=2)},
         )  # fmt: skip

@@ -211,8 +211,8 @@ def test_the_way_to_the_exception_found_later_is_an_address(database: sa.Engine,
     second = add_case(database, contract, "tax_profile_missing", hours=-1)
     page = press(case_page(database, nothing, people.EVERYTHING, first), f"Exception {second}")
     assert page.query_params["case"] == str(second)
-    page.text_area[-1].input("they sent the certificate")
-    page = press(page.run(), "Comment")
+    next(box for box in page.text_area if box.label == "Comment").input("they sent the certificate")
+    page = press(page, "Comment")
     assert told(page) == "Comment added."
     assert page.query_params["case"] == str(second)
     with database.connect() as conn:

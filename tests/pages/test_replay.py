@@ -263,3 +263,14 @@ def test_who_sees_a_part_of_a_replay_reads_no_total_of_all_of_it(database: sa.En
             assert ("$300" in said) is sees
             assert ("3 contracts" in said) is sees
             assert ("he whole of it is above a threshold of the estate." in said) is not sees
+
+
+def test_words_about_a_state_that_is_over_are_not_shown_beside_the_next(database: sa.Engine, nothing: Reads) -> None:
+    [contract] = stuck(database, 1)
+    page = tick(console(database, nothing), "stuck", 0)
+    replay_id = previewed(people.commands(database), ADA, [contract])
+    page.session_state["tieline.said"] = (f"Replay {replay_id} is being previewed.", True, "previewing")
+    page.query_params["replay"] = str(replay_id)
+    page.run()
+    assert button(page, "Replay 1 contract…")
+    assert told(page) == ""

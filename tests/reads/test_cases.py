@@ -138,6 +138,9 @@ def test_one_exception_with_history_form_and_what_can_be_done(database: sa.Engin
     }  # fmt: skip
     assert not actions["corrections.submit"].allowed(LEGAL)
     assert not any(action.allowed(EXECUTIVE) or action.allowed(BRITISH_TAX) for action in detail.actions)
+    lacking = actions["cases.comment"].refusal(EXECUTIVE)
+    assert lacking is not None
+    assert lacking.words == "exceptions:write for US01 is not yours"
     assert reads.case(case + 1) is None
     assert reads.within(BRITISH_TAX).case(case) is None
     assert reads.within(TAX).case(case) is not None
