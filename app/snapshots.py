@@ -5,7 +5,6 @@ TIELINE_SNAPSHOT_KEY has it; several hosts need the same.
 """
 
 import asyncio
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +20,7 @@ from app.wiring import Wiring
 from metrics import weeks
 from metrics.snapshot.delivery import Deliverer
 from metrics.snapshot.making import Maker
-from sync_core.audit_checkpoint import InvalidKey, PublicKey, Signer
+from sync_core.audit_checkpoint import InvalidKey, Signer
 from sync_core.authority import SYSTEM, Permission
 from sync_core.commands import snapshots
 from sync_core.commands.desk import CommandRefused, Desk
@@ -45,13 +44,6 @@ def signer(wiring: Wiring) -> Signer:
         wiring.home.prepare()
         known = wiring.home.make_secrets()[KEY]
     return _parsed(known)
-
-
-def own_key(wiring: Wiring) -> Mapping[str, PublicKey]:
-    """By id; empty before there is one."""
-    known = wiring.secret(KEY)
-    public = _parsed(known).public if known else None
-    return {} if public is None else {public.id: public}
 
 
 def _parsed(text: str) -> Signer:

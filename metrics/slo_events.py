@@ -202,10 +202,3 @@ def stuck(looked: Looked) -> list[Stuck]:
     values = {"now": looked.now, "days": WORKING_DAYS, "high": looked.estate.group.high_exposure}
     rows: list[Any] = list(looked.conn.execute(_STUCK, values))
     return [Stuck(*row) for row in rows]
-
-
-def windows_of(found: Mapping[timedelta, Events]) -> dict[str, dict[str, int]]:
-    """As they are kept with a verdict: by the window's seconds."""
-    return {
-        str(int(window.total_seconds())): {"total": one.total, "bad": one.bad} for window, one in sorted(found.items())
-    }

@@ -4,7 +4,6 @@ All share one height, so that cards in a row end together. Each has few traces (
 its series at the mark, so no legend is needed to read it. Rows are drawn in the order of the frame, top first.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -148,13 +147,6 @@ def budget_left(frame: pd.DataFrame, *, start: datetime, end: datetime, palette:
     figure.update_xaxes(range=[start, end], tickformat="%-d %b", nticks=7)
     figure.update_yaxes(range=[min([0.0, *left]), 1.04], tickformat=".0%", nticks=6)
     return figure
-
-
-def sparkline(values: Sequence[float | Decimal | None], *, points: int = 26) -> list[float]:
-    """The newest `points` known values, oldest first; fewer than two draw nothing."""
-    known = [float(value) for value in values if value is not None]
-    known = [value for value in known if value == value][-points:]
-    return known if len(known) > 1 else []
 
 
 def _money(amount: float, currency: str) -> str:

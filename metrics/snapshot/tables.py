@@ -14,7 +14,7 @@ from typing import Final
 
 import orjson
 
-from metrics.kpi import Answer, Column, Unit, Value
+from metrics.kpi import Column, Unit, Value
 from metrics.snapshot import wording
 from metrics.snapshot.content import Content, KpiTaken
 
@@ -253,8 +253,3 @@ def _cell(value: object, field: Field, currency: str) -> Cell:
     if field.kind in (Kind.MOMENT, Kind.DAY) and isinstance(value, date):
         return value
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def answer_text(answer: Answer, unit: Unit, currency: str) -> str:
-    """The value for people, or why there is none."""
-    return wording.shown(answer.value, unit, currency) if answer.value is not None else wording.NONE

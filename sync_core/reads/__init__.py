@@ -3,14 +3,13 @@
 from sync_core.reads.ages import CALENDAR_BUCKETS, WORKING_BUCKETS, AgeBucket, Ageing
 from sync_core.reads.amounts import MoneyTotal, Unconverted
 from sync_core.reads.approvals import ApprovalPage, ApprovalRow
-from sync_core.reads.attention import AGE_BUCKETS, CauseGroup
+from sync_core.reads.attention import CauseGroup
 from sync_core.reads.audit import AuditChoices, AuditFilter, AuditPage, AuditRow, ChainStatus
 from sync_core.reads.case import CaseAction, CaseDetail, CaseMoment
 from sync_core.reads.case_groups import CaseGroup
 from sync_core.reads.choices import Choices
 from sync_core.reads.contract import ContractDetail
 from sync_core.reads.contracts import ContractFilter, ContractPage, ContractRow, Sort, contracts_frame
-from sync_core.reads.cycle import CycleTime
 from sync_core.reads.exceptions import (
     ExceptionFilter,
     ExceptionPage,
@@ -20,15 +19,12 @@ from sync_core.reads.exceptions import (
 )
 from sync_core.reads.filters import SavedFilter
 from sync_core.reads.holds import HoldFilter, HoldPage, HoldRow
-from sync_core.reads.overview import Overview
 from sync_core.reads.paging import Cursor, InvalidCursor, Window
 from sync_core.reads.quarantine import QuarantinedEvent, QuarantineFilter, QuarantinePage
 from sync_core.reads.reads import Reads
 from sync_core.reads.running import JobState, LaneState, Status, WorkerState
-from sync_core.reads.waiting import WaitAge
 
 __all__ = [
-    "AGE_BUCKETS",
     "CALENDAR_BUCKETS",
     "WORKING_BUCKETS",
     "AgeBucket",
@@ -51,7 +47,6 @@ __all__ = [
     "ContractPage",
     "ContractRow",
     "Cursor",
-    "CycleTime",
     "ExceptionFilter",
     "ExceptionPage",
     "ExceptionRow",
@@ -63,7 +58,6 @@ __all__ = [
     "JobState",
     "LaneState",
     "MoneyTotal",
-    "Overview",
     "QuarantineFilter",
     "QuarantinePage",
     "QuarantinedEvent",
@@ -72,7 +66,6 @@ __all__ = [
     "Sort",
     "Status",
     "Unconverted",
-    "WaitAge",
     "Window",
     "WorkerState",
     "contracts_frame",

@@ -21,7 +21,7 @@ from sync_core.reads import contract as detail
 from sync_core.reads import schedules as timetable
 from sync_core.reads import trace as traces
 from sync_core.reads.ages import cuts_of
-from sync_core.reads.attention import CauseGroup, ageing, cause_groups, open_cases
+from sync_core.reads.attention import CauseGroup, cause_groups
 from sync_core.reads.case_reads import CaseReads
 from sync_core.reads.choices import Choices, choices
 from sync_core.reads.contracts import ContractFilter, ContractPage, Sort, contract_listing
@@ -29,7 +29,6 @@ from sync_core.reads.delivery_reads import DeliveryReads
 from sync_core.reads.exceptions import ExceptionFilter, ExceptionPage, ExceptionSort, exception_listing
 from sync_core.reads.finance_reads import FinanceReads
 from sync_core.reads.holds import HoldFilter, HoldPage, hold_listing
-from sync_core.reads.overview import Overview, overview
 from sync_core.reads.paging import Window
 from sync_core.reads.replay_reads import ReplayReads
 from sync_core.reads.scope import Entities, scope_of
@@ -88,13 +87,6 @@ class Reads(CaseReads, ReplayReads, DeliveryReads, SnapshotReads, FinanceReads):
     def _exceptions(self) -> Entities:
         return self.reach(Permission.EXCEPTIONS_READ)
 
-    def _both(self) -> Entities:
-        """Where contracts and exceptions are told together, the entities of which both may be read."""
-        contracts, exceptions = self._contracts(), self._exceptions()
-        if contracts is None or exceptions is None:
-            return exceptions if contracts is None else contracts
-        return contracts & exceptions
-
     @property
     def now(self) -> datetime:
         """The clock's, UTC: what ages are measured against."""
@@ -109,14 +101,6 @@ class Reads(CaseReads, ReplayReads, DeliveryReads, SnapshotReads, FinanceReads):
         entities = self._contracts()
         with snapshot(self._engine) as conn:
             return choices(conn, self.estate, entities=entities)
-
-    def overview(self, *, weeks: int = 13, days: int = 28) -> Overview:
-        """Now, and the last `weeks` ISO weeks and `days` days (the current ones included) in the group's zone."""
-        entities, now = self._both(), self._clock.now()
-        with snapshot(self._engine) as conn:
-            return overview(
-                conn, now=now, zone=self._zone, reporting=self._reporting, weeks=weeks, days=days, entities=entities
-            )
 
     def newest(self) -> datetime | None:
         """When the last event came or the last contract changed, whosever it is; None: nothing ever came in."""
@@ -169,13 +153,7 @@ class Reads(CaseReads, ReplayReads, DeliveryReads, SnapshotReads, FinanceReads):
         """Open exceptions by cause, most money first."""
         entities = self._exceptions()
         with snapshot(self._engine) as conn:
-            return cause_groups(open_cases(conn, now=self._clock.now(), entities=entities), self._reporting)
-
-    def ageing(self) -> pd.DataFrame:
-        """Open exceptions: a row per function, a column per AGE_BUCKETS."""
-        entities = self._exceptions()
-        with snapshot(self._engine) as conn:
-            return ageing(open_cases(conn, now=self._clock.now(), entities=entities))
+            return cause_groups(conn, now=self._clock.now(), reporting=self._reporting, entities=entities)
 
     def audit(self, wanted: audits.AuditFilter = ALL_AUDIT, *, window: Window = FIRST_PAGE) -> audits.AuditPage:
         """One page, newest first. Raises InvalidCursor."""

@@ -11,7 +11,7 @@ from sync_core.money import Money
 from sync_core.progress import State
 from sync_core.reads.amounts import MoneyTotal
 from sync_core.reads.scope import CONTRACT, OF_CONTRACT, Entities, bound
-from sync_core.reads.waiting import by_lane, open_groups
+from sync_core.reads.waiting import waiting_by_lane
 
 # A worker lives while it holds its advisory lock (class 7715). Locks do not show on a replica: there its beat counts.
 SILENCE = timedelta(seconds=60)
@@ -133,7 +133,7 @@ class Status:
 
 def lanes(conn: sa.Connection, *, now: datetime, reporting: str, entities: Entities) -> list[LaneState]:
     """All lanes; what waits in them is that of these legal entities."""
-    waiting = by_lane(open_groups(conn, now=now, entities=entities), reporting)
+    waiting = waiting_by_lane(conn, reporting=reporting, entities=entities)
     nothing = MoneyTotal(Money(Decimal(0), reporting), 0)
     return [
         LaneState(

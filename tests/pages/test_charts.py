@@ -78,11 +78,6 @@ def test_a_spent_budget_turns_red_and_says_so() -> None:
     assert labels(figure) == ["<b>−12.0%</b> overspent"]
 
 
-def test_a_sparkline_keeps_the_newest_known_values() -> None:
-    assert charts.sparkline([Decimal(1), None, 2.0, float("nan"), 3.0], points=2) == [2.0, 3.0]
-    assert charts.sparkline([5.0]) == []
-
-
 @pytest.mark.parametrize(("theme", "palette"), [("dark", DARK), ("light", LIGHT), (None, LIGHT)])
 def test_the_palette_follows_the_theme(theme: str | None, palette: Palette) -> None:
     assert palette_for(theme) is palette
