@@ -28,7 +28,7 @@ from sync_core.authority import PERMISSIONS, Permission, Role
 from sync_core.case_rules import RULES, Kind, Whose
 from sync_core.commands.commands import Commands
 from sync_core.ownership import CAUSES, Arises
-from sync_core.reads import Reads
+from sync_core.reads import ExceptionRow, Reads
 from sync_core.reads.case import CaseAction, CaseDetail
 
 _ID: Final = re.compile(r"[0-9]{1,18}")
@@ -101,14 +101,25 @@ def _header(found: CaseDetail, now: datetime) -> None:
 
 def _facts(found: CaseDetail, reads: Reads, now: datetime) -> list[Kpi]:
     row = found.row
-    run = runs.billing(reads.estate, row.legal_entity, row.bill_on, now)
     other = row.exposure_reporting
     own = "" if row.exposure is None or (other and row.exposure.currency == other.currency) else fmt.money(row.exposure)
     shown = fmt.money(other) if other else fmt.money(row.exposure) if row.exposure else fmt.DASH
-    overdue = row.due_at is not None and row.due_at < now and row.state == "open"
     return [
         Kpi("Exposure", shown, "What it keeps from being billed, in the reporting currency.", delta=own or None,
             comparison="in the contract's currency" if own else None),
+        *(_ahead(row, reads, now) if row.state == "open" else ()),
+        Kpi("Open for", fmt.age(found.open_for), "Calendar time in which it was open; the time between does not count.",
+            comparison=f"found {fmt.plural(row.occurrences, 'time')}"),
+        Kpi("Function", words(row.function), "Who has it. Handing it over begins the other function's own time.",
+            comparison=row.assignee or "assigned to nobody"),
+    ]  # fmt: skip
+
+
+def _ahead(row: ExceptionRow, reads: Reads, now: datetime) -> tuple[Kpi, ...]:
+    """What an open one may miss."""
+    run = runs.billing(reads.estate, row.legal_entity, row.bill_on, now)
+    overdue = row.due_at is not None and row.due_at < now
+    return (
         Kpi("Next bill", f"{row.bill_on.day} {row.bill_on:%b %Y}" if row.bill_on else fmt.DASH,
             "The next date on which something of the contract is to be billed; the last one when all have passed."),
         Kpi("To the bill run", fmt.duration(run.left) if run else fmt.DASH,
@@ -119,11 +130,7 @@ def _facts(found: CaseDetail, reads: Reads, now: datetime) -> list[Kpi]:
             "Calendar time until its owner's working time for it is up, by the working calendar of the legal entity.",
             comparison=fmt.moment(row.due_at) if row.due_at else "no limit was set", is_good=False if overdue else None,
             delta="late" if overdue else None),
-        Kpi("Open for", fmt.age(found.open_for), "Calendar time in which it was open; the time between does not count.",
-            comparison=f"found {fmt.plural(row.occurrences, 'time')}"),
-        Kpi("Function", words(row.function), "Who has it. Handing it over begins the other function's own time.",
-            comparison=row.assignee or "assigned to nobody"),
-    ]  # fmt: skip
+    )  # fmt: skip
 
 
 def _sections(found: CaseDetail, commands: Commands | None) -> None:

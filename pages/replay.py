@@ -181,7 +181,7 @@ def _columns(reporting: str) -> dict[str, ColumnConfig]:
         "why": column.TextColumn("Why it is stuck", width="medium"),
         "customer": column.TextColumn("Customer"),
         "to_run": column.TextColumn("To the bill run", alignment="right",
-                                    help="Until the legal entity's next bill run; what is not in its ERP misses it"),
+                                    help="Until the run that is to bill it; what is not in its ERP by then misses it"),
         "age": column.TextColumn("Stuck for", alignment="right"),
         "waits_for": column.TextColumn("Waits for"),
         "lane": column.TextColumn("ERP", width="small"),

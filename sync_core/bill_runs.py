@@ -30,6 +30,17 @@ def billing_run(entity: Entity, bill_on: date | None, now: datetime) -> datetime
     return next_bill_run(entity, max(now, begins - timedelta(microseconds=1)))
 
 
+def by_day(entity: Entity, now: datetime, *, days: int) -> Iterator[tuple[date, datetime]]:
+    """The run that bills each day, from today in the entity's zone on; nothing for an entity without any."""
+    today = now.astimezone(ZoneInfo(entity.timezone)).date()
+    at: datetime | None = None
+    for day in (today + timedelta(days=n) for n in range(days)):
+        if at is None or at.astimezone(ZoneInfo(entity.timezone)).date() < day:
+            at = billing_run(entity, day, now)
+        if at is not None:
+            yield day, at
+
+
 def _months(day: date) -> Iterator[date]:
     first = day.replace(day=1)
     for _ in range(3):

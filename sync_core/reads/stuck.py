@@ -1,6 +1,5 @@
 """What is stuck on its way to an ERP, by the money that waits and by the bill run that will be missed."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -9,7 +8,7 @@ from typing import Final
 
 import orjson
 
-from sync_core.bill_runs import next_bill_run
+from sync_core import bill_runs
 from sync_core.estate import Estate
 from sync_core.money import Money
 from sync_core.progress import State
@@ -22,7 +21,7 @@ class StuckSort(StrEnum):
     """Rows that lack the sorted value come last."""
 
     MONEY = "money"  # most exposure first
-    BILL_RUN = "bill_run"  # the next bill run of their legal entity first
+    BILL_RUN = "bill_run"  # the one that is to bill the contract, soonest first
     AGE = "age"  # longest in their state first
 
 
@@ -48,12 +47,14 @@ class StuckRow:
     error: str | None
     error_class: str | None
     bill_on: date | None
-    bill_run_at: datetime | None  # next of its legal entity; None: unknown entity
+    bill_run_at: datetime | None  # that is to bill it; None: unknown entity, or not within HORIZON days
     to_bill_run: timedelta | None
     replay_id: int | None  # the confirmed replay that is about to do it
 
 
 StuckPage = Listed[StuckRow]
+
+HORIZON: Final = 400  # days ahead for which the bill run of a contract is worked out
 
 COLUMNS: Final = """c.contract_id, c.source, c.external_id, c.title, c.customer_code, c.customer_name, c.legal_entity,
     c.lane, c.state, c.state_since, c.currency, c.bill_on, c.last_error, c.last_error_class, w.money, w.amount,
@@ -70,9 +71,12 @@ _WAITS: Final = """CROSS JOIN LATERAL (
 _OPEN: Final = """SELECT k.contract_id, max(k.exposure_reporting) AS reporting, max(k.exposure) AS exposure,
                array_agg(k.cause ORDER BY k.cause) AS causes, array_agg(DISTINCT k.function) AS functions
         FROM core.case AS k WHERE k.state = 'open'"""
+# A day for each legal entity: equality alone is joined fast, a range of days for each run would not be.
 _RUNS: Final = """core.contract AS c
-    LEFT JOIN jsonb_to_recordset(CAST(:bill_runs AS jsonb)) AS b(entity text, bill_run_at timestamptz)
-      ON b.entity = c.legal_entity"""
+    LEFT JOIN unnest(CAST(:run_entities AS text[]), CAST(:run_days AS date[]), CAST(:runs AS timestamptz[]))
+      AS b(entity, day, bill_run_at)
+      ON b.entity = c.legal_entity AND b.day = greatest(c.bill_on,
+          CAST(CAST(:run_todays AS jsonb) ->> c.legal_entity AS date))"""
 # To rank by money is to know it of every contract: exceptions are added up once for all (0.17 s instead of 0.4 s over
 # 100,000). The other orders look at the exceptions of the contracts on the page alone.
 _OF_ALL: Final = f"{_RUNS} LEFT JOIN ({_OPEN} GROUP BY k.contract_id) AS o ON o.contract_id = c.contract_id {_WAITS}"
@@ -90,18 +94,26 @@ def stuck_listing(
 ) -> Listing[StuckRow]:
     """What meets the filter (see sync_core/selection.py: the same that a replay is selected by)."""
     conditions, values = stuck_where(wanted)
-    runs = bill_runs(estate, now=now)
-    named = [{"entity": code, "bill_run_at": at} for code, at in runs.items()]
-    where = Where((*conditions, OF_CONTRACT), {**values, **bound(entities), "bill_runs": orjson.dumps(named).decode()})
+    where = Where((*conditions, OF_CONTRACT), {**values, **bound(entities), **_runs(estate, now)})
     reporting = estate.group.reporting_currency
     source = _OF_ALL if sort is StuckSort.MONEY else _OF_EACH
     return Listing(COLUMNS, source, where, _ORDERS[sort], lambda row: _row(row, now=now, reporting=reporting))
 
 
-def bill_runs(estate: Estate, *, now: datetime) -> Mapping[str, datetime]:
-    """The next bill run of each legal entity that has any."""
-    found = {entity.code: next_bill_run(entity, now) for entity in estate.entity}
-    return {code: at for code, at in found.items() if at is not None}
+def _runs(estate: Estate, now: datetime) -> dict[str, object]:
+    """What _RUNS binds: which run bills which day of which legal entity; what is past is billed as of today."""
+    found = [
+        (entity.code, day, at) for entity in estate.entity for day, at in bill_runs.by_day(entity, now, days=HORIZON)
+    ]
+    todays: dict[str, str] = {}
+    for code, day, _ in found:
+        todays.setdefault(code, day.isoformat())
+    return {
+        "run_entities": [code for code, _, _ in found],
+        "run_days": [day for _, day, _ in found],
+        "runs": [at for _, _, at in found],
+        "run_todays": orjson.dumps(todays).decode(),
+    }
 
 
 def _row(row: Row, *, now: datetime, reporting: str) -> StuckRow:

@@ -172,6 +172,7 @@ def test_a_resolved_exception_says_how_and_when_it_closed(
     assert f"Closed {fmt.moment(NOW)}: {words}" in said
     assert "What was wrong" in said
     assert "It closes" not in said
+    assert not {"Next bill", "To the bill run", "Due"} & {tile.label for tile in page.metric}  # nothing is ahead of it
     assert not [one.label for one in page.button if one.disabled]
 
 

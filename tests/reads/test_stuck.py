@@ -1,6 +1,6 @@
 """What is stuck: ranked by money and by the bill run that will be missed, the same that a replay is selected by."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -50,14 +50,20 @@ def test_money_that_waits_ranks_first_and_a_known_cause_is_named(database: sa.En
     assert reads.stuck(StuckFilter(states=(State.ACTIVE,))).total == 1
 
 
-def test_the_next_bill_run_of_the_legal_entity_ranks_first(database: sa.Engine, reads: Reads) -> None:
+def test_the_bill_run_that_bills_a_contract_ranks_it(database: sa.Engine, reads: Reads) -> None:
+    later = add_contract(database, state="blocked", legal_entity="DE01", bill_on=date(2026, 12, 1))
     american = add_contract(database, state="blocked", legal_entity="US01")
     german = add_contract(database, state="blocked", legal_entity="DE01")
     unknown = add_contract(database, state="blocked", legal_entity="??")
     rows = reads.stuck(sort=StuckSort.BILL_RUN).rows
-    assert [row.contract_id for row in rows] == [german, american, unknown]
+    assert [row.contract_id for row in rows] == [german, american, later, unknown]
     # 23 November, 06:00 UTC; the runs of the 30th begin at nine o'clock, in Berlin and in New York.
-    assert [row.to_bill_run for row in rows] == [timedelta(days=7, hours=2), timedelta(days=7, hours=8), None]
+    assert [row.to_bill_run for row in rows] == [
+        timedelta(days=7, hours=2),
+        timedelta(days=7, hours=8),
+        timedelta(days=22, hours=2),
+        None,
+    ]
 
 
 def test_what_a_reader_cannot_reach_is_not_there(database: sa.Engine, reads: Reads) -> None:
