@@ -6,20 +6,17 @@ it is agreed, and its money is stuck. Values are absolute, so of a chain of amen
 
 from typing import Final
 
+from metrics.facts._fold_order import FOLD_ORDER
+
 _TYPES: Final = ("signed", "amended", "corrected", "renewed", "cancelled", "terminated")
 VALUES: Final = {"agreeing": [f"com.tieline.contract.{what}.v1" for what in _TYPES]}
 
 # `terms` of what says any: a signature all of them, the others what changed.
-EVENTS: Final = """
+EVENTS: Final = f"""
     SELECT o.contract_id, e.occurred_at, e.recorded_at, split_part(e.type, '.', 4) AS what,
            coalesce(e.data -> 'terms', e.data -> 'changes', CASE WHEN e.data ->> 'ends_on' IS NOT NULL
                THEN jsonb_build_object('ends_on', e.data -> 'ends_on') END) AS terms,
-           row_number() OVER (PARTITION BY o.contract_id ORDER BY
-               coalesce(metrics.number(e.data ->> 'overrides'), metrics.number(e.data ->> 'revision')),
-               e.data ->> 'overrides' IS NOT NULL,
-               CASE WHEN e.data ->> 'overrides' IS NOT NULL THEN metrics.number(e.data ->> 'revision')
-                    ELSE coalesce(metrics.number(e.data -> 'amendment' ->> 'number'), 0) END,
-               e.occurred_at, e.id COLLATE "C") AS place
+           row_number() OVER (PARTITION BY o.contract_id ORDER BY {FOLD_ORDER}) AS place
     FROM stepping AS o JOIN core.event AS e USING (source, external_id) WHERE e.type = ANY(:agreeing)
 """
 STOOD: Final = """

@@ -11,7 +11,8 @@ came. Nothing that comes later moves it.
 from typing import Final
 
 from metrics.buckets import BOUNDS
-from metrics.facts.fact import Fact
+from metrics.facts._fold_order import FOLD_ORDER
+from metrics.facts.fact import Fact, bucket_of
 
 _COLUMNS: Final = (
     "contract_id", "number", "legal_entity", "service_line", "geography", "billing", "currency", "test", "outcome",
@@ -27,10 +28,9 @@ _CORRECTED: Final = "com.tieline.contract.corrected.v1"
 # Every event of the contracts that were ever amended, in the order of their content (sync_core/fold.py); `rank` is that
 # of arrival, up to which a run of that revision has seen them.
 _SAID: Final = f"""
-    SELECT c.contract_id, e.seq, e.source, e.id, e.type, e.recorded_at, e.occurred_at,
+    SELECT c.contract_id, e.seq, e.type, e.type = '{_SIGNED}' AS signs, e.recorded_at, e.occurred_at,
            row_number() OVER (PARTITION BY c.contract_id ORDER BY e.seq) AS rank,
-           metrics.number(e.data ->> CASE e.type WHEN '{_CORRECTED}' THEN 'overrides' ELSE 'revision' END) AS rev,
-           e.type = '{_CORRECTED}' AS behind,
+           row_number() OVER (PARTITION BY c.contract_id ORDER BY {FOLD_ORDER}) AS place,
            CASE WHEN e.type = '{_AMENDED}' THEN metrics.number(e.data #>> '{{amendment,number}}') END AS number,
            CASE WHEN e.type IN ('{_AMENDED}', '{_CORRECTED}') THEN metrics.number(e.data #>> '{{changes,value}}')
                 WHEN e.type = '{_SIGNED}' THEN metrics.number(e.data #>> '{{terms,value}}') END AS value,
@@ -45,12 +45,6 @@ _SAID: Final = f"""
         SELECT a.contract_id FROM core.contract AS a WHERE a.contract_id = ANY(:ids) AND EXISTS (
             SELECT FROM core.event AS e WHERE e.source = a.source AND e.external_id = a.external_id
               AND e.type = '{_AMENDED}')))
-"""
-_IN_ORDER: Final = f"""
-    SELECT s.*, s.type = '{_SIGNED}' AS signs,
-           row_number() OVER (PARTITION BY s.contract_id ORDER BY s.rev, s.behind, coalesce(s.number, 0),
-                              s.occurred_at, s.source, s.id) AS place
-    FROM ({_SAID}) AS s
 """
 # What was agreed when the amendment came: the events that were there by then, or by the signature if it was later.
 _KNOWING: Final = """
@@ -145,7 +139,7 @@ _STATED: Final = f"""
     FROM ({_PLACED} OFFSET 0) AS p
 """
 _FRESH: Final = f"""
-    WITH said AS MATERIALIZED ({_IN_ORDER}), listed AS MATERIALIZED ({_LISTED}), knowing AS MATERIALIZED ({_KNOWING}),
+    WITH said AS MATERIALIZED ({_SAID}), listed AS MATERIALIZED ({_LISTED}), knowing AS MATERIALIZED ({_KNOWING}),
          dated AS MATERIALIZED ({_DATED}), milestones AS MATERIALIZED ({_MILESTONES}), billed AS ({_BILLED})
     SELECT s.contract_id, s.number, s.legal_entity, s.service_line, s.geography, s.billing, s.currency, s.test,
            s.outcome, CAST(date_trunc('week', s.executed_at, :zone) AT TIME ZONE :zone AS date) AS period,
@@ -165,17 +159,16 @@ _FRESH: Final = f"""
     FROM ({_STATED} OFFSET 0) AS s
 """
 
-_BUCKET: Final = "width_bucket(CAST({} AS float8), CAST(:bounds AS float8[]))"
 _CELLS: Final = f"""
     SELECT f.outcome, f.period, '', -1, 1, 0 WHERE NOT f.test
     UNION ALL SELECT 'test', f.period, '', -1, 1, 0 WHERE f.test
-    UNION ALL SELECT 'lag', f.period, '', {_BUCKET.format("f.lag_s")}, 1, f.lag_s
+    UNION ALL SELECT 'lag', f.period, '', {bucket_of("f.lag_s")}, 1, f.lag_s
         WHERE NOT f.test AND f.outcome = 'synced'
-    UNION ALL SELECT 'lag_work', f.period, '', {_BUCKET.format("f.lag_work_s")}, 1, f.lag_work_s
+    UNION ALL SELECT 'lag_work', f.period, '', {bucket_of("f.lag_work_s")}, 1, f.lag_work_s
         WHERE NOT f.test AND f.outcome = 'synced'
-    UNION ALL SELECT 'own_work', f.period, '', {_BUCKET.format("f.own_work_s")}, 1, f.own_work_s
+    UNION ALL SELECT 'own_work', f.period, '', {bucket_of("f.own_work_s")}, 1, f.own_work_s
         WHERE NOT f.test AND f.outcome = 'synced'
-    UNION ALL SELECT 'billing_lag', f.period, '', {_BUCKET.format("f.billing_lag_s")}, 1, f.billing_lag_s
+    UNION ALL SELECT 'billing_lag', f.period, '', {bucket_of("f.billing_lag_s")}, 1, f.billing_lag_s
         WHERE NOT f.test AND f.billing_lag_s IS NOT NULL
     UNION ALL SELECT 'in_time', f.period, '', -1, 1, 0 WHERE NOT f.test AND f.outcome = 'synced' AND f.in_time
     UNION ALL SELECT 'retroactive', f.period, '', -1, 1, f.exposure_s WHERE NOT f.test AND f.exposure_s IS NOT NULL

@@ -4,7 +4,7 @@ from typing import Final
 
 from metrics.buckets import BOUNDS
 from metrics.facts._case_history import ENDED, LASTED_S, LASTED_WORK_S, SEGMENTS
-from metrics.facts.fact import Fact
+from metrics.facts.fact import Fact, bucket_of
 
 _COLUMNS: Final = (
     "case_id", "contract_id", "legal_entity", "service_line", "geography", "billing", "test", "function", "cause",
@@ -61,18 +61,17 @@ _FRESH: Final = f"""
 """
 
 _COUNTED: Final = "NOT f.test"
-_BUCKET: Final = "width_bucket(CAST({} AS float8), CAST(:bounds AS float8[]))"
 _CELLS: Final = f"""
     SELECT f.outcome, f.period, f.function, -1, 1, 0 WHERE {_COUNTED}
     UNION ALL SELECT 'test', f.period, f.function, -1, 1, 0 WHERE f.test
     UNION ALL SELECT 'checked', f.period, f.function, -1, 1, 0 WHERE {_COUNTED} AND f.closed_how = 'checked'
-    UNION ALL SELECT 'ttr', f.period, f.function, {_BUCKET.format("f.spent_s")}, 1, f.spent_s
+    UNION ALL SELECT 'ttr', f.period, f.function, {bucket_of("f.spent_s")}, 1, f.spent_s
         WHERE {_COUNTED} AND f.outcome = 'resolved'
-    UNION ALL SELECT 'ttr_work', f.period, f.function, {_BUCKET.format("f.spent_work_s")}, 1, f.spent_work_s
+    UNION ALL SELECT 'ttr_work', f.period, f.function, {bucket_of("f.spent_work_s")}, 1, f.spent_work_s
         WHERE {_COUNTED} AND f.outcome = 'resolved'
-    UNION ALL SELECT 'response', f.period, f.function, {_BUCKET.format("f.response_s")}, 1, f.response_s
+    UNION ALL SELECT 'response', f.period, f.function, {bucket_of("f.response_s")}, 1, f.response_s
         WHERE {_COUNTED} AND f.response_s IS NOT NULL
-    UNION ALL SELECT 'response_work', f.period, f.function, {_BUCKET.format("f.response_work_s")}, 1, f.response_work_s
+    UNION ALL SELECT 'response_work', f.period, f.function, {bucket_of("f.response_work_s")}, 1, f.response_work_s
         WHERE {_COUNTED} AND f.response_s IS NOT NULL
     UNION ALL SELECT 'unanswered', f.period, f.function, -1, 1, 0
         WHERE {_COUNTED} AND f.response_s IS NULL AND f.outcome <> 'open'

@@ -4,7 +4,7 @@ from typing import Final
 
 from metrics.buckets import BOUNDS
 from metrics.facts._case_history import ENDED, LASTED_S, LASTED_WORK_S, SEGMENTS
-from metrics.facts.fact import Fact
+from metrics.facts.fact import Fact, bucket_of
 
 _COLUMNS: Final = (
     "case_id", "function", "contract_id", "legal_entity", "service_line", "geography", "billing", "test", "period",
@@ -24,11 +24,10 @@ _FRESH: Final = f"""
     ) AS t JOIN core.case AS k USING (case_id) JOIN core.contract AS c USING (contract_id)
 """
 
-_BUCKET: Final = "width_bucket(CAST({} AS float8), CAST(:bounds AS float8[]))"
 _CELLS: Final = f"""
-    SELECT 'spent', f.period, f.function, {_BUCKET.format("f.spent_s")}, 1, f.spent_s
+    SELECT 'spent', f.period, f.function, {bucket_of("f.spent_s")}, 1, f.spent_s
         WHERE NOT f.test AND f.open_since IS NULL
-    UNION ALL SELECT 'spent_work', f.period, f.function, {_BUCKET.format("f.spent_work_s")}, 1, f.spent_work_s
+    UNION ALL SELECT 'spent_work', f.period, f.function, {bucket_of("f.spent_work_s")}, 1, f.spent_work_s
         WHERE NOT f.test AND f.open_since IS NULL
 """
 

@@ -10,7 +10,7 @@ from typing import Final
 from metrics.buckets import BOUNDS
 from metrics.facts._signature import SIGNED_AT
 from metrics.facts._touches import TOUCHES
-from metrics.facts.fact import Fact
+from metrics.facts.fact import Fact, bucket_of
 
 _COLUMNS: Final = (
     "contract_id", "legal_entity", "service_line", "geography", "billing", "currency", "value", "test", "outcome",
@@ -121,7 +121,6 @@ _FRESH: Final = f"""
 
 STEPS: Final = ("captured", "validated", "project_created", "billing_set_up", "active")
 _COUNTED: Final = "NOT f.test"
-_BUCKET: Final = "width_bucket(CAST({} AS float8), CAST(:bounds AS float8[]))"
 # Of an activation: a correction within 30 days after it is known to be missing 30 days after the week has ended.
 _MONDAY: Final = "CAST(CAST(date_trunc('week', f.active_at, :zone) AT TIME ZONE :zone AS date) AS text)"
 _NAMES: Final = f"CAST('{{{','.join(STEPS)}}}' AS text[])"
@@ -130,17 +129,17 @@ _CELLS: Final = f"""
     UNION ALL SELECT f.outcome || '_at', f.period, f.step, -1, 1, 0
         WHERE {_COUNTED} AND f.outcome IN ('open', 'cancelled')
     UNION ALL SELECT 'test', f.period, '', -1, 1, 0 WHERE f.test
-    UNION ALL SELECT 'cycle', f.period, '', {_BUCKET.format("f.cycle_s")}, 1, f.cycle_s
+    UNION ALL SELECT 'cycle', f.period, '', {bucket_of("f.cycle_s")}, 1, f.cycle_s
         WHERE {_COUNTED} AND f.outcome = 'provisioned'
-    UNION ALL SELECT 'cycle_work', f.period, '', {_BUCKET.format("f.cycle_work_s")}, 1,
+    UNION ALL SELECT 'cycle_work', f.period, '', {bucket_of("f.cycle_work_s")}, 1,
         f.cycle_work_s WHERE {_COUNTED} AND f.outcome = 'provisioned'
-    UNION ALL SELECT 'cancelled_cycle', f.period, '', {_BUCKET.format("f.cycle_s")}, 1, f.cycle_s
+    UNION ALL SELECT 'cancelled_cycle', f.period, '', {bucket_of("f.cycle_s")}, 1, f.cycle_s
         WHERE {_COUNTED} AND f.outcome = 'cancelled'
-    UNION ALL SELECT 'stable_work', f.period, '', {_BUCKET.format("f.stable_work_s")}, 1, f.stable_work_s
+    UNION ALL SELECT 'stable_work', f.period, '', {bucket_of("f.stable_work_s")}, 1, f.stable_work_s
         WHERE {_COUNTED} AND f.stable_work_s IS NOT NULL
     UNION ALL SELECT 'step', f.period, s.name, -1, 1, s.took
         FROM unnest(f.steps_s, {_NAMES}) AS s(took, name) WHERE {_COUNTED} AND s.took IS NOT NULL
-    UNION ALL SELECT 'step_work', f.period, s.name, {_BUCKET.format("s.took")}, 1, s.took
+    UNION ALL SELECT 'step_work', f.period, s.name, {bucket_of("s.took")}, 1, s.took
         FROM unnest(f.steps_work_s, {_NAMES}) AS s(took, name) WHERE {_COUNTED} AND s.took IS NOT NULL
     UNION ALL SELECT 'active_in', f.period, {_MONDAY}, -1, 1, 0 WHERE {_COUNTED} AND f.outcome = 'provisioned'
     UNION ALL SELECT 'auto', f.period, {_MONDAY}, -1, 1, 0

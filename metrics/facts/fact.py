@@ -9,6 +9,11 @@ DIMENSIONS: Final = ("legal_entity", "service_line", "geography", "billing")
 STOCK: Final = "DATE '1970-01-01'"  # the period of what has none
 
 
+def bucket_of(seconds: str) -> str:
+    """SQL: the bucket (metrics/buckets.py) that an expression in seconds falls into."""
+    return f"width_bucket(CAST({seconds} AS float8), CAST(:bounds AS float8[]))"
+
+
 @dataclass(frozen=True)
 class Fact:
     """`fresh` selects `columns` of the contracts in :ids; `cells` selects from one version `f` what it counts for.

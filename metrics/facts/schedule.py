@@ -7,9 +7,10 @@ no schedule that could be compared. One row a contract and month; a month withou
 
 from typing import Final
 
+from metrics.facts._fold_order import FOLD_ORDER
 from metrics.facts.fact import Fact
 from metrics.months import MONTH
-from sync_core.events import CORRECTED, PREFIX
+from sync_core.events import PREFIX
 
 _COLUMNS: Final = (
     "contract_id", "month", "legal_entity", "service_line", "geography", "billing", "test", "currency", "milestones",
@@ -17,15 +18,9 @@ _COLUMNS: Final = (
 )  # fmt: skip
 
 _SCHEDULING: Final = ("signed", "amended", "corrected", "cancelled", "terminated")
-# As the fold orders them: a correction stands right behind the revision that it overrides.
-_EVENTS: Final = """
+_EVENTS: Final = f"""
     SELECT c.contract_id, e.recorded_at, e.data, split_part(e.type, '.', 4) AS what,
-           row_number() OVER (PARTITION BY c.contract_id ORDER BY
-               metrics.number(e.data ->> CASE WHEN e.type = :corrected THEN 'overrides' ELSE 'revision' END),
-               e.type = :corrected,
-               CASE WHEN e.type = :corrected THEN metrics.number(e.data ->> 'revision')
-                    ELSE coalesce(metrics.number(e.data -> 'amendment' ->> 'number'), 0) END,
-               e.occurred_at, e.source, e.id) AS place
+           row_number() OVER (PARTITION BY c.contract_id ORDER BY {FOLD_ORDER}) AS place
     FROM core.contract AS c JOIN core.event AS e USING (source, external_id)
     WHERE c.contract_id = ANY(:ids) AND c.billing = 'milestones' AND e.type = ANY(:scheduling)
 """
@@ -80,5 +75,5 @@ FACT = Fact(
     columns=_COLUMNS,
     fresh=_FRESH,
     cells=_CELLS,
-    values={"scheduling": [f"{PREFIX}{what}.v1" for what in _SCHEDULING], "corrected": CORRECTED},
+    values={"scheduling": [f"{PREFIX}{what}.v1" for what in _SCHEDULING]},
 )

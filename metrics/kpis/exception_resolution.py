@@ -10,12 +10,12 @@ from metrics.case_times import case_times
 from metrics.drilling import Listing, drill
 from metrics.durations import NONE, Durations, Percentile
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
+from metrics.percentiles import DAY_S, HOUR_S, figures, in_unit
 from metrics.reading import WORKED_NOW, WORKED_NOW_S
 from metrics.source import Source, chosen
 from metrics.unread import Unread, received
 from sync_core.survival import SAMPLE_FLOOR
 
-_HOUR, _DAY = 3600, 86_400
 _FLOW: Final = "case.flow"
 _COUNTED: Final = tuple(
     f"case.{name}" for name in ("decided", "test", "checked", "unanswered", "reopened", "hand_off", "ping_pong")
@@ -78,16 +78,16 @@ class ExceptionResolution:
         p50 = working.percentile(0.5)
         counts = inputs.counts
         return Answer(
-            value=_in(p50.value, _HOUR),
+            value=in_unit(p50.value, HOUR_S),
             n=working.n,
             n_open=working.n_open,
             excluded={"closed by decision": counts.get("decided", 0), "of a test contract": counts.get("test", 0)},
             figures=(
-                *_percentiles("p50", "Median", p50, _HOUR, Unit.WORKING_HOURS),
-                *_percentiles("p90", "90th percentile", working.percentile(0.9), _HOUR, Unit.WORKING_HOURS),
-                *_percentiles("p50_calendar", "Median, calendar", calendar.percentile(0.5), _DAY, Unit.DAYS),
-                *_percentiles("p90_calendar", "90th percentile, calendar", calendar.percentile(0.9), _DAY, Unit.DAYS),
-                Figure("naive_p50", "Median of closed ones alone", _in(working.naive(0.5).value, _HOUR),
+                *figures("p50", "Median", p50, HOUR_S, Unit.WORKING_HOURS),
+                *figures("p90", "90th percentile", working.percentile(0.9), HOUR_S, Unit.WORKING_HOURS),
+                *figures("p50_calendar", "Median, calendar", calendar.percentile(0.5), DAY_S, Unit.DAYS),
+                *figures("p90_calendar", "90th percentile, calendar", calendar.percentile(0.9), DAY_S, Unit.DAYS),
+                Figure("naive_p50", "Median of closed ones alone", in_unit(working.naive(0.5).value, HOUR_S),
                        Unit.WORKING_HOURS, "too good: what is slow is still open and not in it"),
                 *_medians(inputs),
                 Figure("resolved", "Resolved", working.n_ended, Unit.COUNT, "closed by read-back or by their check"),
@@ -102,7 +102,7 @@ class ExceptionResolution:
                        "each counts as open from its receipt until it is released"),
                 *_flows(inputs),
             ),
-            error=_in(p50.error, _HOUR),
+            error=in_unit(p50.error, HOUR_S),
             why_none="" if p50.value is not None else _why_none(working, p50),
         )  # fmt: skip
 
@@ -136,8 +136,10 @@ def _medians(inputs: Inputs) -> Iterator[Figure]:
         working, calendar = inputs.time(name), inputs.time(f"{name}_calendar")
         for p, words in ((0.5, "median"), (0.9, "90th percentile")):
             found = working.percentile(p)
-            yield Figure(f"{key}_p{round(100 * p)}", f"{label}, {words}", _in(found.value, _HOUR), Unit.WORKING_HOURS)
-        median = _in(calendar.percentile(0.5).value, _DAY)
+            yield Figure(
+                f"{key}_p{round(100 * p)}", f"{label}, {words}", in_unit(found.value, HOUR_S), Unit.WORKING_HOURS
+            )
+        median = in_unit(calendar.percentile(0.5).value, DAY_S)
         yield Figure(f"{key}_p50_calendar", f"{label}, median, calendar", median, Unit.DAYS)
     waiting = inputs.time("answer").n_open
     yield Figure("awaiting_response", "Open, and nobody has acted yet", waiting, Unit.COUNT)
@@ -156,17 +158,7 @@ def _why_none(found: Durations, percentile: Percentile) -> str:
         return "no exception was opened in the window"
     if found.n < SAMPLE_FLOOR:
         return f"n = {found.n}: below {SAMPLE_FLOOR} exceptions a percentile says nothing"
-    return f"not reached: at least {(percentile.at_least or 0) / _HOUR:.1f} working hours"
-
-
-def _percentiles(key: str, label: str, found: Percentile, unit_s: int, unit: Unit) -> Iterator[Figure]:
-    yield Figure(key, label, _in(found.value, unit_s), unit)
-    yield Figure(f"{key}_low", f"{label}, 95 % lower limit", _in(found.low, unit_s), unit)
-    yield Figure(f"{key}_high", f"{label}, 95 % upper limit", _in(found.high, unit_s), unit)
-
-
-def _in(seconds: float | None, unit_s: int) -> float | None:
-    return None if seconds is None else seconds / unit_s
+    return f"not reached: at least {(percentile.at_least or 0) / HOUR_S:.1f} working hours"
 
 
 _LISTING: Final = Listing(

@@ -1,27 +1,21 @@
 """Each route once, as a program uses it, from a signed contract to a replay: real workers beside, every answer held
 against the published schema (tests/api/door.py)."""
 
-import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-import httpx
 import orjson
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from metrics.slo import evaluate
-from metrics.snapshot.making import Maker
-from metrics.weeks import week_name, week_of
 from sync_core.engine.replaying import Replayer
 from sync_core.estate import ReplayPolicy, load
-from tests.api.door import Door, if_match, key
+from tests.api import measured_routes
+from tests.api.door import Door, if_match
+from tests.api.walk import Walk
 from tests.engine.governed import RULES, Desk
-from tests.metrics.billing import invoice
-from tests.metrics.snapshot.firm import SIGNER
-from tests.metrics.support import caught_up
 from tests.reads.handmade import add_case, insert
 from tests.sows import ESTATE_TOML, SOURCE, cloud_event, milestone_terms, signed
 
@@ -33,29 +27,6 @@ secret_env = ["LAKE_SECRET"]
 """
 # A program may not approve a replay; that it cannot is asserted below.
 NEVER_DONE = {("POST", "/v1/replays/{replay_id}/approve")}
-
-
-@dataclass
-class Walk:
-    door: Door
-    desk: Desk
-    program: httpx.AsyncClient
-    used: int = 0
-
-    async def get(self, address: str) -> Any:
-        answer = await self.program.get(address)
-        assert answer.status_code == 200, (address, answer.text)
-        return answer.json()
-
-    async def tag(self, address: str) -> str:
-        return str((await self.program.get(address)).headers["etag"])
-
-    async def send(self, address: str, body: object = None, *, tag: str | None = None, status: int = 200) -> Any:
-        self.used += 1
-        headers = {**key(f"walk-{self.used}"), **(if_match(tag) if tag else {})}
-        answer = await self.program.post(address, json=body, headers=headers)
-        assert answer.status_code == status, (address, answer.text)
-        return answer.json()
 
 
 @pytest.fixture
@@ -86,12 +57,12 @@ async def test_every_route_does_what_it_says_and_answers_as_published(walk: Walk
     await quarantine(walk)
     await replays(walk)
     await holds(walk)
-    await finance(walk)
+    await measured_routes.finance(walk)
     await clients(walk)
     await subscribers(walk)
-    await kpis(walk)
-    await snapshots(walk)
-    await running(walk)
+    await measured_routes.kpis(walk)
+    await measured_routes.snapshots(walk)
+    await measured_routes.running(walk)
     await audit(walk)
     document = walk.door.published.document["paths"]
     wanted = {(method.upper(), path) for path, item in document.items() for method in item}
@@ -255,21 +226,6 @@ async def holds(walk: Walk) -> None:
     assert (await walk.get("/holds"))["items"] == []
 
 
-async def finance(walk: Walk) -> None:
-    rates = [{"currency": "GBP", "valid_on": "2026-01-01", "rate": "1.25"}]
-    assert (await walk.send("/finance/rates", rates, status=201))["stored"] == 1
-    assert (await walk.get("/finance/rates?currency=GBP"))["items"][0]["rate"] == "1.25"
-    [[contract]] = await walk.desk.rows("SELECT contract_id FROM core.contract WHERE external_id = 'C-3'")
-    invoice(walk.door.engine, contract, "INV-1", "500", "2026-01-05")
-    said = {"dispute": "D-1", "invoice": "INV-1", "raised_on": "2026-01-09", "status": "raised", "amount": 20,
-            "currency": "USD", "erp": "cloud"}  # fmt: skip
-    assert (await walk.send("/finance/disputes", [said], status=201))["stored"] == 1
-    for name, number in (("baseline", "dispute_rate"), ("assumptions", "cost_of_dispute")):
-        stated = [{"name": number, "value": "0.5", "reason": "by hand"}]
-        assert (await walk.send(f"/finance/{name}", stated, status=201))["stored"] == 1
-        assert number in [one["name"] for one in (await walk.get(f"/finance/{name}"))["items"]]
-
-
 async def clients(walk: Walk) -> None:
     new = {"client_id": "erp-bridge", "scopes": ["contracts:read"], "entities": ["US01"], "description": "ERP team"}
     made = await walk.send("/clients", new, status=201)
@@ -282,49 +238,6 @@ async def clients(walk: Walk) -> None:
     tag = await walk.tag("/clients/erp-bridge")
     await walk.send("/clients/erp-bridge/disable", {"reason": "not used"}, tag=tag)
     assert "erp-bridge" in [row["client_id"] for row in (await walk.get("/clients"))["items"]]
-
-
-async def kpis(walk: Walk) -> None:
-    caught_up(walk.door.engine, walk.desk.clock, walk.door.estate)
-    known = {one["slug"]: one for one in (await walk.get("/kpis"))["items"]}
-    assert "legal_entity" in known["cycle-time"]["splits"]
-    address = "/kpis/cycle-time?from=2026-W01&to=2026-W53&by=legal_entity&legal_entity=US01&legal_entity=GB01"
-    answer = await walk.program.get(address)
-    one = answer.json()
-    assert (one["n"], one["value"], [part["group"] for part in one["parts"]]) == (4, None, ["US01"])
-    assert one["why_none"].startswith("n = 4")
-    assert one["window"] == {
-        "from": "2025-12-29", "to": "2027-01-04", "first_week": "2026-W01", "last_week": "2026-W53",
-    }  # fmt: skip
-    again = await walk.program.get(address, headers={"if-none-match": answer.headers["etag"]})
-    assert again.status_code == 304
-    rows = await walk.get("/kpis/cycle-time/rows?from=2026-W01&to=2026-W53&limit=2")
-    assert (len(rows["items"]), rows["count"]) == (2, 4)
-    rest = await walk.get(f"/kpis/cycle-time/rows?from=2026-W01&to=2026-W53&limit=2&cursor={rows['next']}")
-    assert len({row["contract_id"] for row in (*rows["items"], *rest["items"])}) == 4
-
-
-async def snapshots(walk: Walk) -> None:
-    made = []
-    this_week = week_name(week_of(walk.desk.clock.now(), walk.door.estate.group.timezone))
-    for body in ({}, {"week": this_week}):
-        asked = await walk.send("/snapshots", body, status=202)
-        assert (await walk.get(f"/snapshots/{asked['snapshot_id']}"))["snapshot"]["state"] == "asked"
-        maker = Maker(walk.door.engine, walk.desk.clock, walk.door.estate, SIGNER, "1", "http://here")
-        assert maker.make_next() is not None
-        made.append(asked)
-    address = f"/snapshots/{made[0]['snapshot_id']}"
-    assert [one["week"] for one in (await walk.get("/snapshots"))["items"]] == [made[1]["week"], made[0]["week"]]
-    assert len((await walk.get(f"/snapshots?week={made[0]['week']}"))["items"]) == 1
-    one = await walk.get(address)
-    assert (one["snapshot"]["state"], [d["target"] for d in one["deliveries"]]) == ("made", ["home"])
-    file = await walk.program.get(f"{address}/files/manifest.json")
-    assert hashlib.sha256(file.content).hexdigest() == one["snapshot"]["content_id"]
-    assert 'filename="manifest.json"' in file.headers["content-disposition"]
-    assert (await walk.program.get(f"{address}/files/secrets.toml")).status_code == 404
-    both = await walk.get(f"/snapshots/diff?week={made[0]['week']}&other={made[1]['week']}")
-    assert "cycle-time" in [row["slug"] for row in both["kpis"]]
-    assert (await walk.program.get("/snapshots/diff?week=2020-W01&other=2020-W02")).status_code == 404
 
 
 async def audit(walk: Walk) -> None:
@@ -346,21 +259,3 @@ async def subscribers(walk: Walk) -> None:
     assert (await walk.send(f"{address}/replay", again, tag=await walk.tag(address)))["from_seq"] <= ping["seq"]
     await walk.send(f"{address}/replay", {"reason": "from nowhere"}, tag="*", status=422)
     assert (await walk.get("/deliveries"))["items"][0]["seq"] >= ping["seq"]
-
-
-async def running(walk: Walk) -> None:
-    insert(walk.door.engine, "schedule", job="measures", every_s=15, declared_at=walk.door.clock.now())
-    [listed] = (await walk.get("/schedules"))["items"]
-    assert (listed["job"], listed["every"], listed["late"], listed["running"]) == ("measures", 15.0, True, False)
-    address = "/schedules/measures"
-    reason = {"reason": "the ERP is moved"}
-    assert await walk.get(address) == listed
-    assert (await walk.send(f"{address}/run", reason, status=202))["wanted"]
-    assert (await walk.send(f"{address}/pause", reason, tag=await walk.tag(address)))["paused"]
-    assert not (await walk.send(f"{address}/resume", reason, tag=await walk.tag(address)))["paused"]
-    telemetry = await walk.get("/telemetry?minutes=15")
-    assert telemetry["attempts"]["failure_rate"] is None
-    assert telemetry["backlog"]["contracts"].keys() == {"ready", "scheduled", "in_flight", "blocked", "dead"}
-    evaluate(walk.door.engine, clock=walk.door.clock, estate=walk.door.estate)
-    promises = (await walk.get("/objectives"))["objectives"]
-    assert {one["name"]: one["broken_at"] for one in promises}["read-back"] is None

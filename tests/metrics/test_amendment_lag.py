@@ -1,12 +1,10 @@
-"""Amendment sync lag: every edge by hand, and any order of amendments against a slow walk through the events."""
+"""Amendment sync lag: every edge by hand."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from metrics.asking import Ask, By
 from metrics.burn import PERIOD, Events
@@ -15,13 +13,10 @@ from metrics.slo_events import Looked
 from metrics.slo_events import amended as amendments_in_time
 from sync_core.clock import VirtualClock
 from tests import rows
-from tests.metrics.flow_rows import ESTATE, WINDOW, Made, amended, asked, facts, made, ran, said, step
+from tests.metrics.amendment_rows import DAY, HOUR, MONDAY, SIGNED, active, done
+from tests.metrics.flow_rows import ESTATE, WINDOW, amended, asked, facts, made, ran, said, step
 from tests.metrics.support import caught_up
 from tests.reads.handmade import insert
-
-MONDAY = datetime(2026, 11, 9, 10, tzinfo=UTC)  # 10:00 in London
-SIGNED = MONDAY - timedelta(days=30)
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 @pytest.fixture
@@ -29,19 +24,8 @@ def clock() -> VirtualClock:
     return VirtualClock(rows.NOW)  # Monday 2026-11-23 6:00 in London
 
 
-def _active(engine: sa.Engine, *, entity: str = "GB01", **columns: object) -> Made:
-    contract = made(engine, SIGNED, SIGNED + HOUR, entity=entity, **columns)
-    said(engine, contract, "signed", SIGNED, revision=1, signed_at=SIGNED.isoformat(), terms={"value": "100"})
-    step(engine, contract, "active", SIGNED + HOUR)
-    return contract
-
-
-def _done(engine: sa.Engine, contract: Made, number: int, at: datetime) -> None:
-    step(engine, contract, "active", at, amendment=number)
-
-
 def test_without_amendments_there_is_no_value(database: sa.Engine, clock: VirtualClock) -> None:
-    _active(database)
+    active(database)
     answer = asked(database, clock, "amendment-lag").answer
     assert (answer.value, answer.n, answer.figure("in_time").value, answer.figure("oldest_open").value) == (
         None, 0, None, None,
@@ -52,10 +36,10 @@ def test_the_lag_begins_at_the_execution_and_our_own_part_at_the_receipt(
     database: sa.Engine, clock: VirtualClock
 ) -> None:
     for n in range(20):
-        contract = _active(database)
+        contract = active(database)
         amended(database, contract, 1, MONDAY, received=MONDAY + HOUR)
         if n < 18:
-            _done(database, contract, 1, MONDAY + 2 * HOUR)
+            done(database, contract, 1, MONDAY + 2 * HOUR)
     found = asked(database, clock, "amendment-lag", By.LEGAL_ENTITY)
     answer = found.answer
     assert (answer.value, answer.n, answer.n_open) == (2.0, 20, 2)  # 18 of 20 are nine of ten
@@ -69,14 +53,14 @@ def test_the_lag_begins_at_the_execution_and_our_own_part_at_the_receipt(
 
 
 def test_the_first_read_back_that_knows_of_it_ends_it(database: sa.Engine, clock: VirtualClock) -> None:
-    contract = _active(database)
+    contract = active(database)
     amended(database, contract, 1, MONDAY)
     amended(database, contract, 2, MONDAY + HOUR)
-    _done(database, contract, 1, MONDAY + 2 * HOUR)
-    _done(database, contract, 2, MONDAY + 3 * HOUR)
+    done(database, contract, 1, MONDAY + 2 * HOUR)
+    done(database, contract, 2, MONDAY + 3 * HOUR)
     in_flight = made(database, MONDAY, MONDAY + 5 * HOUR)
     amended(database, in_flight, 1, MONDAY + HOUR)
-    _done(database, in_flight, 1, MONDAY + 5 * HOUR)
+    done(database, in_flight, 1, MONDAY + 5 * HOUR)
     asked(database, clock, "amendment-lag")
     assert [(row["number"], row["lag_s"]) for row in facts(database, "amendment")] == [
         (1, 2 * 3600), (2, 2 * 3600), (1, 4 * 3600),
@@ -101,7 +85,7 @@ def test_the_day_by_which_it_had_to_be_done_stays_whatever_is_billed_next(
     amended(database, contract, 1, MONDAY)
     asked(database, clock, "amendment-lag")
     assert _first_days(database) == [date(2026, 11, 12)]
-    _done(database, contract, 1, MONDAY + 5 * DAY)  # two days late
+    done(database, contract, 1, MONDAY + 5 * DAY)  # two days late
     with database.begin() as conn:  # as the run leaves it
         conn.execute(sa.text("UPDATE core.contract SET bill_on = DATE '2026-12-20'"))
     # Nor does a later amendment that moves the milestone, nor one that came late of before.
@@ -137,7 +121,7 @@ def test_the_day_is_that_of_the_terms_known_when_it_came(database: sa.Engine, cl
 def test_one_that_changes_nothing_in_the_erp_ends_with_the_run_that_saw_it(
     database: sa.Engine, clock: VirtualClock
 ) -> None:
-    contract = _active(database)
+    contract = active(database)
     amended(database, contract, 1, MONDAY)
     ran(database, contract, MONDAY + HOUR, MONDAY + HOUR, rev=1, state="active")  # it had begun before the event
     ran(database, contract, MONDAY + 2 * HOUR, MONDAY + 2 * HOUR, rev=2, state="active")
@@ -147,12 +131,12 @@ def test_one_that_changes_nothing_in_the_erp_ends_with_the_run_that_saw_it(
 
 
 def test_what_is_effective_later_is_early_and_never_negative(database: sa.Engine, clock: VirtualClock) -> None:
-    ahead, behind, retro = _active(database), _active(database), _active(database, entity="US01")
+    ahead, behind, retro = active(database), active(database), active(database, entity="US01")
     amended(database, ahead, 1, MONDAY, effective=date(2026, 12, 1))
     amended(database, behind, 1, MONDAY, effective=date(2026, 11, 10))
     amended(database, retro, 1, MONDAY, effective=date(2026, 11, 1))
     for contract in (ahead, behind, retro):
-        _done(database, contract, 1, MONDAY + 38 * HOUR)  # Wednesday 0:00 in London
+        done(database, contract, 1, MONDAY + 38 * HOUR)  # Wednesday 0:00 in London
     answer = asked(database, clock, "amendment-lag").answer
     lags = [row["billing_lag_s"] for row in facts(database, "amendment")]
     # New York's 1 November begins at 4:00 UTC, still in summer time.
@@ -163,21 +147,21 @@ def test_what_is_effective_later_is_early_and_never_negative(database: sa.Engine
 
 
 def test_an_open_retroactive_one_is_exposed_until_now(database: sa.Engine, clock: VirtualClock) -> None:
-    amended(database, _active(database), 1, MONDAY, effective=date(2026, 11, 1))
+    amended(database, active(database), 1, MONDAY, effective=date(2026, 11, 1))
     answer = asked(database, clock, "amendment-lag").answer
     assert answer.figure("retroactive").value == 1
     assert answer.figure("exposure_days").value == pytest.approx(22.25)  # 1 to 23 November, 6:00
 
 
 def test_an_amendment_waits_for_those_before_it(database: sa.Engine, clock: VirtualClock) -> None:
-    late, gap = _active(database), _active(database)
+    late, gap = active(database), active(database)
     amended(database, late, 2, MONDAY)
     amended(database, late, 1, MONDAY - DAY, received=MONDAY + 6 * HOUR)
-    _done(database, late, 2, MONDAY + 7 * HOUR)
+    done(database, late, 2, MONDAY + 7 * HOUR)
     amended(database, gap, 3, MONDAY)
     amended(database, gap, 1, MONDAY)
     ran(database, gap, MONDAY + HOUR, MONDAY + HOUR, rev=3, state="waiting")
-    _done(database, gap, 1, MONDAY + HOUR)
+    done(database, gap, 1, MONDAY + HOUR)
     answer = asked(database, clock, "amendment-lag").answer
     known = {(row["contract_id"], row["number"]): row for row in facts(database, "amendment")}
     assert known[late.contract_id, 2]["ordering_s"] == 6 * 3600
@@ -190,13 +174,13 @@ def test_an_amendment_waits_for_those_before_it(database: sa.Engine, clock: Virt
 
 
 def test_superseded_early_unsigned_and_test_are_excluded_and_counted(database: sa.Engine, clock: VirtualClock) -> None:
-    ended = _active(database, state="ended")
+    ended = active(database, state="ended")
     amended(database, ended, 1, MONDAY)
-    early = _active(database)
+    early = active(database)
     amended(database, early, 1, MONDAY + DAY, received=MONDAY)
-    _done(database, early, 1, MONDAY + HOUR)
+    done(database, early, 1, MONDAY + HOUR)
     amended(database, made(database, None), 1, MONDAY)
-    amended(database, _active(database, test=True), 1, MONDAY)
+    amended(database, active(database, test=True), 1, MONDAY)
     answer = asked(database, clock, "amendment-lag").answer
     assert answer.n == 0
     assert answer.excluded == {
@@ -209,7 +193,7 @@ def test_zero_and_negative_ones_count_and_values_are_summed_by_currency(
     database: sa.Engine, clock: VirtualClock
 ) -> None:
     # 100 -> 150 -> 150 -> 120, and a correction of the second in between that is part of what the third finds.
-    dollars, pounds, reals = _active(database), _active(database, currency="GBP"), _active(database, currency="BRL")
+    dollars, pounds, reals = active(database), active(database, currency="GBP"), active(database, currency="BRL")
     amended(database, dollars, 1, MONDAY, value=Decimal(150))
     amended(database, dollars, 2, MONDAY)
     amended(database, dollars, 3, MONDAY, value=Decimal(120))
@@ -224,9 +208,9 @@ def test_zero_and_negative_ones_count_and_values_are_summed_by_currency(
 
 
 def test_sent_again_it_keeps_its_first_times_and_takes_its_last_value(database: sa.Engine, clock: VirtualClock) -> None:
-    contract = _active(database)
+    contract = active(database)
     amended(database, contract, 1, MONDAY, value=Decimal(150))
-    _done(database, contract, 1, MONDAY + HOUR)
+    done(database, contract, 1, MONDAY + HOUR)
     amended(database, contract, 1, MONDAY, received=MONDAY + DAY, revision=3, value=Decimal(160))
     asked(database, clock, "amendment-lag")
     [row] = facts(database, "amendment")
@@ -234,7 +218,7 @@ def test_sent_again_it_keeps_its_first_times_and_takes_its_last_value(database: 
 
 
 def test_odd_events_stop_nothing(database: sa.Engine, clock: VirtualClock) -> None:
-    contract = _active(database)
+    contract = active(database)
     said(database, contract, "amended", MONDAY, revision=2.0, amendment={"number": 1, "executed_at": 1_794_304_800},
          changes={"value": "1e2"})  # fmt: skip
     said(database, contract, "amended", MONDAY, revision=3, amendment={"number": 10**18}, changes={})
@@ -246,16 +230,16 @@ def test_odd_events_stop_nothing(database: sa.Engine, clock: VirtualClock) -> No
 def test_bill_runs_go_over_what_is_in_force_and_open(database: sa.Engine, clock: VirtualClock) -> None:
     # London bills on the 15th and the last day: the last run was Sunday the 15th, the next one is on the 30th.
     for effective in (None, date(2026, 11, 20), date(2026, 12, 5)):
-        amended(database, _active(database), 1, MONDAY, effective=effective)
-    synced = _active(database)
+        amended(database, active(database), 1, MONDAY, effective=effective)
+    synced = active(database)
     amended(database, synced, 1, MONDAY)
-    _done(database, synced, 1, MONDAY + HOUR)
+    done(database, synced, 1, MONDAY + HOUR)
     answer = asked(database, clock, "amendment-lag").answer
     assert (answer.figure("missed_run").value, answer.figure("next_run").value) == (1, 2)
 
 
 def test_an_amendment_in_quarantine_is_open_since_its_receipt(database: sa.Engine, clock: VirtualClock) -> None:
-    contract = _active(database)
+    contract = active(database)
     for kind in ("com.tieline.contract.amended.v9", "com.tieline.contract.signed.v9"):
         insert(database, "quarantine", source=rows.SOURCE, event_id=kind, type=kind, external_id=contract.external_id,
                reason="not registered", signature=True, body=b"{}", received_by="webhook", correlation_id="q",
@@ -265,66 +249,14 @@ def test_an_amendment_in_quarantine_is_open_since_its_receipt(database: sa.Engin
 
 
 def test_it_was_open_then(database: sa.Engine, clock: VirtualClock) -> None:
-    contract = _active(database)
+    contract = active(database)
     amended(database, contract, 1, MONDAY)
     then = caught_up(database, clock, ESTATE)
     clock.advance(HOUR)
-    _done(database, contract, 1, clock.now())
+    done(database, contract, 1, clock.now())
     ran(database, contract, clock.now(), clock.now(), rev=2, state="active")
     assert asked(database, clock, "amendment-lag").answer.n_open == 0
     measures = Measures(database, clock=clock, estate=ESTATE)
     assert measures.kpi("amendment-lag", Ask(WINDOW, as_of=then.at)).answer.n_open == 1
     shown = measures.drill("amendment-lag", Ask(WINDOW))
     assert [(row["number"], row["outcome"]) for row in shown.rows] == [(1, "synced")]
-
-
-_STORY = st.lists(
-    st.tuples(st.integers(1, 5), st.integers(0, 40), st.integers(0, 40), st.one_of(st.none(), st.integers(50, 150))),
-    max_size=6, unique_by=lambda one: one[0],
-)  # fmt: skip
-
-
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(stories=st.lists(st.tuples(_STORY, st.lists(st.tuples(st.integers(1, 5), st.integers(0, 80)), max_size=4)),
-                        min_size=1, max_size=5))  # fmt: skip
-def test_any_order_gives_what_a_slow_walk_gives(
-    database: sa.Engine,
-    clock: VirtualClock,
-    stories: list[tuple[list[tuple[int, int, int, int | None]], list[tuple[int, int]]]],
-) -> None:
-    expected: dict[tuple[int, int], tuple[str, int | None, int | None, Decimal]] = {}
-    for story, read_backs in stories:
-        contract = _active(database)
-        for number, executed, late, value in story:
-            amended(database, contract, number, MONDAY + executed * HOUR, received=MONDAY + (executed + late) * HOUR,
-                    value=None if value is None else Decimal(value))  # fmt: skip
-        for number, hours in read_backs:
-            _done(database, contract, number, MONDAY + hours * HOUR)
-        for number, walked in _walked(story, read_backs).items():
-            expected[contract.contract_id, number] = walked
-    asked(database, clock, "amendment-lag")
-    known = {
-        (row["contract_id"], row["number"]): (row["outcome"], row["lag_s"], row["ordering_s"], row["delta"])
-        for row in facts(database, "amendment")
-    }
-    assert {key: known[key] for key in expected} == expected
-    of_these = {contract for contract, _ in expected}
-    assert {key for key in known if key[0] in of_these} == set(expected)
-
-
-def _walked(
-    story: list[tuple[int, int, int, int | None]], read_backs: list[tuple[int, int]]
-) -> dict[int, tuple[str, int | None, int | None, Decimal]]:
-    """Amendment by amendment, in hours."""
-    found: dict[int, tuple[str, int | None, int | None, Decimal]] = {}
-    received = {number: executed + late for number, executed, late, _ in story}
-    value = Decimal(100)
-    for number, executed, late, after in sorted(story):
-        before, value = value, Decimal(after) if after is not None else value
-        ends = [hours for known, hours in read_backs if known >= number and hours >= executed + late]
-        outcome = "synced" if ends else "open"
-        complete = all(earlier in received for earlier in range(1, number))
-        waited = max(received[earlier] for earlier in range(1, number + 1)) - received[number] if complete else None
-        lag = (min(ends) - executed) * 3600 if ends else None
-        found[number] = (outcome, lag, None if waited is None else waited * 3600, value - before)
-    return found
