@@ -34,6 +34,8 @@ DEMO_ESTATE = Path(__file__).parent / "sandbox" / "estate_demo.toml"
 _OVERLAYS = {"tryton": Path(__file__).parent / "sandbox" / "estate_tryton.toml"}
 # A host that vanished is noticed in about 15 s instead of two hours.
 _LIVELY = {"connect_timeout": 10, "keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3}
+# A process that stands still so long in a transaction loses it, and others get what it locked.
+_STALLS_S = 60.0
 
 
 @dataclass
@@ -92,14 +94,14 @@ class Wiring:
     def engine(self, *, read_only: bool = False, pool_size: int = 10) -> sa.Engine:
         url = self.urls.read if read_only else self.urls.app
         return sa.create_engine(
-            sqlalchemy_url(url), pool_size=pool_size, pool_pre_ping=True, connect_args=self._connect_args()
+            sqlalchemy_url(url),
+            pool_size=pool_size,
+            pool_pre_ping=True,
+            connect_args={**self._connect_args(), **self._stalls(_STALLS_S)},
         )
 
-    def async_engine(self, *, pool_size: int = 10, patient: bool = False, stalls_s: float | None = None) -> AsyncEngine:
-        """`patient`: its user begins anew when a connection turns out dead, so none is asked before it is used.
-
-        `stalls_s`: a process that stands still so long in a transaction loses it, and others get the rows it locked.
-        """
+    def async_engine(self, *, pool_size: int = 10, patient: bool = False, stalls_s: float = _STALLS_S) -> AsyncEngine:
+        """`patient`: its user begins anew when a connection turns out dead, so none is asked before it is used."""
         return create_async_engine(
             sqlalchemy_url(self.urls.app),
             pool_size=pool_size,
@@ -116,9 +118,9 @@ class Wiring:
             connect_args={**_LIVELY, "application_name": self._name},
         )
 
-    def _stalls(self, stalls_s: float | None) -> dict[str, object]:
+    def _stalls(self, stalls_s: float) -> dict[str, object]:
         # Poolers refuse options at connect; there the administrator sets it for the role.
-        if stalls_s is None or self.urls.pooled:
+        if self.urls.pooled:
             return {}
         return {"options": f"-c idle_in_transaction_session_timeout={round(stalls_s * 1000)}"}
 

@@ -44,7 +44,7 @@ _WRITE = sa.text("""
 _MEASURE_AGAIN = sa.text("""
     INSERT INTO metrics.dirty SELECT contract_id FROM core.contract
     WHERE legal_entity = :calendar OR :calendar = '' AND legal_entity <> ALL(:known)
-    ORDER BY contract_id ON CONFLICT DO NOTHING
+    ON CONFLICT DO NOTHING
 """)
 
 

@@ -44,10 +44,7 @@ _SHAPED = sa.text("""
     INSERT INTO metrics.shape (digest) VALUES (:digest) ON CONFLICT (one) DO UPDATE SET digest = excluded.digest
 """)
 _NO_CELLS = sa.text("DELETE FROM metrics.cell")
-# In the order of ids, as workers mark them (sync_core/measured.py), so that nobody waits for somebody who waits.
-_ALL = sa.text("""
-    INSERT INTO metrics.dirty SELECT contract_id FROM core.contract ORDER BY contract_id ON CONFLICT DO NOTHING
-""")
+_ALL = sa.text("INSERT INTO metrics.dirty SELECT contract_id FROM core.contract ON CONFLICT DO NOTHING")
 
 
 def _new(alias: str) -> str:
@@ -63,11 +60,13 @@ _CHANGED = sa.text(f"""
     FROM core.financial_fact AS f LEFT JOIN core.crosswalk AS x
          ON x.system = f.system AND x.kind = 'project' AND x.business_key = f.project_key
     WHERE {_new("f")} AND coalesce(f.contract_id, x.contract_id) IS NOT NULL
-    ORDER BY 1 ON CONFLICT DO NOTHING
+    UNION SELECT m.contract_id FROM metrics.mark AS m WHERE m.recorded_xid < CAST(:cut AS xid8)
+    ON CONFLICT DO NOTHING
 """)
+_UNMARK = sa.text("DELETE FROM metrics.mark WHERE recorded_xid < CAST(:cut AS xid8)")
 _TAKE = sa.text("""
     DELETE FROM metrics.dirty WHERE contract_id IN (
-        SELECT contract_id FROM metrics.dirty ORDER BY contract_id LIMIT :batch FOR UPDATE) RETURNING contract_id
+        SELECT contract_id FROM metrics.dirty ORDER BY contract_id LIMIT :batch) RETURNING contract_id
 """)
 _LEFT = sa.text("SELECT EXISTS (SELECT FROM metrics.dirty)")
 _OPEN = sa.text("SELECT EXISTS (SELECT FROM metrics.refresh WHERE at = :at AND finished_at IS NULL)")
@@ -133,10 +132,11 @@ def _begin(conn: sa.Connection, last: sa.Row[*tuple[Any, ...]] | None, estate: E
     """The moment of a new one, after all that could be asked for before."""
     head = conn.execute(_HEAD, {"now": now}).one()
     at: datetime = now if last is None else max(now, last.finished_at + timedelta(microseconds=1))
-    if last is not None:
-        # A database restored elsewhere counts its transactions anew.
-        since = last.cut if int(last.cut) <= int(head.cut) else "0"
-        conn.execute(_CHANGED, {"since": since, "cut": head.cut})
+    if last is not None and int(last.cut) > int(head.cut):
+        conn.execute(_ALL)  # a database restored elsewhere counts its transactions anew
+    elif last is not None:
+        conn.execute(_CHANGED, {"since": last.cut, "cut": head.cut})
+    conn.execute(_UNMARK, {"cut": head.cut})
     _reshape(conn, estate, at=at)
     calendars.keep(conn, estate, at=at)
     covers = head.covers or (now if last is None else last.finished_at)

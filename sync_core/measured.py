@@ -1,17 +1,14 @@
 """What tells the measures of a change that leaves no event, run, history or financial fact.
 
-Those four they find by themselves, by their transactions. Any other change of what they measure marks its contracts
-here, in its own transaction; the next refresh looks at them again. Only the table is known: the core imports nothing of
-the measures.
-
-A mark that is there already is locked, not passed over: a refresh that took it before the change was committed would
-measure what was before, and take the mark away. In the order of the contracts, so that no two wait for each other.
+Those four they find by themselves, by the ids of their transactions. Any other change of what they measure notes its
+contracts here, in its own transaction, and is found in the same way. Notes are only ever added by the core and never
+unique, so nobody who works waits for somebody who measures. Only the table is known: the core imports nothing of the
+measures.
 """
 
 import sqlalchemy as sa
 
-_MARK = """INSERT INTO metrics.dirty (contract_id) SELECT DISTINCT contract_id FROM {rows} ORDER BY contract_id
-    ON CONFLICT (contract_id) DO UPDATE SET contract_id = excluded.contract_id"""
+_MARK = "INSERT INTO metrics.mark (contract_id) SELECT DISTINCT contract_id FROM {rows}"
 
 
 def marking(rows: str) -> str:

@@ -24,7 +24,10 @@ MOST_ROWS: Final = 5_000  # behind one number; the files say how many there are
 _SEVEN: Final = timedelta(days=7)
 
 # A weekly file may take its time where a page may not; texts of moments must not follow the server's zone.
-_PREPARE = sa.text("SELECT set_config('statement_timeout', '900s', true), set_config('TimeZone', 'UTC', true)")
+_PREPARE = sa.text("""
+    SELECT set_config('statement_timeout', '900s', true), set_config('TimeZone', 'UTC', true),
+           set_config('idle_in_transaction_session_timeout', '900s', true)
+""")
 _MOMENT = sa.text("""
     SELECT (SELECT max(finished_at) FROM metrics.refresh WHERE finished_at <= :as_of) AS at,
            (SELECT min(finished_at) FROM metrics.refresh) AS first

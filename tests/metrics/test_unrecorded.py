@@ -1,11 +1,16 @@
 """Changes that leave no run, event or history are measured with the next refresh all the same."""
 
-from datetime import timedelta
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from metrics.refresh import refresh
+from sync_core.clock import VirtualClock
 from sync_core.engine import claim
 from tests.engine.replays import ADA, Staff, provisioned
 from tests.engine.support import Bench
@@ -41,21 +46,46 @@ async def test_a_lost_workers_contract_shows_as_unverified_after_the_next_refres
     assert [(row["contract_id"], row["unverified"]) for row in facts(database, "exposure")] == [(contract, True)]
 
 
-async def test_a_change_while_the_contract_is_already_due_for_measuring_is_not_lost(
+class Standing(VirtualClock):
+    """Once `due`, it stands still when asked the next time but one: a refresh has then measured and not committed."""
+
+    def __init__(self, at: datetime) -> None:
+        super().__init__(at)
+        self.due, self.asked, self.stands, self.may_go = False, 0, threading.Event(), threading.Event()
+
+    def now(self) -> datetime:
+        self.asked += self.due
+        if self.asked == 2:
+            self.stands.set()
+            assert self.may_go.wait(30)
+        return super().now()
+
+
+async def test_a_refresh_that_stands_still_holds_up_no_worker_and_misses_no_change(
     bench: Bench, database: sa.Engine
 ) -> None:
-    """A refresh that takes the mark while the change is not committed yet would measure what was before."""
-    await bench.arrive(cloud_event("e1", "signed.v1", signed("C-1")))
+    """Workers mark the contract that it has just taken, without waiting; the next refresh measures it again."""
+    await provisioned(bench, "C-1")
     _refreshed(bench, database)
-    with database.begin() as conn:
-        conn.execute(sa.text("INSERT INTO metrics.dirty SELECT contract_id FROM core.contract"))
+    clock = Standing(bench.clock.now() + timedelta(seconds=15))
     async with bench.engine.begin() as conn:
         await conn.execute(sa.text(_LEASE))
     async with bench.engine.begin() as conn:
         assert await claim.release_lost(conn, now=bench.clock.now()) == 1
-        with database.connect() as other:
-            free = other.scalars(sa.text("SELECT contract_id FROM metrics.dirty FOR UPDATE SKIP LOCKED")).all()
-        assert free == [], "a refresh waits for the change before it takes the mark"
+    clock.due = True
+    with ThreadPoolExecutor(1) as pool:
+        measuring = pool.submit(refresh, database, clock=clock, estate=bench.estate)
+        try:
+            assert await asyncio.to_thread(clock.stands.wait, 30)
+            async with bench.engine.begin() as conn:
+                await conn.execute(sa.text("SET LOCAL lock_timeout = '2 s'"))
+                await conn.execute(sa.text(_LEASE))
+                assert await claim.release_lost(conn, now=bench.clock.now()) == 1
+        finally:
+            clock.may_go.set()
+        assert measuring.result().contracts == 1
+    assert _refreshed(bench, database) == 1
+    assert _refreshed(bench, database) == 0
 
 
 async def test_a_replay_changes_what_is_measured_when_it_is_dispatched_and_when_it_is_called_off(
@@ -72,7 +102,7 @@ async def test_a_replay_changes_what_is_measured_when_it_is_dispatched_and_when_
     staff.confirm(replay.replay_id)
 
     def marked() -> list[tuple[object, ...]]:
-        return staff.rows("SELECT contract_id FROM metrics.dirty")
+        return staff.rows("SELECT contract_id FROM metrics.mark")
 
     assert await replayer.dispatcher.tick() == 1
     assert marked() == [(contract,)]

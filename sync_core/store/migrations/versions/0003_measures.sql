@@ -15,7 +15,13 @@ CREATE TABLE metrics.shape (
     one             boolean PRIMARY KEY DEFAULT true CHECK (one),
     digest          text NOT NULL
 );
--- Contracts that something happened to since they were last measured.
+-- Notes of the core that something happened to a contract; many may be of one, so that nobody waits to write one.
+CREATE TABLE metrics.mark (
+    contract_id     bigint NOT NULL,
+    recorded_xid    xid8 NOT NULL DEFAULT pg_current_xact_id()
+);
+CREATE INDEX mark_by_xid ON metrics.mark (recorded_xid);
+-- Contracts that the running refresh has to look at; nobody but refreshes writes here.
 CREATE TABLE metrics.dirty (contract_id bigint PRIMARY KEY);
 
 -- The working time of each legal entity's calendar ('' is the group's), so that it is worked out by set: `before_s` is
@@ -145,4 +151,5 @@ CREATE INDEX case_history_all_by_xid ON core.case_history (recorded_xid);
 
 GRANT SELECT, INSERT, UPDATE ON metrics.refresh, metrics.shape TO %APP_ROLE%;
 GRANT SELECT, INSERT ON metrics.former_calendar TO %APP_ROLE%;
+GRANT SELECT, INSERT, DELETE ON metrics.mark TO %APP_ROLE%;
 GRANT SELECT, INSERT, UPDATE, DELETE ON metrics.dirty, metrics.work_day, metrics.calendar, metrics.cell TO %APP_ROLE%;
