@@ -16,7 +16,6 @@ from tests.engine.replays import ADA, Staff, provisioned
 from tests.engine.support import Bench
 from tests.metrics.flow_rows import facts
 from tests.metrics.support import caught_up
-from tests.sows import cloud_event, signed
 
 _LEASE = "UPDATE core.contract SET lease_owner = 999, lease_until = now() + interval '1 h' WHERE external_id = 'C-1'"
 
