@@ -22,7 +22,9 @@ from app import (
     cli_delivery,
     cli_exceptions,
     cli_finance,
+    cli_import,
     cli_kpi,
+    cli_policy,
     cli_quarantine,
     cli_replay,
     cli_schedules,
@@ -60,6 +62,8 @@ cli_audit.add_to(cli)
 cli_delivery.add_to(cli)
 cli_finance.add_to(cli)
 cli.add_typer(cli_exceptions.exceptions, name="exceptions")
+cli.add_typer(cli_import.imports, name="import")
+cli.add_typer(cli_policy.policy, name="policy")
 cli.add_typer(cli_quarantine.quarantine, name="quarantine")
 cli.add_typer(cli_replay.replay, name="replay")
 cli_schedules.add_to(cli)

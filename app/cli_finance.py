@@ -8,6 +8,7 @@ import typer
 
 from app.cli_table import draw, table
 from app.cli_work import AsJson, Limit, plain, print_json, text, work
+from app.refusals import Exit, Refusal
 from sync_core.finance import Stated
 
 if TYPE_CHECKING:
@@ -123,9 +124,9 @@ def _read(file: Path) -> "tuple[bytes, Form]":
 
     suffix = _SUFFIXES.get(file.suffix.lower())
     if suffix is None:
-        raise typer.BadParameter(f"{file.name!r} is no .csv and no .json file", param_hint="FILE")
+        raise Refusal(f"{file.name!r} is no .csv and no .json file", Exit.USAGE)
     if not file.is_file():
-        raise typer.BadParameter(f"there is no file {file}", param_hint="FILE")
+        raise Refusal(f"there is no file {file}", Exit.USAGE)
     return file.read_bytes(), Form(suffix)
 
 
@@ -135,9 +136,9 @@ def _moment(given: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat(given)
     except ValueError as wrong:
-        raise typer.BadParameter(f"{given!r} is no moment; e.g. 2026-11-23T06:00:00Z", param_hint="--as-of") from wrong
+        raise Refusal(f"--as-of: {given!r} is no moment; e.g. 2026-11-23T06:00:00Z", Exit.USAGE) from wrong
     if moment.tzinfo is None:
-        raise typer.BadParameter(f"{given!r} has no time zone; e.g. 2026-11-23T06:00:00Z", param_hint="--as-of")
+        raise Refusal(f"--as-of: {given!r} has no time zone; e.g. 2026-11-23T06:00:00Z", Exit.USAGE)
     return moment
 
 
@@ -146,3 +147,5 @@ def _report(done: "Imported") -> None:
         typer.echo(f"these {done.rows:,} rows of {plain(done.kind)} were imported before; nothing was stored")
     else:
         typer.echo(f"{done.stored:,} of {done.rows:,} rows of {plain(done.kind)} said something new and were stored")
+    for warning in done.warnings:
+        typer.echo(f"warning: {plain(warning)}; import it again if it is wrong", err=True)

@@ -8,6 +8,7 @@ import typer
 from app.cli_begin import begin
 from app.cli_table import draw, table
 from app.cli_work import AsJson, print_json, text
+from app.refusals import Exit, Refusal
 
 if TYPE_CHECKING:
     from metrics.asking import By, Filters
@@ -47,7 +48,7 @@ def moment_of(given: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat(given)
     except ValueError as wrong:
-        raise typer.BadParameter(f"{given!r} is no moment; e.g. 2026-11-23T06:00:00Z", param_hint="--as-of") from wrong
+        raise Refusal(f"--as-of: {given!r} is no moment; e.g. 2026-11-23T06:00:00Z", Exit.USAGE) from wrong
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -77,8 +78,10 @@ def _show(
 ) -> None:  # fmt: skip
     from metrics import weeks
     from metrics.asking import Ask
+    from metrics.checking import refuse_moment
 
     start, end, moment = when
+    refuse_moment(moment)
     group = measures.estate.group
     window = weeks.window(start, end, now=moment or measures.clock.now(), zone=group.timezone)
     result = measures.kpi(slug, Ask(window, moment, filters), by)
@@ -92,16 +95,21 @@ def _show(
 
 
 def _print(result: "Result", window: str, currency: str) -> None:
+    from metrics.kpi import Span
     from metrics.snapshot.wording import shown
 
     known, answer = result.definition, result.answer
     of = "nothing was measured yet" if result.as_of is None else f"as of {result.as_of:%Y-%m-%d %H:%M} UTC"
-    typer.echo(f"{known.title}, {window}, {of}")
+    if known.span is Span.STATE:
+        typer.echo(f"{known.title}, a state {of}; no window of weeks narrows it")
+    else:
+        typer.echo(f"{known.title}, {window}, {of}")
     typer.echo(f"  {_value(result, answer, currency)}   {known.says}")
     typer.echo(f"  n = {answer.n:,}, open {answer.n_open:,}" + _excluded(answer))
     drawn = table("figure", "value", "note")
     for figure in answer.figures:
-        drawn.add_row(text(figure.label), shown(figure.value, figure.unit, currency), text(figure.note))
+        value = shown(figure.value, figure.unit, figure.currency or currency)
+        drawn.add_row(text(figure.label), value, text(figure.note))
     draw(drawn)
     if result.parts:
         parts = table(str(result.by).replace("_", " "), "value", "n", "open")
@@ -127,4 +135,4 @@ def _by(given: str | None) -> "By | None":
     try:
         return None if given is None else By(given)
     except ValueError as wrong:
-        raise typer.BadParameter(f"{given!r} is none of {', '.join(By)}", param_hint="--by") from wrong
+        raise Refusal(f"--by: {given!r} is none of {', '.join(By)}", Exit.USAGE) from wrong

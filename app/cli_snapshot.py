@@ -124,7 +124,7 @@ def diff(week: Week, other: Week, as_json: AsJson = False) -> None:
     from metrics.snapshot import wording
 
     first, second = weeks.monday_of(week), weeks.monday_of(other)
-    found = found_diff(work("snapshot").reads.snapshot_diff(first, second), first, second)
+    found = found_diff(work("snapshot").reads, first, second)
     if as_json:
         print_json(diff_view(found))
         return
@@ -135,7 +135,9 @@ def diff(week: Week, other: Week, as_json: AsJson = False) -> None:
         drawn.add_row(
             text(one.title), wording.shown(one.value, unit, found.currency),
             wording.shown(one.other, unit, found.currency),
+            f"of {one.of}, of {one.other_of}" if one.of_another_span else
             wording.change(one.other, one.value, unit, found.currency),
-            wording.got(one.other, one.value, Better(one.better)), definition,
+            "" if one.of_another_span else wording.got(one.other, one.value, Better(one.better)), definition,
         )  # fmt: skip
     draw(drawn)
+    typer.echo("States are as of the end of each week, as it was known then.")

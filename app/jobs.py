@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
+from importlib.metadata import version
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -11,7 +12,7 @@ from app import audit_chain, delivering, identity_jobs, scheduler, snapshots, te
 from app.demo_clock import DemoClock
 from app.scheduler import Job
 from app.wiring import Wiring
-from collectors import financial_status
+from collectors import financial_status, releases
 from metrics.refresh import refresh
 from sync_core.intake import release
 from sync_core.polling import poll
@@ -19,6 +20,7 @@ from sync_core.ports import ClmConnector, ErpConnector
 
 FINANCIAL_STATUS_EVERY = timedelta(minutes=1)
 RELEASE_EVERY = timedelta(minutes=5)
+RELEASES_EVERY = timedelta(minutes=5)
 MEASURES_EVERY = timedelta(seconds=15)
 HOUSEKEEPING_EVERY = timedelta(days=1)
 _KEEP_RUNS = timedelta(days=30)
@@ -39,6 +41,7 @@ def jobs_of(
         Job("identity", identity_jobs.EVERY, partial(identity_jobs.tidy, engine, wiring.clock)),
         Job("audit-verify", HOUSEKEEPING_EVERY, partial(audit_chain.daily, wiring)),
         Job("measures", MEASURES_EVERY, work.measures),
+        Job("releases", RELEASES_EVERY, partial(work.releases, erps, clms)),
         *delivering.jobs(wiring, engine),
         *telemetry_jobs.jobs(wiring),
         *snapshots.jobs(wiring),
@@ -76,6 +79,10 @@ class _Work:
             return "the past that is being made measures itself"
         done = await asyncio.to_thread(refresh, self._sync, clock=self._clock, estate=self._estate)
         return f"{done.contracts} contracts measured again"
+
+    async def releases(self, erps: Mapping[str, ErpConnector], clms: Mapping[str, ClmConnector]) -> str:
+        new = await releases.collect(self._engine, erps, clms, clock=self._clock, tieline=version("tieline"))
+        return f"new releases: {', '.join(new) or 'none'}"
 
     async def release(self) -> str:
         released, after = 0, 0

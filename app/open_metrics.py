@@ -7,9 +7,9 @@ token's reach limits the KPIs to its legal entities. Behind proxies nobody is "o
 import ipaddress
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Final
 
@@ -22,8 +22,10 @@ from prometheus_client.exposition import choose_encoder
 from app import exposition
 from app.bearer import Bearer, needs
 from app.problems import ProblemRoute
+from metrics import weeks
 from metrics.asking import Ask, Window
 from metrics.backlog import backlog
+from metrics.kpi import Result, Span
 from metrics.measures import Measures
 from metrics.slo import standings, within
 from metrics.technical import sampled_database
@@ -73,12 +75,23 @@ class OpenMetrics:
                 *exposition.objectives(within(standings(conn), reach, reach)),
             ]
         measures = self.measures if actor is None else self.measures.within(actor)
-        wanted = {definition.slug: None for definition in measures.definitions()}
-        zone = self.measures.estate.group.timezone
-        windows = {"last_week": Window.weeks(now - timedelta(days=7), zone, 1), "13_weeks": Window.weeks(now, zone, 13)}
-        return families + exposition.kpis(
-            {name: measures.several(wanted, Ask(window)) for name, window in windows.items()}
-        )
+        return families + exposition.kpis(headlines(measures, now))
+
+
+def headlines(measures: Measures, now: datetime) -> Mapping[str, Mapping[str, Result]]:
+    """By window. A state of the last week is that of its end, as it was known then; absent where it was not measured
+    yet. Beside the 13 weeks up to now it is that of now.
+    """
+    zone, spans = measures.estate.group.timezone, {one.slug: one.span for one in measures.definitions()}
+    monday = weeks.last_ended(now, zone)
+    week, end = Window(monday, monday + timedelta(days=7)), weeks.end_of(monday, zone)
+    states = {slug: None for slug, span in spans.items() if span is Span.STATE}
+    flows = {slug: None for slug in spans if slug not in states}
+    with measures.at_once() as together:
+        last = together.several(flows, Ask(week))
+        if together.known_since(end):
+            last |= together.several(states, Ask(week, end))
+        return {"last_week": last, "13_weeks": together.several(flows | states, Ask(Window.weeks(now, zone, 13)))}
 
 
 class _Collected:

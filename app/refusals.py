@@ -17,7 +17,7 @@ from app.logs import without_secrets
 from app.settings import InvalidSettings
 from metrics.asking import InvalidAsk
 from sync_core.authority import Forbidden
-from sync_core.commands.desk import CommandRefused
+from sync_core.commands.desk import CommandRefused, InvalidInput
 from sync_core.errors import InvalidEstate, TielineError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -28,7 +28,7 @@ class Exit(IntEnum):
 
     OK = 0
     FAULT = 1  # a fault of ours
-    USAGE = 2  # the command line itself
+    USAGE = 2  # the command line itself, or a value that it or a file of it gives
     SETTINGS = 10
     HOME = 11
     DISK_FULL = 12
@@ -47,7 +47,7 @@ class Exit(IntEnum):
 
 MEANINGS: dict[Exit, str] = {
     Exit.FAULT: "a fault of Tieline's own",
-    Exit.USAGE: "unknown command or option",
+    Exit.USAGE: "unknown command or option, or a value that cannot be used",
     Exit.SETTINGS: "a setting or the estate file is wrong",
     Exit.HOME: "the home directory cannot be used",
     Exit.DISK_FULL: "the disk is full",
@@ -88,12 +88,20 @@ def explain(wrong: BaseException) -> Refusal | None:
         return _of_database(wrong)
     if isinstance(wrong, EmbeddedPostgresError):
         return Refusal(str(wrong), _of_embedded(wrong))
-    if isinstance(wrong, InvalidSettings | InvalidEstate):
-        return Refusal(wrong.message, Exit.SETTINGS)
-    if isinstance(wrong, CommandRefused | Forbidden | InvalidAsk):
-        return Refusal(wrong.message, Exit.REFUSED)
+    if isinstance(wrong, TielineError):
+        return _of_ours(wrong)
     if isinstance(wrong, OSError):
         return _of_system(wrong)
+    return None
+
+
+def _of_ours(wrong: TielineError) -> Refusal | None:
+    if isinstance(wrong, InvalidSettings | InvalidEstate):
+        return Refusal(wrong.message, Exit.SETTINGS)
+    if isinstance(wrong, InvalidInput | InvalidAsk):
+        return Refusal(wrong.message, Exit.USAGE)
+    if isinstance(wrong, CommandRefused | Forbidden):
+        return Refusal(wrong.message, Exit.REFUSED)
     return None
 
 

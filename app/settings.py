@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     database_direct_url: DatabaseUrl | None = None
     read_database_url: DatabaseUrl | None = None
     estate: Path | None = None
+    policy: Path | None = None
     audit_checkpoints: Path | None = None
     beside: Literal["tryton"] | None = None
     tryton_database_url: DatabaseUrl | None = None

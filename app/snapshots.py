@@ -13,12 +13,13 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from app import logs
 from app.demo_clock import DemoClock
 from app.scheduler import Job
 from app.settings import InvalidSettings
 from app.wiring import Wiring
 from metrics import weeks
-from metrics.snapshot.delivery import Deliverer
+from metrics.snapshot.delivery import Deliverer, secrets_in
 from metrics.snapshot.making import Maker
 from sync_core.audit_checkpoint import InvalidKey, Signer
 from sync_core.authority import SYSTEM, Permission
@@ -62,7 +63,14 @@ def maker(wiring: Wiring, engine: sa.Engine) -> Maker:
 def deliverer(wiring: Wiring, engine: sa.Engine, targets: list[str]) -> Deliverer:
     """`targets`: those of the estate as it is now; what was meant for others stays where it is."""
     home = Path(wiring.home.path) / "snapshots"
-    return Deliverer(engine, wiring.clock, wiring.estate, home, wiring.secret, tuple(targets), wiring.base_url)
+
+    def secret(variable: str) -> str | None:
+        found = wiring.secret(variable)
+        for part in secrets_in(found or ""):
+            logs.hide(part)
+        return found
+
+    return Deliverer(engine, wiring.clock, wiring.estate, home, secret, tuple(targets), wiring.base_url)
 
 
 def jobs(wiring: Wiring, engine: sa.Engine | None = None) -> list[Job]:

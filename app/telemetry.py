@@ -6,6 +6,7 @@ tried again, what cannot be sent is dropped.
 """
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import sqlalchemy as sa
 from opentelemetry import trace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.seldom import Seldom
 from app.settings import Settings
 from app.wiring import Wiring
 from sync_core.latencies import LATENCIES, Kind, Latencies, Series
@@ -31,6 +33,9 @@ _SYSTEM: Final = "tieline"
 _API: Final = "/v1/"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+# A page that was opened at /flow asks there for its server before it asks at /: no such thing is there, and must not be,
+# or the page would take /flow for the root of the dashboard.
+_SEARCHES: Final = re.compile(r"/[^/]+/_stcore/(?:health|host-config)")
 _STATEMENTS: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"})
 
 
@@ -84,6 +89,10 @@ class _Store(threading.Thread):
 # ---- spans -----------------------------------------------------------------------------------------------------
 
 
+# They warn at every attempt while a receiver is down.
+_EXPORTERS: Final = ("opentelemetry.exporter.otlp.proto.http.trace_exporter", "opentelemetry.sdk._shared_internal")
+
+
 def _exporting(settings: Settings, part: str) -> "TracerProvider | None":
     if settings.otlp_endpoint is None:
         return None
@@ -107,6 +116,12 @@ def tracer_provider(endpoint: str, part: str) -> "TracerProvider":
     url = endpoint.rstrip("/")
     exporter = OTLPSpanExporter(endpoint=url if url.endswith("/v1/traces") else f"{url}/v1/traces")
     provider.add_span_processor(BatchSpanProcessor(exporter))
+    seldom = Seldom()
+    for name in _EXPORTERS:
+        logger = logging.getLogger(name)
+        for before in [one for one in logger.filters if isinstance(one, Seldom)]:
+            logger.removeFilter(before)
+        logger.addFilter(seldom)
     return provider
 
 
@@ -114,13 +129,16 @@ def tracer_provider(endpoint: str, part: str) -> "TracerProvider":
 
 
 class RequestTimes:
-    """ASGI middleware: each HTTP request by its route's template. Pages and their files are one operation."""
+    """ASGI middleware: each HTTP request by its route's template. Pages and their files are one operation.
+
+    How a page in the browser looks for its server is no call.
+    """
 
     def __init__(self, app: ASGIApp, latencies: Latencies = LATENCIES) -> None:
         self._app, self._latencies = app, latencies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or _SEARCHES.fullmatch(scope["path"]):
             await self._app(scope, receive, send)
             return
         begun, status = time.perf_counter(), 500

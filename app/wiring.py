@@ -66,21 +66,22 @@ class Wiring:
 
     @cached_property
     def _own_text(self) -> str:
-        path = self.settings.estate or DEMO_ESTATE
-        try:
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as wrong:
-            words = getattr(wrong, "strerror", None) or "it is not UTF-8 text"
-            raise InvalidSettings(f"TIELINE_ESTATE: {path} cannot be read ({words}); name a TOML file") from wrong
+        return text_of("TIELINE_ESTATE", self.settings.estate or DEMO_ESTATE)
+
+    @cached_property
+    def policy_text(self) -> str | None:
+        path = self.settings.policy
+        return text_of("TIELINE_POLICY", path) if path else None
 
     @cached_property
     def estate(self) -> Estate:
-        return estates.load(self.estate_text)
+        """Under the policy, if there is one."""
+        return estates.load(self.estate_text, self.policy_text)
 
     @cached_property
     def own_estate(self) -> Estate:
         """Without the overlay: what the demo's past and its traffic are made of."""
-        return estates.load(self._own_text)
+        return estates.load(self._own_text) if self.settings.beside else self.estate
 
     def secret(self, variable: str) -> str | None:
         """From the environment, else from what Tieline made up for its sandbox systems."""
@@ -209,6 +210,15 @@ class Wiring:
         clms = tuple(c for c in self.estate.clm if c.kind == "sandbox" and not c.url and not known(c.name))
         erps = tuple(e for e in self.estate.erp if e.kind == "sandbox_cloud" and not e.url and not known(e.name))
         return clms, erps
+
+
+def text_of(named_by: str, path: Path) -> str:
+    """Raises InvalidSettings for a file that cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as wrong:
+        words = getattr(wrong, "strerror", None) or "it is not UTF-8 text"
+        raise InvalidSettings(f"{named_by}: {path} cannot be read ({words}); name a TOML file") from wrong
 
 
 def token_variable(clm: Clm) -> str:

@@ -23,7 +23,7 @@ from app.refusals import Exit, Refusal
 from app.scheduler import Scheduler
 from app.settings import InvalidSettings
 from app.wiring import Wiring
-from sync_core import lanes
+from sync_core import lanes, releases
 from sync_core.engine.lane_watch import LaneWatch
 from sync_core.engine.replaying import Replayer
 from sync_core.engine.session import Session, open_session
@@ -31,6 +31,7 @@ from sync_core.engine.worker import Pace, Worker
 from sync_core.estate import Estate
 from sync_core.keys import Lane
 from sync_core.lanes import LaneGate
+from sync_core.policy import activations
 from sync_core.ports import ClmConnector, ErpConnector
 from sync_core.writeback import write_back
 
@@ -139,7 +140,11 @@ class WorkerProcess:
             if not await conn.scalar(_TABLES):
                 raise Refusal("The database has no tables of Tieline's: run `tieline migrate`.", Exit.DATABASE_REFUSED)
             await lanes.declare(conn, [(erp, connectors[erp.name].capabilities.settle_s) for erp in self._estate.erp])
-            await conn.execute(_ESTATE, {"digest": digest, "body": body, "now": self._clock.now()})
+            now = self._clock.now()
+            await conn.execute(_ESTATE, {"digest": digest, "body": body, "now": now})
+            policy, text = self._estate.rules_version, self._wiring.policy_text
+            await activations.note(conn, policy, text or "", estate=digest, now=now)
+            await releases.seen(conn, {releases.TIELINE: version("tieline")}, now=now)
 
     async def _serve(
         self,

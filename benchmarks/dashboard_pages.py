@@ -37,7 +37,8 @@ _SERVERS: Final = sa.text("""
 """)
 _VARIANTS: Final[Mapping[str, tuple[Mapping[str, str], ...]]] = {
     "contract": ({"id": "{contract}"}, {"id": "{contract}", "view": "trace"}),
-    "exceptions": ({}, {"case": "{case}"}),
+    "exceptions": ({}, {"case": "{case}"}, {"view": "analysis"}),
+    "platform": tuple({"section": one} for one in ("promises", "calls", "work", "house", "jobs")),
     "contracts": ({}, {"state": "blocked"}, {"q": "Northwind 17"}),
     "replay": ({}, {"state": "active"}),
     "measure": tuple({"kpi": slug} for slug in ("cycle-time", "reconciliation", "stuck-money", "forecast-accuracy")),
@@ -124,7 +125,7 @@ def _measures_class() -> type[Measures]:
     class Timed(_STOPWATCH.class_of(Measures)):  # type: ignore[misc]  # a class that is made while it runs
         @property
         def technical(self) -> Technical:
-            made: Technical = technical(self._engine, clock=self.clock)
+            made: Technical = technical(self._engine, clock=self.clock, moments=self._moments)
             return made
 
     return Timed

@@ -98,9 +98,11 @@ class Ask:
         )
 
     @property
-    def detailed(self) -> bool:
-        """Whether the cells by legal entity alone cannot answer it."""
-        return any(c is not None for c in (self.filters.service_line, self.filters.geography, self.filters.billing))
+    def level(self) -> int:
+        """Of the cells that can answer it, see metrics.cell: those with no more dimensions than it chooses by."""
+        if any(c is not None for c in (self.filters.service_line, self.filters.geography, self.filters.billing)):
+            return 1
+        return 2 if self.filters.legal_entity is None else 0
 
     @property
     def values(self) -> Mapping[str, object]:

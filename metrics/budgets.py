@@ -1,16 +1,12 @@
 """How the error budget of each objective was spent over its 30 days: what was left after each day, up to now."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
 
-import sqlalchemy as sa
-
 from metrics.burn import NO_EVENTS, PERIOD, Events
-from metrics.slo import OBJECTIVES, Objective
-from metrics.slo_events import Looked
-from sync_core.estate import Estate
+from metrics.slo import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +17,10 @@ class Left:
     left: float
 
 
-def budgets(
-    conn: sa.Connection, *, now: datetime, estate: Estate, objectives: Sequence[Objective] = OBJECTIVES
-) -> dict[str, list[Left]]:
-    """By objective, oldest first; absent without events, and where nothing may be bad, so that there is no budget."""
-    looked = Looked(conn, now, estate)
-    read = {one.name: spent(one.read.by_day(looked), one.objective, now=now) for one in objectives if one.objective < 1}
-    return {name: points for name, points in read.items() if points}
+def budgets(found: Iterable[Standing]) -> dict[str, list[Left]]:
+    """By objective, oldest first, as it stood when it was evaluated; absent without events or without a budget."""
+    kept = {one.name: spent(one.days, one.objective, now=one.evaluated_at) for one in found if one.evaluated_at}
+    return {name: points for name, points in kept.items() if points}
 
 
 def spent(days: Mapping[int, Events], objective: float, *, now: datetime) -> list[Left]:

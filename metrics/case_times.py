@@ -50,6 +50,7 @@ _FACTS: Final[Mapping[str, tuple[tuple[Time, ...], str, str]]] = {
     "case": (_CASE, "f.outcome = 'open'", "(f.outcome = 'resolved' OR f.response_s IS NOT NULL)"),
     "case_time": (_HELD, "f.open_since IS NOT NULL", "f.open_since IS NULL"),
 }
+TIME_MEASURES: Final = tuple(time.measure for times, _, _ in _FACTS.values() for time in times)
 
 Times = dict[str, dict[str, Durations]]  # by group, then by name
 
@@ -57,7 +58,7 @@ Times = dict[str, dict[str, Durations]]  # by group, then by name
 def case_times(source: Source, by: By | None) -> Times:
     """`working` and `calendar`: all open intervals; `answer`: to the first action; `held`: of each function apart."""
     found: Times = {}
-    counts = source.counts([time.measure for times, _, _ in _FACTS.values() for time in times], by)
+    counts = source.counts(TIME_MEASURES, by)
     for fact, (times, is_open, is_ended) in _FACTS.items():
         opens = _listed(source, by, fact, is_open, [(time.still_open, time.open_s) for time in times])
         own = [one for one in counts if one.measure.partition(".")[0] == fact]

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from math import isfinite
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -9,6 +11,7 @@ import sqlalchemy as sa
 from metrics.asking import InvalidAsk
 from metrics.kpi import Column, Drill, Value
 from metrics.source import Source
+from metrics.walking import Walk, first_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +39,22 @@ class Known:
 
 def drill(
     source: Source, listing: Listing, *, after: str | None, limit: int, known: Known | None = None,
-    bound: Mapping[str, object] | None = None,
+    bound: Mapping[str, object] | None = None, walks: Sequence[Walk] = (),
 ) -> Drill:  # fmt: skip
-    """Few statements; `bound` is what `rows` binds. Raises InvalidAsk for an `after` that no answer gave."""
+    """Few statements; `bound` is what `rows` and `walks` bind. Raises InvalidAsk for an `after` that no answer gave.
+
+    `walks`, of what is latest, find the first rows without a look at the others; they need `known`.
+    """
     if source.as_of is None:
         return Drill(listing.columns, [], listing.adds, None, 0)
     rows, place = listing.rows.format(valid=source.valid()), _place(after)
     values = {"limit": limit + 1, "order_after": place[0] if place else None, "key_after": place[1] if place else None}
     ranking = _few_of if listing.some and known else _ranked
     bound = bound or {}
-    page = ranking(source, listing, rows, {**bound, **values})
+    if walks and known:
+        page = source.run(first_of(walks, first=place is None), **bound, **values)
+    else:
+        page = ranking(source, listing, rows, {**bound, **values})
     places = {row.key: row.place for row in page if row.key is not None}
     listed = _whole(source, listing, rows, page, bound) if places else []
     shown = sorted(listed, key=lambda row: (places[row[listing.key]], row[listing.key]), reverse=True)[:limit]
@@ -53,6 +62,20 @@ def drill(
     found = known or Known(int(page[0].n), page[0].total if listing.adds else None)
     more = None if last is None else f"{places[last]}:{last}"
     return Drill(listing.columns, shown, listing.adds, found.total, found.n, more)
+
+
+def few(
+    rows: Iterable[Mapping[str, object]], columns: tuple[Column, ...], *, adds: str, after: str | None, limit: int
+) -> Drill:
+    """Of a handful of rows that no table holds, in an order that stays: the place of each breaks ties."""
+    worth = [(Decimal(str(row[adds])), -at, row) for at, row in enumerate(rows)]
+    place = _place(after)
+    behind = None if place is None else (Decimal(place[0]), place[1])
+    listed = sorted((one for one in worth if behind is None or one[:2] < behind), key=lambda one: one[:2], reverse=True)
+    last = listed[limit - 1] if len(listed) > limit else None
+    total = sum((amount for amount, _, _ in worth), Decimal(0)) if worth else None
+    more = None if last is None else f"{last[0]:f}:{last[1]}"
+    return Drill(columns, [row for _, _, row in listed[:limit]], adds, total, len(worth), more)
 
 
 _Page = Sequence[sa.Row[*tuple[Any, ...]]]
@@ -141,7 +164,8 @@ def _place(after: str | None) -> tuple[str, int] | None:
         return None
     order, _, key = after.rpartition(":")
     try:
-        float(order)
+        if not isfinite(float(order)):
+            raise ValueError(order)
         return order, int(key)
     except ValueError as wrong:
         raise InvalidAsk("after: is none that an answer gave; pass `after` of the page before as it is") from wrong

@@ -98,6 +98,11 @@ class Durations:
             both,
         )
 
+    def without_ended(self) -> "Durations":
+        """The open ones alone."""
+        exact = None if self.exact is None else ((), self.exact[1])
+        return Durations(still_open=self.still_open, exact=exact)
+
     def within(self, seconds: int) -> float | None:
         """Share of the ended cases that took less than a bound of BOUNDS; None without any."""
         return sum(self.ended[: bucket(seconds)]) / self.n_ended if self.n_ended else None
@@ -126,19 +131,8 @@ class Durations:
             return None
         if self.exact is not None and other_ends.exact is not None:
             return _incidence(self.exact[0], other_ends.exact[0], self.exact[1]).by(seconds)
-        return self._ended_by_bucket(other_ends, bucket(seconds))
-
-    def _ended_by_bucket(self, other_ends: "Durations", end: int) -> float:
-        survival, reached = 1.0, 0.0
-        at_risk = float(self.n + other_ends.n_ended)
-        for index in range(end):
-            ends, others, opens = self.ended[index], other_ends.ended[index], self.still_open[index]
-            exposed = at_risk - opens / 2
-            if exposed > 0:
-                reached += survival * ends / exposed
-                survival *= 1 - (ends + others) / exposed
-            at_risk -= ends + others + opens
-        return reached
+        end = bucket(seconds)
+        return float(_incidences(self.ended, other_ends.ended, self.still_open)[end - 1]) if end else 0.0
 
 
 NONE: Final = Durations()
@@ -177,6 +171,16 @@ def _incidence(ended: tuple[float, ...], otherwise: tuple[float, ...], still_ope
     return incidence(ended, otherwise, still_open)
 
 
+@lru_cache(maxsize=64)
+def _incidences(ended: tuple[int, ...], otherwise: tuple[int, ...], still_open: tuple[int, ...]) -> Floats:
+    """The share that has ended by the end of each bucket; an open case is at risk for half of the one that it is in."""
+    ends, others, opens = np.array(ended), np.array(otherwise), np.array(still_open)
+    gone = ends + others + opens
+    exposed = np.maximum(gone.sum() - np.cumsum(gone) + gone - opens / 2, 1e-9)
+    survival = np.cumprod(1 - (ends + others) / exposed)
+    return np.cumsum(np.concatenate([[1.0], survival[:-1]]) * ends / exposed)
+
+
 @lru_cache(maxsize=512)
 def _life_table(ended: tuple[int, ...], still_open: tuple[int, ...]) -> tuple[Floats, Floats, Floats]:
     """S at the end of each bucket, and its limits; an open case is at risk for half of the bucket that it is in."""
@@ -192,8 +196,7 @@ def _interpolated(ended: tuple[int, ...], still_open: tuple[int, ...], p: float)
     survival, below, above = _life_table(ended, still_open)
     value, error = _at(survival, 1 - p)
     if value is None:
-        last = max(index for index, pair in enumerate(zip(ended, still_open, strict=True)) if any(pair))
-        return Percentile(None, at_least=span(last)[0])
+        return Percentile(None, at_least=span(int(np.add(ended, still_open).nonzero()[0][-1]))[0])
     return Percentile(value, _at(below, 1 - p)[0], _at(above, 1 - p)[0], error)
 
 

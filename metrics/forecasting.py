@@ -2,6 +2,9 @@
 
 A month counts when it lies in the window with all its days and is over. Milestones only: what is billed by time has no
 plan that could be compared.
+
+Beside it what was signed in the month, of all contracts: those of its signatures, and what amendments executed in it
+changed. Both are as they are known now, so a correction of a value moves the month of its signature.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +17,11 @@ from zoneinfo import ZoneInfo
 from metrics.asking import By
 from metrics.months import following, month_of
 from metrics.rates import Rates, rates_of
-from metrics.source import Cell, Source
+from metrics.source import Cell, Need, Source
 
 _PLANNED, _TEST, _BILLED, _ISSUED = "schedule.planned", "schedule.test", "invoice.planned", "invoice.issued"
-MEASURES: Final = (_PLANNED, _TEST, _BILLED, _ISSUED)
+_SIGNED: Final = ("contract.signed", "amendment.signed")
+MEASURES: Final = (_PLANNED, _TEST, _BILLED, _ISSUED, *_SIGNED)
 
 Amounts = Mapping[tuple[date, str], Decimal]  # by month and currency
 
@@ -46,13 +50,16 @@ class Forecasts:
     invoices: int = 0
     by_time: int = 0
     test: int = 0
+    signed: Amounts = field(default_factory=dict)
+    signatures: int = 0  # contracts and amendments
     rates: Rates | None = None
 
     def __add__(self, other: "Forecasts") -> "Forecasts":
         return Forecasts(
             _added(self.planned, other.planned), _added(self.billed, other.billed),
             self.milestones + other.milestones, self.invoices + other.invoices, self.by_time + other.by_time,
-            self.test + other.test, self.rates or other.rates,
+            self.test + other.test, _added(self.signed, other.signed), self.signatures + other.signatures,
+            self.rates or other.rates,
         )  # fmt: skip
 
     @property
@@ -60,6 +67,13 @@ class Forecasts:
         """In order; one in which nothing was planned and nothing billed is not there."""
         rates, found = self.rates or Rates(""), sorted({month for month, _ in (*self.planned, *self.billed)})
         return [Month(m, _total(rates, self.planned, m), _total(rates, self.billed, m)) for m in found]
+
+    @property
+    def signed_amount(self) -> Decimal | None:
+        """Unrounded, in the reporting currency, of the currencies that have a rate; None: nothing was signed."""
+        if not self.signatures:
+            return None
+        return sum((_total(self.rates or Rates(""), self.signed, m) for m in {m for m, _ in self.signed}), Decimal(0))
 
     @property
     def unconverted(self) -> dict[str, Decimal]:
@@ -86,29 +100,40 @@ class Forecasts:
 
 def forecasts(source: Source, by: By | None) -> dict[str, Forecasts]:
     """By group; By.WEEK gives months. Few statements."""
-    rates, whole = rates_of(source), set(_whole_months(source))
+    rates, whole = rates_of(source), set(whole_months(source))
     grouped: dict[str, list[Cell]] = {}
-    for cell in source.cells(MEASURES, None if by is By.WEEK else by):
+    for cell in source.cells(MEASURES, needed(by).by):
         if month_of(cell.bucket) in whole:
             group = str(month_of(cell.bucket)) if by is By.WEEK else cell.group
             grouped.setdefault(group, []).append(cell)
     return {group: _of(cells, rates) for group, cells in grouped.items()}
 
 
-def _of(cells: Sequence[Cell], rates: Rates) -> Forecasts:
-    def amounts(measure: str) -> Amounts:
-        return {(month_of(c.bucket), c.label): c.amount for c in cells if c.measure == measure}
+def needed(by: By | None) -> Need:
+    """What `forecasts` asks for: months are in the cells besides the dimensions."""
+    return Need(MEASURES, None if by is By.WEEK else by)
 
-    def count(measure: str) -> int:
-        return sum(c.n for c in cells if c.measure == measure)
+
+def _of(cells: Sequence[Cell], rates: Rates) -> Forecasts:
+    def amounts(*measures: str) -> Amounts:
+        found: dict[tuple[date, str], Decimal] = {}
+        for c in cells:
+            if c.measure in measures:
+                key = month_of(c.bucket), c.label
+                found[key] = found.get(key, Decimal(0)) + c.amount
+        return found
+
+    def count(*measures: str) -> int:
+        return sum(c.n for c in cells if c.measure in measures)
 
     billed = count(_BILLED)
     return Forecasts(
-        amounts(_PLANNED), amounts(_BILLED), count(_PLANNED), billed, count(_ISSUED) - billed, count(_TEST), rates
-    )
+        amounts(_PLANNED), amounts(_BILLED), count(_PLANNED), billed, count(_ISSUED) - billed, count(_TEST),
+        amounts(*_SIGNED), count(*_SIGNED), rates,
+    )  # fmt: skip
 
 
-def _whole_months(source: Source) -> list[date]:
+def whole_months(source: Source) -> list[date]:
     """Those whose days all lie in the window and before the moment that was asked for."""
     if source.as_of is None:
         return []

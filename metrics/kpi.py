@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol, Self, TypeVar
 
 from metrics.asking import By
-from metrics.source import Source
+from metrics.source import Need, Source
 
 
 class Unit(StrEnum):
@@ -30,6 +30,14 @@ class Better(StrEnum):
     NEITHER = "neither"
 
 
+class Span(StrEnum):
+    """What a measure's value in the snapshot of a week is of, and what it is compared with."""
+
+    WEEK = "week"  # the cases of the week; with those of the week before
+    STATE = "state"  # how things stood at the end of the week; with how they stood at the end of the one before
+    QUARTER = "13 weeks"  # of what a week has too few of: the thirteen weeks that end with it; with the thirteen before
+
+
 Value = Decimal | float | int | None  # money is Decimal; None: not enough is known to say
 
 
@@ -47,6 +55,7 @@ class Definition:
     splits: tuple[By, ...]  # what `by` it knows, WEEK first where it is a trend
     target: float | None = None  # a suggested default in the unit of the value; None: none is suggested
     target_says: str = ""
+    span: Span = Span.WEEK  # STATE: the window does not matter to it
     drill: str = ""  # what a row of the drill-down is; "" where there are no rows
 
 
@@ -59,6 +68,7 @@ class Figure:
     value: Value
     unit: Unit
     note: str = ""
+    currency: str = ""  # of money that is in another than the reporting currency
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +108,8 @@ class Result:
 class Column:
     key: str
     label: str
-    unit: Unit | None = None  # None: text, a date or a moment
+    unit: Unit | None = None  # None: text, a date or a moment, or as `currency` says
+    currency: str = ""  # money, and in the currency that this other column names: each row has its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +137,10 @@ class Kpi(Protocol[I]):
     """One KPI; its module in metrics/kpis has the instance as KPI."""
 
     definition: Definition
+
+    def needs(self, by: By | None) -> Sequence[Need]:
+        """The cells that `read` asks for: those of all KPIs of a page are brought together."""
+        ...
 
     def read(self, source: Source, by: By | None) -> Mapping[str, I]:
         """Inputs by group ("" without `by`), one statement or few, none in a loop. Empty where nothing is known."""

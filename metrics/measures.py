@@ -1,7 +1,8 @@
 """What pages, the API, reports and the command line ask for KPIs. Each call is one read-only snapshot."""
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, time
 from functools import reduce
@@ -12,19 +13,20 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from metrics.asking import Ask, By, InvalidAsk
+from metrics.at_once import Moment, Moments, SharedMoment
 from metrics.budgets import Left, budgets
 from metrics.catalog import kpis
+from metrics.checking import refuse_future, refuse_moment, refuse_unknown
 from metrics.kpi import Definition, Drill, Kpi, Result
 from metrics.outages import Outage, outages
 from metrics.pooling import pooled
-from metrics.slo import Standing, known_within, standings, within
+from metrics.slo import Standing, standings, within
 from metrics.source import Source, chosen
 from metrics.spread import Bin, spread
 from metrics.technical import Technical
 from sync_core.authority import Actor, Permission
 from sync_core.clock import Clock
 from sync_core.estate import Estate
-from sync_core.reads.snapshot import snapshot
 
 MOST_ROWS = 500
 
@@ -34,6 +36,9 @@ _DIMENSIONS = f"""
     WHERE c.measure IN ('contract.provisioned', 'contract.open', 'contract.cancelled') AND c.level = 1 AND c.n <> 0
       AND c.period >= :start AND c.period < :end AND {chosen("c")}
 """
+
+
+_KNOWN_SINCE = sa.text("SELECT EXISTS (SELECT FROM metrics.refresh WHERE finished_at <= :moment)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class Measures:
 
     def __init__(self, engine: sa.Engine, *, clock: Clock, estate: Estate) -> None:
         self._engine, self.clock, self.estate = engine, clock, estate
+        self._moments = Moments(engine)
         self._actor: Actor | None = None
 
     def within(self, actor: Actor) -> Self:
@@ -62,11 +68,28 @@ class Measures:
         limited._actor = actor
         return limited
 
+    @contextmanager
+    def at_once(self) -> Iterator[Self]:
+        """The same measures, for one thread, of one snapshot until the end of the block: questions that a page asks
+        together. What one of them read, the others need not read again.
+        """
+        together = copy.copy(self)
+        together._moments = self._moments.shared()
+        try:
+            yield together
+        finally:
+            together.close()
+
+    def close(self) -> None:
+        """End the snapshot of `at_once`; the next question would open another."""
+        if isinstance(self._moments, SharedMoment):
+            self._moments.close()
+
     @property
     def technical(self) -> Technical:
         """How Tieline itself runs; the same for everybody with kpi:read. Raises Forbidden."""
         self._reach(Permission.KPI_READ)
-        return Technical(self._engine, clock=self.clock)
+        return Technical(self._engine, clock=self.clock, moments=self._moments)
 
     def objectives(self) -> list[Standing]:
         """How the service-level objectives stood a minute ago; those never looked at are absent. Raises Forbidden.
@@ -75,14 +98,12 @@ class Measures:
         """
         entities = self._reach(Permission.KPI_READ)
         contracts = self._actor.entities(Permission.CONTRACTS_READ) if self._actor else None
-        with snapshot(self._engine) as conn:
-            return within(standings(conn), entities, contracts)
+        with self._moments.one() as moment:
+            return within(standings(moment.conn), entities, contracts)
 
     def budgets(self) -> Mapping[str, Sequence[Left]]:
         """How each error budget was spent over its 30 days, of the objectives that are seen. Raises Forbidden."""
-        seen = known_within(self._reach(Permission.KPI_READ))
-        with snapshot(self._engine) as conn:
-            return budgets(conn, now=self.clock.now(), estate=self.estate, objectives=seen)
+        return budgets(self.objectives())
 
     def definitions(self) -> Sequence[Definition]:
         """Of all KPIs, by slug."""
@@ -94,26 +115,30 @@ class Measures:
 
     def several(self, wanted: Mapping[str, By | None], ask: Ask) -> dict[str, Result]:
         """What a page shows together, from one snapshot, so that its numbers agree."""
-        with snapshot(self._engine) as conn:
-            source = self._source(conn, ask)
-            return {slug: result_of(_kpi(slug), source, by) for slug, by in wanted.items()}
+        with self._moments.one() as moment:
+            return results_of({_kpi(slug): by for slug, by in wanted.items()}, self._source(moment, ask))
+
+    def known_since(self, moment: datetime) -> bool:
+        """Whether anything was measured by then."""
+        with self._moments.one() as one:
+            return bool(one.conn.scalar(_KNOWN_SINCE, {"moment": moment}))
 
     def spread(self, ask: Ask) -> tuple[Bin, ...]:
         """The working time from signature to activation of the contracts signed in the window, by its length."""
-        with snapshot(self._engine) as conn:
-            return spread(self._source(conn, ask))
+        with self._moments.one() as moment:
+            return spread(self._source(moment, ask))
 
     def outages(self, ask: Ask) -> tuple[Outage, ...]:
         """The longest times in the window in which an ERP could not be used; the same for everybody with kpi:read."""
         self._reach(Permission.KPI_READ)
         since = datetime.combine(ask.window.start, time.min, ZoneInfo(self.estate.group.timezone))
-        with snapshot(self._engine) as conn:
-            return outages(conn, since=since, now=ask.as_of or self.clock.now())
+        with self._moments.one() as moment:
+            return outages(moment.conn, since=since, now=ask.as_of or self.clock.now())
 
     def dimensions(self, ask: Ask) -> Dimensions:
         """What the contracts signed in the window can be narrowed by; the filters that are set do not narrow it."""
-        with snapshot(self._engine) as conn:
-            source = self._source(conn, Ask(ask.window, ask.as_of))
+        with self._moments.one() as moment:
+            source = self._source(moment, Ask(ask.window, ask.as_of))
             rows = source.run(_DIMENSIONS)
         columns = ({str(row[place]) for row in rows if row[place]} for place in range(3))
         return Dimensions(*(tuple(sorted(found)) for found in columns))
@@ -123,14 +148,20 @@ class Measures:
         kpi = _kpi(slug)
         if not kpi.definition.drill:
             raise InvalidAsk(f"{slug}: has no rows behind it; ask for its figures")
-        with snapshot(self._engine) as conn:
-            return kpi.drill(self._source(conn, ask, rows=True), after=after, limit=min(max(limit, 1), MOST_ROWS))
+        with self._moments.one() as moment:
+            return kpi.drill(self._source(moment, ask, rows=True), after=after, limit=min(max(limit, 1), MOST_ROWS))
 
-    def _source(self, conn: sa.Connection, ask: Ask, *, rows: bool = False) -> Source:
-        narrowed = ask.narrowed(self._reach(Permission.KPI_READ))
+    def _source(self, moment: Moment, ask: Ask, *, rows: bool = False) -> Source:
+        """Raises Forbidden, and InvalidAsk for what cannot be meant."""
+        reach = self._reach(Permission.KPI_READ)
+        narrowed = ask.narrowed(reach)
         if rows:
             narrowed = narrowed.narrowed(self._reach(Permission.CONTRACTS_READ))
-        return Source(conn, narrowed, estate=self.estate)
+        refuse_moment(ask.as_of)
+        source = Source(moment.conn, narrowed, estate=self.estate, told=moment.told)
+        refuse_future(source, self.clock.now())
+        refuse_unknown(source, ask, reach)
+        return source
 
     def _reach(self, permission: Permission) -> frozenset[str] | None:
         if self._actor is None:
@@ -144,6 +175,12 @@ def _kpi(slug: str) -> Kpi[Any]:
     if found is None:
         raise UnknownKpi(f"{slug!r} is no KPI; there are {', '.join(kpis())}")
     return found
+
+
+def results_of(wanted: Mapping[Kpi[Any], By | None], source: Source) -> dict[str, Result]:
+    """Of several KPIs from one snapshot, by slug. Raises InvalidAsk."""
+    source.prefetch(need for kpi, by in wanted.items() for need in kpi.needs(by))
+    return {kpi.definition.slug: result_of(kpi, source, by) for kpi, by in wanted.items()}
 
 
 def result_of(kpi: Kpi[Any], source: Source, by: By | None) -> Result:

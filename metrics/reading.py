@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from metrics.asking import By
-from metrics.durations import BUCKETS, EXACT_UP_TO, NONE, Durations, bucketed
+from metrics.durations import EXACT_UP_TO, NONE, Durations, bucketed
 from metrics.kpi import I
-from metrics.source import Source, chosen
+from metrics.source import Need, Source, chosen
 
 K = TypeVar("K")
 V = TypeVar("V", Durations, int, float, Decimal)
@@ -30,7 +30,7 @@ class Timed:
     ended: str  # condition on f, an ended case
     ended_s: str  # its duration in seconds
     still_open: str = "false"  # condition on f, an open case; uses an index that has only these
-    open_s: str = "0"  # how long it has been open, at :as_of
+    open_s: str = "0"  # how long it has been open, at :as_of; null: it is not of those
     joined: str = ""  # what `open_s` and `label` of an open case need joined to f
     period: str = "f.period"
     label: str = "''"  # what the cells of `measure` have as label, of an open case
@@ -62,6 +62,15 @@ def merged(one: Mapping[K, V], other: Mapping[K, V]) -> Mapping[K, V]:
     return {**one, **{name: one[name] + more if name in one else more for name, more in other.items()}}
 
 
+def timed_need(timed: Iterable[Timed], by: By | None) -> Need:
+    """The cells that `durations_of` and `labelled` ask for."""
+    return Need(tuple(dict.fromkeys(one.measure for one in timed)), _split(by), counted=True)
+
+
+def _split(by: By | None) -> By | None:
+    return None if by is By.LABEL else by  # the label is always read
+
+
 def durations(source: Source, timed: Timed, by: By | None) -> dict[str, Durations]:
     """By group. Two statements, and one more where there are few enough cases to be exact."""
     return durations_of(source, {"": timed}, by).get("", {})
@@ -91,13 +100,12 @@ _ByName = dict[str, dict[_Key, Durations]]
 
 
 def _read(source: Source, timed: Mapping[str, Timed], by: By | None) -> _ByName:
-    by = None if by is By.LABEL else by  # the label is always read
+    by = _split(by)
     of_measure: dict[str, dict[_Key, Durations]] = {one.measure: {} for one in timed.values()}
     for one in source.counts(of_measure, by):
         of_measure[one.measure][one.group, one.label] = bucketed(one.buckets, one.n, one.amount)
     counted = {name: of_measure[one.measure] for name, one in timed.items()}
-    many = {name for name, keys in counted.items() if _cases(keys) > EXACT_UP_TO}
-    still_open = _still_open(source, timed, by, many)
+    still_open = _still_open(source, timed, by)
     few = [n for n in timed if _cases(counted[n]) + _cases(still_open.get(n, {})) <= EXACT_UP_TO]
     listed = _listed(source, {name: timed[name] for name in few if counted[name]}, by)
     return {
@@ -130,38 +138,26 @@ def _alike(timed: Mapping[str, Timed], what: Callable[[Timed], tuple[str, ...]])
     return list(found.values())
 
 
-def _still_open(source: Source, timed: Mapping[str, Timed], by: By | None, many: set[str]) -> _ByName:
-    """One by one, unless all that one statement reads have many ended ones: then by bucket."""
+def _still_open(source: Source, timed: Mapping[str, Timed], by: By | None) -> _ByName:
+    """One by one: what is open is few beside what ended, and a list is quicker brought here than counted there."""
     some = {name: one for name, one in timed.items() if one.still_open != "false"}
     found: _ByName = {name: {} for name in some}
     for alike in _alike(some, lambda one: (one.fact, one.still_open, one.period, one.label)):
         first = next(iter(alike.values()))
-        tables = f"metrics.{first.fact}_fact AS f {' '.join(sorted({one.joined for one in alike.values()}))}"
-        where = _rows_of(source, first, first.still_open)
-        group = f"{group_of(by, first.period)} AS grp, {first.label} AS label"
-        if many >= alike.keys():
-            sql = f"SELECT {group}, {{}} FROM {tables} {{}} WHERE {where} GROUP BY 1, 2, 3, 4"
-            _count_open(source, alike, sql, found)
-            continue
-        lists = (f"array_agg(CAST(greatest({one.open_s}, 0) AS bigint))" for one in alike.values())
-        for row in source.run(f"SELECT {group}, {', '.join(lists)} FROM {tables} WHERE {where} GROUP BY 1, 2"):
+        lists = (
+            f"array_agg(CAST(greatest({one.open_s}, 0) AS bigint)) FILTER (WHERE {one.open_s} IS NOT NULL)"
+            for one in alike.values()
+        )
+        rows = source.run(f"""
+            SELECT {group_of(by, first.period)} AS grp, {first.label} AS label, {", ".join(lists)}
+            FROM metrics.{first.fact}_fact AS f {" ".join(sorted({one.joined for one in alike.values()}))}
+            WHERE {_rows_of(source, first, first.still_open)} GROUP BY 1, 2
+        """)
+        for row in rows:
             for name, seconds in zip(alike, row[2:], strict=True):
-                found[name][str(row[0]), str(row[1])] = Durations.of((), sorted(seconds))
+                if seconds:
+                    found[name][str(row[0]), str(row[1])] = Durations.of((), sorted(seconds))
     return found
-
-
-_BUCKET: Final = "width_bucket(CAST(greatest(t.seconds, 0) AS float8), CAST(:bounds AS float8[]))"
-
-
-def _count_open(source: Source, alike: _Alike, sql: str, found: _ByName) -> None:
-    times = ", ".join(f"({place}, {one.open_s})" for place, one in enumerate(alike.values()))
-    unfolded = f"CROSS JOIN LATERAL (VALUES {times}) AS t(place, seconds)"
-    counts: dict[tuple[str, _Key], list[int]] = {}
-    for row in source.run(sql.format(f"t.place, {_BUCKET} AS bucket, count(*)", unfolded)):
-        name = list(alike)[row[2]]
-        counts.setdefault((name, (str(row[0]), str(row[1]))), [0] * BUCKETS)[row[3]] += row[4]
-    for (name, key), those in counts.items():
-        found[name][key] = Durations(still_open=tuple(those), exact=None)
 
 
 def _rows_of(source: Source, timed: Timed, which: str) -> str:

@@ -7,7 +7,7 @@ an hour in which none of that was so, so that one trouble is told once.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -16,7 +16,7 @@ import orjson
 import sqlalchemy as sa
 
 from metrics import burn, slo_events
-from metrics.burn import PERIOD, Alarm, Counted, Firing
+from metrics.burn import PERIOD, Alarm, Counted, Events, Firing
 from metrics.slo_events import Looked, Reader, Stuck, of_calls, of_counts
 from sync_core.clock import Clock
 from sync_core.estate import Estate
@@ -45,7 +45,7 @@ SEVERITY: Final[Mapping[State, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """One promise. `objective` is the share of events that are to be good; 1: no bad one ever."""
+    """One promise. `objective` is the share of events that are to be good, suggested or the estate's; 1: all."""
 
     name: str
     title: str
@@ -83,6 +83,7 @@ class Standing:
     cases: Sequence[Case] = ()  # that are stuck, the largest first
     evaluated_at: datetime | None = None
     broken_at: datetime | None = None  # None: it is not broken, or not any more
+    days: Mapping[int, Events] = field(default_factory=dict)  # by how many whole days ago, where there is a budget
 
     @property
     def stuck(self) -> list[str]:
@@ -96,6 +97,11 @@ class Standing:
     @property
     def broken(self) -> bool:
         return self.broken_at is not None
+
+    @property
+    def suggested(self) -> float:
+        """The target that Tieline suggests; `objective` is the one that holds."""
+        return next((one.objective for one in OBJECTIVES if one.name == self.name), self.objective)
 
 
 _API: Final = "t.kind = 'web' AND t.operation LIKE '% /v1/%'"
@@ -134,7 +140,12 @@ _KEEP = sa.text("""
                              ELSE coalesce(s.recovering_at, CAST(:now AS timestamptz)) END
     WHERE s.evaluated_at <= :now
 """)
-_STANDINGS = sa.text("SELECT name, evaluated_at, state, says, figures, broken_at FROM telemetry.slo")
+_STANDINGS = sa.text("SELECT name, target, evaluated_at, state, says, figures, broken_at FROM telemetry.slo")
+
+
+def promised(estate: Estate, objectives: Sequence[Objective] = OBJECTIVES) -> list[Objective]:
+    """With the targets that the estate sets instead of the suggested ones."""
+    return [replace(one, objective=estate.objectives.get(one.name, one.objective)) for one in objectives]
 
 
 def evaluate(engine: sa.Engine, *, clock: Clock, estate: Estate) -> list[Standing]:
@@ -142,14 +153,14 @@ def evaluate(engine: sa.Engine, *, clock: Clock, estate: Estate) -> list[Standin
     now = clock.now()
     with snapshot(engine) as conn:
         looked = Looked(conn, now, estate)
-        found = [_standing(one, looked) for one in OBJECTIVES]
+        found = [_standing(one, looked) for one in promised(estate)]
     with engine.begin() as conn:
         conn.execute(_KEEP, [_row(one, now) for one in sorted(found, key=lambda one: one.name)])
     return found
 
 
 def standings(conn: sa.Connection) -> list[Standing]:
-    """As they were evaluated last, in the order of OBJECTIVES; those that never were are absent."""
+    """As they were evaluated last, by the targets of then, in the order of OBJECTIVES; those never were are absent."""
     rows = {row.name: row for row in conn.execute(_STANDINGS)}
     return [_read(one, rows[one.name]) for one in OBJECTIVES if one.name in rows]
 
@@ -191,7 +202,8 @@ def judge(one: Objective, counted: Counted, stuck: Sequence[Stuck]) -> Standing:
 
 
 def _standing(one: Objective, looked: Looked) -> Standing:
-    return judge(one, one.read(looked), slo_events.stuck(looked) if one.looks_for_stuck else ())
+    judged = judge(one, one.read(looked), slo_events.stuck(looked) if one.looks_for_stuck else ())
+    return judged if one.objective >= 1 else replace(judged, days=one.read.by_day(looked))
 
 
 def _state(
@@ -241,6 +253,7 @@ def _row(one: Standing, now: datetime) -> dict[str, object]:
     figures = {
         "good_share": one.good_share, "budget_left": one.budget_left, "total": one.total, "bad": one.bad,
         "burn_rates": dict(one.burn_rates), "stuck": [[case.contract, case.legal_entity] for case in one.cases],
+        "days": [[ago, day.total, day.bad] for ago, day in sorted(one.days.items())],
     }  # fmt: skip
     return {
         "name": one.name, "title": one.title, "target": one.objective, "now": now,
@@ -253,7 +266,8 @@ def _row(one: Standing, now: datetime) -> dict[str, object]:
 def _read(one: Objective, row: sa.Row[Any]) -> Standing:
     figures = row.figures
     return Standing(
-        one.name, one.title, one.objective, one.events, State(row.state), row.says, figures["good_share"],
+        one.name, one.title, row.target, one.events, State(row.state), row.says, figures["good_share"],
         figures["budget_left"], figures["total"], figures["bad"], figures["burn_rates"],
         [Case(*case) for case in figures["stuck"]], row.evaluated_at, row.broken_at,
+        {ago: Events(total, bad) for ago, total, bad in figures.get("days", ())},
     )  # fmt: skip

@@ -1,9 +1,10 @@
 """Where measures read from: the rollups for what is true now, the versions of the facts for any past moment.
 
-Both give the same cells (a property proves it); a KPI never knows which of the two answered it.
+Both give the same cells (a property proves it); a KPI never knows which of the two answered it. The cells that several
+KPIs need are brought by one statement, and what one snapshot was asked once, it is not asked again.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -70,7 +71,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What one group of durations adds up to: how many in each bucket that has any, and their seconds."""
+    """What one group of durations adds up to: how many in each bucket, which may come more than once; their seconds."""
 
     group: str
     measure: str
@@ -80,9 +81,34 @@ class Counts:
     amount: float
 
 
-_COUNTS: Final = (
-    "b.grp, b.measure, b.label, array_agg(CAST(b.bucket AS int)), array_agg(b.n), CAST(sum(b.amount) AS float8)"
-)
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Cells that an answer will ask for: by `Source.cells`, or where they are `counted`, by `Source.counts`."""
+
+    measures: tuple[str, ...]
+    by: By | None = None
+    counted: bool = False
+    start: date | None = None  # None: of the ask's window
+    end: date | None = None
+
+
+_PAST_COUNTED: Final = """SELECT b.grp, b.measure, b.label, array_agg(CAST(b.bucket AS integer)), array_agg(b.n),
+    CAST(sum(b.amount) AS float8) FROM ({cells}) AS b GROUP BY 1, 2, 3"""
+_Row = sa.Row[*tuple[Any, ...]]
+Told = MutableMapping[str, Sequence[_Row]]  # by statement and values
+_Of = tuple[By | None, bool, date, date]  # split, counted, start, end
+# Cells with buckets come as one row of each group and label: far fewer to bring here. They are not added up by bucket
+# before, which would cost more than it saves.
+_ROLLED: Final = """
+    SELECT {place} AS place, {group} AS grp, c.measure, c.label, {columns} FROM metrics.cell AS c
+    WHERE c.measure = ANY(:measures_{place}) AND c.level = {level} AND c.period >= :start_{place}
+      AND c.period < :end_{place} AND {chosen}
+    GROUP BY {keys} HAVING sum(c.n) <> 0 OR sum(c.amount) <> 0
+"""
+_LISTED: Final = """c.bucket, CAST(sum(c.n) AS bigint) AS n, sum(c.amount) AS amount,
+    CAST(NULL AS integer[]) AS buckets, CAST(NULL AS bigint[]) AS counts"""
+_COUNTED: Final = """CAST(NULL AS smallint) AS bucket, CAST(NULL AS bigint) AS n, sum(c.amount) AS amount,
+    array_agg(CAST(c.bucket AS integer)) AS buckets, array_agg(c.n) AS counts"""
 
 
 class Source:
@@ -91,16 +117,28 @@ class Source:
     latest: bool  # the rollups answer
     known_at: datetime | None  # the refresh that answers; None: nothing was ever measured
     data_as_of: datetime | None  # everything that was committed before is in it
+    values: Mapping[str, object]  # what `valid`, `chosen`, :start, :end, :as_of, :zone, :bounds and :reporting bind
 
-    def __init__(self, conn: sa.Connection, ask: Ask, *, estate: Estate, from_versions: bool = False) -> None:
-        """`from_versions`: even what the rollups could say. Raises InvalidAsk for a moment before the first refresh."""
+    def __init__(
+        self, conn: sa.Connection, ask: Ask, *, estate: Estate, from_versions: bool = False, told: Told | None = None
+    ) -> None:
+        """`from_versions`: even what the rollups could say. `told`: what other sources of the same snapshot were told.
+
+        Raises InvalidAsk for a moment before the first refresh.
+        """
         self.conn, self.ask, self.estate = conn, ask, estate
-        self._told: dict[str, Sequence[sa.Row[*tuple[Any, ...]]]] = {}
-        row = conn.execute(_REFRESH, {"as_of": ask.as_of}).first()
-        if row is None and ask.as_of is not None:
+        self._told: Told = {} if told is None else told
+        self._held: dict[_Of, dict[str, list[_Row]]] = {}  # cells by measure
+        rows = self._tell(f"{_REFRESH} {ask.as_of}", _REFRESH, {"as_of": ask.as_of})
+        if not rows and ask.as_of is not None:
             raise InvalidAsk(self._too_early(ask.as_of))
-        self.known_at, self.data_as_of = (row.finished_at, row.covers) if row is not None else (None, None)
-        self.latest = row is not None and row.newest and not from_versions
+        self.known_at, self.data_as_of = (rows[0].finished_at, rows[0].covers) if rows else (None, None)
+        self.latest = bool(rows) and rows[0].newest and not from_versions
+        self.values = {
+            "known_at": self.known_at, "as_of": self.as_of, "start": ask.window.start, "end": ask.window.end,
+            "zone": estate.group.timezone, "bounds": list(BOUNDS), "reporting": estate.group.reporting_currency,
+            **ask.values,
+        }  # fmt: skip
 
     @property
     def as_of(self) -> datetime | None:
@@ -118,76 +156,97 @@ class Source:
             return f"{alias}.known_to IS NULL"
         return f"{alias}.known_from <= :known_at AND ({alias}.known_to IS NULL OR {alias}.known_to > :known_at)"
 
-    @property
-    def values(self) -> dict[str, object]:
-        """What `valid`, `chosen` and a statement's :start, :end, :as_of, :zone, :bounds and :reporting bind."""
-        return {
-            "known_at": self.known_at, "as_of": self.as_of, "start": self.ask.window.start,
-            "end": self.ask.window.end, "zone": self.estate.group.timezone, "bounds": list(BOUNDS),
-            "reporting": self.estate.group.reporting_currency, **self.ask.values,
-        }  # fmt: skip
-
-    def run(self, sql: str, **more: object) -> Sequence[sa.Row[*tuple[Any, ...]]]:
+    def run(self, sql: str, **more: object) -> Sequence[_Row]:
         """Rows of a statement of a KPI's own; binds of `values` and `more` what it names. A snapshot is asked once."""
         statement, names = _statement(sql)
         known = {**self.values, **more}
         values = {name: known[name] for name in names}
-        key = f"{sql} {values}"
+        calendars = "" if self.latest or self.known_at is None else self.known_at.isoformat()
+        return self._tell(f"{calendars} {sql} {values}", statement, values, calendars)
+
+    def _tell(
+        self, key: str, statement: sa.TextClause, values: Mapping[str, object], calendars: str | None = None
+    ) -> Sequence[_Row]:
+        """`calendars`: as they were known then, "" is now. Several sources may read through one connection."""
         if key not in self._told:
-            self._use_calendars()
+            if calendars not in (None, _calendars.get(self.conn, "")):
+                self.conn.execute(_KNOWN_AT, {"known_at": calendars})
+                _calendars[self.conn] = calendars or ""
             self._told[key] = self.conn.execute(statement, values).all()
         return self._told[key]
-
-    def _use_calendars(self) -> None:
-        """Those of the moment: several sources may read through one connection."""
-        wanted = "" if self.latest or self.known_at is None else self.known_at.isoformat()
-        if _calendars.get(self.conn, "") != wanted:
-            self.conn.execute(_KNOWN_AT, {"known_at": wanted})
-            _calendars[self.conn] = wanted
 
     def cells(
         self, measures: Iterable[str], by: By | None = None, *, start: date | None = None, end: date | None = None
     ) -> list[Cell]:
         """Of the ask's window, or of [start, end). `by` a dimension of a level that the ask needs is chosen itself."""
-        bounds = {"start": start or self.ask.window.start, "end": end or self.ask.window.end}
-        return [Cell(*row) for row in self._cells(measures, by, bounds, "{cells} ORDER BY 1, 2, 3, 4")]
+        need = Need(tuple(measures), by, start=start, end=end)
+        if self.latest:
+            return [Cell(*row[1:7]) for row in self._rolled_up(need)]
+        return [Cell(*row) for row in self._past(need, "{cells} ORDER BY 1, 2, 3, 4")]
 
     def counts(self, measures: Iterable[str], by: By | None = None) -> list[Counts]:
-        """The cells of measures with buckets, those of a group and label as one row: far fewer to bring here."""
-        sql = f"SELECT {_COUNTS} FROM ({{cells}}) AS b GROUP BY 1, 2, 3"
-        return [Counts(*row) for row in self._cells(measures, by, {}, sql)]
+        """The cells of measures with buckets, those of a group and label as one."""
+        need = Need(tuple(measures), by, counted=True)
+        if self.latest:
+            return [
+                Counts(row.grp, row.measure, row.label, row.buckets, row.counts, float(row.amount))
+                for row in self._rolled_up(need)
+            ]
+        return [Counts(*row) for row in self._past(need, _PAST_COUNTED)]
 
-    def _cells(
-        self, measures: Iterable[str], by: By | None, bounds: Mapping[str, date], sql: str
-    ) -> Iterator[sa.Row[*tuple[Any, ...]]]:
+    def prefetch(self, needs: Iterable[Need]) -> None:
+        """All of it in one statement, for `cells` and `counts` to take. Of the past, each fact is read for itself."""
+        if not self.latest:
+            return
+        missing: dict[_Of, set[str]] = {}
+        for need in needs:
+            held = self._held.setdefault(self._of(need), {})
+            missing.setdefault(self._of(need), set()).update(m for m in need.measures if m not in held)
+        asked = [(of, sorted(measures)) for of, measures in missing.items() if measures]
+        values: dict[str, object] = {}
+        for place, (of, measures) in enumerate(asked):
+            values |= {f"measures_{place}": measures, f"start_{place}": of[2], f"end_{place}": of[3]}
+            self._held[of] |= {measure: [] for measure in measures}
+        sql = " UNION ALL ".join(self._rolling(place, of) for place, (of, _) in enumerate(asked))
+        for row in self.run(sql, **values) if asked else ():
+            self._held[asked[row.place][0]][row.measure].append(row)
+
+    def _of(self, need: Need) -> _Of:
+        return need.by, need.counted, need.start or self.ask.window.start, need.end or self.ask.window.end
+
+    def _rolled_up(self, need: Need) -> Iterator[_Row]:
+        self.prefetch([need])
+        held = self._held[self._of(need)]
+        for measure in sorted(set(need.measures)):
+            yield from held[measure]
+
+    def _rolling(self, place: int, of: _Of) -> str:
+        by, counted = of[0], of[1]
+        level = 1 if by in (By.SERVICE_LINE, By.GEOGRAPHY, By.BILLING) else self.ask.level
+        level = 0 if level == 2 and by is By.LEGAL_ENTITY else level
+        group = _grouped(by, "c", "c")
+        split = {None: [], By.WEEK: ["c.period"], By.LABEL: []}.get(by, [group])
+        return _ROLLED.format(
+            place=place, level=level, group=group, columns=_COUNTED if counted else _LISTED, chosen=chosen("c"),
+            keys=", ".join([*split, "c.measure", "c.label", *([] if counted else ["c.bucket"])]),
+        )  # fmt: skip
+
+    def _past(self, need: Need, sql: str) -> Iterator[_Row]:
+        _, _, start, end = self._of(need)
         wanted: dict[str, list[str]] = {}
-        for measure in measures:
+        for measure in need.measures:
             wanted.setdefault(measure.partition(".")[0], []).append(measure)
-        if self.latest:  # all facts are in one table
-            together = sorted(measure for some in wanted.values() for measure in some)
-            wanted = {"": together} if together else {}
-        for name, some in wanted.items():
-            cells = self._rolled_up(by) if self.latest else self._past(facts()[name], by)
-            more = {} if self.latest else facts()[name].values
-            yield from self.run(sql.format(cells=cells), measures=some, **bounds, **more)
+        for name, measures in wanted.items():
+            fact = facts()[name]
+            cells = self._contributed(fact, need.by)
+            yield from self.run(sql.format(cells=cells), measures=measures, start=start, end=end, **fact.values)
 
-    def _rolled_up(self, by: By | None) -> str:
-        level = 1 if self.ask.detailed or by in (By.SERVICE_LINE, By.GEOGRAPHY, By.BILLING) else 0
-        return f"""
-            SELECT {_grouped(by, "c", "c")} AS grp, c.measure, c.label, c.bucket, CAST(sum(c.n) AS bigint) AS n,
-                   sum(c.amount) AS amount
-            FROM metrics.cell AS c
-            WHERE c.measure = ANY(:measures) AND c.level = {level} AND c.period >= :start AND c.period < :end
-              AND {chosen("c")}
-            GROUP BY 1, 2, 3, 4 HAVING sum(c.n) <> 0 OR sum(c.amount) <> 0
-        """
-
-    def _past(self, fact: Fact, by: By | None) -> str:
+    def _contributed(self, fact: Fact, by: By | None) -> str:
         return f"""
             SELECT {_grouped(by, "x", "f")} AS grp, x.measure, x.label, x.bucket, CAST(sum(x.n) AS bigint) AS n,
                    CAST(sum(x.amount) AS numeric) AS amount
             FROM {fact.table} AS f CROSS JOIN {fact.contributions}
-            WHERE {self.valid()} AND {chosen("f")} AND x.measure = ANY(:measures)
+            WHERE {self.valid()} AND {fact.within} AND {chosen("f")} AND x.measure = ANY(:measures)
               AND x.period >= :start AND x.period < :end
             GROUP BY 1, 2, 3, 4 HAVING sum(x.n) <> 0 OR sum(x.amount) <> 0
         """

@@ -26,8 +26,9 @@ class Bin:
 def spread(source: Source) -> tuple[Bin, ...]:
     """From the shortest to the longest that there is, none between left out; empty where nothing was provisioned."""
     counts = [0] * (len(_STEPS) + 1)
-    for cell in source.cells([_MEASURE]):
-        counts[bisect_right(_STEPS, span(cell.bucket)[0])] += cell.n
+    for one in source.counts([_MEASURE]):
+        for bucket, n in zip(one.buckets, one.n, strict=True):
+            counts[bisect_right(_STEPS, span(bucket)[0])] += n
     filled = [place for place, n in enumerate(counts) if n]
     if not filled:
         return ()

@@ -8,17 +8,18 @@ Windows up to a day are whole minutes, longer ones whole hours; the end is the l
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from metrics.asking import InvalidAsk
+from metrics.at_once import Moments
 from metrics.backlog import Backlog, backlog
 from metrics.histograms import Histogram, Quantile
 from metrics.replays import Replays, replays
 from sync_core.clock import Clock
 from sync_core.latencies import BOUNDS, Kind
-from sync_core.reads.snapshot import snapshot
 
 SHORTEST: Final = timedelta(minutes=15)
 LONGEST: Final = timedelta(days=30)
@@ -29,9 +30,12 @@ _CALLS: Final = """
     FROM telemetry.call_{step} WHERE at >= :since AND at < :until GROUP BY 1, 2, 3, 4, 5, 6
 """
 _CALLS_OVER_TIME: Final = """
-    SELECT to_timestamp(floor(extract(epoch FROM at) / :step_s) * :step_s) AS at, system, le,
+    SELECT to_timestamp(floor(extract(epoch FROM at) / :step_s) * :step_s) AS at, {split} AS name, le,
            CAST(sum(n) AS bigint) AS n, sum(total_s) AS total_s
-    FROM telemetry.call_{step} WHERE at >= :since AND at < :until AND kind = :kind GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+    FROM telemetry.call_{step} WHERE at >= :since AND at < :until AND kind = :kind
+      AND (CAST(:system AS text) IS NULL OR system = :system)
+      AND (CAST(:operation AS text) IS NULL OR operation = :operation)
+    GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 _COUNTS: Final = """
     SELECT name, system, label, CAST(sum(n) AS bigint) AS n FROM telemetry.count_{step}
@@ -56,6 +60,14 @@ DATABASE: Final = (
     "db_size_bytes", "db_connections", "db_connections_max", "db_oldest_transaction_s", "db_dead_tuples",
     "db_live_tuples", "db_cache_hit_ratio", "db_deadlocks", "db_replication_lag_s",
 )  # fmt: skip
+
+
+class Split(StrEnum):
+    """What lines of latency are told apart by."""
+
+    SYSTEM = "system"
+    OPERATION = "operation"
+    OUTCOME = "outcome"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +162,10 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Calls of one system in one step of time."""
+    """Calls of one system, operation or outcome in one step of time."""
 
     at: datetime
-    system: str
+    name: str
     histogram: Histogram
 
 
@@ -169,14 +181,15 @@ class Sample:
 class Technical:
     """Safe for many threads. `engine` connects as the application's role, to the primary or to a replica."""
 
-    def __init__(self, engine: sa.Engine, *, clock: Clock) -> None:
-        self._engine, self._clock = engine, clock
+    def __init__(self, engine: sa.Engine, *, clock: Clock, moments: Moments | None = None) -> None:
+        self._moments, self._clock = moments or Moments(engine), clock
 
     def report(self, window: timedelta = timedelta(hours=1)) -> Report:
         """Raises InvalidAsk for a window outside of 15 minutes to 30 days."""
         now = self._clock.now()
         since, until, step = span(window, now)
-        with snapshot(self._engine) as conn:
+        with self._moments.one() as moment:
+            conn = moment.conn
             bound = {"since": since, "until": until}
             calls = _calls(conn.execute(sa.text(_CALLS.format(step=step)), bound).all())
             attempts = _attempts(conn.execute(sa.text(_COUNTS.format(step=step)), bound).all())
@@ -185,23 +198,30 @@ class Technical:
             standing, replayed = backlog(conn, now=now), replays(conn, since=since)
         return Report(since, until, calls, attempts, standing, replayed, changes, database)
 
-    def latency_over_time(self, kind: Kind, window: timedelta, *, points: int = 60) -> list[Point]:
-        """At most about `points` steps, oldest first; a step without calls is absent. Raises InvalidAsk."""
+    def latency_over_time(
+        self, kind: Kind, window: timedelta, *, by: Split = Split.SYSTEM, system: str | None = None,
+        operation: str | None = None, points: int = 60,
+    ) -> list[Point]:  # fmt: skip
+        """At most about `points` steps, oldest first; one without calls is absent. `system`, `operation` None: all.
+
+        Raises InvalidAsk.
+        """
         since, until, step = span(window, self._clock.now())
-        values = {"since": since, "until": until, "kind": kind.value, "step_s": _step_s(window, points, step)}
-        with snapshot(self._engine) as conn:
-            rows = conn.execute(sa.text(_CALLS_OVER_TIME.format(step=step)), values).all()
+        values = {"since": since, "until": until, "kind": kind.value, "step_s": _step_s(window, points, step),
+                  "system": system, "operation": operation}  # fmt: skip
+        with self._moments.one() as moment:
+            rows = moment.conn.execute(sa.text(_CALLS_OVER_TIME.format(step=step, split=by.value)), values).all()
         found: dict[tuple[datetime, str], list[tuple[float, int, float]]] = {}
         for row in rows:
-            found.setdefault((row.at, row.system), []).append((row.le, row.n, row.total_s))
-        return [Point(at, system, Histogram.of(those)) for (at, system), those in found.items()]
+            found.setdefault((row.at, row.name), []).append((row.le, row.n, row.total_s))
+        return [Point(at, name, Histogram.of(those)) for (at, name), those in found.items()]
 
     def samples(self, names: Sequence[str], window: timedelta, *, points: int = 60) -> list[Sample]:
         """The highest sample of each step, by name, system and label, oldest first. Raises InvalidAsk."""
         since, until, _ = span(window, self._clock.now())
         values = {"names": list(names), "since": since, "until": until + timedelta(minutes=1)}
-        with snapshot(self._engine) as conn:
-            rows = conn.execute(_SAMPLES, {**values, "step_s": _step_s(window, points, "minute")})
+        with self._moments.one() as moment:
+            rows = moment.conn.execute(_SAMPLES, {**values, "step_s": _step_s(window, points, "minute")})
             return [Sample(row.name, row.system, row.label, row.at, row.value) for row in rows]
 
 

@@ -23,7 +23,9 @@ def monday_of(text: str, what: str = "week") -> date:
     """The Monday of a week such as `2026-W47`. Raises InvalidAsk."""
     found = _WEEK.fullmatch(text.strip().upper())
     try:
-        if found is not None and 1971 <= int(found[1]) <= 9998:
+        if found is not None and not 1971 <= int(found[1]) <= 9998:
+            raise InvalidAsk(f"{what}: {text.strip()[:20]!r} is not within the years 1971 to 9998")
+        if found is not None:
             return date.fromisocalendar(int(found[1]), int(found[2]), 1)
     except ValueError as wrong:
         raise InvalidAsk(f"{what}: there is no week {text[:20]!r}; a year has 52 or 53 of them") from wrong

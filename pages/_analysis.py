@@ -10,7 +10,6 @@ from metrics.asking import By
 from metrics.kpi import Answer, Result, Unit
 from metrics.measures import Measures
 from pages import _asking as asking
-from pages import _charts as charts
 from pages import _charts_flow as charts_flow
 from pages import _data as data
 from pages import _filters as filters
@@ -20,7 +19,7 @@ from pages import _kpi as kpi
 from pages import _measure_words as words
 from pages import _table as tables
 from pages._asking import Asked
-from pages._flow_cards import hand_overs
+from pages._flow_cards import hand_overs, summed
 from pages._palette import Palette
 from pages._words import FUNCTIONS
 from pages._words import words as written
@@ -34,9 +33,10 @@ _AGES: Final = ("0_1", "1_3", "3_7", "7_14", "14_30", "30_up")
 
 def draw(reads: Reads, measures: Measures) -> None:
     """The filters, two numbers and the cards; each contains its own failure."""
-    asked = asking.bar(reads, measures, quiet=True)
-    results = data.kpis(reads, measures, _NOW, asked.ask)
-    before = data.kpis_before(reads, measures, _BEFORE, asked.before)
+    with measures.at_once() as together:
+        asked = asking.bar(reads, together, quiet=True)
+        results = data.kpis(reads, together, _NOW, asked.ask)
+        before = data.kpis_before(reads, together, _BEFORE, asked.before)
     _numbers(results, before, asked, reads.reporting_currency)
     palette = frame.palette()
     with frame.card_grid() as grid:
@@ -53,7 +53,8 @@ def _numbers(
     with st.grid(6, min_column_width=170, gap="small", key="kpis"):
         for slug, title in (("exception-ageing", "Open now"), ("exception-resolution", "Resolved, p50")):
             with kpi.tile(slug), frame.contained(title):
-                kpi.draw(results[slug], before.get(slug), asked, currency, title)
+                remark = _parts_of(results[slug]) if slug == "exception-ageing" else None
+                kpi.draw(results[slug], before.get(slug), asked, currency, title, remark=remark)
         for key, title, says in (
             ("p90", "Resolved, p90", "The slowest tenth takes longer than this working time."),
             ("response_p50", "First response, p50", "Working time until somebody first acted on an exception."),
@@ -64,10 +65,24 @@ def _numbers(
                 _figure(results["exception-resolution"], key, title, says, asked)
 
 
+def _parts_of(result: Result) -> tuple[str, str] | None:
+    """What the open ones are, and as of when: the list above is read a moment later, and has no quarantine."""
+    unread = int(str(words.known(result.answer, "quarantined") or 0))
+    if result.as_of is None or not result.answer.n:
+        return None
+    when = f"as of {result.as_of:%H:%M} UTC"
+    if not unread:
+        return fmt.plural(result.answer.n, "exception"), when
+    return (
+        f"{fmt.plural(result.answer.n - unread, 'exception')}, {fmt.plural(unread, 'signature')}",
+        f"in quarantine {when}",
+    )
+
+
 def _figure(result: Result, key: str, title: str, says: str, asked: Asked) -> None:
     known = next((one for one in result.answer.figures if one.key == key), None)
-    few = result.answer.n < fmt.SAMPLE_FLOOR
-    unknown = f"n = {result.answer.n}" if few else "not reached"
+    least = words.at_least(result.answer, key)
+    unknown = f"n = {result.answer.n}" if least is None else f"> {words.value(least, Unit.WORKING_HOURS, '')}"
     st.metric(title, unknown if known is None or known.value is None else words.figure(known, ""), height="stretch")
     with st.popover("How measured", type="tertiary", key=f"how_{key}"):
         st.markdown(says)
@@ -78,7 +93,8 @@ def _figure(result: Result, key: str, title: str, says: str, asked: Asked) -> No
 
 def _ageing(results: Mapping[str, Result], asked: Asked, currency: str, palette: Palette) -> None:
     with frame.card(
-        "aged", "Open exceptions by age", "Working days since each first opened, with the sums; quarantine included",
+        "aged", "Open exceptions by age", "Working days since each first opened, as of the last refresh, whatever the "
+        "period; with the sums, and signatures in quarantine as integration's",
         definition="A working day is one of the legal entity's calendar. The cells add up to the open exceptions. "
         "What nobody could read is integration's, from its receipt.",
     ) as card:  # fmt: skip
@@ -91,7 +107,9 @@ def _ageing(results: Mapping[str, Result], asked: Asked, currency: str, palette:
             alt="Open exceptions by function and age, with sums", data=_aged_money(result, currency),
         )  # fmt: skip
         told = words.value(words.known(result.answer, "exposure"), Unit.MONEY, currency)
-        frame.link("measure", f"{fmt.plural(result.answer.n, 'exception')} holding {told}",
+        unread = int(str(words.known(result.answer, "quarantined") or 0))
+        beside = f" and {fmt.plural(unread, 'signature')} in quarantine" if unread else ""
+        frame.link("measure", f"{fmt.plural(result.answer.n - unread, 'exception')} holding {told}{beside}",
                    icon=":material/table_rows:", kpi="exception-ageing", **asked.query)  # fmt: skip
 
 
@@ -115,56 +133,69 @@ def _aged_money(result: Result, currency: str) -> pd.DataFrame:
 
 def _travel(results: Mapping[str, Result], asked: Asked, palette: Palette) -> None:
     with frame.card(
-        "travel", "Hand-overs between functions", "How often an exception went from one function (row) to another",
-        definition="Of the exceptions opened in the period. Handed back: to the function that it had come from.",
+        "travel", "Hand-overs between functions", "From the function at the left to the one above, with the sums",
+        definition="Of the exceptions opened in the period. A hand-over is a change of the function that has one. "
+        "Handed back: to the function that it had come from.",
     ) as card:  # fmt: skip
         result = results["exception-resolution"]
-        flows = [(one.key.removeprefix("flow:").partition(">"), int(str(one.value))) for one in result.answer.figures
-                 if one.key.startswith("flow:")]  # fmt: skip
+        flows = hand_overs(result.answer)
         if not flows:
             frame.empty("Nothing was handed over.", "Each exception stayed with the function it began with.")
             return
-        table = pd.DataFrame([(written(a), written(b), n) for (a, _, b), n in flows], columns=["From", "To", "n"])
-        square = table.pivot_table(index="From", columns="To", values="n", aggfunc="sum", fill_value=0)
-        if len(square.columns) <= 4:
-            card.chart(charts.heatmap(square, palette=palette), alt="Hand-overs from function to function", data=square)
-        else:
-            hand_overs(result, {}, most=6)
+        ends = {code for giver, taker in flows for code in (giver, taker)}
+        names = [code for code in FUNCTIONS if code in ends] + sorted(ends - set(FUNCTIONS))
+        square = pd.DataFrame(
+            [[flows.get((giver, taker), 0) for taker in names] for giver in names],
+            index=[written(code) for code in names], columns=[written(code) for code in names],
+        )  # fmt: skip
+        card.chart(charts_flow.passed(square, palette=palette), alt="Hand-overs from function to function",
+                   data=square.rename_axis(index="From"))  # fmt: skip
+        frame.link("measure", summed(result), icon=":material/table_rows:", kpi="exception-resolution", **asked.query)
 
 
 def _by_function(results: Mapping[str, Result], asked: Asked) -> None:
     with frame.card(
         "resolution", "Resolution by function", "Working time; exceptions that each has, or had when they closed",
         definition="Kaplan-Meier: an open exception counts for as long as it has been open. Below 20 there is no "
-        "percentile, only their number. Closed by decision is apart: it is not resolved.",
+        "percentile, only their number. Handed on: by the function, whoever has the exception since. Handed back: of "
+        "those that the function has, to where they had come from. Closed by decision is apart: it is not resolved.",
     ):  # fmt: skip
         result = results["exception-resolution"]
         if not result.parts:
             frame.empty("No exception was opened in these weeks.", "Choose a longer period or clear a filter.")
             return
-        columns = ("Function", "Exceptions", "Open", "Median", "Slowest tenth from", "First response",
-                   "In the function", "Handed on", "Handed back", "Closed by decision")  # fmt: skip
-        rows = [_row(written(code), result.parts[code]) for code in _order(result.parts)]
-        tables.table("resolution", columns, [*rows, _row("All", result.answer)])
-        with st.container(horizontal=True, gap="small", key="of_functions"):
+        named = [*((written(code), result.parts[code]) for code in _order(result.parts)), ("All", result.answer)]
+        columns = ("Function", "Exceptions", "Median")
+        tables.table("resolution", columns, [_row(*one) for one in named])
+        with st.expander("Open ones, slowest tenth, first response, hand-overs", icon=":material/table_rows:"):
+            further = ("Function", "Open", "Slowest tenth from", "First response", "In the function", "Handed on",
+                       "Handed back", "Closed by decision")  # fmt: skip
+            tables.table("resolution_more", further, [_more(*one) for one in named])
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="of_functions"):
             for code in _order(result.parts):
                 st.button(fmt.plain(written(code)), icon=":material/filter_alt:", type="tertiary", key=f"of_{code}",
                           on_click=filters.put, args=({"view": "", "function": code},))  # fmt: skip
-            frame.link("measure", "Every exception", icon=":material/table_rows:", kpi="exception-resolution",
-                       **asked.query)  # fmt: skip
+        frame.link("measure", "Every exception", icon=":material/table_rows:", kpi="exception-resolution",
+                   **asked.query)  # fmt: skip
 
 
 def _row(name: str, answer: Answer) -> list[str]:
-    def time(key: str) -> str:
-        known = words.known(answer, key)
-        if known is None and answer.n < fmt.SAMPLE_FLOOR:
-            return f"n = {answer.n}" if key == "p50" else fmt.DASH
-        return "not reached" if known is None else words.value(known, Unit.WORKING_HOURS, "")
+    return [name, fmt.count(answer.n), _time(answer, "p50")]
 
-    counts = [words.value(words.known(answer, key) or 0, Unit.COUNT, "")
-              for key in ("hand_offs", "ping_pongs", "decided")]  # fmt: skip
-    return [name, fmt.count(answer.n), fmt.count(answer.n_open), time("p50"), time("p90"), time("response_p50"),
-            time("in_function_p50"), *counts]  # fmt: skip
+
+def _more(name: str, answer: Answer) -> list[str]:
+    counts = [words.value(words.known(answer, key) or 0, Unit.COUNT, "") for key in ("ping_pongs", "decided")]
+    times = [_time(answer, key) for key in ("p90", "response_p50", "in_function_p50")]
+    return [name, fmt.count(answer.n_open), *times, fmt.count(sum(hand_overs(answer).values())), *counts]
+
+
+def _time(answer: Answer, key: str) -> str:
+    known, least = words.known(answer, key), words.at_least(answer, key)
+    if known is not None:
+        return words.value(known, Unit.WORKING_HOURS, "")
+    if answer.n < fmt.SAMPLE_FLOOR:
+        return "too few" if key == "p50" else fmt.DASH
+    return "not reached" if least is None else f"at least {words.value(least, Unit.WORKING_HOURS, '')}"
 
 
 def _order(parts: Mapping[str, Answer]) -> list[str]:

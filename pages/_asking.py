@@ -1,18 +1,23 @@
 """The bar of filters of every page with KPIs: weeks, and the closed set of dimensions. It lives in the URL."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import streamlit as st
 
 from metrics.asking import Ask, Filters, InvalidAsk, Window
 from metrics.measures import Measures
+from pages import _data as data
 from pages import _filters as filters
+from pages import _format as fmt
+from pages import _frame as frame
 from pages._words import labels
 from sync_core.authority import Permission
-from sync_core.reads import Reads
+from sync_core.reads import ExceptionFilter, Reads
 
+_OF_CONTRACTS: Final = ("entity", "service", "geography", "billing")
 _WEEKS: Final = {"13": "13 weeks", "4": "4 weeks", "26": "26 weeks", "52": "52 weeks"}
 
 
@@ -24,10 +29,27 @@ class Asked:
     before: Ask
     query: dict[str, str]
     weeks: int
+    until_now: bool = True  # the last week is not over
+
+    @property
+    def contracts(self) -> dict[str, str]:
+        """Of those parameters what says which contracts: what lists of work can be narrowed by too."""
+        return {name: text for name, text in self.query.items() if name in _OF_CONTRACTS}
+
+    @property
+    def exceptions(self) -> ExceptionFilter:
+        """The open exceptions of these contracts."""
+        kept = self.contracts
+        return ExceptionFilter(
+            legal_entity=kept.get("entity", ""), service_line=kept.get("service", ""),
+            geography=kept.get("geography", ""), billing=kept.get("billing", ""),
+        )  # fmt: skip
 
     @property
     def words(self) -> str:
-        return f"{self.weeks} weeks up to {self.ask.window.end:%-d %b %Y}"
+        last = self.ask.window.end - timedelta(days=1)
+        until = "today" if self.until_now else f"{last:%-d %b %Y}"
+        return f"{fmt.plural(self.weeks, 'week')} up to {until}"
 
     @property
     def comparison(self) -> str:
@@ -39,9 +61,10 @@ def bar(reads: Reads, measures: Measures, *, quiet: bool = False) -> Asked:
 
     `quiet`: without the labels above them; each says in its first choice what it is of.
     """
-    entities = {entity.code: entity.name for entity in measures.estate.entity if _within(reads, entity.code)}
+    entities = _entities(reads, measures)
     with st.grid(5, min_column_width=130, gap="small"):
         weeks = int(filters.always("weeks", "Period", _WEEKS, quiet=quiet))
+        today = measures.clock.now().astimezone(ZoneInfo(measures.estate.group.timezone)).date()
         window = _window() or Window.weeks(measures.clock.now(), measures.estate.group.timezone, weeks)
         known = measures.dimensions(Ask(window))
         entity = filters.one("entity", "Legal entity", entities, every="All entities", quiet=quiet)
@@ -60,12 +83,17 @@ def bar(reads: Reads, measures: Measures, *, quiet: bool = False) -> Asked:
         Ask(window.before(), filters=narrowed),
         {name: text for name, text in query.items() if text},
         (window.end - window.start).days // 7,
+        until_now=window.end > today,
     )
 
 
-def _within(reads: Reads, entity: str) -> bool:
+def _entities(reads: Reads, measures: Measures) -> dict[str, str]:
+    """Those of the estate, and for who may read contracts those that only contracts name."""
     reach = reads.reach(Permission.KPI_READ)
-    return reach is None or entity in reach
+    listed = {entity.code: entity.name for entity in measures.estate.entity}
+    if frame.may(Permission.CONTRACTS_READ):
+        listed |= data.choices(reads).entities
+    return {code: name for code, name in listed.items() if reach is None or code in reach}
 
 
 def _window() -> Window | None:

@@ -29,6 +29,14 @@ def heatmap_with_sums(table: pd.DataFrame, *, palette: Palette) -> go.Figure:
     return figure
 
 
+def passed(table: pd.DataFrame, *, palette: Palette) -> go.Figure:
+    """Who (row) handed over to whom (column), with the sums; slanted heads, so that a narrow card holds them."""
+    figure = heatmap_with_sums(table, palette=palette)
+    figure.update_layout(margin={"t": 58})
+    figure.update_xaxes(tickangle=-35)
+    return figure
+
+
 def shares(frame: pd.DataFrame, *, palette: Palette) -> go.Figure:
     """Parts of a whole as bars on one scale, the largest in amber, each with what is said of it in the margin.
 
@@ -43,7 +51,7 @@ def shares(frame: pd.DataFrame, *, palette: Palette) -> go.Figure:
         customdata=frame["note"], hovertemplate="%{y}: <b>%{x:.1%}</b>, %{customdata}<extra></extra>",
     )  # fmt: skip
     for name, one, note in zip(frame["name"], share, frame["note"], strict=True):
-        in_margin(figure, name, f"<b>{fmt.percent(one)}</b> {escape(note)}", palette.ink)
+        in_margin(figure, name, f"<b>{fmt.percent(one)}</b><br>{escape(note)}", palette.ink)
     figure.update_layout(bargap=0.42, barcornerradius=3)
     figure.update_xaxes(visible=False, range=[0, float(most) or 1.0])
     name_rows(figure, palette)
@@ -69,7 +77,7 @@ def ranges(frame: pd.DataFrame, *, write: Write, palette: Palette) -> go.Figure:
     )  # fmt: skip
     for name, median, slow, n in zip(frame["name"], p50, p90, frame["n"], strict=True):
         slowest = "" if pd.isna(slow) else f" {write(slow)}"
-        told = f"n = {n:,}" if pd.isna(median) else f"<b>{write(median)}</b>{slowest}"
+        told = f"{n:,}, too few" if pd.isna(median) else f"<b>{write(median)}</b>{slowest}"
         in_margin(figure, name, told, palette.muted if pd.isna(median) else palette.ink)
     legend(figure, {"median": palette.blue, "slowest tenth from": palette.amber}, palette)
     top = max([value for value in (p50.max(), p90.max()) if value == value], default=1.0)
@@ -105,7 +113,8 @@ def spread(
     if any(late):
         highest = max(int(n) for n, is_late in zip(frame["cases"], late, strict=True) if is_late)
         figure.add_annotation(x=log2(lows[-1]) + 0.5, y=highest, text=breach_label, xanchor="right", yanchor="bottom",
-                              yshift=4, showarrow=False, font={"color": palette.red, "size": 12})  # fmt: skip
+                              yshift=4, showarrow=False, bgcolor=palette.card,
+                              font={"color": palette.red, "size": 12})  # fmt: skip
     ends = (log2(lows[0]) - 0.1, log2(lows[-1]) + 0.6)
     ticks = [tick for tick in HOURS if ends[0] <= log2(tick) <= ends[1]]
     figure.update_xaxes(range=ends, tickangle=0, tickvals=[log2(tick) for tick in ticks],

@@ -4,17 +4,18 @@ As pages/_charts.py draws them: one height, few traces, each series named at its
 asks for the figure, since a working day is no day of 24 hours.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from html import escape
-from math import log10
+from math import isfinite, log10
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from pages import _format as fmt
 from pages._figure import above_plot, beside_mark, in_margin, legend, name_rows, new_figure, rule_across
+from pages._marks import Mark
+from pages._marks import draw as draw_marks
 from pages._palette import Palette
 
 _FAR = 2.5  # a target so many times above all values would flatten them: it is named, not drawn
@@ -24,50 +25,45 @@ HOURS = (1 / 60, 0.25, 1.0, 4.0, 16.0, 64.0, 256.0)  # ticks of a scale of doubl
 Write = Callable[[float], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A span of time behind a chart, such as an outage."""
-
-    start: datetime
-    end: datetime
-    words: str
-
-
 def percentiles(
     frame: pd.DataFrame, *, write: Write, target: float, target_label: str, marks: Sequence[Mark] = (), palette: Palette
 ) -> go.Figure:
     """Median and slow tenth by week against a dashed target, in the unit that `write` takes.
 
-    Columns: week (UTC, its first day), p50 and p90 (missing where there are too few cases: a gap), n (of each point).
+    Columns: week (UTC, its first day), p50 and p90 (missing where there are too few cases: a gap), n (of each point);
+    and, if there are any, p50_at_least and p90_at_least (the longest seen in a week that has not reached it) and
+    running (the week is not over). Both are open marks beside the lines, which are of whole weeks alone.
     """
+    apart = _apart(frame)
     known = [float(value) for name in ("p50", "p90") for value in frame[name].dropna()]
+    known += [one.value for one in apart]
     lowest = max(min(known, default=target), _LEAST)
     is_far = target > max(known, default=target) * _FAR
     top = max([*known, *([] if is_far else [target])])
     is_log = top > _WIDE * lowest  # a median of minutes beside a slow tenth of days would lie on the axis
     colours = {"p90": palette.amber, "p50": palette.blue}
-    figure = new_figure(palette, left=56, right=112, top=26, bottom=24)
+    figure = new_figure(palette, left=56, right=112, top=42, bottom=24)
     at = (lambda value: log10(max(value, _LEAST))) if is_log else float  # where shapes and labels lie on the axis
-    _marks(figure, marks, palette)
+    _marks(figure, marks, frame["week"], palette)
+    over = ~_flags(frame, "running")
     for name, colour in colours.items():
         figure.add_scatter(
-            x=frame["week"], y=frame[name].astype(float), name=name, mode="lines+markers", connectgaps=False,
-            line={"color": colour, "width": 2.4}, marker={"size": 5.5},
+            x=frame["week"], y=frame[name].astype(float).where(over), name=name, mode="lines+markers",
+            connectgaps=False, line={"color": colour, "width": 2.4}, marker={"size": 5.5},
             customdata=[[or_dash(value, write), f"{n:,}"] for value, n in zip(frame[name], frame["n"], strict=True)],
             hovertemplate=f"week of %{{x|%-d %b}}: {name} <b>%{{customdata[0]}}</b>, n = %{{customdata[1]}}"
             "<extra></extra>",
         )  # fmt: skip
-    if is_far:
-        above_plot(figure, f"{target_label}, above the scale", palette)
-    else:
+    _draw_apart(figure, apart, write, colours)
+    # Over the names of outages, and away from the lines, which it would cross where the plot is narrow.
+    above_plot(figure, f"{target_label}, above the scale" if is_far else f"┄ {target_label}", palette, push=20)
+    if not is_far:
         rule_across(figure, target, "", palette)  # shapes lie on a logarithmic axis by value, labels by its logarithm
-        figure.add_annotation(xref="paper", x=1, y=at(target), text=target_label, xanchor="right", yanchor="bottom",
-                              showarrow=False, font={"color": palette.muted, "size": 12})  # fmt: skip
-    newest = {name: float(frame[name].dropna().iloc[-1]) for name in colours if frame[name].notna().any()}
-    for name, value in newest.items():
-        close = len(newest) > 1 and abs(at(newest["p90"]) - at(newest["p50"])) < (0.3 if is_log else top * 0.1)
-        push = (8 if name == "p90" else -8) if close else 0
-        in_margin(figure, at(value), f"<b>{name}</b> {write(value)}", colours[name], push=push)
+    newest = {name: found for name in colours if (found := _newest(frame, name, write)) is not None}
+    for name, (value, told) in newest.items():
+        near = len(newest) > 1 and abs(at(newest["p90"][0]) - at(newest["p50"][0])) < (0.4 if is_log else top * 0.16)
+        push = (10 if name == "p90" else -10) if near else 0
+        in_margin(figure, at(value), f"<b>{name}</b> {told}", colours[name], push=push)
     figure.update_xaxes(tickformat="%-d %b", nticks=5)
     if is_log:
         ticks = [tick for tick in HOURS if lowest / 2 <= tick <= top * 2]
@@ -98,26 +94,34 @@ def cohorts(frame: pd.DataFrame, *, palette: Palette) -> go.Figure:
     return figure
 
 
-def share_with_bounds(frame: pd.DataFrame, *, target: float, target_label: str, palette: Palette) -> go.Figure:
+def share_with_bounds(
+    frame: pd.DataFrame, *, target: float, target_label: str, marks: Sequence[Mark] = (), palette: Palette
+) -> go.Figure:
     """A share by week, and how far what is still open could move it.
 
-    Columns: week (UTC, its first day), value, low, high (shares of one; missing in a week without cases), n.
+    Columns: week (UTC, its first day), value, low, high (shares of one; missing in a week without cases), n; and, if
+    there is one, running: the week that is not over, an open mark beside the line.
     """
-    known = frame.dropna(subset=["low", "high"])
+    told = frame.dropna(subset=["low", "high"])
+    known, begun = told[~_flags(told, "running")], told[_flags(told, "running")]
     figure = new_figure(palette, left=46, right=84, top=26, bottom=24)
+    _marks(figure, marks, frame["week"], palette)
     figure.add_scatter(x=known["week"], y=known["high"], mode="lines", line={"width": 0}, hoverinfo="skip")
     figure.add_scatter(x=known["week"], y=known["low"], mode="lines", line={"width": 0}, fill="tonexty",
                        fillcolor=palette.area, hoverinfo="skip")  # fmt: skip
-    bounds = [
-        [f"{fmt.percent(low)} to {fmt.percent(high)}", f"{n:,}"]
-        for low, high, n in zip(known["low"], known["high"], known["n"], strict=True)
-    ]
     figure.add_scatter(
         x=known["week"], y=known["value"], mode="lines+markers", line={"color": palette.teal, "width": 2.4},
-        marker={"size": 5.5}, customdata=bounds,
+        marker={"size": 5.5}, customdata=_bounds(known),
         hovertemplate="week of %{x|%-d %b}: <b>%{y:.1%}</b>, in the end %{customdata[0]}, n = %{customdata[1]}"
         "<extra></extra>",
     )  # fmt: skip
+    if len(begun):
+        figure.add_scatter(
+            x=begun["week"], y=begun["value"], mode="markers", customdata=_bounds(begun),
+            marker={"size": 8, "symbol": "circle-open", "color": palette.teal, "line": {"width": 2}},
+            hovertemplate="week of %{x|%-d %b} so far: <b>%{y:.1%}</b>, in the end %{customdata[0]}, "
+            "n = %{customdata[1]}<extra></extra>",
+        )  # fmt: skip
     rule_across(figure, target, "", palette)
     newest = float(known["value"].iloc[-1]) if len(known) else None
     near = newest is not None and abs(newest - target) < 0.09
@@ -153,12 +157,14 @@ def amounts(frame: pd.DataFrame, *, write: Write, palette: Palette) -> go.Figure
 
 
 def foreseen(frame: pd.DataFrame, *, write: Write, palette: Palette) -> go.Figure:
-    """What was forecast for each month beside what was billed in it.
+    """What was signed in each month, what was forecast for it and what was billed in it.
 
-    Columns: month (UTC, its first day), forecast, billed, error (words).
+    Columns: month (UTC, its first day), signed, forecast, billed (missing: nothing), error (words, of the forecast).
     """
     figure = new_figure(palette, left=58, right=8, top=28, bottom=24)
-    series = {"Forecast on the first day": ("forecast", palette.pale), "Billed": ("billed", palette.blue)}
+    series = {
+        "Signed": ("signed", palette.blue), "Forecast": ("forecast", palette.pale), "Billed": ("billed", palette.teal),
+    }  # fmt: skip
     months = [f"{month:%b}" for month in frame["month"]]
     for name, (column, colour) in series.items():
         figure.add_bar(
@@ -166,15 +172,18 @@ def foreseen(frame: pd.DataFrame, *, write: Write, palette: Palette) -> go.Figur
             customdata=[or_dash(value, write) for value in frame[column]],
             hovertemplate=f"%{{x}}, {name.lower()}: <b>%{{customdata}}</b><extra></extra>",
         )  # fmt: skip
-    tops = frame[["forecast", "billed"]].astype(float).max(axis=1)
+    tops = frame[["signed", "forecast", "billed"]].astype(float).max(axis=1).fillna(0.0)
+    # Amendments may take more away than was signed.
+    lowest = min(0.0, float(frame["signed"].astype(float).fillna(0.0).min()))
     for month, top, error in zip(months, tops, frame["error"], strict=True):
         figure.add_annotation(x=month, y=top, text=escape(error), yanchor="bottom", yshift=2, showarrow=False,
                               font={"color": palette.muted, "size": 12})  # fmt: skip
     legend(figure, {name: colour for name, (_, colour) in series.items()}, palette)
-    ticks = _ticks(float(tops.max()) * 1.2 or 1.0)
-    figure.update_layout(barmode="group", bargap=0.45, bargroupgap=0.08, barcornerradius=2)
+    top = max(float(tops.max()), 0.0) * 1.2 or 1.0
+    ticks = _ticks(top)
+    figure.update_layout(barmode="group", bargap=0.35, bargroupgap=0.08, barcornerradius=2)
     figure.update_xaxes(type="category", tickangle=0)
-    figure.update_yaxes(range=[0, float(tops.max()) * 1.2 or 1.0], tickvals=ticks,
+    figure.update_yaxes(range=[lowest * 1.1, top], tickvals=ticks,
                         ticktext=[write(tick) if tick else "0" for tick in ticks])  # fmt: skip
     return figure
 
@@ -202,13 +211,79 @@ def monthly(frame: pd.DataFrame, *, target: float, target_label: str, palette: P
     return figure
 
 
-def _marks(figure: go.Figure, marks: Sequence[Mark], palette: Palette) -> None:
-    for mark in marks:
-        figure.add_vrect(x0=mark.start, x1=mark.end, fillcolor=palette.muted, opacity=0.16, line_width=0, layer="below")
-        figure.add_annotation(
-            x=mark.start, yref="paper", y=1, text=escape(mark.words), xanchor="left", yanchor="bottom", xshift=-2,
-            showarrow=False, font={"color": palette.muted, "size": 11},
+@dataclass(frozen=True, slots=True)
+class _Apart:
+    """A point that belongs to no line."""
+
+    name: str
+    week: pd.Timestamp
+    value: float
+    at_least: bool
+    running: bool
+    n: int
+
+    @property
+    def said(self) -> str:
+        least = "at least " if self.at_least else ""
+        return f"week of {self.week:%-d %b}{' so far' if self.running else ''}: {self.name} {least}"
+
+
+def _apart(frame: pd.DataFrame) -> list[_Apart]:
+    running = _flags(frame, "running")
+    return [
+        _Apart(name, week, float(least if pd.isna(value) else value), bool(pd.isna(value)), bool(is_running), int(n))
+        for name in ("p90", "p50")
+        for week, value, least, is_running, n in zip(
+            frame["week"], frame[name], _column(frame, f"{name}_at_least"), running, frame["n"], strict=True
+        )
+        if (pd.isna(value) and not pd.isna(least)) or (is_running and not pd.isna(value))
+    ]
+
+
+def _draw_apart(figure: go.Figure, apart: Sequence[_Apart], write: Write, colours: Mapping[str, str]) -> None:
+    if apart:
+        figure.add_scatter(
+            x=[one.week for one in apart], y=[one.value for one in apart], mode="markers", name="apart",
+            marker={
+                "symbol": ["triangle-up-open" if one.at_least else "circle-open" for one in apart], "size": 9,
+                "color": [colours[one.name] for one in apart], "line": {"width": 2},
+            },
+            customdata=[[one.said, write(one.value), f"{one.n:,}"] for one in apart],
+            hovertemplate="%{customdata[0]}<b>%{customdata[1]}</b>, n = %{customdata[2]}<extra></extra>",
         )  # fmt: skip
+
+
+def _newest(frame: pd.DataFrame, name: str, write: Write) -> tuple[float, str] | None:
+    """Of the newest whole week that has cases for one: where it lies and what it is; of an older week, which."""
+    least = _column(frame, f"{name}_at_least")
+    over, has = ~_flags(frame, "running"), frame[name].notna() | least.notna()
+    if not (over & has).any():
+        return None
+    row = frame.index[over & has][-1]
+    is_least = bool(pd.isna(frame[name][row]))
+    value = float(least[row] if is_least else frame[name][row])
+    told = f"> {write(value)}" if is_least else write(value)
+    return value, told if row == frame.index[over][-1] else f"{told}<br>week of {frame['week'][row]:%-d %b}"
+
+
+def _column(frame: pd.DataFrame, name: str) -> pd.Series:
+    return frame[name].astype(float) if name in frame else pd.Series(float("nan"), index=frame.index)
+
+
+def _flags(frame: pd.DataFrame, name: str) -> pd.Series:
+    return frame[name].astype(bool) if name in frame else pd.Series(False, index=frame.index)
+
+
+def _bounds(frame: pd.DataFrame) -> list[list[str]]:
+    return [
+        [f"{fmt.percent(low)} to {fmt.percent(high)}", f"{n:,}"]
+        for low, high, n in zip(frame["low"], frame["high"], frame["n"], strict=True)
+    ]
+
+
+def _marks(figure: go.Figure, marks: Sequence[Mark], weeks: pd.Series, palette: Palette) -> None:
+    if len(weeks):
+        draw_marks(figure, marks, palette, across=(weeks.iloc[0], weeks.iloc[-1]))
 
 
 def short(text: str) -> str:
@@ -216,7 +291,9 @@ def short(text: str) -> str:
 
 
 def _ticks(top: float) -> list[float]:
-    """Nil and three or four round numbers up to `top`."""
+    """Nil and three or four round numbers up to `top`; nil alone where there is no top."""
+    if not isfinite(top) or top <= 0:
+        return [0.0]
     raw = top / 4
     size = 10.0 ** int(f"{raw:e}".partition("e")[2])
     step = next(size * nice for nice in (1, 2, 2.5, 5, 10) if size * nice >= raw)

@@ -12,6 +12,8 @@ from plotly.subplots import make_subplots
 
 from pages import _format as fmt
 from pages._figure import HEIGHT, in_margin, legend, name_rows, new_figure
+from pages._marks import Mark
+from pages._marks import draw as draw_marks
 from pages._palette import Palette
 
 Write = Callable[[float], str]
@@ -23,8 +25,10 @@ _FEW: Final = 3  # points that make no line
 _SHORT_D: Final = 3  # below so many days an axis says the hour
 
 
-def small_lines(frame: pd.DataFrame, *, write: Write, since: datetime, until: datetime, palette: Palette) -> go.Figure:
-    """How long calls take, a small panel for each system on a scale of tenfolds; the band is the p95's bucket.
+def small_lines(
+    frame: pd.DataFrame, *, write: Write, since: datetime, until: datetime, marks: Sequence[Mark] = (), palette: Palette
+) -> go.Figure:
+    """How long calls take, a small panel for each name on a scale of tenfolds; the band is the p95's bucket.
 
     Columns: name, at (UTC), p50, p95, p99 (seconds; missing: no calls), low, high (of the p95's error).
     """
@@ -55,14 +59,15 @@ def small_lines(frame: pd.DataFrame, *, write: Write, since: datetime, until: da
         _told(figure, row, name, shown, colours, write, palette)
     legend(figure, {"p50": palette.blue, "p95, band: its bucket": palette.amber, "p99": palette.muted}, palette)
     figure.layout.annotations[-1].yshift = 22
+    draw_marks(figure, marks, palette)
     figure.update_xaxes(range=[since, until], nticks=6, tickformat=_when(since, until))
     figure.update_layout(height=max(HEIGHT, 64 + ROW * len(names)))
     return figure
 
 
 def budget(
-    frame: pd.DataFrame, *, label: str, start: datetime, end: datetime, palette: Palette
-) -> go.Figure:  # fmt: skip
+    frame: pd.DataFrame, *, label: str, start: datetime, end: datetime, marks: Sequence[Mark] = (), palette: Palette
+) -> go.Figure:
     """Error budget left against the line of an even burn over the period that ends now, `label` at its end.
 
     Columns: at (UTC), left (share of one; below zero once the budget is spent).
@@ -70,7 +75,8 @@ def budget(
     left = frame["left"].astype(float)
     is_spent = float(left.iloc[-1]) <= 0
     colour = palette.red if is_spent else palette.teal
-    figure = new_figure(palette, left=52, right=74, top=12, bottom=24)
+    figure = new_figure(palette, left=52, right=74, top=24 if marks else 12, bottom=24)
+    draw_marks(figure, marks, palette, across=(start, end))
     figure.add_scatter(x=[start, end], y=[1, 0], mode="lines", hoverinfo="skip",
                        line={"color": palette.muted, "width": 1.3, "dash": "2px,4px"})  # fmt: skip
     figure.add_scatter(
@@ -111,13 +117,16 @@ def waiting(frame: pd.DataFrame, *, palette: Palette) -> go.Figure:
     return figure
 
 
-def ages(frame: pd.DataFrame, *, write: Write, since: datetime, until: datetime, palette: Palette) -> go.Figure:
+def ages(
+    frame: pd.DataFrame, *, write: Write, since: datetime, until: datetime, marks: Sequence[Mark] = (), palette: Palette
+) -> go.Figure:
     """How long the oldest contract that is due has waited, over time, a line for each lane; its newest at the end.
 
     Columns: lane, at (UTC), seconds (0: none waited). Four lanes are told by colour; more would not be read.
     """
     lines = (palette.blue, palette.amber, palette.teal, palette.muted)
-    figure = new_figure(palette, left=54, right=96, top=10, bottom=24)
+    figure = new_figure(palette, left=54, right=96, top=24 if marks else 10, bottom=24)
+    draw_marks(figure, marks, palette, across=(since, until))
     peak = max(float(frame["seconds"].max()), _CALM_S)
     top = peak * 1.12
     for place, ((lane, shown), colour) in enumerate(zip(frame.groupby("lane", sort=True), lines, strict=False)):

@@ -12,17 +12,19 @@ import pandas as pd
 import streamlit as st
 
 from metrics.asking import Ask
-from metrics.budgets import Left
 from metrics.kpi import Result
 from metrics.measures import Measures
 from metrics.outages import Outage
 from metrics.slo import Standing
 from metrics.spread import Bin
-from metrics.technical import Point, Report, Sample, Technical
+from metrics.technical import Point, Report, Sample, Split, Technical
 from pages._together import Together, Wanted, before, together
 from sync_core.latencies import Kind
-from sync_core.reads import CauseGroup, Choices, LaneState, Reads, Window
+from sync_core.reads import CauseGroup, Choices, ExceptionFilter, LaneState, Reads, Window
 from sync_core.reads.ages import Ageing
+from sync_core.reads.quarantine import QuarantineFilter
+from sync_core.reads.reads import OPEN_EXCEPTIONS
+from sync_core.reads.releases import Release
 from sync_core.reads.schedules import Schedule
 from sync_core.reads.tallies import Tallies
 
@@ -54,6 +56,11 @@ def outages(reads: Reads, measures: Measures, ask: Ask) -> tuple[Outage, ...]:
     return _outages(measures, ask, _asked(reads, {}, ask))
 
 
+def releases(reads: Reads) -> tuple[Release, ...]:
+    """Which version of each system was seen when, newest first."""
+    return _releases(reads, reads.key)
+
+
 def newest(reads: Reads) -> datetime | None:
     """When anything came in last; None: nothing ever did."""
     return _newest(reads, reads.key)
@@ -64,9 +71,9 @@ def intake(reads: Reads) -> pd.DataFrame:
     return _intake(reads, reads.key)
 
 
-def causes(reads: Reads) -> tuple[CauseGroup, ...]:
+def causes(reads: Reads, wanted: ExceptionFilter = OPEN_EXCEPTIONS) -> tuple[CauseGroup, ...]:
     """Open exceptions by cause, most money first."""
-    return _causes(reads, reads.key)
+    return _causes(reads, wanted, f"{reads.key} {wanted}")
 
 
 def ageing(reads: Reads) -> Ageing:
@@ -82,6 +89,11 @@ def tallies(reads: Reads, person: str) -> Tallies:
 def quarantined(reads: Reads) -> int:
     """Events that were not understood and wait; 10,000 stands for more."""
     return _quarantined(reads, reads.key)
+
+
+def unread_signatures(reads: Reads) -> int:
+    """Of those, signatures: the measures count each as an open exception."""
+    return _unread_signatures(reads, reads.key)
 
 
 def lanes(reads: Reads) -> list[LaneState]:
@@ -100,7 +112,15 @@ def report(reads: Reads, measures: Measures, window: timedelta) -> Report:
 
 def latencies(reads: Reads, measures: Measures, window: timedelta) -> Mapping[Kind, Sequence[Point]]:
     """How long calls took over time, by what was called."""
-    return _latencies(measures.technical, f"{reads.key} {window}", window)
+    return _latencies(measures, f"{reads.key} {window}", window)
+
+
+def latencies_of(
+    reads: Reads, measures: Measures, window: timedelta, kind: Kind, system: str, operation: str | None, by: Split
+) -> Sequence[Point]:
+    """The same of one system, or of one of its operations, by operation or outcome."""
+    key = f"{reads.key} {window} {kind} {system} {operation} {by}"
+    return _latencies_of(measures.technical, key, window, kind, system, operation, by)
 
 
 def samples(reads: Reads, measures: Measures, names: Sequence[str], window: timedelta) -> Sequence[Sample]:
@@ -111,11 +131,6 @@ def samples(reads: Reads, measures: Measures, names: Sequence[str], window: time
 def objectives(reads: Reads, measures: Measures) -> Sequence[Standing]:
     """How the promises stand."""
     return _objectives(measures, reads.key)
-
-
-def budgets(reads: Reads, measures: Measures) -> Mapping[str, Sequence[Left]]:
-    """How their error budgets were spent, by name."""
-    return _budgets(measures, reads.key)
 
 
 def schedules(reads: Reads) -> Sequence[Schedule]:
@@ -139,8 +154,16 @@ def _report(_technical: Technical, key: str, _window: timedelta) -> Report:
 
 
 @st.cache_resource(ttl=_MINUTELY, max_entries=_SCOPES, show_spinner=False)
-def _latencies(_technical: Technical, key: str, _window: timedelta) -> Mapping[Kind, Sequence[Point]]:
-    return {kind: _technical.latency_over_time(kind, _window) for kind in Kind}
+def _latencies(_measures: Measures, key: str, _window: timedelta) -> Mapping[Kind, Sequence[Point]]:
+    with _measures.at_once() as together:
+        return {kind: together.technical.latency_over_time(kind, _window) for kind in Kind}
+
+
+@st.cache_resource(ttl=_MINUTELY, max_entries=_SCOPES, show_spinner=False)
+def _latencies_of(
+    _technical: Technical, key: str, _window: timedelta, _kind: Kind, _system: str, _operation: str | None, _by: Split
+) -> Sequence[Point]:
+    return _technical.latency_over_time(_kind, _window, by=_by, system=_system, operation=_operation)
 
 
 @st.cache_resource(ttl=_MINUTELY, max_entries=_SCOPES, show_spinner=False)
@@ -151,11 +174,6 @@ def _samples(_technical: Technical, key: str, _names: Sequence[str], _window: ti
 @st.cache_resource(ttl=KEPT, max_entries=_SCOPES, show_spinner=False)
 def _objectives(_measures: Measures, key: str) -> Sequence[Standing]:
     return _measures.objectives()
-
-
-@st.cache_resource(ttl=_BEFORE_KEPT, max_entries=_SCOPES, show_spinner=False)
-def _budgets(_measures: Measures, key: str) -> Mapping[str, Sequence[Left]]:
-    return _measures.budgets()
 
 
 def _asked(reads: Reads, wanted: Wanted, ask: Ask) -> str:
@@ -182,6 +200,11 @@ def _outages(_measures: Measures, _ask: Ask, key: str) -> tuple[Outage, ...]:
     return _measures.outages(_ask)
 
 
+@st.cache_resource(ttl=_BEFORE_KEPT, max_entries=_SCOPES, show_spinner=False)
+def _releases(_reads: Reads, key: str) -> tuple[Release, ...]:
+    return _reads.releases()
+
+
 @st.cache_resource(ttl=KEPT, max_entries=_SCOPES, show_spinner=False)
 def _newest(_reads: Reads, key: str) -> datetime | None:
     return _reads.newest()
@@ -193,8 +216,8 @@ def _intake(_reads: Reads, key: str) -> pd.DataFrame:
 
 
 @st.cache_resource(ttl=KEPT, max_entries=_SCOPES, show_spinner=False)
-def _causes(_reads: Reads, key: str) -> tuple[CauseGroup, ...]:
-    return _reads.exception_groups()
+def _causes(_reads: Reads, _wanted: ExceptionFilter, key: str) -> tuple[CauseGroup, ...]:
+    return _reads.exception_groups(_wanted)
 
 
 @st.cache_resource(ttl=KEPT, max_entries=_SCOPES, show_spinner=False)
@@ -215,6 +238,11 @@ def _lanes(_reads: Reads, key: str) -> list[LaneState]:
 @st.cache_resource(ttl=KEPT, max_entries=_SCOPES, show_spinner=False)
 def _quarantined(_reads: Reads, key: str) -> int:
     return _reads.quarantine(window=Window(1)).total
+
+
+@st.cache_resource(ttl=KEPT, max_entries=_SCOPES, show_spinner=False)
+def _unread_signatures(_reads: Reads, key: str) -> int:
+    return _reads.quarantine(QuarantineFilter(signature=True), window=Window(1)).total
 
 
 @st.cache_resource(ttl=_CHOICES_KEPT, max_entries=_SCOPES, show_spinner=False)

@@ -30,7 +30,7 @@ _EXPLAINED: Final = ("not_provisioned", "on_its_way", "ended", "not_reported")
 
 def stuck(results: Results, currency: str, palette: Palette, query: Query) -> None:
     with frame.card(
-        "money", "Money stuck", f"{currency} by how a contract differs most and for how many working days",
+        "money", "Money stuck", f"{currency} as of now, by how a contract differs most and for how many working days",
         definition="What differs between the signed state and what the ERPs confirmed. Blocked: nothing of it can be "
         "billed right until somebody acts. Value, rates, dates: what is on its way, or was refused.",
     ) as card:  # fmt: skip
@@ -42,7 +42,7 @@ def stuck(results: Results, currency: str, palette: Palette, query: Query) -> No
         card.chart(
             charts.money_by_step(table, currency=currency, palette=palette),
             alt=f"Money stuck, {told.money(result.answer.value, currency)} in all, by difference and age",
-            data=table.pivot(index="step", columns="age", values="amount").map(
+            data=table.pivot(index="step", columns="age", values="amount")[[*told.AGES.values()]].map(
                 lambda amount: told.money(amount, currency)
             ).rename_axis(index="Differs by"),
         )  # fmt: skip
@@ -63,7 +63,7 @@ def _by_difference(result: Result) -> pd.DataFrame:
 
 def books(results: Results, currency: str, palette: Palette, query: Query) -> None:
     with frame.card(
-        "books", "Signed to billed", f"{currency} of all signed contracts; nothing may stay unexplained",
+        "books", "Signed to billed", f"{currency} of all signed contracts as of now; nothing may stay unexplained",
         definition="Signed = billed + left to bill + what is on record as not in an ERP yet, on its way or ended + "
         "unexplained. Unexplained is the sum of the absolute differences that nothing on record explains.",
     ) as card:  # fmt: skip
@@ -95,9 +95,11 @@ def _books(answer: Answer) -> pd.DataFrame:
 
 def forecast(results: Results, currency: str, palette: Palette, query: Query) -> None:
     with frame.card(
-        "forecast", "Billing forecast", f"{currency} of milestones by month; how far off each forecast was",
-        definition="Forecast: milestones due in the month by the schedules in force on its first day. Billed: invoices "
-        "issued in it. Months that are over; time and materials have no plan and are left out.",
+        "forecast", "Signed, forecast and billed", f"{currency} by month; how far off each forecast was",
+        definition="Signed: contracts of all kinds by their signature, and what amendments executed in the month "
+        "changed. Forecast: milestones due in the month by the schedules in force on its first day. Billed: invoices "
+        "issued in it. Months that are over. Time and materials have no plan, so they are in what was signed alone. "
+        "Recognised revenue is not shown: no ERP of the estate reports it.",
     ) as card:  # fmt: skip
         result = results["forecast-accuracy"]
         if not result.parts:
@@ -105,14 +107,21 @@ def forecast(results: Results, currency: str, palette: Palette, query: Query) ->
                         icon=":material/event_upcoming:")  # fmt: skip
             return
         table = _months(result)
+        if table[["signed", "forecast", "billed"]].isna().all(axis=None):
+            frame.empty("Nothing was signed, planned or billed in these months.",
+                        "Time and materials have no plan: what is billed of them is not here. Clear a filter.",
+                        icon=":material/event_upcoming:")  # fmt: skip
+            return
         card.chart(
             charts_kpi.foreseen(table, write=lambda amount: told.money(amount, currency), palette=palette),
-            alt="Forecast and billed amounts by month",
+            alt="Signed, forecast and billed amounts by month",
             data=pd.DataFrame(
                 {
                     "Month": [f"{month:%b %Y}" for month in table["month"]],
-                    "Forecast": [told.money(_or_none(amount), currency) for amount in table["forecast"]],
-                    "Billed": [told.money(_or_none(amount), currency) for amount in table["billed"]],
+                    **{
+                        name.title(): [told.money(_or_none(amount), currency) for amount in table[name]]
+                        for name in ("signed", "forecast", "billed")
+                    },
                     "Off by": table["error"],
                 }
             ).set_index("Month"),
@@ -129,6 +138,7 @@ def _months(result: Result) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "month": pd.DatetimeIndex(months, tz="UTC"),
+            "signed": [_float(words.known(part, "signed")) for part in parts],
             "forecast": [_float(words.known(part, "forecast")) for part in parts],
             "billed": [_float(words.known(part, "billed")) for part in parts],
             "error": ["nothing billed" if part.value is None else f"off {fmt.percent(part.value)}" for part in parts],

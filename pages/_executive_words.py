@@ -30,14 +30,12 @@ def headline(stuck: Answer, causes: Sequence[CauseGroup], runs: Sequence[Run], c
     if not stuck.n:
         return "**What was signed is what the ERPs hold.** No money stands between them."
     told = [f"**{_all(stuck, currency)} stands between what was signed and what the ERPs hold.**"]
-    misses, largest = known(stuck, "misses_bill_run"), _largest(causes)
+    misses = known(stuck, "misses_bill_run")
     if runs:
         soon = f"the first in {fmt.duration(runs[0].left)}"
         of_it = f"{money(misses, currency)} of it" if misses else "None of it"
-        told.append(f"{of_it} misses the next bill runs, {soon}{'; ' if largest else ''}{largest}.")
-    elif largest:
-        told.append(f"{largest[:1].upper()}{largest[1:]}.")
-    return " ".join(told)
+        told.append(f"{of_it} misses the next bill runs, {soon}.")
+    return " ".join([*told, *_largest(causes)])
 
 
 def _all(stuck: Answer, currency: str) -> str:
@@ -60,10 +58,11 @@ def left_out(answer: Answer) -> str:
     return f"Not in the bars for want of an exchange rate: {', '.join(listed)}." if listed else ""
 
 
-def _largest(causes: Sequence[CauseGroup]) -> str:
+def _largest(causes: Sequence[CauseGroup]) -> list[str]:
+    """A sentence of its own: what an exception holds up is no part of what stands between."""
     if not causes:
-        return ""
+        return []
     top = causes[0]
     contracts = fmt.plural(top.count, "contract")
-    how_much = f"{sentences.amount(top.exposure)}, {contracts}" if sentences.has_money(top.exposure) else contracts
-    return f"the largest cause is **{fmt.plain(inside(top.cause))}** ({how_much})"
+    holds = f"holds up {sentences.amount(top.exposure)} of" if sentences.has_money(top.exposure) else "holds up"
+    return [f"Of the exceptions, **{fmt.plain(inside(top.cause))}** {holds} {contracts}."]

@@ -82,8 +82,8 @@ def in_margin(figure: go.Figure, y: object, text: str, colour: str, *, push: int
     )
 
 
-def above_plot(figure: go.Figure, text: str, palette: Palette) -> None:
-    """A remark at the left, over the plot."""
+def above_plot(figure: go.Figure, text: str, palette: Palette, *, push: int = 4) -> None:
+    """A remark at the left, `push` pixels over the plot."""
     figure.add_annotation(
         xref="paper",
         yref="paper",
@@ -92,7 +92,7 @@ def above_plot(figure: go.Figure, text: str, palette: Palette) -> None:
         text=text,
         xanchor="left",
         yanchor="bottom",
-        yshift=4,
+        yshift=push,
         showarrow=False,
         font={"color": palette.muted, "size": 12},
     )

@@ -18,13 +18,16 @@ from pages import _kpi as kpi
 from pages import _measure_words as words
 from pages import _table as tables
 from pages._asking import Asked
+from pages._marks import Mark
 from pages._palette import Palette
+from pages._trends import week_names
 from pages._words import FUNCTIONS
 from pages._words import words as written
 
 Results = Mapping[str, Result]
 Query = Mapping[str, str]
 PROMISE_H: Final = 17.0  # two working days of the usual hours, the p90 target of docs/kpis.md
+_FLOWS: Final = 5
 _SHORT: Final = {"reached_captured": "Received"}  # what has room beside a bar
 _HAND_OFFS: Final = {
     "active": "Signed to active", "billable": "Active to billable", "invoice": "Billable to invoice",
@@ -58,7 +61,7 @@ def steps(results: Results, palette: Palette, query: Query) -> None:
             alt=f"Working time by step; the slowest is {answer.figure('slowest').label}",
             data=pd.DataFrame(
                 {"Step": table["name"], "Share": [fmt.percent(float(one or 0)) for one in table["share"]],
-                 "Median": table["note"], "Still in it": table["open"]}
+                 "Median": table["note"].str.removeprefix("p50 "), "Still in it": table["open"]}
             ).set_index("Step"),
         )  # fmt: skip
         frame.link("measure", f"{fmt.plural(answer.n_open, 'contract')} still on the way",
@@ -66,7 +69,7 @@ def steps(results: Results, palette: Palette, query: Query) -> None:
 
 
 def _median(given: object) -> str:
-    return "" if given is None else hours(float(str(given)))
+    return "" if given is None else f"p50 {hours(float(str(given)))}"
 
 
 def functions(results: Results, palette: Palette, query: Query) -> None:
@@ -148,7 +151,7 @@ def funnel(results: Results, palette: Palette, query: Query) -> None:
                    kpi="contract-to-cash", **query)  # fmt: skip
 
 
-def automatic(results: Results, asked: Asked, palette: Palette) -> None:
+def automatic(results: Results, asked: Asked, palette: Palette, marked: Sequence[Mark]) -> None:
     with frame.card(
         "automatic", "Auto-provisioned, weekly",
         "By week of the signature; the band is what open ones can still make of it",
@@ -164,9 +167,11 @@ def automatic(results: Results, asked: Asked, palette: Palette) -> None:
         target = result.definition.target or 0.0
         figure = charts_kpi.share_with_bounds(
             table.rename(columns={"bound_low": "low", "bound_high": "high"}), target=target,
-            target_label=f"target {target:.0%}", palette=palette,
+            target_label=f"target {target:.0%}", marks=marked, palette=palette,
         )  # fmt: skip
         card.chart(figure, alt="Share of contracts provisioned without a person, by week", data=_weeks(table))
+        if table.loc[table["running"], "value"].notna().any():
+            st.caption("Open circle: this week so far.")
         touched = [(one.label, int(str(one.value))) for one in result.answer.figures
                    if one.key.startswith("touched:") and one.value]  # fmt: skip
         most = max(touched, key=lambda one: one[1], default=None)
@@ -180,7 +185,7 @@ def _weeks(table: pd.DataFrame) -> pd.DataFrame:
 
     shown = pd.DataFrame(
         {
-            "Week of": table["week"].map(lambda monday: fmt.day(monday.to_pydatetime())),
+            "Week of": week_names(table),
             "Automatic": table["value"].map(share),
             "At most": table["bound_high"].map(share),
             "Contracts": table["n"],
@@ -210,17 +215,19 @@ def to_cash(results: Results, query: Query) -> None:
         frame.link("measure", "The contracts", icon=":material/table_rows:", kpi="contract-to-cash", **query)
 
 
-def hand_overs(result: Result, query: Query, *, most: int = 5) -> None:
-    """Of exceptions between functions; a link to who hands what to whom."""
-    answer = result.answer
-    over, back = (int(str(words.known(answer, key) or 0)) for key in ("hand_offs", "ping_pongs"))
-    st.markdown(f"**{fmt.plural(over, 'hand-over')}** of {fmt.plural(answer.n, 'exception')}, "
-                f"**{back:,}** of them back to where it had come from.")  # fmt: skip
-    flows = sorted(((one.label, int(str(one.value))) for one in answer.figures if one.key.startswith("flow:")),
-                   key=lambda one: -one[1])  # fmt: skip
-    if flows:
-        tables.table("flows", ("From and to", "Times"), [(label, f"{n:,}") for label, n in flows[:most]])
-    frame.link("exceptions", "Who hands over to whom", icon=":material/monitoring:", view="analysis", **query)
+def hand_overs(answer: Answer) -> dict[tuple[str, str], int]:
+    """How many, by the codes of who gave and who took."""
+    flows = ((one.key.removeprefix("flow:").partition(">"), one.value) for one in answer.figures
+             if one.key.startswith("flow:"))  # fmt: skip
+    return {(giver, taker): int(str(n)) for (giver, _, taker), n in flows}
+
+
+def summed(result: Result) -> str:
+    """One sentence, Markdown."""
+    over, back = (int(str(words.known(result.answer, key) or 0)) for key in ("hand_offs", "ping_pongs"))
+    return (
+        f"**{fmt.plural(over, 'hand-over')}** of {fmt.plural(result.answer.n, 'exception')}, **{back:,}** of them back"
+    )
 
 
 def passed_on(results: Results, query: Query) -> None:
@@ -235,7 +242,11 @@ def passed_on(results: Results, query: Query) -> None:
             frame.link("exceptions", "How exceptions are resolved", icon=":material/monitoring:", view="analysis",
                        **query)  # fmt: skip
             return
-        hand_overs(result, query)
+        st.markdown(f"{summed(result)} to where it had come from.")
+        flows = sorted(hand_overs(result.answer).items(), key=lambda one: -one[1])[:_FLOWS]
+        listed = [(written(giver), written(taker), f"{n:,}") for (giver, taker), n in flows]
+        tables.table("flows", ("From", "To", "Times"), listed)
+        frame.link("exceptions", "Who hands over to whom", icon=":material/monitoring:", view="analysis", **query)
 
 
 def _float(answer: Answer, key: str) -> float:

@@ -288,6 +288,6 @@ def _nothing(wanted: ExceptionFilter, clear: Sequence[str]) -> None:
         return
     mine = bool(wanted.assignee)
     frame.empty("Nothing is assigned to you here." if mine else "No open exception meets these filters.",
-                "Triage holds what nobody has taken." if mine else "Clear a filter.",
+                "Unassigned holds what nobody has taken." if mine else "Clear a filter.",
                 icon=":material/filter_alt_off:")  # fmt: skip
     st.button("Clear all filters", icon=":material/filter_alt_off:", on_click=filters.clear(clear))

@@ -1,6 +1,7 @@
 """A row of KPI tiles: one headline value each, its change, its trend, and "How measured" with all the rest."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -44,14 +45,22 @@ def tile(slug: str) -> DeltaGenerator:
 
 def draw(
     result: Result, before: Result | None, asked: Asked, currency: str, title: str | None = None, *,
-    comparison: str | None = None,
+    comparison: str | None = None, remark: tuple[str, str] | None = None,
 ) -> None:  # fmt: skip
-    """The headline of a KPI, its change, its trend and "How measured"; `comparison`: what `before` is, if no period."""
+    """The headline of a KPI, its change, its trend and "How measured".
+
+    `comparison`: what `before` is, if no period. `remark`: stands where the change would, as that and what it is of.
+    """
     known, answer = result.definition, result.answer
     past = before.answer.value if before else None
     moved = words.change(answer.value, past, known.unit, currency)
     good = words.is_better(answer.value, past, known.better) if moved else None
     spark = _spark(result)
+    if moved is None and remark is not None:
+        st.metric(title or known.title, words.headline(answer, known, currency), remark[0], "off", delta_arrow="off",
+                  delta_description=remark[1], height="stretch")  # fmt: skip
+        _how(result, asked, currency)
+        return
     st.metric(
         title or known.title, words.headline(answer, known, currency), moved,
         "off" if good is None else "normal" if good else "inverse",
@@ -59,9 +68,14 @@ def draw(
         height="stretch", chart_data=spark or None,
         chart_type="line" if st.context.theme.type == "dark" else "area",
     )  # fmt: skip
-    with st.popover("How measured", type="tertiary", key=f"how_{known.slug}"):
+    _how(result, asked, currency)
+
+
+def _how(result: Result, asked: Asked, currency: str) -> None:
+    slug = result.definition.slug
+    with st.popover("How measured", type="tertiary", key=f"how_{slug}"):
         how_measured(result, currency)
-        frame.link("measure", "Rows and formula", icon=":material/table_rows:", kpi=known.slug, **asked.query)
+        frame.link("measure", "Rows and formula", icon=":material/table_rows:", kpi=slug, **asked.query)
 
 
 def how_measured(result: Result, currency: str) -> None:
@@ -69,11 +83,17 @@ def how_measured(result: Result, currency: str) -> None:
     known, answer = result.definition, result.answer
     st.markdown(f"**{fmt.plain(known.title)}**, {words.UNITS[known.unit]}")
     st.markdown(frame.plain_dollars(fmt.plain(known.says)))
-    st.caption(frame.plain_dollars(fmt.plain(known.formula)))
-    if answer.why_none:
-        st.info(fmt.plain(answer.why_none), icon=":material/info:")
     if answer.figures:
         st.table(figures(answer.figures, currency), border="horizontal")
+    formula(result, currency)
+
+
+def formula(result: Result, currency: str) -> None:
+    """How the headline is worked out, why there may be none, what is in it and what is not, and as of when."""
+    known, answer = result.definition, result.answer
+    st.caption(frame.plain_dollars(fmt.plain(f"{known.formula[:1].upper()}{known.formula[1:]}")))
+    if answer.why_none:
+        st.info(fmt.plain(answer.why_none), icon=":material/info:")
     st.caption(frame.plain_dollars(fmt.plain(population(answer, known, currency))))
     if result.data_as_of is not None:
         st.caption(f"As of {fmt.moment(result.data_as_of)}; definition version {known.version}.")
@@ -103,8 +123,13 @@ def population(answer: Answer, known: Definition, currency: str) -> str:
 
 
 def _spark(result: Result) -> list[float]:
-    known = [float(part.value) for part in (result.pooled or result.parts).values() if part.value is not None]
-    return known if result.by is By.WEEK and len(known) >= _SPARK else []
+    """Weeks that are over: one that has just begun would look like a collapse."""
+    if result.by is not By.WEEK:
+        return []
+    weeks = (result.pooled or result.parts).items()
+    known = [float(part.value) for monday, part in weeks
+             if part.value is not None and not _is_running(date.fromisoformat(monday), result)]  # fmt: skip
+    return known if len(known) >= _SPARK else []
 
 
 def _arrow(answer: Answer, past: object) -> Trend:
@@ -114,10 +139,11 @@ def _arrow(answer: Answer, past: object) -> Trend:
 
 
 def weekly(result: Result, ask: Ask, *keys: str) -> pd.DataFrame:
-    """The trend of a result by week, no week absent. Columns: week (UTC midnight of its Monday), value, n, n_open.
+    """The trend of a result by week, no week absent. Columns: week (UTC midnight of its Monday), value, n, n_open,
+    running (the week is not over).
 
     Each point may be of several weeks; n and n_open are those of the week itself, `pooled` is the n of its point. A
-    column more for each figure that is named.
+    column more for each figure that is named, and `<figure>_at_least` for where it is a percentile that is not reached.
     """
     nothing = Answer(None, 0)
     own = [result.parts.get(monday.isoformat(), nothing) for monday in ask.window.mondays]
@@ -127,11 +153,17 @@ def weekly(result: Result, ask: Ask, *keys: str) -> pd.DataFrame:
             "week": pd.DatetimeIndex(ask.window.mondays, tz="UTC", dtype="datetime64[us, UTC]"),
             "value": [_number(point.value) for point in points],
             **{key: [_number(words.known(point, key)) for point in points] for key in keys},
+            **{f"{key}_at_least": [_number(words.at_least(point, key)) for point in points] for key in keys},
             "n": [part.n for part in own],
             "n_open": [part.n_open for part in own],
             "pooled": [point.n for point in points],
+            "running": [_is_running(monday, result) for monday in ask.window.mondays],
         }
     )
+
+
+def _is_running(monday: date, result: Result) -> bool:
+    return result.as_of is not None and monday + timedelta(days=7) > result.as_of.date()
 
 
 def _number(given: Value) -> float:

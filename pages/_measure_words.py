@@ -90,10 +90,16 @@ def is_better(now: Value, before: Value, better: Better) -> bool | None:
     return (float(now) < float(before)) == (better is Better.LOWER)
 
 
+def at_least(answer: Answer, key: str) -> float | None:
+    """Of a percentile that too few have reached: the longest that any has taken so far; None for any other figure."""
+    note = next((one.note for one in answer.figures if one.key == key and one.value is None), "")
+    return float(note.removeprefix(_AT_LEAST).split()[0]) if note.startswith(_AT_LEAST) else None
+
+
 def known(answer: Answer, key: str) -> Value:
     """The value of a figure; None for one that this answer does not have: an answer of no case has none."""
     return next((one.value for one in answer.figures if one.key == key), None)
 
 
 def figure(one: Figure, currency: str) -> str:
-    return value(one.value, one.unit, currency)
+    return value(one.value, one.unit, one.currency or currency)

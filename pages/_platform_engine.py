@@ -1,4 +1,4 @@
-"""The cards of the engine: how long calls take, what waits, what failed, what was replayed."""
+"""The cards of the engine: what was called, what waits, what failed, what was replayed."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -10,40 +10,22 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from metrics.backlog import Backlog, Waiting, over_all
 from metrics.measures import Measures
-from metrics.technical import FAILED, Attempts, Calls, Point, Report
+from metrics.technical import FAILED, Attempts, Calls, Report
 from pages import _charts_platform as charts
 from pages import _data as data
 from pages import _format as fmt
 from pages import _frame as frame
 from pages import _platform_words as told
+from pages import _trends as trends
+from pages._marks import Mark
 from pages._palette import Palette
 from pages._table import table
-from sync_core.latencies import BOUNDS, Kind
+from sync_core.latencies import Kind
 from sync_core.reads import Reads
 
-_PANELS: Final = 6
 _LANES: Final = 4
-_ROW, _SEEN = 34, 17  # pixels of a row, and rows that are seen at once
+_ROW, _SEEN = 34, 12  # pixels of a row, and rows that are seen at once
 _NO_LANE: Final = "no ERP yet"
-
-
-def latency(reads: Reads, measures: Measures, window: timedelta, palette: Palette) -> None:
-    with frame.card(
-        "latency", "Latency by system", "Time a call takes, on scales of tenfolds; newest values at the right",
-        definition="Read from histograms with fixed buckets: a percentile is linear inside its bucket, and the true "
-        "value lies within the bucket's width, which is the band around the p95. Histograms are added, percentiles "
-        "never averaged.",
-    ) as card:  # fmt: skip
-        points = data.latencies(reads, measures, window)
-        frame_ = _lines(points)
-        if frame_.empty:
-            frame.empty("No call was made in this time.", "Choose a longer window.", icon=":material/timer:")
-            return
-        found = data.report(reads, measures, window)
-        card.chart(
-            charts.small_lines(frame_, write=told.seconds, since=found.since, until=found.until, palette=palette),
-            alt="Median, 95th and 99th percentile of the time of calls, by system", data=_quantiles(found),
-        )  # fmt: skip
 
 
 def calls(reads: Reads, measures: Measures, window: timedelta) -> None:
@@ -83,7 +65,9 @@ def backlog(reads: Reads, measures: Measures, window: timedelta, palette: Palett
         st.caption(fmt.plain(_drain(whole)))
 
 
-def waited(reads: Reads, measures: Measures, window: timedelta, palette: Palette) -> None:
+def waited(
+    reads: Reads, measures: Measures, window: timedelta, palette: Palette, marked: Sequence[Mark]
+) -> None:  # fmt: skip
     with frame.card(
         "waited", "Oldest ready contract", "How long the oldest contract that is due has waited, by ERP",
         definition="Sampled each minute; of a longer step the highest. It grows while an ERP takes no work or there "
@@ -95,7 +79,9 @@ def waited(reads: Reads, measures: Measures, window: timedelta, palette: Palette
                         icon=":material/hourglass_empty:")  # fmt: skip
             return
         found = data.report(reads, measures, window)
-        figure = charts.ages(frame_, write=told.age, since=found.since, until=found.until, palette=palette)
+        figure = charts.ages(
+            frame_, write=told.age, since=found.since, until=found.until, marks=marked, palette=palette
+        )  # fmt: skip
         worst = frame_.loc[frame_.groupby("lane")["seconds"].idxmax()]
         card.chart(
             figure, alt="Age of the oldest ready contract over time, by ERP",
@@ -104,6 +90,7 @@ def waited(reads: Reads, measures: Measures, window: timedelta, palette: Palette
                  "At": [fmt.moment(at.to_pydatetime()) for at in worst["at"]]}
             ).set_index("ERP"),
         )  # fmt: skip
+        trends.tell(marked)
 
 
 def failures(reads: Reads, measures: Measures, window: timedelta, palette: Palette) -> None:
@@ -151,10 +138,10 @@ def _calls(found: Report) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "Operation": [fmt.shown(one.operation) for one in calls],
-            "System": [fmt.shown(_name(one.kind, one.system)) for one in calls],
             "Calls": [one.n for one in calls],
-            "Failed": [_failed(one) for one in calls],
             **quantiles,
+            "Failed": [_failed(one) for one in calls],
+            "System": [fmt.shown(told.system(one.kind, one.system)) for one in calls],
         }
     )
 
@@ -163,51 +150,11 @@ def _columns() -> dict[str, ColumnConfig]:
     column = st.column_config
     return {
         "Operation": column.TextColumn("Operation", width=190, pinned=True),
-        "System": column.TextColumn("System", width=150),
-        "Calls": column.NumberColumn("Calls", format="localized", width=72),
-        "Failed": column.TextColumn("Failed", width=88, alignment="right"),
+        "Calls": column.NumberColumn("Calls", format="localized", width=64),
         **{name: column.TextColumn(name, width=118, alignment="right") for name in ("p50", "p95", "p99")},
+        "Failed": column.TextColumn("Failed", width=88, alignment="right"),
+        "System": column.TextColumn("System", width=150),
     }
-
-
-def _lines(points: Mapping[Kind, Sequence[Point]]) -> pd.DataFrame:
-    """The busiest systems, ERPs first."""
-    named = [(kind, point.system, point) for kind in Kind for point in points.get(kind, ())]
-    busy: dict[tuple[Kind, str], int] = {}
-    for kind, system, point in named:
-        busy[kind, system] = busy.get((kind, system), 0) + point.histogram.n
-    shown = sorted(busy, key=lambda key: (list(Kind).index(key[0]), -busy[key]))
-    if len(shown) > _PANELS:  # the busiest ones, so that no kind is left out
-        keep = sorted(shown, key=lambda key: -busy[key])[:_PANELS]
-        shown = [key for key in shown if key in keep]
-    rows = [_line(kind, system, point) for key in shown for kind, system, point in named if (kind, system) == key]
-    return pd.DataFrame(rows, columns=["name", "at", "p50", "p95", "p99", "low", "high"])
-
-
-def _line(kind: Kind, system: str, point: Point) -> tuple[object, ...]:
-    p50, p95, p99 = (point.histogram.quantile(q, BOUNDS[kind]) for q in (0.5, 0.95, 0.99))
-    values = [one.value_s if one.value_s is not None else one.at_least_s for one in (p50, p95, p99)]
-    low, high = _bucket(values[1] or 0.0, BOUNDS[kind])
-    return (_name(kind, system), pd.Timestamp(point.at), *values, low, high)
-
-
-def _bucket(seconds: float, bounds: Sequence[float]) -> tuple[float, float]:
-    """In which the true value lies; on a scale of tenfolds nothing begins at nil."""
-    below = [bound for bound in bounds if bound < seconds]
-    above = [bound for bound in bounds if bound >= seconds]
-    return (below[-1] if below else bounds[0] / 5, above[0] if above else seconds)
-
-
-def _name(kind: Kind, system: str) -> str:
-    return f"{told.KINDS[kind]} {system}" if kind in (Kind.ERP, Kind.CLM) else told.KINDS[kind]
-
-
-def _quantiles(found: Report) -> pd.DataFrame:
-    rows = [
-        (_name(kind, one.system), fmt.count(one.n), *(told.quantile(one.quantile(q)) for q in (0.5, 0.95, 0.99)))
-        for kind in Kind for one in found.calls_of(kind)
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=["System", "Calls", "p50", "p95", "p99"]).set_index("System")
 
 
 def _failed(one: Calls) -> str:

@@ -8,19 +8,23 @@ import pandas as pd
 import streamlit as st
 
 from metrics.measures import Measures
-from metrics.technical import LaneChange, Report
+from metrics.technical import LaneChange
 from pages import _charts_platform as charts
 from pages import _data as data
 from pages import _format as fmt
 from pages import _frame as frame
+from pages import _marks as marks
+from pages import _platform_marks as platform_marks
 from pages import _platform_words as told
 from pages._palette import Palette
 from pages._table import marked, table
-from sync_core.reads import LaneState, Reads
+from sync_core.reads import Reads
+from sync_core.reads.releases import Release
 from sync_core.reads.running import WorkerState
 
 _CLOSED: Final = "closed"
 _SHOWN: Final = 6
+_SEEN_LATELY: Final = timedelta(minutes=15)
 _BREAKERS: Final = {"closed": "Running again", "open": "Unreachable", "paused": "Paused"}
 
 
@@ -35,7 +39,7 @@ def lanes(reads: Reads, measures: Measures, window: timedelta, palette: Palette)
         if not states:
             frame.empty("No ERP is connected yet.", "A lane appears when a worker starts.", icon=":material/lan:")
             return
-        strips = _strips(states, found)
+        strips = platform_marks.strips(states, found)
         notes = [(lane.lane, _available(strips, lane.lane)) for lane in states]
         card.chart(
             charts.lane_strips(strips, notes=notes, since=found.since, until=found.until, palette=palette),
@@ -61,11 +65,37 @@ def database(reads: Reads, measures: Measures, window: timedelta) -> None:
 
 def releases(reads: Reads) -> None:
     with frame.card(
-        "releases", "Releases", "Workers by the version they run, and when each began",
+        "releases", "Releases", "Which version of each system was first and last seen, newest first; UTC",
+        definition="Of Tieline's workers, of the database, and of the ERPs and CLMs that say theirs, looked at every "
+        "five minutes. A version that comes back after another, as in a roll-back, is a release of its own. Charts "
+        "over time show them as dotted lines.",
+    ):  # fmt: skip
+        known = data.releases(reads)
+        if not known:
+            frame.empty("No release was seen yet.", "A worker notes them; see that one runs.",
+                        icon=":material/new_releases:")  # fmt: skip
+            return
+        newest: dict[str, int] = {}
+        rows = [_release(one, reads.now, newest.setdefault(one.system, place) == place)
+                for place, one in enumerate(known)]  # fmt: skip
+        table("releases", ["System", "Version", "First seen", "Last seen"], rows[:_SHOWN])
+        if len(rows) > _SHOWN:
+            with st.popover(f"{fmt.plural(len(rows) - _SHOWN, 'earlier release')}", type="tertiary"):
+                table("releases_before", ["System", "Version", "First seen", "Last seen"], rows[_SHOWN:])
+
+
+def _release(one: Release, now: datetime, is_newest: bool) -> list[str]:
+    runs = is_newest and now - one.last_seen_at < _SEEN_LATELY
+    return [marks.system(one, kind=True), one.version, fmt.moment(one.first_seen_at),
+            "runs now" if runs else fmt.moment(one.last_seen_at)]  # fmt: skip
+
+
+def workers(reads: Reads) -> None:
+    with frame.card(
+        "workers", "Workers", "By the version they run, and when each began",
         definition="A worker lives while it holds its lock in the database. Two versions: a release is under way.",
     ):  # fmt: skip
-        crew = reads.workers()
-        alive = [worker for worker in crew if worker.alive]
+        alive = [worker for worker in reads.workers() if worker.alive]
         if not alive:
             frame.empty("No worker runs.", "Start one: `tieline worker`. Contracts wait until then.",
                         icon=":material/engineering:")  # fmt: skip
@@ -74,7 +104,7 @@ def releases(reads: Reads) -> None:
         st.markdown(" and ".join(f"**{fmt.plain(one)}**, {_crew(alive, one)}" for one in versions))
         newest = sorted(alive, key=lambda worker: worker.started_at, reverse=True)[:_SHOWN]
         rows = [[f"{one.name} ({one.worker_id})", one.version, fmt.moment(one.started_at)] for one in newest]
-        table("releases", ["Worker", "Version", "Since"], rows)
+        table("workers", ["Worker", "Version", "Since"], rows)
         if len(alive) > _SHOWN:
             st.caption(f"And {fmt.plural(len(alive) - _SHOWN, 'further worker')}.")
 
@@ -82,22 +112,6 @@ def releases(reads: Reads) -> None:
 def _crew(alive: Sequence[WorkerState], version: str) -> str:
     those = [worker for worker in alive if worker.version == version]
     return f"{fmt.plural(len(those), 'worker')} since {fmt.moment(min(one.started_at for one in those))}"
-
-
-def _strips(states: Sequence[LaneState], found: Report) -> pd.DataFrame:
-    """A row for each time in which a lane's state did not change."""
-    rows: list[tuple[str, datetime, datetime, str, str]] = []
-    for lane in states:
-        changes = [one for one in reversed(found.lane_changes) if one.lane == lane.lane and one.at < found.until]
-        before = lane.breaker if not changes else "open" if changes[0].breaker == _CLOSED else _CLOSED
-        moments = [found.since, *(max(one.at, found.since) for one in changes), found.until]
-        kinds = [(before, ""), *((one.breaker, one.reason) for one in changes)]
-        rows += [
-            (lane.lane, start, end, state, fmt.shown(why))
-            for start, end, (state, why) in zip(moments, moments[1:], kinds, strict=False)
-        ]
-    shown = pd.DataFrame(rows, columns=["lane", "start", "end", "state", "why"])
-    return shown.assign(start=pd.to_datetime(shown["start"], utc=True), end=pd.to_datetime(shown["end"], utc=True))
 
 
 def _available(strips: pd.DataFrame, lane: str) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
+from metrics.budgets import budgets
 from metrics.burn import PERIOD
 from metrics.measures import Measures
 from metrics.slo import Standing
@@ -16,7 +17,9 @@ from pages import _filters as filters
 from pages import _format as fmt
 from pages import _frame as frame
 from pages import _platform_words as told
+from pages import _trends as trends
 from pages._frame import Freshness
+from pages._marks import Mark
 from pages._palette import Palette
 from pages._table import marked
 from sync_core.reads import Reads
@@ -29,9 +32,9 @@ def promises(reads: Reads, measures: Measures) -> None:
     """All of them. Reads its own data, so that a failure here stays here."""
     with frame.card(
         "promises", "Promises", "Service-level objectives over 30 days; burn rates over 1 h, 6 h and 3 d",
-        definition="The targets are suggestions of Tieline. Budget left: of the bad events that the target allows in "
-        "30 days. Burn rate: how fast it is spent; at 1 it lasts 30 days. An alert needs a high rate over a window and "
-        "over a twelfth of it, and enough events.",
+        definition="The targets are Tieline's suggestions, unless the estate file sets its own. Budget left: of the "
+        "bad events that the target allows in 30 days. Burn rate: how fast it is spent; at 1 it lasts 30 days. An "
+        "alert needs a high rate over a window and over a twelfth of it, and enough events.",
     ):  # fmt: skip
         found = data.objectives(reads, measures)
         if not found:
@@ -47,14 +50,15 @@ def promises(reads: Reads, measures: Measures) -> None:
                            f"{fmt.plain(told.says(one))} Broken since {fmt.moment(one.broken_at)}.")  # fmt: skip
 
 
-def budget(reads: Reads, measures: Measures, palette: Palette) -> None:
+def budget(reads: Reads, measures: Measures, palette: Palette, marked: Sequence[Mark]) -> None:
     """One promise's budget, chosen in the URL; the one with the least left unless it says another."""
     with frame.card(
         "budget", "Error budget", "Share left of 30 days; the dotted line is an even burn",
         definition="Of the bad events that the target allows among all events of these 30 days. Below the dotted line "
         "it was spent faster than evenly; below nil it is overspent.",
     ) as card:  # fmt: skip
-        spent, standing = data.budgets(reads, measures), data.objectives(reads, measures)
+        standing = data.objectives(reads, measures)
+        spent = budgets(standing)
         known = {one.name: one for one in sorted(standing, key=_most_spent) if one.name in spent}
         if not known:
             frame.empty("No budget was touched yet.", "It begins with the first contracts and requests.",
@@ -66,12 +70,13 @@ def budget(reads: Reads, measures: Measures, palette: Palette) -> None:
         table = pd.DataFrame({"at": [point.at for point in points], "left": [point.left for point in points]})
         end = points[-1].at
         card.chart(
-            charts.budget(table, label=told.left(chosen), start=end - PERIOD, end=end, palette=palette),
+            charts.budget(table, label=told.left(chosen), start=end - PERIOD, end=end, marks=marked, palette=palette),
             alt=f"Error budget left of {chosen.title}: {told.left(chosen)}",
             data=pd.DataFrame(
                 {"Day": [fmt.day(point.at) for point in points], "Left": [fmt.percent(point.left) for point in points]}
             ).set_index("Day"),
         )
+        trends.tell(marked)
         st.caption(f"{fmt.count(chosen.bad)} bad of {fmt.count(chosen.total)} {fmt.plain(chosen.events)}; "
                    f"{fmt.percent(1 - chosen.objective)} may be.")  # fmt: skip
 

@@ -35,6 +35,11 @@ _MB: Final = 1024**2
 _GB: Final = 1024**3
 
 
+def system(kind: Kind, name: str) -> str:
+    """What was called."""
+    return f"{KINDS[kind]} {name}" if kind in (Kind.ERP, Kind.CLM) else KINDS[kind]
+
+
 def seconds(value: float) -> str:
     """4 ms, 0.25 s, 12 s, then minutes and hours as everywhere."""
     if value < 0.0995:
@@ -88,7 +93,13 @@ def burns(one: Standing) -> str:
 
 
 def target(one: Standing) -> str:
-    return "all" if one.objective >= 1 else f"{one.objective * 100:g}%"
+    """That holds; where the firm has set its own, what Tieline suggests besides."""
+    shown = _share(one.objective)
+    return shown if one.objective == one.suggested else f"{shown} (suggested {_share(one.suggested)})"
+
+
+def _share(objective: float) -> str:
+    return "all" if objective >= 1 else f"{objective * 100:g}%"
 
 
 def left(one: Standing) -> str:

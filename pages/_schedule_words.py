@@ -17,6 +17,7 @@ _DOES: Final = {
     "identity": ("Sign-ins", "Sums up refused sign-ins for the audit; forgets what has expired"),
     "measures": ("Measures", "Takes what changed into the KPIs"),
     "objectives": ("Promises", "Looks at every service-level objective"),
+    "releases": ("Releases", "Asks the ERPs, the CLMs and the database which release they run"),
     "release-quarantine": ("Quarantine", "Takes quarantined events up again once they are understood"),
     "snapshot": ("Weekly snapshot", "Asks for the snapshot of the week that ended, once"),
     "snapshot-delivery": ("Snapshot delivery", "Brings snapshots to their targets"),

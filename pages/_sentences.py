@@ -23,12 +23,15 @@ def cause_details(group: CauseGroup, now: datetime) -> str:
     return f"With {fmt.plain(inside(group.function))}{late}, oldest {fmt.age(now - group.oldest)} (calendar)"
 
 
-def exceptions_headline(groups: Sequence[CauseGroup]) -> str:
-    """How many are open, how many of them are late, and the largest cause."""
+def exceptions_headline(groups: Sequence[CauseGroup], unread: int = 0) -> str:
+    """How many are open, how many of them are late, and the largest cause. `unread`: signatures in quarantine."""
+    apart = f"**{fmt.plural(unread, 'signature')} in quarantine**" if unread else ""
     if not groups:
-        return "**No open exceptions.** Nothing waits for a person."
+        waiting = f"{apart} {'waits' if unread == 1 else 'wait'}" if apart else "Nothing waits"
+        return f"**No open exceptions.** {waiting} for a person."
     cases, late = sum(group.count for group in groups), sum(group.overdue for group in groups)
-    return f"**{fmt.plural(cases, 'exception')} open**, {_overdue(cases, late)}{_largest(groups)}."
+    beside = f"; beside them {apart}" if apart else ""
+    return f"**{fmt.plural(cases, 'exception')} open**, {_overdue(cases, late)}{_largest(groups)}{beside}."
 
 
 def _overdue(cases: int, late: int) -> str:

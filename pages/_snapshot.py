@@ -131,14 +131,16 @@ def _deliveries(found: SnapshotDetail) -> None:
 def _restated(found: SnapshotDetail, reads: Reads) -> None:
     row, seal = found.snapshot, found.seal
     with frame.card(
-        "restated", "Restated", "Measures that say something else of this week than in its first snapshot",
-        definition="The first snapshot of a week stays as it was. A later one of the same week lists what differs; the "
-        "tables restated and moved name the contracts that did it, which field, from what to what, known since when.",
+        "restated", "Restated", "What came to be known too late for the first report of this week",
+        definition="The first snapshot since the week ended stays as it was. A later one lists what it would have "
+        "said otherwise, had all been known that had happened by then; what has happened since is no correction, and "
+        "states stay as they were known at the week's end. The tables restated and moved name the contracts that did "
+        "it, which field, from what to what, known since when.",
     ):  # fmt: skip
         diff = reads.snapshot_restated(row.snapshot_id)
         if diff is None:
-            frame.empty("Nothing was restated.", "This is the first snapshot of its week; a later one is held against "
-                        "it.", icon=":material/history:")  # fmt: skip
+            frame.empty("Nothing was restated.", "This is the first snapshot since its week ended; a later one is held "
+                        "against it.", icon=":material/history:")  # fmt: skip
             return
         changed = [one for one in diff.kpis if _differs(one)]
         moved = "" if seal is None else f"; {fmt.plural(seal.moved, 'contract')} moved"

@@ -94,7 +94,7 @@ def _value(given: Decimal | None, n: int, change: KpiChange, currency: str) -> s
 
 def moved(change: KpiChange, currency: str) -> str:
     """The difference, and whether it is good; Markdown."""
-    if change.value is None or change.other is None:
+    if change.value is None or change.other is None or change.of_another_span:
         return fmt.DASH
     text = words.change(change.other, change.value, Unit(change.unit), currency)
     if text is None or not any(digit in text for digit in "123456789"):

@@ -11,6 +11,7 @@ import streamlit as st
 
 from pages import _contract_cards as cards
 from pages import _contract_history as history
+from pages import _contract_policy as policy
 from pages import _contract_trace as tracing
 from pages import _data as data
 from pages import _format as fmt
@@ -153,3 +154,5 @@ def _sections(found: ContractDetail, reads: Reads) -> None:
             tracing.trace(reads, found.summary.contract_id)
         with grid.cell(column_span="all"):
             cards.crosswalk(found)
+        with grid.cell(column_span="all"):
+            policy.why_here(found, reads.estate)

@@ -50,7 +50,10 @@ _STATES: Final = {"open": "Open", "closed": "Closed", "all": "Open and closed"}
 _AGES: Final = {str(index): f"{name} working days" if "day" not in name else name
                 for index, name in enumerate(WORKING_BUCKETS)}  # fmt: skip
 _SEEN: Final = {"no": "Not yet", "yes": "Acknowledged"}
-_FILTERS: Final = ("q", "cause", "function", "severity", "entity", "age", "seen", "state", "group", "view")
+_OF_CONTRACTS: Final = {"service": "Service line", "geography": "Geography", "billing": "Billing"}
+_FILTERS: Final = (
+    "q", "cause", "function", "severity", "entity", *_OF_CONTRACTS, "age", "seen", "state", "group", "view",
+)  # fmt: skip
 _CAUSES_SHOWN: Final = 7
 
 
@@ -63,7 +66,7 @@ def render(reads: Reads, commands: Commands | None) -> None:
     head = frame.header("Exceptions", f"Exposure in {reads.reporting_currency}.", Freshness(now, now, data.KEPT))
     acting.said()
     with frame.contained("The headline"):
-        frame.headline(sentences.exceptions_headline(data.causes(reads)))
+        frame.headline(sentences.exceptions_headline(data.causes(reads), data.unread_signatures(reads)))
     with frame.contained("The views"):
         _tabs(reads)
     if st.query_params.get("view") == "quarantine":
@@ -91,7 +94,7 @@ def _tabs(reads: Reads) -> None:
     shown = {
         "": Tab("All", seen.all, {"view": "", "function": ""}),
         "mine": Tab("Mine", seen.mine, me),
-        "triage": Tab("Triage", seen.triage, {"view": "triage", "function": ""}),
+        "triage": Tab("Unassigned", seen.triage, {"view": "triage", "function": ""}),
     }
     view, function = st.query_params.get("view", ""), st.query_params.get("function", "")
     for code in (one.value for one in Function):
@@ -104,7 +107,7 @@ def _tabs(reads: Reads) -> None:
     current = view if view in ("mine", "triage", "quarantine", "analysis") else function
     tabs.draw("Whose exceptions", shown, current=current if current in shown else "")
     if view == "triage":
-        st.caption("Triage: nobody has taken these yet.")
+        st.caption("Each has a function by its cause, and nobody in it has taken it yet.")
 
 
 def _causes(reads: Reads, now: datetime) -> None:
@@ -173,14 +176,27 @@ def _filters(reads: Reads) -> tuple[ExceptionFilter, ExceptionSort]:
     if function and function not in FUNCTIONS:
         filters.left_out("function", function)
     filters.unknown()
-    group = st.query_params.get("group", "")[:200]
-    if group:
-        st.button("Only those alike", icon=":material/close:", key="ungroup", on_click=filters.clear(("group",)),
-                  help="Exceptions that one person can mend in one go. Press to see all.")  # fmt: skip
+    group, narrowed = st.query_params.get("group", "")[:200], _came_with(bool(st.query_params.get("group")))
     wanted = ExceptionFilter(
         function=function if function in FUNCTIONS else "", cause=cause, severity=severity, legal_entity=entity,
+        service_line=narrowed["service"], geography=narrowed["geography"], billing=narrowed["billing"],
         state="closed" if state == "closed" else "all" if state == "all" else "open",
         assignee=frame.actor().name if view == "mine" else "", unassigned=view == "triage",
         acknowledged=None if not seen else seen == "yes", group=group, age=int(age) if age else None, text=text,
     )  # fmt: skip
     return wanted, ExceptionSort(sort)
+
+
+def _came_with(group: bool) -> dict[str, str]:
+    """What a link narrowed the list by and no box above it shows: a button each, which takes it away."""
+    asked = {name: st.query_params.get(name, "")[:200] for name in _OF_CONTRACTS}
+    with st.container(horizontal=True, gap="small", key="came_with"):
+        if group:
+            st.button("Only those alike", icon=":material/close:", key="ungroup", on_click=filters.clear(("group",)),
+                      help="Exceptions that one person can mend in one go. Press to see all.")  # fmt: skip
+        for name, code in asked.items():
+            if code:
+                told = code if name == "geography" else words(code)
+                st.button(f"{_OF_CONTRACTS[name]}: {fmt.plain(told)}", icon=":material/close:", key=f"drop_{name}",
+                          on_click=filters.clear((name,)), help="Press to see all.")  # fmt: skip
+    return asked

@@ -4,13 +4,15 @@ The KPIs are from one snapshot, so the numbers agree with each other. The page r
 figure has not changed is left alone by the browser.
 """
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
 import streamlit as st
 
 from metrics.asking import By, Window
+from metrics.kpi import Result
 from metrics.measures import Measures
 from pages import _asking as asking
 from pages import _bill_runs as bill_runs
@@ -60,6 +62,16 @@ _TITLES: Final = {
 _CAUSES_SHOWN: Final = 4
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """The KPIs of the page, read before anything is drawn, so that no snapshot stays open while it is."""
+
+    now: Together
+    before: Mapping[str, Result]
+    stood: Mapping[str, Result]  # a week ago
+    monthly: Together
+
+
 def render(reads: Reads, commands: object) -> None:
     live(lambda: _page(reads, frame.measures()), every=REFRESH, at_first=_GROWING)
 
@@ -73,16 +85,28 @@ def _page(reads: Reads, measures: Measures) -> bool:
                 frame.header(_TITLE, "", Freshness(reads.now, reads.now, _MEASURED))
             welcome.first_event()
             return True
-        asked = asking.bar(reads, measures, quiet=True)
-        results = data.kpis(reads, measures, _NOW, asked.ask)
+        with measures.at_once() as together:
+            asked = asking.bar(reads, together, quiet=True)
+            read = _read(reads, together, asked)
         with head:
-            frame.header(_TITLE, _scope(reads, asked), _freshness(reads, results))
-        _numbers(reads, measures, asked, results)
-        _cards(reads, measures, asked, results)
+            frame.header(_TITLE, _scope(reads, asked), _freshness(reads, read.now))
+        _numbers(reads, measures, asked, read)
+        _cards(reads, measures, asked, read)
         return frame.notice() is not None
     with head:
         frame.header(_TITLE, "The numbers could not be read.", Freshness(reads.now, reads.now, _MEASURED))
     return False
+
+
+def _read(reads: Reads, measures: Measures, asked: Asked) -> _Read:
+    a_week_ago = reads.now.replace(minute=0, second=0, microsecond=0) - timedelta(days=7)
+    half_year = Window.weeks(reads.now, measures.estate.group.timezone, _MONTHS_WEEKS)
+    return _Read(
+        data.kpis(reads, measures, _NOW, asked.ask),
+        data.kpis_before(reads, measures, _BEFORE, asked.before),
+        data.kpis_before(reads, measures, _STOCK, replace(asked.ask, as_of=a_week_ago)),
+        data.kpis(reads, measures, _MONTHS, replace(asked.ask, window=half_year)),
+    )
 
 
 def _scope(reads: Reads, asked: Asked) -> str:
@@ -96,23 +120,20 @@ def _freshness(reads: Reads, results: Together) -> Freshness:
     return Freshness(max(known, default=reads.now), reads.now, _MEASURED)
 
 
-def _numbers(reads: Reads, measures: Measures, asked: Asked, results: Together) -> None:
-    currency, runs = reads.reporting_currency, _runs(measures, asked, reads)
+def _numbers(reads: Reads, measures: Measures, asked: Asked, read: _Read) -> None:
+    currency, runs, results = reads.reporting_currency, _runs(measures, asked, reads), read.now
     with frame.contained("The headline"):
-        causes = data.causes(reads) if frame.may(Permission.EXCEPTIONS_READ) else ()
+        causes = data.causes(reads, asked.exceptions) if frame.may(Permission.EXCEPTIONS_READ) else ()
         frame.headline(told.headline(results["stuck-money"].answer, causes, runs, currency))
-    before = data.kpis_before(reads, measures, _BEFORE, asked.before)
-    a_week_ago = reads.now.replace(minute=0, second=0, microsecond=0) - timedelta(days=7)
-    stood = data.kpis_before(reads, measures, _STOCK, replace(asked.ask, as_of=a_week_ago))
     with st.grid(6, min_column_width=170, gap="small", key="kpis"):
         with kpi.tile("stuck-money"), frame.contained("Money stuck"):
-            kpi.draw(results["stuck-money"], stood.get("stuck-money"), asked, currency, "Money stuck",
+            kpi.draw(results["stuck-money"], read.stood.get("stuck-money"), asked, currency, "Money stuck",
                      comparison="vs a week ago")  # fmt: skip
         with kpi.tile("misses"), frame.contained("The next bill run"):
             _misses(results, runs, asked, currency)
         for slug, title in _TITLES.items():
             with kpi.tile(slug), frame.contained(title):
-                kpi.draw(results[slug], before.get(slug), asked, currency, title)
+                kpi.draw(results[slug], read.before.get(slug), asked, currency, title)
 
 
 def _runs(measures: Measures, asked: Asked, reads: Reads) -> list[Run]:
@@ -140,41 +161,48 @@ def _misses(results: Together, runs: list[Run], asked: Asked, currency: str) -> 
         frame.link("measure", "Rows and formula", icon=":material/table_rows:", kpi="stuck-money", **asked.query)
 
 
-def _cards(reads: Reads, measures: Measures, asked: Asked, results: Together) -> None:
-    currency, palette = reads.reporting_currency, frame.palette()
-    half_year = Window.weeks(reads.now, measures.estate.group.timezone, _MONTHS_WEEKS)
-    monthly = data.kpis(reads, measures, _MONTHS, replace(asked.ask, window=half_year))
+def _cards(reads: Reads, measures: Measures, asked: Asked, read: _Read) -> None:
+    currency, palette, results = reads.reporting_currency, frame.palette(), read.now
     in_months = {**asked.query, "weeks": str(_MONTHS_WEEKS)}
     grid = frame.card_grid()
     with grid:
         cards.stuck(results, currency, palette, asked.query)
         cards.books(results, currency, palette, asked.query)
-        _decisions(reads)
+        _decisions(reads, asked)
         with grid.cell(column_span=2):
             trends.cycle(reads, measures, asked, results, palette)
-        cards.forecast(monthly, currency, palette, in_months)
+        cards.forecast(read.monthly, currency, palette, in_months)
         with grid.cell(column_span=2):
             cards.savings(results, currency, asked.query)
-        cards.disputes(monthly, palette, in_months)
+        cards.disputes(read.monthly, palette, in_months)
 
 
-def _decisions(reads: Reads) -> None:
+def _decisions(reads: Reads, asked: Asked) -> None:
     currency = reads.reporting_currency
     with frame.card(
         "attention", "Decisions needed", f"Causes holding the most {currency}; each opens its exceptions",
         definition="What the exceptions of a cause keep from being billed. A contract with two causes counts under "
         "both, so these do not add up to the money that is stuck.",
     ):  # fmt: skip
-        causes, quarantined = data.causes(reads), data.quarantined(reads)
+        causes, quarantined = data.causes(reads, asked.exceptions), data.quarantined(reads)
         if not causes and not quarantined:
             frame.empty("Nothing needs a person.", "New exceptions appear here with their money.")
             return
-        for group in causes[:_CAUSES_SHOWN]:
-            frame.link("exceptions", sentences.cause(group), **group.query)
-            st.caption(sentences.cause_details(group, reads.now))
+        # Places that stay: while a run goes on, the browser keeps what the one before left where nothing came yet, and
+        # with fewer causes the line of the quarantine would stand there twice.
+        places = [st.container(gap=None, key=f"decision_{place}") for place in range(_CAUSES_SHOWN + 2)]
+        for place, group in zip(places, causes[:_CAUSES_SHOWN], strict=False):
+            with place:
+                frame.link("exceptions", sentences.cause(group), **group.query, **asked.contracts)
+                st.caption(sentences.cause_details(group, reads.now))
         if len(causes) > _CAUSES_SHOWN:
             more = fmt.plural(len(causes) - _CAUSES_SHOWN, "further cause")
-            frame.link("exceptions", more, icon=":material/more_horiz:")
-        if quarantined:
+            with places[-2]:
+                frame.link("exceptions", more, icon=":material/more_horiz:", **asked.contracts)
+        if not quarantined:
+            return
+        with places[-1]:
             frame.link("exceptions", f"**{fmt.plural(quarantined, 'delivery', 'deliveries')}** in quarantine",
                        icon=":material/inventory_2:", view="quarantine")  # fmt: skip
+            if asked.contracts:
+                st.caption("Not narrowed by the filters: what nobody could read is of no legal entity yet.")

@@ -1,5 +1,6 @@
 """Where the time goes: by step and by function, from the signature to the first payment, and for amendments."""
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -8,6 +9,7 @@ import streamlit as st
 from metrics.asking import By
 from metrics.kpi import Result
 from metrics.measures import Measures
+from metrics.spread import Bin
 from pages import _asking as asking
 from pages import _data as data
 from pages import _flow_cards as cards
@@ -46,14 +48,17 @@ def render(reads: Reads, commands: object) -> None:
 def _page(reads: Reads, measures: Measures) -> None:
     head = st.container()
     with frame.contained("The page"):
-        asked = asking.bar(reads, measures, quiet=True)
-        results = data.kpis(reads, measures, _NOW, asked.ask)
+        with measures.at_once() as together:
+            asked = asking.bar(reads, together, quiet=True)
+            results = data.kpis(reads, together, _NOW, asked.ask)
+            before = data.kpis_before(reads, together, dict.fromkeys(_TITLES), asked.before)
+            bins = data.spread(reads, together, asked.ask)
         with head:
             frame.header("Flow", f"{asked.words[0].upper()}{asked.words[1:]}.", _freshness(reads, results))
         with frame.contained("The headline"):
             frame.headline(_headline(results))
-        _tiles(reads, measures, asked, results)
-        _cards(reads, measures, asked, results)
+        _tiles(reads, asked, results, before)
+        _cards(reads, measures, asked, results, bins)
         return
     with head:
         frame.header("Flow", "The numbers could not be read.", Freshness(reads.now, reads.now, _MEASURED))
@@ -82,8 +87,7 @@ def _value(result: Result) -> str:
     return words.headline(result.answer, result.definition, "")
 
 
-def _tiles(reads: Reads, measures: Measures, asked: Asked, results: Together) -> None:
-    before = data.kpis_before(reads, measures, dict.fromkeys(_TITLES), asked.before)
+def _tiles(reads: Reads, asked: Asked, results: Together, before: Mapping[str, Result]) -> None:
     with st.grid(6, min_column_width=170, gap="small", key="kpis"):
         for slug, title in _TITLES.items():
             with kpi.tile(slug), frame.contained(title):
@@ -103,14 +107,14 @@ def _intake(reads: Reads) -> None:
         st.markdown("Events of CLMs that were stored, by day in the group's zone; four weeks. Today is not over yet.")
 
 
-def _cards(reads: Reads, measures: Measures, asked: Asked, results: Together) -> None:
+def _cards(reads: Reads, measures: Measures, asked: Asked, results: Together, bins: Sequence[Bin]) -> None:
     palette, query = frame.palette(), asked.query
     with frame.card_grid() as grid:
         cards.steps(results, palette, query)
         cards.functions(results, palette, query)
-        cards.distribution(data.spread(reads, measures, asked.ask), results, palette, query)
+        cards.distribution(bins, results, palette, query)
         cards.funnel(results, palette, query)
-        cards.automatic(results, asked, palette)
+        cards.automatic(results, asked, palette, trends.happened(reads, measures, asked))
         trends.amendments(reads, measures, asked, results, palette)
         with grid.cell(column_span=2):
             cards.to_cash(results, query)

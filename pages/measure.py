@@ -1,5 +1,6 @@
 """One measure: formula, figures, parts and the rows it is made of. Every number of the other pages opens it."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
@@ -8,7 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from metrics.asking import By, InvalidAsk
-from metrics.kpi import Column, Drill, Result, Unit
+from metrics.kpi import Column, Drill, Figure, Result, Span, Unit
+from metrics.kpis.step_time import STEPS
 from metrics.measures import Measures
 from pages import _asking as asking
 from pages import _filters as filters
@@ -20,6 +22,7 @@ from pages._asking import Asked
 from pages._frame import Freshness, Page
 from pages._words import words as written
 from sync_core.authority import Permission
+from sync_core.money import Money, rounded
 from sync_core.reads import Reads
 
 PAGE = Page(
@@ -53,18 +56,49 @@ def render(reads: Reads, commands: object) -> None:
         result = measures.kpi(slug, asked.ask, By(by) if by else None)
         with head:
             as_of = result.data_as_of or reads.now
-            frame.header(result.definition.title, f"{asked.words}, money in {currency}.",
+            frame.header(result.definition.title, f"{_period(result, asked)}, money in {currency}.",
                          Freshness(as_of, reads.now, _REFRESH))  # fmt: skip
         _definition(result, currency)
-        if by:
-            _parts(result, By(by), currency)
         if result.definition.drill:
             _rows(measures, slug, asked, result, currency)
+        if by:
+            _parts(result, By(by), currency)
+        _further(result, currency)
 
 
 def _definition(result: Result, currency: str) -> None:
     with frame.card("definition", words.headline(result.answer, result.definition, currency), result.definition.says):
-        kpi.how_measured(result, currency)
+        kpi.formula(result, currency)
+
+
+def _period(result: Result, asked: Asked) -> str:
+    """A state is of one moment, whatever the period."""
+    if result.definition.span is not Span.STATE:
+        return f"{asked.words[0].upper()}{asked.words[1:]}"
+    return f"As of {fmt.moment(result.as_of)}, whatever the period" if result.as_of else "As of now"
+
+
+def _further(result: Result, currency: str) -> None:
+    """Folded: few look for these, and they would stand between the number and its rows."""
+    own = [one for one in result.answer.figures if not one.currency]
+    others = [one for one in result.answer.figures if one.currency]
+    if own:
+        with st.expander(f"Further figures ({len(own)})", icon=":material/functions:", key="further"):
+            st.table(kpi.figures(own, currency), border="horizontal")
+    if others:
+        with st.expander("Money in each currency", icon=":material/payments:", key="currencies"):
+            st.table(_by_currency(others), border="horizontal")
+
+
+def _by_currency(listed: Sequence[Figure]) -> pd.DataFrame:
+    """A row for each amount, a column for each currency."""
+    codes = sorted({one.currency for one in listed})
+    amounts: dict[str, dict[str, str]] = {}
+    for one in listed:
+        name = one.label.removesuffix(f", {one.currency}").removesuffix(f" in {one.currency}")
+        amounts.setdefault(fmt.plain(name), {})[one.currency] = frame.plain_dollars(words.figure(one, one.currency))
+    rows = [[found.get(code, fmt.DASH) for code in codes] for found in amounts.values()]
+    return pd.DataFrame(rows, index=pd.Index([*amounts], name="Amount"), columns=codes)
 
 
 def _parts(result: Result, by: By, currency: str) -> None:
@@ -77,11 +111,25 @@ def _parts(result: Result, by: By, currency: str) -> None:
                 _SPLITS[by]: [_group(group, by) for group in result.parts],
                 "Value": [frame.plain_dollars(words.headline(part, result.definition, currency))
                           for part in result.parts.values()],
+                **_step(result),
                 "Cases": [fmt.count(part.n) for part in result.parts.values()],
                 "Open": [fmt.count(part.n_open) for part in result.parts.values()],
             }
         )  # fmt: skip
         st.table(table.set_index(_SPLITS[by]), border="horizontal")
+
+
+def _step(result: Result) -> dict[str, list[str]]:
+    """Of where the time goes: which step each value is of, and what share the slowest step of all takes there."""
+    slowest = next((one for one in result.answer.figures if one.key == "slowest" and one.value is not None), None)
+    if slowest is None:
+        return {}
+    key = next(f"{step}_share" for step, named in STEPS.items() if named == slowest.label)
+    parts = result.parts.values()
+    return {
+        "Its slowest step": [fmt.plain(part.figure("slowest").label) for part in parts],
+        slowest.label: [words.value(words.known(part, key), Unit.SHARE, "") for part in parts],
+    }
 
 
 def _group(group: str, by: By) -> str:
@@ -91,13 +139,15 @@ def _group(group: str, by: By) -> str:
 
 
 def _rows(measures: Measures, slug: str, asked: Asked, result: Result, currency: str) -> None:
-    noun = result.definition.drill
-    with frame.card("rows", f"The {noun}s behind it", "Largest first; what they add up to is the number above") as _:
-        try:
-            page = measures.drill(slug, asked.ask, after=st.query_params.get("after"), limit=_ROWS)
-        except InvalidAsk as wrong:
-            st.info(fmt.plain(wrong.message))
-            page = measures.drill(slug, asked.ask, limit=_ROWS)
+    noun, refused = result.definition.drill, ""
+    try:
+        page = measures.drill(slug, asked.ask, after=st.query_params.get("after"), limit=_ROWS)
+    except InvalidAsk as wrong:
+        refused, page = wrong.message, measures.drill(slug, asked.ask, limit=_ROWS)
+    adds = "Largest first; they add up to the number above" if page.adds else "What the number above is worked out from"
+    with frame.card("rows", f"The {noun}s behind it", adds):
+        if refused:
+            st.info(fmt.plain(refused))
         if not page.rows:
             frame.empty(f"No {noun} in this period.", "Choose a longer period or clear a filter.")
             return
@@ -124,14 +174,24 @@ def _turn(after: str) -> None:
 
 def _table(page: Drill, currency: str) -> pd.DataFrame:
     return pd.DataFrame(
-        {column.label: [_cell(row.get(column.key), column, currency) for row in page.rows] for column in page.columns}
+        {
+            column.label: [_cell(row.get(column.key), column, currency, row.get(column.currency)) for row in page.rows]
+            for column in page.columns
+        }
     )
 
 
-def _cell(value: object, column: Column, currency: str) -> object:
+def _exact(value: Decimal | float | int, currency: str) -> str:
+    return fmt.money_exact(Money(rounded(Decimal(value), currency), currency))
+
+
+def _cell(value: object, column: Column, currency: str, own: object = None) -> object:
+    """`own`: the currency of this row, where the column says that each has its own."""
+    if column.currency and isinstance(value, Decimal):
+        return _exact(value, str(own)) if own else f"{value:,f}"
     if column.unit is not None and isinstance(value, Decimal | float | int):
         if column.unit is Unit.MONEY:
-            return f"{value:,.2f}"
+            return _exact(value, currency)
         return words.value(value, column.unit, currency)
     if isinstance(value, datetime):
         return fmt.moment(value)

@@ -5,11 +5,13 @@ The numbers are of the whole engine, trial contracts included, and name no contr
 
 from collections.abc import Callable
 from datetime import timedelta
+from enum import StrEnum
 from typing import Final
 
 import streamlit as st
 
 from metrics.backlog import Waiting, over_all
+from metrics.burn import PERIOD
 from metrics.histograms import Quantile
 from metrics.measures import Measures
 from metrics.technical import Report, added, together
@@ -21,10 +23,14 @@ from pages import _frame as frame
 from pages import _lanes as lanes
 from pages import _platform_engine as engine
 from pages import _platform_house as house
+from pages import _platform_latency as latency
+from pages import _platform_marks as platform_marks
 from pages import _platform_promises as promises
 from pages import _platform_words as told
 from pages import _schedules as schedules
+from pages import _tabs as tabs
 from pages._frame import Freshness, Kpi, Page
+from pages._marks import Mark
 from sync_core.authority import Permission
 from sync_core.commands.commands import Commands
 from sync_core.latencies import Kind
@@ -39,6 +45,22 @@ _SOON: Final = timedelta(seconds=2)
 _API: Final = " /v1/"
 
 
+class Section(StrEnum):
+    """One part of the page is drawn at a time: each fits a screen, and a phone loads few charts."""
+
+    PROMISES = "promises"
+    CALLS = "calls"
+    WORK = "work"
+    HOUSE = "house"
+    JOBS = "jobs"
+
+
+_TITLES: Final = {
+    Section.PROMISES: "Promises", Section.CALLS: "ERPs and calls", Section.WORK: "Work",
+    Section.HOUSE: "Releases and database", Section.JOBS: "Scheduled jobs",
+}  # fmt: skip
+
+
 def render(reads: Reads, commands: Commands | None) -> None:
     measures, now = frame.measures(), reads.now
     head = frame.header(
@@ -49,37 +71,73 @@ def render(reads: Reads, commands: Commands | None) -> None:
         return
     with head:
         window = told.SPANS[filters.always("window", "Window", told.WINDOWS, quiet=True)]
+    section = _section()
     filters.unknown()
     acting.said()
     st.fragment(lambda: _numbers(reads, measures, window), run_every=_NUMBERS_EVERY)()
-    _cards(reads, measures, window)
+    _tabs(section)
+    _cards(reads, measures, window, section)
     with frame.contained("Scheduled jobs"):
-        soon = schedules.is_awaited(reads)
-        st.fragment(lambda: _jobs(reads, soon), run_every=_SOON if soon else _JOBS_EVERY)()
+        if section is Section.JOBS:
+            soon = schedules.is_awaited(reads)
+            st.fragment(lambda: _jobs(reads, soon), run_every=_SOON if soon else _JOBS_EVERY)()
         schedules.opened(reads, commands)
 
 
-def _cards(reads: Reads, measures: Measures, window: timedelta) -> None:
-    palette = frame.palette()
-    grid = frame.card_grid()
+def _section() -> Section:
+    """Which part of the page is drawn; it stands in the URL, and a job that is open there is a part of its own."""
+    asked = st.query_params.get("section", "")
+    known = {one.value for one in Section}
+    if asked and asked not in known:
+        filters.left_out("Section", asked)
+    return Section(asked) if asked in known else Section.JOBS if st.query_params.get("job") else Section.PROMISES
+
+
+def _tabs(current: Section) -> None:
+    first = Section.PROMISES
+    views = {
+        one.value: tabs.Tab(_TITLES[one], None, {"section": "" if one is first else one.value, "job": ""})
+        for one in Section
+    }
+    tabs.draw("Part of the page", views, current=current.value)
+
+
+def _cards(reads: Reads, measures: Measures, window: timedelta, section: Section) -> None:
+    palette, grid = frame.palette(), frame.card_grid()
     with grid:
-        with grid.cell(column_span=2):
-            promises.promises(reads, measures)
-        promises.budget(reads, measures, palette)
-        with grid.cell(column_span=2):
-            house.lanes(reads, measures, window, palette)
-        lanes.card(reads)
-        with grid.cell(column_span=2):
-            engine.latency(reads, measures, window, palette)
-        engine.backlog(reads, measures, window, palette)
-        with grid.cell(column_span=2):
-            engine.calls(reads, measures, window)
-        with grid.cell():
-            engine.waited(reads, measures, window, palette)
-            engine.failures(reads, measures, window, palette)
-        engine.replayed(reads, measures, window)
-        house.database(reads, measures, window)
-        house.releases(reads)
+        match section:
+            case Section.PROMISES:
+                with grid.cell(column_span=2):
+                    promises.promises(reads, measures)
+                promises.budget(reads, measures, palette, _marked(reads, measures, PERIOD))
+            case Section.CALLS:
+                with grid.cell(column_span=2):
+                    house.lanes(reads, measures, window, palette)
+                lanes.card(reads)
+                with grid.cell(column_span="all"):
+                    latency.latency(reads, measures, window, palette, _marked(reads, measures, window))
+                with grid.cell(column_span="all"):
+                    engine.calls(reads, measures, window)
+            case Section.WORK:
+                engine.backlog(reads, measures, window, palette)
+                with grid.cell(column_span=2):
+                    engine.waited(reads, measures, window, palette, _marked(reads, measures, window))
+                with grid.cell(column_span=2):
+                    engine.failures(reads, measures, window, palette)
+                engine.replayed(reads, measures, window)
+            case Section.HOUSE:
+                with grid.cell(column_span=2):
+                    house.releases(reads)
+                with grid.cell():
+                    house.workers(reads)
+                    house.database(reads, measures, window)
+
+
+def _marked(reads: Reads, measures: Measures, window: timedelta) -> list[Mark]:
+    """Without them a chart is still true: their failure is their own."""
+    with frame.contained("Outages and releases"):
+        return platform_marks.happened(reads, measures, window)
+    return []
 
 
 def _jobs(reads: Reads, soon: bool) -> None:
@@ -90,6 +148,9 @@ def _jobs(reads: Reads, soon: bool) -> None:
 
 def _numbers(reads: Reads, measures: Measures, window: timedelta) -> None:
     """Headline and tiles, drawn alone on a timer."""
+    with frame.contained("The numbers"), measures.at_once() as together:
+        data.objectives(reads, together)
+        data.report(reads, together, window)
     with frame.contained("The headline"):
         frame.headline(told.headline(data.objectives(reads, measures), _lanes(reads), data.schedules(reads)))
     with frame.contained("The numbers"):

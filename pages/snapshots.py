@@ -81,7 +81,9 @@ def _reaches() -> bool:
 
 def _headline(rows: tuple[SnapshotRow, ...]) -> None:
     made = _newest(rows)
-    failed = bool(rows) and rows[0].state == "failed"
+    failed = bool(rows) and rows[0].state == "failed" and not any(
+        row.made_at is not None and row.made_at > rows[0].asked_at for row in rows
+    )  # fmt: skip
     if made is None or made.as_of is None:
         frame.headline("**No snapshot yet.** One is made each Monday of the week that ended.")
         return

@@ -1,4 +1,7 @@
-"""The estate's `[[approval]]` rules: which signed contracts need an approval in Tieline."""
+"""The estate's `[[approval]]` rules: which signed contracts need an approval in Tieline.
+
+They are the lowest tier of the policy's table of approvals, and evaluated there (sync_core/policy/decide.py).
+"""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -17,23 +20,6 @@ class ApprovalRule:
     legal_entity: str = "*"
     service_line: str = "*"
     function: Function = Function.FINANCE_OPERATIONS  # has the exception
-
-    @property
-    def specificity(self) -> int:
-        return (self.legal_entity != "*") * 2 + (self.service_line != "*")
-
-
-def rule_for(
-    rules: Sequence[ApprovalRule], amount: Decimal | None, *, service_line: str, legal_entity: str
-) -> ApprovalRule | None:
-    """The rule that a contract of so much meets (reporting currency; None: no rate, so it may be very much).
-
-    Of the most specific rules that fit, the highest that the amount reaches.
-    """
-    fitting = [r for r in rules if r.service_line in ("*", service_line) and r.legal_entity in ("*", legal_entity)]
-    closest = max((rule.specificity for rule in fitting), default=0)
-    reached = [r for r in fitting if r.specificity == closest and (amount is None or amount >= r.from_amount)]
-    return max(reached, key=lambda rule: rule.from_amount, default=None)
 
 
 def check(rules: Sequence[ApprovalRule], entities: Collection[str]) -> None:

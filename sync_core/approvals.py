@@ -1,9 +1,9 @@
 """Approvals given in Tieline: which contracts need one, and which decision speaks for a contract. Pure.
 
-The rules are the estate's. An approval holds up to the amount that was approved, a refusal from the amount refused on;
-so an amendment above what was approved asks again, and one that stays below what was refused does too. Amounts are
-compared in the contract's currency; the threshold is met at the exchange rate of the last signature, so that a rate
-that moves later asks nobody anything.
+The rules are the policy's and the estate's. An approval holds up to the amount that was approved, a refusal from the
+amount refused on; so an amendment above what was approved asks again, and one that stays below what was refused does
+too. Amounts are compared in the contract's currency; the threshold is met at the exchange rate of the last signature,
+so that a rate that moves later asks nobody anything.
 """
 
 from collections.abc import Iterator
@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from sync_core.approval_rules import ApprovalRule, rule_for
 from sync_core.contract import Contract, Decision
 from sync_core.errors import ErrorClass, Function, InvalidMoney
 from sync_core.estate import Estate
 from sync_core.findings import Finding
 from sync_core.money import Money, written
+from sync_core.policy.decide import decide
+from sync_core.policy.rule import Threshold, subject_of
 
 NEEDED, REFUSED = "approval_needed", "approval_refused"
 
@@ -25,7 +26,7 @@ NEEDED, REFUSED = "approval_needed", "approval_refused"
 class Request:
     """An approval that a contract needs under a rule, whether it has been given or not."""
 
-    rule: ApprovalRule
+    rule: Threshold
     amount: Decimal
     currency: str
     reporting: str  # currency of the rule's amount
@@ -50,18 +51,23 @@ class Request:
 def request(contract: Contract, estate: Estate) -> Request | None:
     """None: no rule asks for one, or the value is no amount of money yet."""
     terms = contract.terms
-    if terms is None or not estate.approval:
+    if terms is None or not (estate.approval or estate.policy.approval):
         return None
     try:
         value = Money.of(terms.value, terms.currency)
     except InvalidMoney:
         return None
-    signed_on = _signed_on(contract)
-    reporting = None if signed_on is None else estate.to_reporting(value.amount, value.currency, signed_on)
-    rule = rule_for(estate.approval, reporting, service_line=terms.service_line, legal_entity=terms.legal_entity)
+    reporting = reporting_amount(contract, value, estate)
+    rule = decide(estate.tables.approval, subject_of(terms, amount=reporting))
     if rule is None:
         return None
     return Request(rule, value.amount, value.currency, estate.group.reporting_currency, reporting)
+
+
+def reporting_amount(contract: Contract, value: Money, estate: Estate) -> Decimal | None:
+    """At the rate of the last signature; None: there is no such rate."""
+    signed_on = _signed_on(contract)
+    return None if signed_on is None else estate.to_reporting(value.amount, value.currency, signed_on)
 
 
 def _signed_on(contract: Contract) -> date | None:

@@ -95,6 +95,7 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
         _P.SNAPSHOT_WRITE,
         _P.FINANCE_WRITE,
         _P.SCHEDULES_WRITE,
+        _P.EVENTS_WRITE,
     },
     Role.AUDITOR: _READ | {_P.AUDIT_READ, _P.EVIDENCE_READ},
 }

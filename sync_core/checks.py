@@ -19,6 +19,7 @@ from sync_core.estate import Entity, Estate
 from sync_core.findings import Finding as Finding
 from sync_core.money import Money
 from sync_core.ownership import CAUSES, Arises
+from sync_core.policy.fields import FIELDS, lacking
 from sync_core.ports import Capabilities, Observation, References
 
 # What cannot be looked for where this is found: it may be there or not. Of references, `Looked` says it.
@@ -59,15 +60,18 @@ def contract_findings(contract: Contract, estate: Estate) -> list[Finding]:
         return [Finding(ErrorClass.MISSING_DATA, "terms_missing", Function.LEGAL, words)]
     entity = estate.entities.get(terms.legal_entity)
     if entity is None:
-        words = f"legal entity {terms.legal_entity!r} is not in the estate; correct the contract or add the entity"
+        code = terms.legal_entity
+        named = f"legal entity {code!r} is not in the estate" if code else "the contract names no legal entity"
+        words = f"{named}; correct the contract or add the entity"
         return [Finding(ErrorClass.REFERENCE_MISSING, "legal_entity_unknown", Function.MASTER_DATA, words)]
     return [
         *_contradictions(contract),
+        *_customer(terms),
         *_approval(contract),
         *_amounts(terms),
         *_dates(terms),
         *_billing(terms),
-        *_attributes(terms, entity),
+        *_attributes(terms, estate),
         *_revenue(terms, estate),
         *approval_findings(contract, estate),
     ]
@@ -77,6 +81,12 @@ def _contradictions(contract: Contract) -> Iterator[Finding]:
     if contract.problems:
         words = f"{'; '.join(contract.problems)}; publish the contract again from the CLM"
         yield Finding(ErrorClass.SEQUENCE_GAP, "events_contradict", Function.LEGAL, words)
+
+
+def _customer(terms: Terms) -> Iterator[Finding]:
+    if not terms.customer.code.strip():
+        words = "the contract names no customer; find out who it is and correct the contract"
+        yield Finding(ErrorClass.MISSING_DATA, "customer_missing", Function.MASTER_DATA, words)
 
 
 def _approval(contract: Contract) -> Iterator[Finding]:
@@ -161,13 +171,19 @@ def _twice(keys: Iterable[str]) -> list[str]:
     return sorted(key for key, times in Counter(keys).items() if times > 1)
 
 
-def _attributes(terms: Terms, entity: Entity) -> Iterator[Finding]:
-    if not terms.tax.exempt and not terms.tax.tax_code:
+def _attributes(terms: Terms, estate: Estate) -> Iterator[Finding]:
+    if not terms.tax.exempt and estate.tax_code_of(terms) is None:
         words = "neither a tax code nor an exemption; determine the tax and correct the contract"
         yield Finding(ErrorClass.MISSING_DATA, "tax_code_missing", Function.TAX, words)
-    if entity.po_required and not terms.po_number:
-        words = f"{entity.code} bills only against a purchase order; ask the customer for its number"
+    rule = estate.mandatory_for(terms)
+    absent = lacking(terms, rule.fields) if rule else []
+    if "po_number" in absent:
+        words = f"{terms.legal_entity} bills only against a purchase order; ask the customer for its number"
         yield Finding(ErrorClass.MISSING_DATA, "po_missing", Function.FINANCE_OPERATIONS, words)
+    others = [FIELDS[name].label for name in absent if name != "po_number"]
+    if rule and others:
+        words = f"the contract does not state: {', '.join(others)}; the policy's rule “{rule.name}” asks for it"
+        yield Finding(ErrorClass.MISSING_DATA, "mandatory_missing", Function.LEGAL, words)
 
 
 def _revenue(terms: Terms, estate: Estate) -> Iterator[Finding]:

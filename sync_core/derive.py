@@ -31,11 +31,11 @@ def derive(contract: Contract, estate: Estate, *, on: date) -> Desired:
     clm = estate.clms[contract.source]
     key = contract_key(clm.name, contract.external_id)
     terms = contract.terms
-    lane = estate.lane_of(terms.legal_entity if terms else None) or ""
+    lane = estate.lane_of(terms) or ""
     if terms is None or contract.stage is not Stage.SIGNED:
         return Desired(key, lane, (), may_create_customer=False)
     rates, changes_on = _rates_in_force(terms, on) if _by_time(terms) else ([], None)
-    objects: list[ErpObject] = [_customer(terms), *_categories(terms, rates, estate), _project(key, terms)]
+    objects: list[ErpObject] = [_customer(terms), *_categories(terms, rates, estate), _project(key, terms, estate)]
     objects += [_line(key, terms, line, estate) for line in lines_of(terms)]
     if not _by_time(terms):
         objects += _milestones(key, terms, estate)
@@ -59,7 +59,7 @@ def _customer(terms: Terms) -> Customer:
     return Customer(BusinessKey(party.code), party.name, party.tax_id, party.country)
 
 
-def _project(key: BusinessKey, terms: Terms) -> Project:
+def _project(key: BusinessKey, terms: Terms, estate: Estate) -> Project:
     return Project(
         key=key,
         name=terms.title,
@@ -71,7 +71,7 @@ def _project(key: BusinessKey, terms: Terms) -> Project:
         starts_on=terms.starts_on,
         ends_on=terms.ends_on,
         payment_terms=terms.billing.payment_terms,
-        tax_code=None if terms.tax.exempt else terms.tax.tax_code,
+        tax_code=estate.tax_code_of(terms),
         po_number=terms.po_number,
         not_to_exceed=terms.billing.not_to_exceed,
         billable=True,

@@ -7,7 +7,7 @@ NAME of an environment variable, never the secret. `load` refuses a file that co
 import hashlib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, time
 from decimal import Decimal
 from functools import cached_property
@@ -15,13 +15,19 @@ from functools import cached_property
 from pydantic import TypeAdapter, ValidationError
 
 from sync_core.approval_rules import ApprovalRule
-from sync_core.contract import BillingKind
+from sync_core.contract import BillingKind, Terms
 from sync_core.desired import Recognition
 from sync_core.errors import Function, InvalidEstate
 from sync_core.estate_checks import check
 from sync_core.estate_delivery import Delivery, Notify, Subscriber
+from sync_core.estate_objectives import ObjectiveTarget
 from sync_core.estate_snapshot import SnapshotPolicy
 from sync_core.identity import Identity
+from sync_core.policy.check import APPROVALS
+from sync_core.policy.check import check as check_policy
+from sync_core.policy.decide import decide
+from sync_core.policy.rule import Mandatory, Ownership, Subject, subject_of
+from sync_core.policy.table import Policy, Tables, read, tables
 
 
 @dataclass(frozen=True)
@@ -146,11 +152,14 @@ class Estate:
     notify: tuple[Notify, ...] = ()
     delivery: Delivery = field(default_factory=Delivery)
     snapshot: SnapshotPolicy = field(default_factory=SnapshotPolicy)
+    objective: tuple[ObjectiveTarget, ...] = ()
+    policy: Policy = field(default_factory=Policy)  # of its own file, see sync_core/policy
 
     @cached_property
     def rules_version(self) -> str:
         """Changes with everything that decides how a contract is checked and mapped."""
-        rules = (self.group, self.clm, self.erp, self.entity, self.revenue, self.approval)
+        rules: tuple[object, ...] = (self.group, self.clm, self.erp, self.entity, self.revenue, self.approval)
+        rules += (self.policy,) if self.policy != Policy() else ()
         return hashlib.sha256(repr(rules).encode()).hexdigest()[:12]
 
     @cached_property
@@ -171,13 +180,39 @@ class Estate:
         return {one.name: one for one in self.subscriber}
 
     @cached_property
+    def objectives(self) -> Mapping[str, float]:
+        """Targets that are not the suggested ones, by the objective's name."""
+        return {one.name: one.target for one in self.objective}
+
+    @cached_property
     def owners(self) -> Mapping[Function, Owner]:
         return {owner.function: owner for owner in self.owner}
 
-    def lane_of(self, legal_entity: str | None) -> str | None:
-        """The ERP that a legal entity bills from; None for an entity the estate does not know."""
-        entity = self.entities.get(legal_entity or "")
-        return entity.erp if entity else None
+    @cached_property
+    def tables(self) -> Tables:
+        """The policy's decision tables, with what this file says beneath them."""
+        return tables(self)
+
+    def lane_of(self, terms: Terms | None) -> str | None:
+        """The ERP that a contract is billed from; None for a legal entity that the estate does not know."""
+        if terms is None or terms.legal_entity not in self.entities:
+            return None
+        route = decide(self.tables.route, subject_of(terms))
+        return route.erp if route else None
+
+    def tax_code_of(self, terms: Terms) -> str | None:
+        """The contract's own, else that of its tax regime; None: it is exempt, or nobody has determined it."""
+        if terms.tax.exempt or terms.tax.tax_code:
+            return None if terms.tax.exempt else terms.tax.tax_code
+        regime = decide(self.tables.tax, subject_of(terms))
+        return regime.tax_code if regime else None
+
+    def mandatory_for(self, terms: Terms) -> Mandatory | None:
+        return decide(self.tables.mandatory, subject_of(terms))
+
+    def owner_of(self, terms: Terms, cause: str) -> Ownership | None:
+        """The policy's rule for an exception; None: it is the function's that the check names."""
+        return None if cause in APPROVALS else decide(self.tables.owner, subject_of(terms, cause=cause))
 
     def revenue_for(self, billing: BillingKind, service_line: str, entity: str) -> RevenueRule | None:
         fitting = [
@@ -200,10 +235,13 @@ class Estate:
 _ESTATE = TypeAdapter(Estate)
 
 
-def load(text: str) -> Estate:
-    """Raises InvalidEstate that names the key and what to put there."""
+def load(text: str, policy: str | None = None) -> Estate:
+    """`policy`: the text of the policy file. Raises InvalidEstate that names the key and what to put there."""
     try:
-        estate = _ESTATE.validate_python(tomllib.loads(text))
+        given = tomllib.loads(text)
+        if "policy" in given:
+            raise InvalidEstate("estate file, policy: it is a file of its own; name that one in TIELINE_POLICY")
+        estate = _ESTATE.validate_python(given)
     except tomllib.TOMLDecodeError as wrong:
         raise InvalidEstate(f"the estate file is no valid TOML: {wrong}") from wrong
     except ValidationError as wrong:
@@ -211,4 +249,18 @@ def load(text: str) -> Estate:
         where = ".".join(str(step) for step in first["loc"])
         raise InvalidEstate(f"estate file, {where}: {first['msg']}") from wrong
     check(estate)
-    return estate
+    return estate if policy is None else governed(estate, read(policy))
+
+
+def governed(estate: Estate, policy: Policy) -> Estate:
+    """The same estate under a policy, whose bill runs take the place of the entities' own. Raises InvalidEstate."""
+    ruled = replace(estate, policy=policy)
+    check_policy(ruled)
+    calendars = {entity.code: decide(ruled.tables.bill_calendar, _books(entity)) for entity in estate.entity}
+    runs = {code: rule.bill_runs for code, rule in calendars.items() if rule}
+    return replace(ruled, entity=tuple(replace(e, bill_runs=runs.get(e.code, e.bill_runs)) for e in estate.entity))
+
+
+def _books(entity: Entity) -> Subject:
+    """A bill run is one of a legal entity, whatever the contract."""
+    return Subject(entity.code, "", "", entity.currency, "", Decimal(0))

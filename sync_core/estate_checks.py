@@ -8,6 +8,7 @@ from holidays import list_supported_countries
 from sync_core.approval_rules import check as check_approvals
 from sync_core.errors import InvalidEstate, InvalidMoney
 from sync_core.estate_delivery import check as check_delivery
+from sync_core.estate_objectives import check as check_objectives
 from sync_core.estate_snapshot import check as check_snapshot
 from sync_core.identity import check as check_identity
 from sync_core.money import exponent
@@ -42,6 +43,7 @@ def check(estate: "Estate") -> None:
     check_identity(estate.identity, estate.entities)
     check_delivery(estate.subscriber, estate.notify, estate.delivery, estate.entities)
     check_snapshot(estate.snapshot)
+    check_objectives(estate.objective)
 
 
 def _replay(policy: "ReplayPolicy") -> None:

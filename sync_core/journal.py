@@ -23,6 +23,7 @@ from sync_core.grouping import group_key, normalised
 from sync_core.journal_sql import STORE
 from sync_core.keys import ContractId
 from sync_core.ownership import CAUSES, Arises
+from sync_core.policy.rule import Ownership
 from sync_core.progress import Step
 from sync_core.sla import due
 from sync_core.summary import Summary, summarise
@@ -54,7 +55,8 @@ async def store(
         "cases": [row for o in outcomes for row in _cases(o, estate, now)],
         "items": [row for o in outcomes for row in _item(o)],
     }
-    rows = await conn.execute(STORE, {"doc": document(written), "now": now, "worker": worker})
+    bound = {"doc": document(written), "now": now, "worker": worker, "policy": estate.rules_version}
+    rows = await conn.execute(STORE, bound)
     return {ContractId(row.contract_id) for row in rows}
 
 
@@ -200,15 +202,16 @@ def _cases(o: Outcome, estate: Estate, now: datetime) -> Iterator[Row]:
     summary = summarise(terms, estate, on=now.date()) if terms else None
     # By function, because an exception that reopens stays with whom people gave it.
     entity = summary.legal_entity if summary else ""
-    dues = {function.value: due(estate, function, entity, now) for function in estate.owners} if o.findings else {}
+    usual = _dues(estate, None, entity, now) if o.findings else {}
     for finding in {f.cause: f for f in o.findings}.values():
         amount, reporting = exposure(o, summary)
+        rule = estate.owner_of(terms, finding.cause) if terms else None
         step = arose_at(o, finding.cause)
         yield {
             "id": o.claimed.contract_id,
             "cause": finding.cause,
             "error_class": finding.error_class,
-            "function": finding.function,
+            "function": (rule.function if rule else None) or finding.function,
             "severity": severity(reporting, estate),
             "message": finding.message,
             "operation": step,
@@ -217,9 +220,15 @@ def _cases(o: Outcome, estate: Estate, now: datetime) -> Iterator[Row]:
             "currency": summary.currency if summary else "",
             "exposure_reporting": reporting,
             "bill_on": summary.bill_on if summary else None,
-            "dues": dues,
+            "dues": _dues(estate, rule, entity, now) if rule else usual,
             "again": 0 if o.mere_recheck else 1,
         }
+
+
+def _dues(estate: Estate, rule: Ownership | None, entity: str, now: datetime) -> Row:
+    functions = {*estate.owners, *((rule.function,) if rule and rule.function else ())}
+    hours = rule.sla_working_hours if rule else None
+    return {function.value: due(estate, function, entity, now, hours=hours) for function in functions}
 
 
 def arose_at(o: Outcome, cause: str) -> str:

@@ -9,6 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from sync_core.contract import Terms
 from sync_core.desired import UNDECIDED
 from sync_core.estate import Estate
 
@@ -38,19 +39,19 @@ _HELD = sa.text("""
 Known = Mapping[str, tuple[str, ...]]  # by the path of a field
 
 
-def known_codes(conn: sa.Connection, legal_entity: str, estate: Estate) -> Known:
-    """By field what the ERP of this legal entity held for it, to be offered: in alphabetical order, the first 200."""
-    erp = estate.lane_of(legal_entity)
+def known_codes(conn: sa.Connection, terms: Terms, estate: Estate) -> Known:
+    """By field what its ERP held for its legal entity, to be offered: the first 200, in alphabetical order."""
+    erp = estate.lane_of(terms)
     if erp is None:
         return {}
-    bound = {"erp": erp, "entity": legal_entity, "undecided": UNDECIDED, "most": MOST}
+    bound = {"erp": erp, "entity": terms.legal_entity, "undecided": UNDECIDED, "most": MOST}
     found = conn.scalars(TAX_CODES, bound).all()
     return {TAX_CODE: tuple(str(code) for code in found)} if found else {}
 
 
-def held_tax_code(conn: sa.Connection, legal_entity: str, code: str, estate: Estate) -> bool:
-    """Whether the ERP of this legal entity held it for it, however many others it held."""
-    erp = estate.lane_of(legal_entity)
+def held_tax_code(conn: sa.Connection, terms: Terms, code: str, estate: Estate) -> bool:
+    """Whether the ERP of this contract held it for its legal entity, however many others it held."""
+    erp = estate.lane_of(terms)
     if erp is None or code == UNDECIDED:
         return False
-    return bool(conn.scalar(_HELD, {"erp": erp, "entity": legal_entity, "code": code}))
+    return bool(conn.scalar(_HELD, {"erp": erp, "entity": terms.legal_entity, "code": code}))

@@ -53,6 +53,8 @@ FIELDS: Final[Mapping[str, Field]] = {
     field.path: field
     for field in (
         Field("legal_entity", "Legal entity", _DATA),
+        Field("customer.code", "Customer code", _DATA),
+        Field("customer.name", "Customer name", _DATA),
         Field("value", "Contract value", _LEGAL),
         Field("starts_on", "Start date", _LEGAL),
         Field("ends_on", "End date", _LEGAL),
@@ -95,6 +97,8 @@ _ALL: Final = (
     _contract("terms_missing", _LEGAL, "publish the contract again from the CLM"),
     Cause("legal_entity_unknown", _DATA, Arises.CONTRACT, Place.CORRECTION,
           "name a legal entity of the estate, or add this one to the estate file", ("legal_entity",)),
+    _contract("customer_missing", _DATA, "name the customer, by its code in master data",
+              "customer.code", "customer.name"),
     Cause("events_contradict", _LEGAL, Arises.EVENTS, Place.CLM, "publish the contract again from the CLM"),
     Cause("approval_rejected", _LEGAL, Arises.POLICY, Place.CLM, "approve the contract in the CLM, or cancel it"),
     Cause("clause_rejected", _LEGAL, Arises.POLICY, Place.CLM, "approve or renegotiate the clauses in the CLM"),
@@ -116,6 +120,7 @@ _ALL: Final = (
     _contract("rate_missing", _DELIVERY, "agree the rate and enter it", "rates.rate"),
     _contract("tax_code_missing", _TAX, "determine the tax: a code, or an exemption", "tax.tax_code", "tax.exempt"),
     _contract("po_missing", _FINANCE, "ask the customer for the number", "po_number"),
+    _contract("mandatory_missing", _LEGAL, "publish it from the CLM with the fields that the policy asks for"),
     Cause("revenue_rule_missing", _FINANCE, Arises.CONTRACT, Place.ESTATE, "add a [[revenue]] rule that fits"),
     _reference("legal_entity_missing", _DATA, "create the legal entity in the ERP"),
     _reference("currency_differs", _FINANCE, "bill it from a legal entity that keeps books in this currency"),

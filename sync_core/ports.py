@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from sync_core.desired import ErpObject, Found, Kind, Project
 from sync_core.errors import ClmError
@@ -104,7 +104,7 @@ class FinancialFact:
     currency: str
     occurred_on: date
     status: str
-    invoice: ErpRef | None = None  # of a payment or dispute
+    invoice: ErpRef | None = None  # of a payment or dispute; of a credit note, the one that it takes back
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +155,17 @@ class ErpConnector(Protocol):
     async def aclose(self) -> None: ...
 
 
+@runtime_checkable
+class TellsVersion(Protocol):
+    """An ERP connector whose ERP says which release it runs; one that cannot leaves the method out."""
+
+    name: str
+
+    async def version(self, ctx: CallContext) -> str | None:
+        """As the vendor writes it. Raises the Erp* errors."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class WriteBack:
     """What the CLM is told of a contract."""
@@ -195,6 +206,17 @@ class ClmConnector(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class TellsClmVersion(Protocol):
+    """A CLM connector whose CLM says which release it runs; one that cannot leaves the method out."""
+
+    name: str
+
+    async def version(self) -> str | None:
+        """As the vendor writes it. Raises ClmError."""
+        ...
 
 
 class Gate(Protocol):

@@ -59,7 +59,10 @@ def where(selection: Selection) -> tuple[list[str], Values]:
 
 def stuck_where(wanted: StuckFilter) -> tuple[list[str], Values]:
     conditions, values = ([] if wanted.tests else ["NOT c.test"]), Values()
-    if wanted.states:
+    if len(wanted.states) == 1:  # of one state, an index has the order; of several it has not
+        conditions.append("c.state = :state")
+        values["state"] = wanted.states[0].value
+    elif wanted.states:
         conditions.append("c.state = ANY(:states)")
         values["states"] = [state.value for state in wanted.states]
     else:

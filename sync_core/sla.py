@@ -8,13 +8,19 @@ from sync_core.errors import Function
 from sync_core.estate import Estate, WorkingTime
 
 
-def due(estate: Estate, function: Function, legal_entity: str, now: datetime) -> datetime | None:
-    """In the working time of the legal entity, or in the group's zone where the entity is unknown. None: no owner."""
+def due(
+    estate: Estate, function: Function, legal_entity: str, now: datetime, *, hours: int | None = None
+) -> datetime | None:
+    """In the working time of the legal entity, or in the group's zone where the entity is unknown. None: no owner.
+
+    `hours`: those of a rule of the policy; they go before the owner's.
+    """
     owner, entity = estate.owners.get(function), estate.entities.get(legal_entity)
-    if owner is None:
+    if owner is None and hours is None:
         return None
     calendar, zone = (entity.working_time, entity.timezone) if entity else (WorkingTime(), estate.group.timezone)
-    return _after(now, owner.sla_working_hours, calendar, zone)
+    allowed = owner.sla_working_hours if owner and hours is None else hours or 0
+    return _after(now, allowed, calendar, zone)
 
 
 @lru_cache(maxsize=256)

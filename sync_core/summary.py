@@ -49,7 +49,7 @@ def summarise(terms: Terms, estate: Estate, *, on: date) -> Summary:
         value=terms.value,
         value_reporting=reporting,
         bill_on=bill_on,
-        lane=estate.lane_of(terms.legal_entity) or "",
+        lane=estate.lane_of(terms) or "",
         priority=priority(reporting, bill_on, on),
         test=terms.test,
     )

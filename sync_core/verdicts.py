@@ -25,7 +25,7 @@ def judge(
     still = next((finding for finding in remaining if finding.cause == cause), None)
     if still is not None:
         return Verdict(False, f"The exception would remain: {still.message}.")
-    erp = estate.lane_of(after.legal_entity) or "the ERP"
+    erp = estate.lane_of(after) or "the ERP"
     code = after.tax.tax_code if "tax" in changes and not after.tax.exempt else None
     if code and not held:
         words = f"whether {erp} knows the tax code “{code}” shows when the worker reads it"

@@ -28,6 +28,7 @@ from app.api import (
     status,
     subscribers,
     telemetry,
+    traces,
     unknown,
 )
 from app.api.calling import Api
@@ -37,7 +38,8 @@ __all__ = ["Api", "add_to"]
 # Fixed words of a path before its parameters; what nothing answers comes last.
 _RESOURCES = (
     contracts, saved_filters, exceptions, exception_work, corrections, approvals, quarantine, replays, replay_work,
-    audit, holds, finance, clients, subscribers, status, kpis, snapshots, schedules, telemetry, openapi, unknown,
+    audit, holds, finance, clients, subscribers, status, kpis, snapshots, schedules, telemetry, traces,
+    openapi, unknown,
 )  # fmt: skip
 
 

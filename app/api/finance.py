@@ -60,6 +60,9 @@ class ImportedView(View):
     rows: int
     stored: Annotated[int, Field(description="Rows that said something new")]
     repeated: Annotated[bool, Field(description="These very rows were imported before; nothing was stored")]
+    warnings: Annotated[
+        list[str], Field(description="Rates that were taken in and look like a slip: far ahead, or far off the last")
+    ]
 
 
 class File:

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 
 from app.api.answers import Moment, MoneyView, View
 from metrics.asking import By, Window
-from metrics.kpi import Answer, Better, Definition, Drill, Figure, Result, Unit, Value
+from metrics.kpi import Answer, Better, Definition, Drill, Figure, Result, Span, Unit, Value
 from metrics.snapshot.wording import amount_of, decimal_of, is_money
 from metrics.weeks import week_name
 
@@ -18,6 +18,11 @@ Number = Annotated[
     Field(description="In the unit: money with its currency, a share from 0 to 1, other numbers as they are"),
 ]
 Cell = MoneyView | int | float | bool | str | None
+_SPAN: Final = (
+    "`state`: how things stand as of `as_of`, whatever the window; `week` and `13 weeks`: of the window, and what "
+    "snapshots tell it of"
+)
+_NO_CASE: Final = "there is no case of it"
 _FROM: Final = ConfigDict(serialize_by_alias=True)
 
 
@@ -28,6 +33,7 @@ class DefinitionView(View):
     title: str
     unit: Unit
     better: Better
+    span: Annotated[Span, Field(description=_SPAN)]
     version: Annotated[int, Field(description="Rises when the same facts would give another value")]
     says: str
     formula: str
@@ -55,7 +61,7 @@ class FigureView(View):
     label: str
     unit: Unit
     value: Number
-    note: str
+    note: Annotated[str, Field(description="Why there is no value, where it is null")]
 
 
 class AnswerView(View):
@@ -83,6 +89,7 @@ class KpiView(AnswerView):
     title: str
     unit: Unit
     better: Better
+    span: Annotated[Span, Field(description=_SPAN)]
     definition_version: int
     target: float | None
     window: WindowView
@@ -130,6 +137,7 @@ def kpi_view(result: Result, window: Window, currency: str) -> KpiView:
         title=known.title,
         unit=known.unit,
         better=known.better,
+        span=known.span,
         definition_version=known.version,
         target=known.target,
         window=window_view(window),
@@ -159,29 +167,39 @@ def _answer(answer: Answer, known: Definition, currency: str) -> Mapping[str, ob
         "n": answer.n,
         "n_open": answer.n_open,
         "excluded": dict(answer.excluded),
-        "figures": [_figure(figure, currency) for figure in answer.figures],
+        "figures": [_figure(figure, answer, currency) for figure in answer.figures],
     }
 
 
-def _figure(figure: Figure, currency: str) -> FigureView:
+def _figure(figure: Figure, answer: Answer, currency: str) -> FigureView:
+    note = figure.note if figure.value is not None or figure.note else answer.why_none or _NO_CASE
     return FigureView(
-        key=figure.key, label=figure.label, unit=figure.unit, value=number(figure.value, figure.unit, currency),
-        note=figure.note,
+        key=figure.key, label=figure.label, unit=figure.unit,
+        value=number(figure.value, figure.unit, figure.currency or currency), note=note,
     )  # fmt: skip
 
 
 def rows_view(drill: Drill, unit: Unit, currency: str, *, after: str | None) -> KpiRowsView:
     """`unit`: of the KPI, where the column that adds up has none of its own."""
-    units = {column.key: column.unit for column in drill.columns}
+    units = {column.key: Unit.MONEY if column.currency else column.unit for column in drill.columns}
+    owns = {column.key: column.currency for column in drill.columns if column.currency}
     added = (units.get(drill.adds) if drill.adds else None) or unit
     return KpiRowsView(
-        columns=[ColumnView(key=one.key, label=one.label, unit=one.unit) for one in drill.columns],
-        items=[{name: _cell(value, units.get(name), currency) for name, value in row.items()} for row in drill.rows],
+        columns=[ColumnView(key=one.key, label=one.label, unit=units[one.key]) for one in drill.columns],
+        items=[
+            {name: _cell(value, units.get(name), _own(row, owns.get(name)) or currency) for name, value in row.items()}
+            for row in drill.rows
+        ],
         adds=drill.adds,
         total=number(drill.total, added, currency),
         count=drill.count,
         next=after,
     )
+
+
+def _own(row: Mapping[str, object], column: str | None) -> str | None:
+    """The currency of the row, where the column's money is in that."""
+    return None if column is None or row.get(column) is None else str(row[column])
 
 
 def _cell(value: object, unit: Unit | None, currency: str) -> Cell:

@@ -18,7 +18,8 @@ from app.api.inputs import NO_NUL
 from app.api.kpi_views import DefinitionView, KpiRowsView, KpiView, kpi_view, rows_view
 from app.api.routing import Documented, problems, resource
 from metrics import weeks
-from metrics.asking import Ask, By, Filters, InvalidAsk
+from metrics.asking import Ask, By, Filters
+from metrics.checking import refuse_moment
 from metrics.kpi import Definition
 from sync_core.authority import Permission
 from sync_core.commands.desk import NotFound
@@ -63,10 +64,8 @@ async def asked(
 
 def ask_of(call: Call, start: str | None, end: str | None, as_of: datetime | None, filters: Filters) -> Ask:
     measures = call.measures
-    now = measures.clock.now()
-    if as_of is not None and not (as_of.year >= 1971 and as_of <= now):
-        raise InvalidAsk("as_of: a moment that is not in the future; nothing was known before the first refresh")
-    window = weeks.window(start, end, now=as_of or now, zone=measures.estate.group.timezone)
+    refuse_moment(as_of)
+    window = weeks.window(start, end, now=as_of or measures.clock.now(), zone=measures.estate.group.timezone)
     return Ask(window, as_of, filters)
 
 

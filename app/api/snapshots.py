@@ -19,6 +19,7 @@ from metrics.kpi import Better, Unit
 from sync_core.authority import Permission
 from sync_core.commands import snapshots
 from sync_core.commands.desk import Act, NotFound, Once
+from sync_core.reads.reads import Reads
 from sync_core.reads.snapshots import KpiChange, SnapshotDiff
 
 routes = resource("snapshots")
@@ -28,6 +29,17 @@ Key = Annotated[Once | None, Depends(once)]
 _WEEK: Final = Query(max_length=20, pattern=NO_NUL, examples=["2026-W47"], description="An ISO week")
 Week = Annotated[str, _WEEK]
 BINARY: Final = "application/octet-stream"
+
+
+MEDIA_TYPES: Final = {
+    "pdf": "application/pdf", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "csv": "text/csv", "parquet": "application/vnd.apache.parquet", "json": "application/json",
+    "pem": "application/x-pem-file",
+}  # fmt: skip
+
+
+def media_type(name: str) -> str:
+    return MEDIA_TYPES.get(name.rpartition(".")[2], BINARY)
 
 
 def _week_text(given: object) -> object:
@@ -95,7 +107,9 @@ class SnapshotAskedView(View):
 
 
 class KpiChangeView(View):
-    """`change` is `other` less `value`; after a changed definition the two do not mean the same."""
+    """`change` is `other` less `value`; after a changed definition the two do not mean the same. Null, too, where one
+    is of a week and the other of the four weeks up to it, because the week alone had too few cases.
+    """
 
     slug: str
     title: str
@@ -109,6 +123,8 @@ class KpiChangeView(View):
     version: int | None
     other_version: int | None
     definition_changed: bool
+    of: Annotated[str, Field(description="What `value` is of: week, 4 weeks, state (as of the week's end), 13 weeks")]
+    other_of: str
 
 
 class SnapshotDiffView(View):
@@ -152,7 +168,7 @@ def list_snapshots(
 @routes.get("/snapshots/diff", response_model=SnapshotDiffView, responses=problems(404), summary="How two weeks differ")
 def diff(call: Reading, week: Week, other: Week) -> Response:
     first, second = weeks.monday_of(week), weeks.monday_of(other, "other")
-    return answer(diff_view(found_diff(call.reads.snapshot_diff(first, second), first, second)))
+    return answer(diff_view(found_diff(call.reads, first, second)))
 
 
 @routes.get(
@@ -174,7 +190,10 @@ def one_snapshot(call: Reading, snapshot_id: Id) -> Response:
     responses={
         200: {
             "description": "The file, as it was made",
-            "content": {BINARY: {"schema": {"type": "string", "format": "binary"}}},
+            "content": {
+                kind: {"schema": {"type": "string", "format": "binary"}}
+                for kind in sorted({*MEDIA_TYPES.values(), BINARY})
+            },
         },
         **problems(404),
     },
@@ -190,19 +209,21 @@ def one_file(
         "cache-control": "no-store", "etag": f'"{found.sha256}"', "x-content-type-options": "nosniff",
         "content-disposition": f'attachment; filename="{found.name}"',
     }  # fmt: skip
-    return Response(found.body, HTTPStatus.OK, headers, BINARY)
+    return Response(found.body, HTTPStatus.OK, headers, media_type(found.name))
 
 
 def _asked(asked: snapshots.SnapshotAsked) -> SnapshotAskedView:
     return SnapshotAskedView(snapshot_id=asked.snapshot_id, week=weeks.week_name(asked.week))
 
 
-def found_diff(found: SnapshotDiff | None, week: date, other: date) -> SnapshotDiff:
-    """Raises NotFound."""
-    if found is None:
-        names = f"{weeks.week_name(week)} or {weeks.week_name(other)}"
-        raise NotFound(f"no snapshot was made of {names}; make it first, then compare")
-    return found
+def found_diff(reads: Reads, week: date, other: date) -> SnapshotDiff:
+    """Raises NotFound that names the week without a snapshot."""
+    found = reads.snapshot_diff(week, other)
+    if found is not None:
+        return found
+    missing = [one for one in dict.fromkeys((week, other)) if reads.snapshot_diff(one, one) is None]
+    names = " and none of ".join(map(weeks.week_name, missing))
+    raise NotFound(f"no snapshot was made of {names}; make it first, then compare")
 
 
 def diff_view(found: SnapshotDiff) -> SnapshotDiffView:
@@ -223,5 +244,6 @@ def _change(one: KpiChange, currency: str) -> KpiChangeView:
         slug=one.slug, title=one.title, unit=unit, better=Better(one.better),
         value=number(one.value, unit, currency), other=number(one.other, unit, currency),
         change=number(one.change, unit, currency), n=one.n, other_n=one.other_n, version=one.version,
-        other_version=one.other_version, definition_changed=one.definition_changed,
+        other_version=one.other_version, definition_changed=one.definition_changed, of=one.of,
+        other_of=one.other_of,
     )  # fmt: skip

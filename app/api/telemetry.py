@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Query, Response
 from pydantic import Field
 
-from app.api.answers import Moment, View, answer
+from app.api.answers import AllOf, Moment, View, answer
 from app.api.calling import Call, calling
 from app.api.routing import resource
 from metrics.backlog import Backlog, over_all
@@ -92,7 +92,8 @@ class ObjectiveView(View):
 
     name: str
     title: str
-    objective: float
+    objective: Annotated[float, Field(description="The target that holds: the estate's, else the suggested one")]
+    suggested: Annotated[float, Field(description="Tieline's own target")]
     events: str
     state: str
     says: str
@@ -104,6 +105,16 @@ class ObjectiveView(View):
     stuck: list[str]
     evaluated_at: Moment | None
     broken_at: Moment | None
+
+
+class ReleaseView(View):
+    """A version that comes back after another, as in a roll-back, is a release of its own."""
+
+    system: Annotated[str, Field(description="tieline, postgresql, erp:<name> or clm:<name>")]
+    version: str
+    first_seen_at: Moment
+    last_seen_at: Moment
+    replaced: Annotated[str | None, Field(description="null: the first that was seen of this system")]
 
 
 class ObjectivesView(View):
@@ -132,6 +143,11 @@ def telemetry(call: Reading, minutes: Minutes = 60) -> Response:
 def objectives(call: Reading) -> Response:
     found = [ObjectiveView.model_validate(one) for one in call.measures.objectives()]
     return answer(ObjectivesView(objectives=found))
+
+
+@routes.get("/releases", response_model=AllOf[ReleaseView], summary="Which release each system ran when, newest first")
+def releases(call: Reading) -> Response:
+    return answer(AllOf[ReleaseView](items=[ReleaseView.model_validate(one) for one in call.reads.releases()]))
 
 
 def _calls(one: Calls) -> CallsView:

@@ -1,8 +1,8 @@
 """Twenty-six weeks of the demo's past, made by the real core: CLM, ERP and worker in one process on one virtual clock.
 
 Nothing is inserted: contracts are drafted, signed and amended in the sandbox CLM, polled through its API, taken in,
-reconciled with the sandbox ERP over its API, blocked, mended at their source or approved, resumed, invoiced, paid and
-disputed.
+reconciled with the sandbox ERP over its API, blocked, passed on between functions, mended at their source or approved,
+resumed, invoiced, paid and disputed.
 Time moves in ticks; within a tick everything happens in its order, and ERP calls take virtual time.
 """
 
@@ -22,12 +22,14 @@ from app.sandbox.clm import server as clm_server
 from app.sandbox.clm.app import SandboxClm
 from app.sandbox.clm.changes import Change, DeliveryFault, Repeat
 from app.sandbox.cloud import server as erp_server
-from app.sandbox.erp_troubles import Turn, slow, turns
+from app.sandbox.colleagues import Colleagues
+from app.sandbox.erp_troubles import FIRST_RELEASE, Turn, slow, turns
 from app.sandbox.in_process import InProcess
 from app.sandbox.master_data import required
 from app.sandbox.portfolio.firms import known_firms
 from app.sandbox.portfolio.plan import Portfolio, plan
 from app.sandbox.portfolio.steps import Step
+from collectors import releases
 from collectors.financial_status import collect
 from metrics.refresh import refresh
 from sync_core import lanes
@@ -79,6 +81,7 @@ class History:
     erps: dict[str, ErpConnector]
     worker: Worker
     approver: Approver
+    colleagues: Colleagues
     until: datetime
     rechecks_until: datetime | None = None  # at other times no change of master data has mended a blocked contract
 
@@ -107,10 +110,10 @@ class History:
                 news |= self._perform(step)
                 step = next(steps, None)
             self.clock.advance_to(tick)
-            turns = self._turned(turns, tick, say)
+            turns = await self._turned(turns, tick, say)
             if news:
                 await self._poll()
-            if await self.approver.decide(tick) or news or (wake is not None and wake <= tick):
+            if await self._people(tick) or news or (wake is not None and wake <= tick):
                 wake = await self._reconcile()
             if self.clock.now().date() > collected:
                 collected = self.clock.now().date()
@@ -138,15 +141,24 @@ class History:
         self.rechecks_until = self.clock.now() + _RECHECKS
         return True
 
-    def _turned(self, left: Sequence[Turn], now: datetime, say: Callable[[str], None]) -> Sequence[Turn]:
-        """The ERP's faults as they are by now; the turns that are still to come."""
+    async def _people(self, now: datetime) -> bool:
+        """Whether something may go on that had waited for them."""
+        await self.colleagues.work(now)
+        return await self.approver.decide(now) > 0
+
+    async def _turned(self, left: Sequence[Turn], now: datetime, say: Callable[[str], None]) -> Sequence[Turn]:
+        """The ERP's faults and release as they are by now; the turns that are still to come."""
+        due = bool(left) and left[0].at <= now
         while left and left[0].at <= now:
             self.erp.faults.clear()
             for fault in left[0].faults:
                 self.erp.faults.add(fault())
+            self.erp.api.release = left[0].release or self.erp.api.release
             if left[0].said:
                 say(left[0].said)
             left = left[1:]
+        if due:
+            await releases.collect(self.engine, self.erps, self.clms, clock=self.clock)
         return left
 
     async def _poll(self) -> None:
@@ -178,6 +190,7 @@ class History:
     async def _report(self) -> None:
         """At the end of each day: to the CLM, and from the ERP."""
         await write_back(self.engine, self.clms, clock=self.clock)
+        await releases.collect(self.engine, self.erps, self.clms, clock=self.clock)
         for erp in self.erps.values():
             try:
                 await collect(self.engine, erp, clock=self.clock)
@@ -234,6 +247,7 @@ async def _assemble(
         client_id=systems.erp.user or "tieline",
         client_secret=systems.erp_secret,
         state=systems.erp_state,
+        release=FIRST_RELEASE,
     )
     stack.callback(erp.close)
     erp.faults.add(slow())
@@ -263,5 +277,8 @@ async def _assemble(
     worker = Worker(engine, erps, watch, estate, clock, session.worker_id)
     people = sa.create_engine(engine.url)
     stack.callback(people.dispose)
-    approver = Approver(people, Commands(people, clock=clock, estate=estate), systems.seed, until)
-    return History(engine, people, clock, estate, clm, erp, {systems.clm.source: source}, erps, worker, approver, until)
+    commands = Commands(people, clock=clock, estate=estate)
+    approver = Approver(people, commands, systems.seed, until)
+    colleagues = Colleagues(people, commands, systems.seed, estate)
+    clms: dict[str, ClmConnector] = {systems.clm.source: source}
+    return History(engine, people, clock, estate, clm, erp, clms, erps, worker, approver, colleagues, until)

@@ -4,6 +4,10 @@ It is done when everything that it changes was read back: the first activation t
 saw its event and found the whole contract as wanted, because it changed nothing that an ERP holds. An amendment that
 was sent again keeps the times of its first event and takes the value of its last.
 
+What it changed of the value is signed in the month of its execution, and not in that of the signature: the contract's
+own value, which counts there, has it in already, unless it waits. One that a later signature stands above counts
+nowhere.
+
 `bill_on` is the day by which it had to be done: the first bill date on or after its execution, as it was agreed when it
 came. Nothing that comes later moves it.
 """
@@ -12,26 +16,37 @@ from typing import Final
 
 from metrics.buckets import BOUNDS
 from metrics.facts._fold_order import FOLD_ORDER
-from metrics.facts.fact import Fact, bucket_of
+from metrics.facts._signature import SIGNED_AT
+from metrics.facts.fact import OF_WEEK, Fact, bucket_of
+from metrics.months import MONTH
 
 _COLUMNS: Final = (
     "contract_id", "number", "legal_entity", "service_line", "geography", "billing", "currency", "test", "outcome",
     "period", "executed_at", "received_at", "effective_at", "retroactive", "done_at", "waits", "ordering_s", "lag_s",
     "lag_work_s", "own_work_s", "executed_work_s", "received_work_s", "billing_lag_s", "exposure_s", "in_time", "day_s",
-    "delta", "bill_on",
+    "delta", "bill_on", "signed_on", "stands",
 )  # fmt: skip
 
 _AMENDED: Final = "com.tieline.contract.amended.v1"
 _SIGNED: Final = "com.tieline.contract.signed.v1"
 _CORRECTED: Final = "com.tieline.contract.corrected.v1"
 
-# Every event of the contracts that were ever amended, in the order of their content (sync_core/fold.py); `rank` is that
-# of arrival, up to which a run of that revision has seen them.
+# Those that were ever amended: looked up contract by contract (LIMIT), never by reading all amendments that there are.
+_AMENDED_ONES: Final = f"""
+    SELECT c.contract_id, c.source, c.external_id FROM core.contract AS c CROSS JOIN LATERAL (
+        SELECT FROM core.event AS e
+        WHERE e.source = c.source AND e.external_id = c.external_id AND e.type = '{_AMENDED}' LIMIT 1
+    ) AS e WHERE c.contract_id = ANY(:ids)
+"""
+_NUMBER: Final = """
+    (SELECT n FROM metrics.number(e.data #>> '{amendment,number}') AS n WHERE n BETWEEN 1 AND 2000000000)"""
+# All their events, in the order of their content (sync_core/fold.py); `rank` is that of arrival, up to which a run of
+# that revision has seen them.
 _SAID: Final = f"""
     SELECT c.contract_id, e.seq, e.type, e.type = '{_SIGNED}' AS signs, e.recorded_at, e.occurred_at,
            row_number() OVER (PARTITION BY c.contract_id ORDER BY e.seq) AS rank,
            row_number() OVER (PARTITION BY c.contract_id ORDER BY {FOLD_ORDER}) AS place,
-           CASE WHEN e.type = '{_AMENDED}' THEN metrics.number(e.data #>> '{{amendment,number}}') END AS number,
+           CASE WHEN e.type = '{_AMENDED}' THEN {_NUMBER} END AS number,
            CASE WHEN e.type IN ('{_AMENDED}', '{_CORRECTED}') THEN metrics.number(e.data #>> '{{changes,value}}')
                 WHEN e.type = '{_SIGNED}' THEN metrics.number(e.data #>> '{{terms,value}}') END AS value,
            CASE WHEN e.type = '{_AMENDED}' THEN metrics.moment_of(e.data #>> '{{amendment,executed_at}}')
@@ -40,11 +55,7 @@ _SAID: Final = f"""
            END AS effective_on,
            CASE e.type WHEN '{_SIGNED}' THEN e.data -> 'terms'
                 WHEN '{_AMENDED}' THEN e.data -> 'changes' WHEN '{_CORRECTED}' THEN e.data -> 'changes' END AS terms
-    FROM core.contract AS c JOIN core.event AS e USING (source, external_id)
-    WHERE c.contract_id = ANY(ARRAY(
-        SELECT a.contract_id FROM core.contract AS a WHERE a.contract_id = ANY(:ids) AND EXISTS (
-            SELECT FROM core.event AS e WHERE e.source = a.source AND e.external_id = a.external_id
-              AND e.type = '{_AMENDED}')))
+    FROM amended AS c JOIN core.event AS e USING (source, external_id)
 """
 # What was agreed when the amendment came: the events that were there by then, or by the signature if it was later.
 _KNOWING: Final = """
@@ -79,16 +90,20 @@ _BILLED: Final = """
            CASE WHEN coalesce(t.kind, 'milestones') = 'milestones' THEN m.bill_on END AS on_date,
            CAST(date_trunc('month', CAST(greatest(k.executed_on, t.starts_on) AS timestamp))
                 + interval '1 month - 1 day' AS date) AS month_end
-    FROM knowing AS k LEFT JOIN milestones AS m USING (contract_id, number) CROSS JOIN LATERAL (
-        SELECT (array_agg(s.terms #>> '{billing,kind}' ORDER BY s.place DESC)
+    FROM knowing AS k LEFT JOIN milestones AS m USING (contract_id, number) LEFT JOIN (
+        SELECT k.contract_id, k.number,
+               (array_agg(s.terms #>> '{billing,kind}' ORDER BY s.place DESC)
                 FILTER (WHERE s.terms #>> '{billing,kind}' IS NOT NULL))[1] AS kind,
                (array_agg(metrics.day(s.terms ->> 'starts_on') ORDER BY s.place DESC)
                 FILTER (WHERE s.terms ->> 'starts_on' IS NOT NULL))[1] AS starts_on
-        FROM said AS s WHERE s.contract_id = k.contract_id AND s.rank <= k.upto AND s.place >= k.signed) AS t
+        FROM knowing AS k JOIN said AS s
+             ON s.contract_id = k.contract_id AND s.rank <= k.upto AND s.place >= k.signed
+        GROUP BY k.contract_id, k.number) AS t USING (contract_id, number)
 """
 _VALUED: Final = """
     SELECT v.*, max(v.value) OVER (PARTITION BY v.contract_id, v.nth) AS value_after
-    FROM (SELECT s.*, count(s.value) OVER (PARTITION BY s.contract_id ORDER BY s.place) AS nth
+    FROM (SELECT s.*, count(s.value) OVER (PARTITION BY s.contract_id ORDER BY s.place) AS nth,
+                 max(s.place) FILTER (WHERE s.signs) OVER (PARTITION BY s.contract_id) AS signed_place
           FROM said AS s) AS v
 """
 _LISTED: Final = f"""
@@ -98,12 +113,13 @@ _LISTED: Final = f"""
            (array_agg(coalesce(w.executed_at, w.occurred_at) ORDER BY w.seq))[1] AS executed_at,
            (array_agg(w.effective_on ORDER BY w.seq))[1] AS effective_on,
            coalesce((array_agg(w.value_after ORDER BY w.place DESC))[1]
-                    - (array_agg(w.value_before ORDER BY w.place))[1], 0) AS delta
+                    - (array_agg(w.value_before ORDER BY w.place))[1], 0) AS delta,
+           coalesce(min(w.place) > max(w.signed_place), false) AS stands
     FROM (
         SELECT v.*, lag(v.value_after) OVER (PARTITION BY v.contract_id ORDER BY v.place) AS value_before
         FROM ({_VALUED}) AS v
     ) AS w
-    WHERE w.number BETWEEN 1 AND 2000000000 GROUP BY 1, 2
+    WHERE w.number IS NOT NULL GROUP BY 1, 2
 """
 # Amendment k waits for all before it: until the last of them was there, or until now where one is missing.
 _ORDERED: Final = """
@@ -114,7 +130,8 @@ _ORDERED: Final = """
 _PLACED: Final = f"""
     SELECT c.contract_id, o.number, c.legal_entity, c.service_line, c.geography, c.billing, c.currency, c.test,
            c.signed_at, c.state, coalesce(b.on_date, b.month_end) AS bill_on,
-           o.executed_at, o.received_at, o.waits, o.complete_at, o.delta,
+           o.executed_at, o.received_at, o.waits, o.complete_at, o.delta, o.stands,
+           CAST({SIGNED_AT} AT TIME ZONE :zone AS date) AS signed_on,
            CAST(o.effective_on AS timestamp) AT TIME ZONE k.zone AS effective_at,
            o.effective_on < CAST(o.executed_at AT TIME ZONE k.zone AS date) AS retroactive, k.day_s,
            least((SELECT min(p.occurred_at) FROM core.progress AS p
@@ -139,8 +156,9 @@ _STATED: Final = f"""
     FROM ({_PLACED} OFFSET 0) AS p
 """
 _FRESH: Final = f"""
-    WITH said AS MATERIALIZED ({_SAID}), listed AS MATERIALIZED ({_LISTED}), knowing AS MATERIALIZED ({_KNOWING}),
-         dated AS MATERIALIZED ({_DATED}), milestones AS MATERIALIZED ({_MILESTONES}), billed AS ({_BILLED})
+    WITH amended AS MATERIALIZED ({_AMENDED_ONES}), said AS MATERIALIZED ({_SAID}),
+         listed AS MATERIALIZED ({_LISTED}), knowing AS MATERIALIZED ({_KNOWING}), dated AS MATERIALIZED ({_DATED}),
+         milestones AS MATERIALIZED ({_MILESTONES}), billed AS MATERIALIZED ({_BILLED})
     SELECT s.contract_id, s.number, s.legal_entity, s.service_line, s.geography, s.billing, s.currency, s.test,
            s.outcome, CAST(date_trunc('week', s.executed_at, :zone) AT TIME ZONE :zone AS date) AS period,
            s.executed_at, s.received_at, s.effective_at, coalesce(s.retroactive, false) AS retroactive,
@@ -155,12 +173,17 @@ _FRESH: Final = f"""
            CASE WHEN s.outcome = 'synced' AND s.retroactive
                 THEN CAST(extract(epoch FROM s.done_at - s.effective_at) AS bigint) END AS exposure_s,
            CASE s.outcome WHEN 'synced' THEN s.done_work_s - s.executed_work_s <= s.day_s END AS in_time,
-           s.day_s, s.delta, s.bill_on
+           s.day_s, s.delta, s.bill_on, s.signed_on, s.stands
     FROM ({_STATED} OFFSET 0) AS s
 """
 
+_SIGNING: Final = "NOT f.test AND f.outcome <> 'unsigned' AND f.stands AND f.delta <> 0"
 _CELLS: Final = f"""
     SELECT f.outcome, f.period, '', -1, 1, 0 WHERE NOT f.test
+    UNION ALL SELECT 'signed', f.period, f.currency, {MONTH.format("(f.executed_at AT TIME ZONE :zone)")}, 1, f.delta
+        WHERE {_SIGNING}
+    UNION ALL SELECT 'signed', CAST(date_trunc('week', CAST(f.signed_on AS timestamp)) AS date), f.currency,
+        {MONTH.format("f.signed_on")}, 0, -f.delta WHERE {_SIGNING} AND NOT f.waits
     UNION ALL SELECT 'test', f.period, '', -1, 1, 0 WHERE f.test
     UNION ALL SELECT 'lag', f.period, '', {bucket_of("f.lag_s")}, 1, f.lag_s
         WHERE NOT f.test AND f.outcome = 'synced'
@@ -187,5 +210,6 @@ FACT = Fact(
     columns=_COLUMNS,
     fresh=_FRESH,
     cells=_CELLS,
+    within=f"({OF_WEEK} OR f.signed_on >= :start AND f.signed_on < CAST(:end AS date) + 7)",
     values={"bounds": list(BOUNDS)},
 )

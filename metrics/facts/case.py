@@ -4,7 +4,7 @@ from typing import Final
 
 from metrics.buckets import BOUNDS
 from metrics.facts._case_history import ENDED, LASTED_S, LASTED_WORK_S, SEGMENTS
-from metrics.facts.fact import Fact, bucket_of
+from metrics.facts.fact import OF_WEEK, Fact, bucket_of
 
 _COLUMNS: Final = (
     "case_id", "contract_id", "legal_entity", "service_line", "geography", "billing", "test", "function", "cause",
@@ -88,5 +88,6 @@ FACT = Fact(
     columns=_COLUMNS,
     fresh=_FRESH,
     cells=_CELLS,
+    within=OF_WEEK,
     values={"bounds": list(BOUNDS)},
 )

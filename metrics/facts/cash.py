@@ -11,7 +11,7 @@ from metrics.buckets import BOUNDS
 from metrics.facts._signature import SIGNED_AT
 from metrics.facts._statuses import counts, is_paid
 from metrics.facts._touches import TOUCHES
-from metrics.facts.fact import Fact
+from metrics.facts.fact import OF_WEEK, Fact
 
 _COLUMNS: Final = (
     "contract_id", "legal_entity", "service_line", "geography", "billing", "test", "stage", "lost", "period",
@@ -126,5 +126,6 @@ FACT = Fact(
     columns=_COLUMNS,
     fresh=_FRESH,
     cells=_CELLS,
+    within=OF_WEEK,
     values={"bounds": list(BOUNDS)},
 )

@@ -10,7 +10,8 @@ from typing import Final
 from metrics.buckets import BOUNDS
 from metrics.facts._signature import SIGNED_AT
 from metrics.facts._touches import TOUCHES
-from metrics.facts.fact import Fact, bucket_of
+from metrics.facts.fact import OF_WEEK, Fact, bucket_of
+from metrics.months import MONTH
 
 _COLUMNS: Final = (
     "contract_id", "legal_entity", "service_line", "geography", "billing", "currency", "value", "test", "outcome",
@@ -129,6 +130,8 @@ _CELLS: Final = f"""
     UNION ALL SELECT f.outcome || '_at', f.period, f.step, -1, 1, 0
         WHERE {_COUNTED} AND f.outcome IN ('open', 'cancelled')
     UNION ALL SELECT 'test', f.period, '', -1, 1, 0 WHERE f.test
+    UNION ALL SELECT 'signed', f.period, f.currency, {MONTH.format("(f.signed_at AT TIME ZONE :zone)")}, 1, f.value
+        WHERE {_COUNTED} AND f.outcome <> 'unsigned' AND f.value IS NOT NULL
     UNION ALL SELECT 'cycle', f.period, '', {bucket_of("f.cycle_s")}, 1, f.cycle_s
         WHERE {_COUNTED} AND f.outcome = 'provisioned'
     UNION ALL SELECT 'cycle_work', f.period, '', {bucket_of("f.cycle_work_s")}, 1,
@@ -161,5 +164,6 @@ FACT = Fact(
     columns=_COLUMNS,
     fresh=_FRESH,
     cells=_CELLS,
+    within=OF_WEEK,
     values={"bounds": list(BOUNDS)},
 )

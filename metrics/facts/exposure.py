@@ -13,7 +13,7 @@ from metrics.facts.fact import STOCK, Fact
 _COLUMNS: Final = (
     "contract_id", "legal_entity", "service_line", "geography", "billing", "currency", "test", "unverified",
     "provisioned", "state", "causes", "since", "since_work_s", "target_value", "erp_value", "billed", "value_gap",
-    "rates_gross", "rates_net", "blocked", "first_due", "due_on", "due_target", "due_net",
+    "rates_gross", "rates_net", "blocked", "settled", "first_due", "due_on", "due_target", "due_net",
 )  # fmt: skip
 
 _MOST_MONTHS: Final = 120
@@ -87,8 +87,11 @@ _DAYS: Final = f"""
 """
 _DUE: Final = """
     SELECT d.contract_id, min(d.bill_on) AS first_due, array_agg(d.bill_on ORDER BY d.bill_on) AS due_on,
-           array_agg(d.target ORDER BY d.bill_on) AS due_target, array_agg(d.net ORDER BY d.bill_on) AS due_net
-    FROM (SELECT contract_id, bill_on, sum(target) AS target, sum(net) AS net FROM days
+           array_agg(d.target_until ORDER BY d.bill_on) AS due_target,
+           array_agg(d.net_until ORDER BY d.bill_on) AS due_net, max(abs(d.net_until)) AS most_net
+    FROM (SELECT contract_id, bill_on, sum(target) AS target, sum(net) AS net,
+                 sum(sum(target)) OVER (PARTITION BY contract_id ORDER BY bill_on) AS target_until,
+                 sum(sum(net)) OVER (PARTITION BY contract_id ORDER BY bill_on) AS net_until FROM days
           WHERE bill_on IS NOT NULL AND net IS NOT NULL GROUP BY contract_id, bill_on) AS d
     WHERE d.target <> 0 OR d.net <> 0 GROUP BY d.contract_id
 """
@@ -109,6 +112,8 @@ _RATED: Final = """
          ) AS h ON h.contract_id = r.contract_id AND h.category = r.category
     GROUP BY 1
 """
+# Shares of a month are rounded, so that all of them together may be a trace more than what they are shares of.
+_AS_MUCH: Final = "1.000000001"
 _FRESH: Final = f"""
     WITH stepping AS MATERIALIZED ({_STEPPING}), agreeing AS MATERIALIZED ({EVENTS}), stood AS MATERIALIZED ({STOOD}),
     terms AS MATERIALIZED ({TERMS}), project AS MATERIALIZED ({PROJECT}), money AS MATERIALIZED ({BILLED}),
@@ -118,18 +123,24 @@ _FRESH: Final = f"""
     SELECT s.contract_id, s.legal_entity, s.service_line, s.geography, s.billing, s.currency, s.test, s.unverified,
            s.provisioned, s.state, s.causes, n.at AS since, metrics.worked(s.legal_entity, n.at) AS since_work_s,
            s.target AS target_value, s.held AS erp_value, s.billed, s.target - s.held AS value_gap,
-           coalesce(r.gross, 0) * f.unbilled AS rates_gross, coalesce(r.net, 0) * f.unbilled AS rates_net,
-           CASE WHEN s.headed_wrong OR NOT s.provisioned AND NOT s.ended AND s.causes <> '{{}}'
-                THEN greatest(s.target - s.billed, 0) ELSE 0 END AS blocked,
+           f.rates_gross, coalesce(r.net, 0) * f.unbilled AS rates_net, f.blocked,
+           CASE WHEN coalesce(d.most_net, 0) <= most.gross * {_AS_MUCH} THEN most.gross END AS settled,
            d.first_due, coalesce(d.due_on, '{{}}') AS due_on, coalesce(d.due_target, '{{}}') AS due_target,
            coalesce(d.due_net, '{{}}') AS due_net
     FROM sides AS s JOIN since AS n USING (contract_id) LEFT JOIN due AS d USING (contract_id)
          LEFT JOIN rated AS r USING (contract_id) CROSS JOIN LATERAL (
-             SELECT CASE WHEN s.target > 0 THEN least(greatest(1 - s.billed / s.target, 0), 1) ELSE 1 END AS unbilled
+             SELECT u.unbilled, coalesce(r.gross, 0) * u.unbilled AS rates_gross,
+                    CASE WHEN s.headed_wrong OR NOT s.provisioned AND NOT s.ended AND s.causes <> '{{}}'
+                         THEN greatest(s.target - s.billed, 0) ELSE 0 END AS blocked
+             FROM (SELECT CASE WHEN s.target > 0 THEN least(greatest(1 - s.billed / s.target, 0), 1) ELSE 1 END
+                       AS unbilled) AS u
          ) AS f
+         CROSS JOIN LATERAL (SELECT greatest(f.blocked, abs(s.target - s.held), f.rates_gross) AS gross) AS most
 """
 _CELLS: Final = f"""
     SELECT 'out_of_step', {STOCK}, f.currency, -1, 1, abs(f.value_gap) WHERE NOT f.test
+    UNION ALL SELECT 'settled', {STOCK}, f.currency, -1, 1, f.settled
+        WHERE NOT f.test AND NOT f.unverified AND f.settled <> 0
     UNION ALL SELECT 'test', {STOCK}, f.currency, -1, 1, 0 WHERE f.test
 """
 

@@ -7,6 +7,7 @@ from typing import Final
 
 DIMENSIONS: Final = ("legal_entity", "service_line", "geography", "billing")
 STOCK: Final = "DATE '1970-01-01'"  # the period of what has none
+OF_WEEK: Final = "f.period >= :start AND f.period < :end"  # of facts whose cells all have their period
 
 
 def bucket_of(seconds: str) -> str:
@@ -20,7 +21,8 @@ class Fact:
 
     Every fact has the columns contract_id and DIMENSIONS. `cells` gives measure (without the fact's name), period,
     label, bucket, n, amount. Both may use :zone (the group's), :bounds (metrics/buckets.py) and :reporting; neither may
-    use the present moment: what depends on it is worked out when it is asked for.
+    use the present moment: what depends on it is worked out when it is asked for. `within` is a condition on `f` that
+    every version with a cell of [:start, :end) meets, so that a past window is not looked for among all versions.
     """
 
     name: str  # the table metrics.<name>_fact; measures are called <name>.<what>
@@ -28,6 +30,7 @@ class Fact:
     columns: tuple[str, ...]
     fresh: str
     cells: str
+    within: str = "true"
     values: Mapping[str, object] = field(default_factory=dict)  # what else `fresh` and `cells` bind
 
     @property
@@ -81,6 +84,9 @@ class Fact:
                 UNION ALL
                 SELECT measure, 0, period, legal_entity, '', '', '', label, bucket, sum(n), sum(amount) FROM moved AS d
                 GROUP BY 1, 3, 4, label, bucket
+                UNION ALL
+                SELECT measure, 2, period, '', '', '', '', label, bucket, sum(n), sum(amount) FROM moved AS d
+                GROUP BY 1, 3, label, bucket
             )
             INSERT INTO metrics.cell AS c (measure, level, period, {", ".join(DIMENSIONS)}, label, bucket, n, amount)
             SELECT * FROM leveled WHERE n <> 0 OR amount <> 0

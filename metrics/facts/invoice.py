@@ -15,7 +15,7 @@ from typing import Final
 import orjson
 
 from metrics.facts._statuses import counts, is_draft, is_paid, is_void
-from metrics.facts.fact import Fact
+from metrics.facts.fact import OF_WEEK, Fact
 from metrics.months import MONTH
 
 MATURE_DAYS: Final = 60  # only disputes raised within these count, so that months can be compared
@@ -171,6 +171,7 @@ FACT = Fact(
     columns=_COLUMNS,
     fresh=_FRESH,
     cells=_CELLS,
+    within=OF_WEEK,
     values={
         "mature_days": MATURE_DAYS,
         "sync_causes": list(MISMATCHES),

@@ -1,8 +1,9 @@
-"""What a contract was to bill in a month, by the milestones in force when the month began (docs/kpis.md, forecasts).
+"""What a contract was to bill in a month, by the milestones in force when the month began; what was billed in it.
 
 In force then: of the events recorded before the month's first moment in the group's zone, in the order of the fold
 (sync_core/fold.py). A contract that was not signed by then, or had ended, bills nothing. Contracts billed by time have
-no schedule that could be compared. One row a contract and month; a month without milestones has none.
+no schedule that could be compared. One row a contract, month and currency (docs/kpis.md, forecasts); a month without
+milestones and invoices has none. Invoices are those of the fact before this one (metrics/facts/invoice.py).
 """
 
 from typing import Final
@@ -14,7 +15,7 @@ from sync_core.events import PREFIX
 
 _COLUMNS: Final = (
     "contract_id", "month", "legal_entity", "service_line", "geography", "billing", "test", "currency", "milestones",
-    "amount",
+    "amount", "billed",
 )  # fmt: skip
 
 _SCHEDULING: Final = ("signed", "amended", "corrected", "cancelled", "terminated")
@@ -58,22 +59,35 @@ _IN_FORCE: Final = f"""
 """
 _FRESH: Final = f"""
     WITH scheduling AS MATERIALIZED ({_EVENTS}), said AS MATERIALIZED ({_SAID}), months AS MATERIALIZED ({_MONTHS})
-    SELECT p.contract_id, p.month, c.legal_entity, c.service_line, c.geography, c.billing, c.test, c.currency,
-           CAST(count(*) AS integer) AS milestones, sum(p.amount) AS amount
-    FROM ({_IN_FORCE}) AS p JOIN core.contract AS c USING (contract_id)
-    WHERE NOT p.removed AND p.due_on >= p.month AND p.due_on < p.month + interval '1 month' AND p.amount IS NOT NULL
+    SELECT p.contract_id, p.month, c.legal_entity, c.service_line, c.geography, c.billing, c.test,
+           coalesce(p.currency, c.currency) AS currency, CAST(count(p.amount) AS integer) AS milestones,
+           coalesce(sum(p.amount), 0) AS amount, coalesce(sum(p.billed), 0) AS billed
+    FROM (
+        SELECT p.contract_id, p.month, CAST(NULL AS text) AS currency, p.amount, CAST(NULL AS numeric) AS billed
+        FROM ({_IN_FORCE}) AS p
+        WHERE NOT p.removed AND p.due_on >= p.month AND p.due_on < p.month + interval '1 month'
+          AND p.amount IS NOT NULL
+        UNION ALL
+        SELECT i.contract_id, CAST(date_trunc('month', CAST(i.issued_on AS timestamp)) AS date), i.currency, NULL,
+               i.amount
+        FROM metrics.invoice_fact AS i
+        WHERE i.known_to IS NULL AND i.contract_id = ANY(:ids) AND i.kind = 'invoice'
+          AND i.billing <> 'time_and_materials'
+    ) AS p JOIN core.contract AS c USING (contract_id)
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 """
 _CELLS: Final = f"""
     SELECT CASE WHEN f.test THEN 'test' ELSE 'planned' END, f.month, f.currency, {MONTH.format("f.month")},
-           f.milestones, f.amount
+           f.milestones, f.amount WHERE f.milestones > 0
+    UNION ALL SELECT 'compared', f.month, f.currency, {MONTH.format("f.month")}, 1, 0 WHERE NOT f.test
 """
 
 FACT = Fact(
     name="schedule",
-    key=("contract_id", "month"),
+    key=("contract_id", "month", "currency"),
     columns=_COLUMNS,
     fresh=_FRESH,
     cells=_CELLS,
+    within="f.month >= :start AND f.month < :end",
     values={"scheduling": [f"{PREFIX}{what}.v1" for what in _SCHEDULING]},
 )

@@ -1,6 +1,6 @@
 """Amendment sync lag: from the execution of an amendment to the read-back of everything that it changes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -10,14 +10,15 @@ import orjson
 
 from metrics import unsigned
 from metrics.asking import By
-from metrics.drilling import Listing, drill
+from metrics.drilling import Known, Listing, drill
 from metrics.durations import NONE, Durations
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
 from metrics.percentiles import DAY_S, HOUR_S, figures, in_unit, why_none
 from metrics.proportion import wilson
 from metrics.rates import rates_of
-from metrics.reading import WORKED_NOW, WORKED_NOW_S, Timed, durations_of, group_of, merged, together
-from metrics.source import Source, chosen
+from metrics.reading import WORKED_NOW, WORKED_NOW_S, Timed, durations_of, group_of, merged, timed_need, together
+from metrics.source import Need, Source, chosen
+from metrics.walking import by_entity, by_week, counted, not_yet
 from sync_core.bill_runs import next_bill_run
 from sync_core.estate import Entity
 
@@ -36,7 +37,7 @@ _TIMES: Final = {
     "own": Timed("amendment", "amendment.own_work", _DONE, "f.own_work_s", _OPEN,
                  f"{WORKED_NOW_S} - f.received_work_s", WORKED_NOW),
     "billing": Timed("amendment", "amendment.billing_lag", f"{_DONE} AND f.billing_lag_s IS NOT NULL",
-                     "f.billing_lag_s", f"{_OPEN} AND f.effective_at IS NOT NULL", _since("f.effective_at")),
+                     "f.billing_lag_s", _OPEN, _since("f.effective_at")),
 }  # fmt: skip
 _COUNTED: Final = tuple(
     f"amendment.{name}" for name in ("synced", "unsigned", "superseded", "early", "test", "in_time", "gap", "zero",
@@ -105,6 +106,9 @@ class AmendmentLag:
     def nothing(self) -> Inputs:
         return Inputs()
 
+    def needs(self, by: By | None) -> Sequence[Need]:
+        return (timed_need(_TIMES.values(), by), Need(_COUNTED, by))
+
     def read(self, source: Source, by: By | None) -> Mapping[str, Inputs]:
         return {} if source.as_of is None else together((*_read(source, by), *_still(source, by, source.as_of)))
 
@@ -138,7 +142,11 @@ class AmendmentLag:
         )  # fmt: skip
 
     def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
-        return drill(source, _LISTING, after=after, limit=limit)
+        if not source.latest:
+            return drill(source, _LISTING, after=after, limit=limit)
+        rows = counted(source, ("amendment.synced",), "amendment.open", not_yet=_NOT_YET)
+        return drill(source, _LISTING, after=after, limit=limit, known=Known(rows.n, None), walks=_WALKS,
+                     bound={"open_in": rows.open_in})  # fmt: skip
 
 
 def _read(source: Source, by: By | None) -> Iterator[tuple[str, Inputs]]:
@@ -228,9 +236,10 @@ def _kinds(inputs: Inputs, source: Source) -> Iterator[Figure]:
     yield Figure("delta", "Value changed", total.amount, Unit.MONEY, note)
 
 
+_PLACE: Final = "(f.contract_id * 100000 + f.number)"
 _LISTING: Final = Listing(
     rows=f"""
-        SELECT f.contract_id * 100000 + f.number AS place, f.contract_id, c.external_id AS contract, c.title, f.number,
+        SELECT {_PLACE} AS place, f.contract_id, c.external_id AS contract, c.title, f.number,
                f.legal_entity, f.executed_at, f.effective_at, f.done_at, f.outcome, f.delta, f.currency,
                CAST(coalesce(f.lag_work_s, greatest({WORKED_NOW_S} - f.executed_work_s, 0)) AS numeric) / 3600
                    AS working_hours
@@ -241,12 +250,20 @@ _LISTING: Final = Listing(
     columns=(
         Column("contract", "Contract"), Column("title", "Title"), Column("number", "Amendment", Unit.COUNT),
         Column("legal_entity", "Legal entity"), Column("executed_at", "Executed"), Column("effective_at", "Effective"),
-        Column("done_at", "In the ERP"), Column("outcome", "Outcome"), Column("delta", "Value changed"),
+        Column("done_at", "In the ERP"), Column("outcome", "Outcome"),
+        Column("delta", "Value changed", currency="currency"),
         Column("currency", "Currency"), Column("working_hours", "Working time", Unit.WORKING_HOURS),
     ),
     order="working_hours",
     key="place",
     adds=None,
 )  # fmt: skip
+
+_NOT_ENDED: Final = "f.outcome = 'open' AND NOT f.test"
+_WALKS: Final = (
+    by_week("amendment", _DONE, "f.lag_work_s", _PLACE),
+    by_entity("amendment", _NOT_ENDED, "f.executed_at", "(-f.executed_work_s)", _PLACE),
+)  # fmt: skip
+_NOT_YET: Final = not_yet("amendment", _NOT_ENDED, "f.executed_at")
 
 KPI = AmendmentLag()

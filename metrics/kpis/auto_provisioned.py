@@ -1,6 +1,6 @@
 """Auto-provisioned: the share of the contracts signed that became billable without a person doing anything."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -8,11 +8,12 @@ from zoneinfo import ZoneInfo
 
 from metrics import unsigned
 from metrics.asking import By
-from metrics.drilling import Listing, drill
+from metrics.drilling import Known, Listing, drill
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
 from metrics.proportion import wilson
 from metrics.reading import merged, together
-from metrics.source import Source, chosen
+from metrics.source import Need, Source, chosen
+from metrics.walking import ONE, Walk
 
 _CLEAN: Final = timedelta(days=30)
 _KINDS: Final = {
@@ -64,6 +65,9 @@ class AutoProvisioned:
     def nothing(self) -> Inputs:
         return Inputs()
 
+    def needs(self, by: By | None) -> Sequence[Need]:
+        return (Need(_MEASURES, by),)
+
     def read(self, source: Source, by: By | None) -> Mapping[str, Inputs]:
         return {} if source.as_of is None else together(_read(source, by))
 
@@ -99,7 +103,14 @@ class AutoProvisioned:
         )  # fmt: skip
 
     def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
-        return drill(source, _LISTING, after=after, limit=limit)
+        if not source.latest:
+            return drill(source, _LISTING, after=after, limit=limit)
+        n: dict[str, int] = {}
+        for cell in source.cells(("contract.open", "contract.provisioned", "contract.auto")):
+            n[cell.measure] = n.get(cell.measure, 0) + cell.n
+        automatic = n.pop("contract.auto", 0)
+        known = Known(sum(n.values()), automatic if n else None)
+        return drill(source, _LISTING, after=after, limit=limit, known=known, walks=(_WALK,))
 
 
 def _read(source: Source, by: By | None) -> Iterator[tuple[str, Inputs]]:
@@ -155,6 +166,16 @@ _LISTING: Final = Listing(
     order="newest",
     key="contract_id",
     adds="automatic",
+)  # fmt: skip
+
+# The window's first and last moment are told with a day to spare, for the index; the weeks decide.
+_WALK: Final = Walk(
+    "contract",
+    "f.outcome IN ('open', 'provisioned') AND NOT f.test AND f.period >= :start AND f.period < :end"
+    " AND f.signed_at > CAST(:start AS timestamp) AT TIME ZONE :zone - interval '1 day'"
+    " AND f.signed_at < CAST(:end AS timestamp) AT TIME ZONE :zone + interval '1 day'",
+    ONE, "true", "f.signed_at DESC", "extract(epoch FROM f.signed_at)",
+    "(f.signed_at, f.contract_id) < (to_timestamp(CAST(:order_after AS float8)), :key_after)",
 )  # fmt: skip
 
 KPI = AutoProvisioned()

@@ -1,6 +1,6 @@
 """Contract to cash: signed, active, first billable, first invoice, first payment, and what was lost on the way."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
@@ -8,12 +8,13 @@ from zoneinfo import ZoneInfo
 
 from metrics import unsigned
 from metrics.asking import By
-from metrics.drilling import Listing, drill
+from metrics.drilling import Known, Listing, drill
 from metrics.durations import NONE, Durations
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
 from metrics.percentiles import DAY_S, figures, in_unit, why_none
-from metrics.reading import Timed, durations_of, merged, together
-from metrics.source import Cell, Source, chosen
+from metrics.reading import Timed, durations_of, merged, timed_need, together
+from metrics.source import Cell, Need, Source, chosen
+from metrics.walking import OF_WEEK, WEEKS, Walk
 
 _KEPT: Final = "NOT f.test AND NOT f.lost"
 
@@ -49,8 +50,8 @@ _HAND_OFFS: Final = {
     "active": "Signed to active", "billable": "Active to billable", "invoice": "Billable to first invoice",
     "payment": "First invoice to first payment",
 }  # fmt: skip
-_COUNTED: Final = ("cash.stage", "cash.lost", "cash.test", "cash.touches", *_WAITS)
 _BEFORE_ACTIVE: Final = ("contract.open_at", "contract.cancelled_at")
+_CELLS: Final = ("cash.stage", "cash.lost", "cash.test", "cash.touches", *_WAITS, *_BEFORE_ACTIVE)
 
 Key = tuple[str, str]
 
@@ -93,6 +94,9 @@ class ContractToCash:
     def nothing(self) -> Inputs:
         return Inputs()
 
+    def needs(self, by: By | None) -> Sequence[Need]:
+        return (timed_need(_TIMES.values(), by), Need(_CELLS, by))
+
     def read(self, source: Source, by: By | None) -> Mapping[str, Inputs]:
         return {} if source.as_of is None else together((*_timed_parts(source, by), *_read(source, by, source.as_of)))
 
@@ -122,7 +126,10 @@ class ContractToCash:
         )  # fmt: skip
 
     def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
-        return drill(source, _LISTING, after=after, limit=limit)
+        if not source.latest:
+            return drill(source, _LISTING, after=after, limit=limit)
+        kept = sum(cell.n for cell in source.cells(("cash.stage",)))
+        return drill(source, _LISTING, after=after, limit=limit, known=Known(kept, None), walks=_WALKS)
 
 
 def _timed_parts(source: Source, by: By | None) -> Iterator[tuple[str, Inputs]]:
@@ -138,7 +145,7 @@ def _timed_parts(source: Source, by: By | None) -> Iterator[tuple[str, Inputs]]:
 def _read(source: Source, by: By | None, as_of: datetime) -> Iterator[tuple[str, Inputs]]:
     today = as_of.astimezone(ZoneInfo(source.estate.group.timezone)).date()
     waiting: dict[tuple[str, str], list[tuple[float, int]]] = {}
-    for cell in source.cells((*_COUNTED, *_BEFORE_ACTIVE), by):
+    for cell in source.cells(_CELLS, by):
         age = _age(cell, today)
         if age is None:
             yield cell.group, _counted(cell)
@@ -195,13 +202,14 @@ def _funnel(inputs: Inputs) -> Iterator[Figure]:
         left -= furthest.get(stage, 0)
 
 
+_DAYS_AFTER: Final = "CAST(CAST(:order_after AS numeric) AS integer)"
+_TODAY: Final = "CAST(CAST(:as_of AS timestamptz) AT TIME ZONE :zone AS date)"
 _LISTING: Final = Listing(
     rows=f"""
         SELECT f.contract_id, c.external_id AS contract, c.title, f.legal_entity, f.signed_on, f.active_on,
                f.billable_on, f.invoice_on, f.payment_on, f.stage,
                (SELECT CAST(sum(t.n) AS integer) FROM unnest(f.touches) AS t(n)) AS touches,
-               coalesce(f.payment_on, CAST(CAST(:as_of AS timestamptz) AT TIME ZONE :zone AS date)) - f.signed_on
-                   AS days
+               coalesce(f.payment_on, {_TODAY}) - f.signed_on AS days
         FROM metrics.cash_fact AS f LEFT JOIN core.contract AS c ON c.contract_id = f.contract_id
         WHERE {{valid}} AND {_KEPT} AND {chosen("f")} AND f.period >= :start AND f.period < :end
     """,
@@ -214,6 +222,15 @@ _LISTING: Final = Listing(
     order="days",
     key="contract_id",
     adds=None,
+)  # fmt: skip
+
+_WALKS: Final = (
+    Walk("cash", f"{_KEPT} AND f.payment_on IS NOT NULL", WEEKS, OF_WEEK, "(f.payment_on - f.signed_on) DESC",
+         "f.payment_on - f.signed_on",
+         f"(f.payment_on - f.signed_on, f.contract_id) < ({_DAYS_AFTER}, :key_after)"),
+    Walk("cash", f"{_KEPT} AND f.payment_on IS NULL", WEEKS, OF_WEEK, "f.signed_on", f"{_TODAY} - f.signed_on",
+         f"f.signed_on >= {_TODAY} - {_DAYS_AFTER}"
+         f" AND ({_TODAY} - f.signed_on, f.contract_id) < ({_DAYS_AFTER}, :key_after)"),
 )  # fmt: skip
 
 KPI = ContractToCash()

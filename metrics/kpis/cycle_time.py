@@ -1,17 +1,18 @@
 """Contract-to-project cycle time: from the last signature to the first read-back of everything the ERP must hold."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from metrics import unsigned
 from metrics.asking import By
-from metrics.drilling import Listing, drill
+from metrics.drilling import Known, Listing, drill
 from metrics.durations import NONE, Durations
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
 from metrics.percentiles import DAY_S, HOUR_S, figures, in_unit, why_none
-from metrics.reading import WORKED_NOW, WORKED_NOW_S, Timed, durations_of, merged, together
-from metrics.source import Source, chosen
+from metrics.reading import WORKED_NOW, WORKED_NOW_S, Timed, durations_of, merged, timed_need, together
+from metrics.source import Need, Source, chosen
+from metrics.walking import by_entity, by_week, counted, not_yet
 
 _BY_DAYS: Final = (1, 2, 5, 10)
 _OPEN: Final = "f.outcome = 'open' AND NOT f.test AND f.signed_at <= :as_of"
@@ -22,9 +23,10 @@ _CALENDAR: Final = Timed(
     "CAST(extract(epoch FROM :as_of - f.signed_at) AS bigint)",
 )  # fmt: skip
 _WORKING: Final = Timed("contract", "contract.cycle_work", _ENDED, "f.cycle_work_s", _OPEN, _OPEN_WORK_S, WORKED_NOW)
+# What was never active is not stable either: those that are open are added to what stopped again and is not back.
 _STABLE: Final = Timed(
     "contract", "contract.stable_work", f"{_ENDED} AND f.stable_work_s IS NOT NULL", "f.stable_work_s",
-    "(f.outcome = 'open' OR f.reopened AND f.stable_at IS NULL) AND NOT f.test AND f.signed_at <= :as_of",
+    "f.reopened AND f.stable_at IS NULL AND f.outcome <> 'open' AND NOT f.test AND f.signed_at <= :as_of",
     _OPEN_WORK_S, WORKED_NOW,
 )  # fmt: skip
 _CANCELLED: Final = Timed("contract", "contract.cancelled_cycle", "f.outcome = 'cancelled' AND NOT f.test", "f.cycle_s")
@@ -68,6 +70,9 @@ class CycleTime:
     def nothing(self) -> Inputs:
         return Inputs()
 
+    def needs(self, by: By | None) -> Sequence[Need]:
+        return (timed_need(_TIMES.values(), by), Need(_COUNTED, by))
+
     def read(self, source: Source, by: By | None) -> Mapping[str, Inputs]:
         return {} if source.as_of is None else together(_read(source, by))
 
@@ -102,13 +107,19 @@ class CycleTime:
         )  # fmt: skip
 
     def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
-        return drill(source, _LISTING, after=after, limit=limit)
+        if not source.latest:
+            return drill(source, _LISTING, after=after, limit=limit)
+        rows = counted(source, ("contract.provisioned",), "contract.open", not_yet=_NOT_YET)
+        return drill(source, _LISTING, after=after, limit=limit, known=Known(rows.n, None), walks=_WALKS,
+                     bound={"open_in": rows.open_in})  # fmt: skip
 
 
 def _read(source: Source, by: By | None) -> Iterator[tuple[str, Inputs]]:
     for name, groups in durations_of(source, _TIMES, by).items():
         for group, found in groups.items():
             yield group, Inputs({name: found})
+            if name == "working":
+                yield group, Inputs({"stable": found.without_ended()})
     for cell in source.cells(_COUNTED, by):
         yield cell.group, Inputs(counts={cell.measure.partition(".")[2]: cell.n})
     for group, unread in unsigned.contracts(source, by).items():
@@ -151,5 +162,12 @@ _LISTING: Final = Listing(
     key="contract_id",
     adds=None,
 )  # fmt: skip
+
+_NOT_ENDED: Final = "f.outcome = 'open' AND NOT f.test"
+_WALKS: Final = (
+    by_week("contract", _ENDED, "f.cycle_work_s"),
+    by_entity("contract", _NOT_ENDED, "f.signed_at", "(-f.signed_work_s)"),
+)
+_NOT_YET: Final = not_yet("contract", _NOT_ENDED, "f.signed_at")
 
 KPI = CycleTime()

@@ -1,6 +1,6 @@
 """Billing dispute rate: of the invoices issued, how many their customers disputed within 60 days."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 from metrics.asking import By
 from metrics.drilling import Listing, drill
 from metrics.facts.invoice import MATURE_DAYS
-from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
+from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
 from metrics.months import following, month_of
 from metrics.proportion import wilson
 from metrics.rates import KNOWN_RATES, Converted, Rates, rates_of
-from metrics.source import Cell, Source, chosen
+from metrics.source import Cell, Need, Source, chosen
 
 _STATES: Final = {"open": "Still open", "upheld": "Upheld", "settled": "Settled, outcome not reported",
                   "withdrawn": "Withdrawn or rejected"}  # fmt: skip
@@ -80,19 +80,22 @@ class DisputeRate:
         splits=(By.WEEK, By.LEGAL_ENTITY, By.SERVICE_LINE, By.GEOGRAPHY, By.BILLING, By.LABEL),
         target=0.02,
         target_says="suggested: below 2 % excellent, 2 to 5 % acceptable, above 5 % act",
+        span=Span.QUARTER,
         drill="disputed invoice",
     )
 
     def nothing(self) -> Inputs:
         return Inputs()
 
+    def needs(self, by: By | None) -> Sequence[Need]:
+        return (Need(_MEASURES, _split(by)),)
+
     def read(self, source: Source, by: By | None) -> Mapping[str, Inputs]:
         if source.as_of is None:
             return {}
         rates = rates_of(source)
-        own = by in (By.WEEK, By.LABEL)  # what is in the cells besides the dimensions
         grouped: dict[str, dict[Key, tuple[int, Decimal]]] = {}
-        for cell in source.cells(_MEASURES, None if own else by):
+        for cell in source.cells(_MEASURES, _split(by)):
             group = str(month_of(cell.bucket)) if by is By.WEEK else cell.group
             grouped.setdefault(group, {})[_key(cell)] = (cell.n, cell.amount)
         found = {group: Inputs(cells, rates) for group, cells in grouped.items()}
@@ -123,6 +126,11 @@ class DisputeRate:
 
     def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
         return drill(source, _LISTING, after=after, limit=limit)
+
+
+def _split(by: By | None) -> By | None:
+    """Months and causes are in the cells besides the dimensions."""
+    return None if by in (By.WEEK, By.LABEL) else by
 
 
 def _key(cell: Cell) -> Key:
@@ -175,8 +183,8 @@ def _money(inputs: Inputs) -> Iterator[Figure]:
     yield Figure("invoiced_amount", "Invoiced", invoiced.amount, Unit.MONEY, _dates(invoiced))
     yield Figure("disputed_amount", "Disputed amount", disputed.amount or Decimal(0), Unit.MONEY, _dates(disputed))
     for currency, amount in sorted(invoiced.unconverted.items()):
-        yield Figure(f"unconverted_{currency}", f"Invoiced in {currency}", amount, Unit.RATIO,
-                     f"in {currency}: there is no rate, so it is in the counts and not in the amounts")  # fmt: skip
+        yield Figure(f"unconverted_{currency}", f"Invoiced in {currency}", amount, Unit.MONEY,
+                     "there is no rate, so it is in the counts and not in the amounts", currency)  # fmt: skip
 
 
 def _dates(total: Converted) -> str:
@@ -210,7 +218,8 @@ _LISTING: Final = Listing(
         Column("invoice", "Invoice"), Column("system", "ERP"), Column("contract", "Contract"),
         Column("title", "Title"), Column("legal_entity", "Legal entity"), Column("issued_on", "Issued"),
         Column("raised_on", "Disputed"), Column("dispute_state", "State"), Column("cause", "Cause as reported"),
-        Column("sync_cause", "Proven mismatch"), Column("amount", "Amount"), Column("disputed", "Disputed amount"),
+        Column("sync_cause", "Proven mismatch"), Column("amount", "Amount", currency="currency"),
+        Column("disputed", "Disputed amount", currency="currency"),
         Column("currency", "Currency"), Column("disputed_reporting", "Disputed, converted", Unit.MONEY),
     ),
     order="disputed_reporting",

@@ -4,21 +4,22 @@ The buckets begin at the same moments as those of the list of exceptions (sync_c
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
 
 import orjson
 
 from metrics.asking import By
-from metrics.drilling import Listing, drill
-from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
+from metrics.drilling import Known, Listing, drill
+from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
 from metrics.rates import KNOWN_RATES, Rates, rates_of
 from metrics.reading import WORKED_NOW, WORKED_NOW_S, group_of
-from metrics.source import Source, chosen
+from metrics.source import Need, Source, chosen
 from metrics.unread import still_unread
+from metrics.walking import ONE, Walk
 from sync_core.reads.ages import CALENDAR_BUCKETS, CALENDAR_DAYS, WORKING_BUCKETS, cuts_of
 
 _DAY: Final = 86_400
@@ -27,11 +28,12 @@ _CALENDAR_KEYS: Final = ("0_30", "31_60", "61_90", "91_up")
 _CUTS: Final = "SELECT * FROM jsonb_to_recordset(CAST(:cuts AS jsonb)) AS r(entity text, cuts timestamptz[])"
 _OPEN: Final = f"""
     SELECT {{group}} AS grp,
-           (SELECT count(*) FROM unnest(coalesce(known.cuts, other.cuts)) AS cut WHERE f.opened_at <= cut) AS working,
+           cardinality(c.cuts) - width_bucket(f.opened_at - interval '1 microsecond', c.cuts) AS working,
            width_bucket(date_part('epoch', :as_of - f.opened_at) / {_DAY}, CAST(:days AS float8[])) AS calendar,
            f.currency, f.test, count(*) AS cases, sum(f.exposure) AS exposure, min(f.opened_at) AS oldest
     FROM metrics.case_fact AS f LEFT JOIN ({_CUTS}) AS known ON known.entity = f.legal_entity
          JOIN ({_CUTS}) AS other ON other.entity = ''
+         CROSS JOIN LATERAL (SELECT coalesce(known.cuts, other.cuts) AS cuts) AS c  -- ascending
     WHERE {{valid}} AND f.outcome = 'open' AND {chosen("f")} GROUP BY 1, 2, 3, 4, 5
 """
 
@@ -85,22 +87,26 @@ class ExceptionAgeing:
         title="Open exceptions by age",
         unit=Unit.COUNT,
         better=Better.LOWER,
-        version=1,
+        version=2,
         says="So many exceptions are open; each bucket has how many, their money and the oldest.",
         formula="open exceptions by the working days of their legal entity's calendar since they opened first, and by "
         "calendar days; a signature that nobody could read is one from its receipt. Both add up to all.",
         splits=(By.LEGAL_ENTITY, By.SERVICE_LINE, By.GEOGRAPHY, By.BILLING, By.LABEL),
+        span=Span.STATE,
         drill="open exception",
     )
 
     def nothing(self) -> Inputs:
         return Inputs()
 
+    def needs(self, by: By | None) -> Sequence[Need]:
+        return ()
+
     def read(self, source: Source, by: By | None) -> Mapping[str, Inputs]:
         if source.as_of is None:
             return {}
         rates, cuts = rates_of(source), cuts_of(source.estate, source.as_of).by_entity
-        listed = [{"entity": entity, "cuts": list(moments)} for entity, moments in cuts.items()]
+        listed = [{"entity": entity, "cuts": sorted(moments)} for entity, moments in cuts.items()]
         sql = _OPEN.format(group=group_of(by, label="f.function"), valid=source.valid())
         parts: dict[str, Inputs] = {}
         for row in source.run(sql, cuts=orjson.dumps(listed).decode(), days=list(CALENDAR_DAYS)):
@@ -127,8 +133,8 @@ class ExceptionAgeing:
             excluded={"of a test contract": inputs.test},
             figures=(
                 Figure("exposure", "Their money", money.amount, Unit.MONEY),
-                *(Figure(f"unconverted_{currency}", f"Money in {currency}", amount, Unit.RATIO,
-                         f"in {currency}: there is no rate, so it is in no sum")
+                *(Figure(f"unconverted_{currency}", f"Money in {currency}", amount, Unit.MONEY,
+                         "there is no rate, so it is in no sum", currency)
                   for currency, amount in sorted(money.unconverted.items())),
                 Figure("oldest", "Oldest", _age(total.oldest, source), Unit.DAYS, _since(total.oldest)),
                 *_figures("working", _WORKING_KEYS, WORKING_BUCKETS, inputs, rates, source),
@@ -140,7 +146,10 @@ class ExceptionAgeing:
         )  # fmt: skip
 
     def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
-        return drill(source, _LISTING, after=after, limit=limit)
+        if not source.latest:
+            return drill(source, _LISTING, after=after, limit=limit)
+        n = sum(cell.n for cell in source.cells(("case.open",), start=date.min, end=date.max))
+        return drill(source, _LISTING, after=after, limit=limit, known=Known(n, None), walks=(_WALK,))
 
 
 def _placed(working: int, calendar: int, bucket: Bucket, rates: Rates) -> Inputs:
@@ -171,12 +180,13 @@ def _since(since: datetime | None) -> str:
     return "" if since is None else f"since {since:%Y-%m-%d %H:%M} UTC"
 
 
+_DAYS: Final = f"CAST(extract(epoch FROM :as_of - f.opened_at) AS numeric) / {_DAY}"
 _LISTING: Final = Listing(
     rows=f"""
         SELECT f.case_id, f.contract_id, c.external_id AS contract, c.title, f.legal_entity, f.function, f.cause,
                f.severity, f.opened_at,
                CAST(greatest({WORKED_NOW_S} - f.opened_work_s, 0) AS numeric) / day.day_s AS working_days,
-               CAST(extract(epoch FROM :as_of - f.opened_at) AS numeric) / {_DAY} AS days,
+               {_DAYS} AS days,
                f.exposure, f.currency, f.exposure * CASE f.currency WHEN :reporting THEN 1 ELSE r.rate END
                    AS exposure_reporting
         FROM metrics.case_fact AS f {WORKED_NOW} LEFT JOIN core.contract AS c ON c.contract_id = f.contract_id
@@ -190,12 +200,19 @@ _LISTING: Final = Listing(
         Column("contract", "Contract"), Column("title", "Title"), Column("legal_entity", "Legal entity"),
         Column("function", "Function"), Column("cause", "Cause"), Column("severity", "Severity"),
         Column("opened_at", "Opened"), Column("working_days", "Age", Unit.WORKING_DAYS),
-        Column("days", "Age, calendar", Unit.DAYS), Column("exposure", "Money"), Column("currency", "Currency"),
+        Column("days", "Age, calendar", Unit.DAYS), Column("exposure", "Money", currency="currency"),
+        Column("currency", "Currency"),
         Column("exposure_reporting", "Money, converted", Unit.MONEY),
     ),
     order="days",
     key="case_id",
     adds=None,
+)  # fmt: skip
+
+_WALK: Final = Walk(
+    "case", "f.outcome = 'open' AND NOT f.test", ONE, "true", "f.opened_at", _DAYS,
+    "f.opened_at > :as_of - make_interval(secs => CAST(:order_after AS float8) * 86400 + 0.001)"
+    f" AND ({_DAYS}, f.case_id) < (CAST(:order_after AS numeric), :key_after)", "f.case_id",
 )  # fmt: skip
 
 KPI = ExceptionAgeing()

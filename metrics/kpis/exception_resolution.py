@@ -1,19 +1,20 @@
 """How long exceptions stay open, how long each function has them, and how they travel between functions."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from metrics.asking import By
-from metrics.case_times import case_times
-from metrics.drilling import Listing, drill
+from metrics.case_times import TIME_MEASURES, case_times
+from metrics.drilling import Known, Listing, drill
 from metrics.durations import NONE, Durations, Percentile
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
 from metrics.percentiles import DAY_S, HOUR_S, figures, in_unit
 from metrics.reading import WORKED_NOW, WORKED_NOW_S
-from metrics.source import Source, chosen
+from metrics.source import Need, Source, chosen
 from metrics.unread import Unread, received
+from metrics.walking import by_entity, by_week, counted, not_yet
 from sync_core.survival import SAMPLE_FLOOR
 
 _FLOW: Final = "case.flow"
@@ -56,6 +57,9 @@ class ExceptionResolution:
 
     def nothing(self) -> Inputs:
         return Inputs()
+
+    def needs(self, by: By | None) -> Sequence[Need]:
+        return (Need(TIME_MEASURES, by, counted=True), Need((*_COUNTED, _FLOW), by))
 
     def read(self, source: Source, by: By | None) -> Mapping[str, Inputs]:
         if source.as_of is None:
@@ -107,7 +111,11 @@ class ExceptionResolution:
         )  # fmt: skip
 
     def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
-        return drill(source, _LISTING, after=after, limit=limit)
+        if not source.latest:
+            return drill(source, _LISTING, after=after, limit=limit)
+        rows = counted(source, ("case.resolved",), "case.open", not_yet=_NOT_YET)
+        return drill(source, _LISTING, after=after, limit=limit, known=Known(rows.n, None), walks=_WALKS,
+                     bound={"open_in": rows.open_in})  # fmt: skip
 
 
 def _by_group(rows: Iterable[Unread]) -> dict[str, list[Unread]]:
@@ -181,5 +189,12 @@ _LISTING: Final = Listing(
     key="case_id",
     adds=None,
 )  # fmt: skip
+
+_NOT_ENDED: Final = "f.outcome = 'open' AND NOT f.test"
+_WALKS: Final = (
+    by_week("case", "f.outcome = 'resolved' AND NOT f.test", "f.spent_work_s", "f.case_id"),
+    by_entity("case", _NOT_ENDED, "f.opened_at", "(f.spent_work_s - f.open_since_work_s)", "f.case_id"),
+)  # fmt: skip
+_NOT_YET: Final = not_yet("case", _NOT_ENDED, "f.opened_at")
 
 KPI = ExceptionResolution()

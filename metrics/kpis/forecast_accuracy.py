@@ -1,16 +1,18 @@
 """Forecast accuracy: how far what a month's schedules foresaw on its first day was from what was billed in it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Final
 
 from metrics.asking import By
-from metrics.drilling import Listing, drill
-from metrics.forecasting import Forecasts, forecasts
-from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
-from metrics.months import MONTH
-from metrics.rates import KNOWN_RATES
-from metrics.source import Source, chosen
+from metrics.drilling import Known, Listing, drill
+from metrics.forecasting import Forecasts, forecasts, needed, whole_months
+from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
+from metrics.months import MONTH, month_of
+from metrics.rates import KNOWN_RATES, rates_of
+from metrics.source import Need, Source, chosen
+from metrics.walking import BY_KEY, Walk
 
 
 class ForecastAccuracy:
@@ -26,11 +28,15 @@ class ForecastAccuracy:
         splits=(By.WEEK, By.LEGAL_ENTITY, By.SERVICE_LINE, By.GEOGRAPHY, By.BILLING),
         target=0.1,
         target_says="suggested: within 10 %",
+        span=Span.QUARTER,
         drill="contract and month",
     )
 
     def nothing(self) -> Forecasts:
         return Forecasts()
+
+    def needs(self, by: By | None) -> Sequence[Need]:
+        return (needed(by),)
 
     def read(self, source: Source, by: By | None) -> Mapping[str, Forecasts]:
         return {} if source.as_of is None else forecasts(source, by)
@@ -56,17 +62,36 @@ class ForecastAccuracy:
                 Figure("forecast", "Forecast", sum((m.forecast for m in months), Decimal(0)) if months else None,
                        Unit.MONEY, _dates(inputs)),
                 Figure("billed", "Billed", billed if months else None, Unit.MONEY, _dates(inputs)),
+                Figure("signed", "Signed", inputs.signed_amount, Unit.MONEY,
+                       "of all contracts in these months: signatures, and what amendments executed in them changed"),
+                Figure("signatures", "Contracts and amendments of value signed", inputs.signatures, Unit.COUNT),
                 Figure("milestones", "Milestones foreseen", inputs.milestones, Unit.COUNT),
                 Figure("invoices", "Invoices issued", inputs.invoices, Unit.COUNT),
-                *(Figure(f"unconverted_{currency}", f"Billed in {currency}", amount, Unit.RATIO,
-                         f"in {currency}: there is no rate, so it is in neither sum")
+                *(Figure(f"unconverted_{currency}", f"Billed in {currency}", amount, Unit.MONEY,
+                         "there is no rate, so it is in neither sum", currency)
                   for currency, amount in sorted(inputs.unconverted.items())),
             ),
             why_none="" if scored else "no month that is over lies whole in the window and had something billed",
         )  # fmt: skip
 
     def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
-        return drill(source, _LISTING, after=after, limit=limit)
+        if not source.latest:
+            return drill(source, _LISTING, after=after, limit=limit)
+        rates, whole, n = rates_of(source), set(whole_months(source)), 0
+        priced: list[tuple[date, str, Decimal]] = []
+        bare: list[tuple[date, str]] = []
+        for cell in source.cells(("schedule.compared",)):
+            month, rate = month_of(cell.bucket), rates.convert(Decimal(1), cell.label)
+            if month in whole:
+                n += cell.n
+                bare += [(month, cell.label)] if rate is None else []
+                priced += [] if rate is None else [(month, cell.label, rate)]
+        bound = {
+            "months": [m for m, _, _ in priced], "currencies": [c for _, c, _ in priced],
+            "rates": [r for _, _, r in priced], "bare_months": [m for m, _ in bare],
+            "bare_currencies": [c for _, c in bare],
+        }  # fmt: skip
+        return drill(source, _LISTING, after=after, limit=limit, known=Known(n, None), walks=_WALKS, bound=bound)
 
 
 def _dates(inputs: Forecasts) -> str:
@@ -78,38 +103,43 @@ def _dates(inputs: Forecasts) -> str:
     return f"rates of {told}" if told else ""
 
 
-_WHOLE: Final = """{0} >= :start
-    AND {0} + interval '1 month' <= least(:end, CAST(CAST(:as_of AS timestamptz) AT TIME ZONE :zone AS date))"""
-_ISSUED_IN: Final = "CAST(date_trunc('month', CAST(f.issued_on AS timestamp)) AS date)"
-# A contract's month once: what was planned of it and what was billed, whichever of the two there is.
+_WHOLE: Final = """f.month >= :start
+    AND f.month + interval '1 month' <= least(:end, CAST(CAST(:as_of AS timestamptz) AT TIME ZONE :zone AS date))"""
+_PLACE: Final = f"(f.contract_id * 65536 + 32768 + {MONTH.format('f.month')})"
 _LISTING: Final = Listing(
     rows=f"""
-        SELECT m.*, c.external_id AS contract, c.title, abs(m.forecast - m.billed) * CASE m.currency
+        SELECT {_PLACE} AS place, f.contract_id, f.legal_entity, f.month, f.currency, f.amount AS forecast, f.billed,
+               c.external_id AS contract, c.title, abs(f.amount - f.billed) * CASE f.currency
                WHEN :reporting THEN 1 ELSE r.rate END AS error_reporting
-        FROM (
-            SELECT f.contract_id * 65536 + 32768 + {MONTH.format("f.month")} AS place, f.contract_id, f.legal_entity,
-                   f.month, f.currency, sum(f.forecast) AS forecast, sum(f.billed) AS billed
-            FROM (
-                SELECT f.contract_id, f.legal_entity, f.month, f.currency, f.amount AS forecast, 0 AS billed
-                FROM metrics.schedule_fact AS f
-                WHERE {{valid}} AND NOT f.test AND {chosen("f")} AND {_WHOLE.format("f.month")}
-                UNION ALL
-                SELECT f.contract_id, f.legal_entity, {_ISSUED_IN}, f.currency, 0, f.amount
-                FROM metrics.invoice_fact AS f
-                WHERE {{valid}} AND f.kind = 'invoice' AND NOT f.test AND f.billing <> 'time_and_materials'
-                  AND {chosen("f")} AND f.issued_on >= :start AND f.issued_on < :end AND {_WHOLE.format(_ISSUED_IN)}
-            ) AS f GROUP BY 1, 2, 3, 4, 5
-        ) AS m LEFT JOIN core.contract AS c USING (contract_id)
-             LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = m.currency
+        FROM metrics.schedule_fact AS f LEFT JOIN core.contract AS c ON c.contract_id = f.contract_id
+             LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = f.currency
+        WHERE {{valid}} AND NOT f.test AND {chosen("f")} AND {_WHOLE}
     """,
     columns=(
         Column("month", "Month"), Column("contract", "Contract"), Column("title", "Title"),
-        Column("legal_entity", "Legal entity"), Column("forecast", "Foreseen"), Column("billed", "Billed"),
+        Column("legal_entity", "Legal entity"), Column("forecast", "Foreseen", currency="currency"),
+        Column("billed", "Billed", currency="currency"),
         Column("currency", "Currency"), Column("error_reporting", "Difference, converted", Unit.MONEY),
     ),
     order="error_reporting",
     key="place",
     adds=None,
+)  # fmt: skip
+
+_ERROR: Final = "abs(f.amount - f.billed)"
+_OF_LANE: Final = "f.month = lane.month AND f.currency = lane.currency"
+_PRICED: Final = """
+    unnest(CAST(:months AS date[]), CAST(:currencies AS text[]), CAST(:rates AS numeric[]))
+        AS lane(month, currency, rate)"""
+_BARE: Final = "unnest(CAST(:bare_months AS date[]), CAST(:bare_currencies AS text[])) AS lane(month, currency)"
+# A place divided by its rate is not exact: the index begins a little before it.
+_WALKS: Final = (
+    Walk("schedule", "NOT f.test", _PRICED, _OF_LANE, f"{_ERROR} DESC", f"{_ERROR} * lane.rate",
+         f"({_ERROR}, f.contract_id) <= (CAST(:order_after AS numeric) / lane.rate * 1.000001, :key_after / 65536)"
+         f" AND ({_ERROR} * lane.rate, {_PLACE}) < (CAST(:order_after AS numeric), :key_after)",
+         _PLACE, tie="f.contract_id"),
+    Walk("schedule", "NOT f.test", _BARE, _OF_LANE, BY_KEY, "-1",
+         f"(-1, {_PLACE}) < (CAST(:order_after AS numeric), :key_after)", _PLACE),
 )  # fmt: skip
 
 KPI = ForecastAccuracy()

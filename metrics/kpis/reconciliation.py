@@ -1,6 +1,6 @@
 """From signed to paid, contract by contract: signed, in the ERP, billed, left, and what nobody can explain."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -8,9 +8,9 @@ from typing import Final
 
 from metrics.asking import By
 from metrics.drilling import Known, Listing, drill
-from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
+from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
 from metrics.rates import KNOWN_RATES, Rates, rates_of
-from metrics.source import Source, chosen
+from metrics.source import Need, Source, chosen
 
 _STOCK: Final = {"start": date(1970, 1, 1), "end": date(1970, 1, 2)}
 _SUMS: Final = {
@@ -61,29 +61,35 @@ class Reconciliation:
         title="Signed to billed, unexplained",
         unit=Unit.MONEY,
         better=Better.LOWER,
-        version=1,
+        version=2,
         says="So much of the signed value is neither billed nor left to bill, and nothing on record says why.",
         formula="sum over signed contracts of |signed - (billed - credited + remaining in the ERP)|, without those "
         "that ended, are not in their ERP yet, or have a change on its way.",
         splits=(By.LEGAL_ENTITY, By.SERVICE_LINE, By.GEOGRAPHY, By.BILLING, By.LABEL),
         target=0.0,
         target_says="nothing unexplained",
+        span=Span.STATE,
         drill="contract",
     )
 
     def nothing(self) -> Inputs:
         return Inputs()
 
+    def needs(self, by: By | None) -> Sequence[Need]:
+        return (Need(_MEASURES, by, False, **_STOCK),)
+
     def read(self, source: Source, by: By | None) -> Mapping[str, Inputs]:
         if source.as_of is None:
             return {}
         rates = rates_of(source)
-        parts: dict[str, Inputs] = {}
+        money: dict[str, dict[str, dict[str, Decimal]]] = {}
+        counts: dict[str, dict[str, int]] = {}
         for cell in source.cells(_MEASURES, by, **_STOCK):
             name = cell.measure.partition(".")[2]
-            more = Inputs({name: {cell.label: cell.amount}}, {name: cell.n}, rates)
-            parts[cell.group] = parts.get(cell.group, Inputs()) + more
-        return parts
+            money.setdefault(cell.group, {}).setdefault(name, {})[cell.label] = cell.amount
+            counted = counts.setdefault(cell.group, {})
+            counted[name] = counted.get(name, 0) + cell.n
+        return {group: Inputs(money[group], counts[group], rates) for group in money}
 
     def answer(self, inputs: Inputs, source: Source) -> Answer:
         rates = inputs.rates or Rates(source.estate.group.reporting_currency)
@@ -96,14 +102,12 @@ class Reconciliation:
             n=contracts,
             excluded={"test contract": inputs.counts.get("test", 0)},
             figures=(
-                *(Figure(key, label, rates.total(inputs.of(key)).amount, Unit.MONEY, note)
-                  for key, (label, note) in _SUMS.items()),
+                *(_sum(key, label, inputs.of(key), inputs, rates, note) for key, (label, note) in _SUMS.items()),
                 Figure("recognised", "Recognised", None, Unit.MONEY,
                        "no ERP of the estate reports recognised revenue"),
-                *(Figure(key, label, rates.total(inputs.of(key)).amount, Unit.MONEY, note)
-                  for key, (label, note) in _EXPLAINED.items()),
-                Figure("unexplained_net", "Unexplained, net", rates.total(inputs.of("gap")).amount, Unit.MONEY,
-                       "above 0 the ERPs have less than was signed"),
+                *(_sum(key, label, inputs.of(key), inputs, rates, note) for key, (label, note) in _EXPLAINED.items()),
+                _sum("unexplained_net", "Unexplained, net", inputs.of("gap"), inputs, rates,
+                     "above 0 the ERPs have less than was signed"),
                 Figure("unexplained_contracts", "Contracts with an unexplained difference",
                        inputs.counts.get("unexplained", 0), Unit.COUNT),
                 Figure("other_currency", "Invoices and payments in another currency than their contract",
@@ -123,17 +127,30 @@ class Reconciliation:
         return drill(source, _LISTING, after=after, limit=limit, known=known)
 
 
+def _sum(
+    key: str, label: str, parts: Mapping[str, Decimal], inputs: Inputs, rates: Rates, note: str
+) -> Figure:  # fmt: skip
+    """Of nothing it is zero, as long as something was signed; None says why."""
+    total = rates.total(parts)
+    if total.amount is None and inputs.counts.get("contracts") and not total.unconverted:
+        return Figure(key, label, Decimal(0), Unit.MONEY, note)
+    if total.amount is None:
+        without = ", ".join(sorted(total.unconverted))
+        note = f"there is no rate for {without}" if without else "nothing was signed"
+    return Figure(key, label, total.amount, Unit.MONEY, note)
+
+
 def _own(inputs: Inputs) -> Iterator[Figure]:
     """Each sum in its own currency, `<sum>:<currency>`: what a split by currency adds up in."""
     for name, label in (*((key, words[0]) for key, words in _SUMS.items()), ("gap", "Unexplained, net")):
         for currency, amount in sorted(inputs.of(name).items()):
-            yield Figure(f"{name}:{currency}", f"{label}, {currency}", amount, Unit.RATIO, f"in {currency}")
+            yield Figure(f"{name}:{currency}", f"{label}, {currency}", amount, Unit.MONEY, currency=currency)
 
 
 def _without(inputs: Inputs, rates: Rates) -> Iterator[Figure]:
     for currency, amount in sorted(rates.total(inputs.of("signed")).unconverted.items()):
-        yield Figure(f"unconverted_{currency}", f"Signed in {currency}", amount, Unit.RATIO,
-                     f"in {currency}: there is no rate, so it is in the counts and in no converted sum")  # fmt: skip
+        yield Figure(f"unconverted_{currency}", f"Signed in {currency}", amount, Unit.MONEY,
+                     "there is no rate, so it is in the counts and in no converted sum", currency)  # fmt: skip
 
 
 _LISTING: Final = Listing(
@@ -148,9 +165,12 @@ _LISTING: Final = Listing(
     """,
     columns=(
         Column("contract", "Contract"), Column("title", "Title"), Column("legal_entity", "Legal entity"),
-        Column("currency", "Currency"), Column("signed", "Signed"), Column("erp_value", "In the ERP"),
-        Column("billed", "Billed"), Column("credited", "Credited"), Column("paid", "Paid"),
-        Column("remaining", "Remaining"), Column("explained", "Explained by"), Column("gap", "Difference"),
+        Column("currency", "Currency"), Column("signed", "Signed", currency="currency"),
+        Column("erp_value", "In the ERP", currency="currency"),
+        Column("billed", "Billed", currency="currency"), Column("credited", "Credited", currency="currency"),
+        Column("paid", "Paid", currency="currency"),
+        Column("remaining", "Remaining", currency="currency"), Column("explained", "Explained by"),
+        Column("gap", "Difference", currency="currency"),
         Column("unexplained_reporting", "Unexplained, converted", Unit.MONEY),
     ),
     order="unexplained_reporting",

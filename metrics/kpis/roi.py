@@ -1,15 +1,16 @@
 """What changed since before go-live, in money: measured differences times stated assumptions, the two shown apart."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
-from metrics.asking import By, InvalidAsk
+from metrics.asking import By
+from metrics.drilling import few
 from metrics.facts.invoice import MATURE_DAYS
-from metrics.forecasting import forecasts
-from metrics.kpi import Answer, Better, Definition, Drill, Figure, Unit
-from metrics.source import Source
+from metrics.forecasting import forecasts, needed
+from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
+from metrics.source import Need, Source
 from metrics.stated import StatedNumbers, stated
 from sync_core.finance import ASSUMPTIONS
 
@@ -100,10 +101,15 @@ class Roi:
         formula="sum over the lines of (baseline - measured mean) x cases x assumption; a line without a baseline, an "
         "assumption or cases is not in the sum.",
         splits=(By.LABEL,),
+        span=Span.QUARTER,
+        drill="line",
     )
 
     def nothing(self) -> Inputs:
         return Inputs()
+
+    def needs(self, by: By | None) -> Sequence[Need]:
+        return (Need(_MEASURES), needed(None))
 
     def read(self, source: Source, by: By | None) -> Mapping[str, Inputs]:
         if source.as_of is None:
@@ -126,7 +132,13 @@ class Roi:
         )
 
     def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
-        raise InvalidAsk("roi: has no rows behind it; its lines are those of other KPIs")
+        """The lines of the sum; what makes a line is behind the KPI that measures it."""
+        if source.as_of is None:
+            return few((), _COLUMNS, adds="worth", after=after, limit=limit)
+        given, measured = stated(source), _measured(source)
+        savings = (_saving(line, measured[line.key], given) for line in LINES)
+        return few((_row(one) for one in savings if one.money is not None), _COLUMNS, adds="worth", after=after,
+                   limit=limit)  # fmt: skip
 
 
 def _measured(source: Source) -> dict[str, Measured]:
@@ -190,6 +202,22 @@ def _figures(one: Saving, given: StatedNumbers) -> Iterator[Figure]:
         unit = Unit.MONEY if name.startswith("cost_") else Unit.RATIO
         yield Figure(f"{line.key}_{name}", ASSUMPTIONS[name].says, known.value if known else None, unit, words)
     yield Figure(f"{line.key}_money", f"{line.label}, worth", one.money, Unit.MONEY, one.lacks)
+
+
+_COLUMNS: Final = (
+    Column("line", "Line"), Column("cases", "Cases", Unit.COUNT), Column("unit", "Of a case, in"),
+    Column("baseline", "Baseline", Unit.RATIO), Column("measured", "Measured", Unit.RATIO),
+    Column("saved", "Saved in all cases", Unit.RATIO), Column("price", "Worth of one, assumed", Unit.MONEY),
+    Column("worth", "Worth", Unit.MONEY),
+)  # fmt: skip
+
+
+def _row(one: Saving) -> dict[str, object]:
+    return {
+        "line": one.line.label, "cases": one.measured.cases, "unit": one.line.unit.value.replace("_", " "),
+        "baseline": one.before, "measured": one.measured.mean, "saved": one.saved, "price": one.price,
+        "worth": one.money,
+    }  # fmt: skip
 
 
 def _why_none(inputs: Inputs, savings: list[Saving]) -> str:

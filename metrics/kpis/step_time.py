@@ -1,16 +1,17 @@
 """Where the time goes between signature and activation, step by step."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from metrics.asking import By
-from metrics.drilling import Listing, drill
+from metrics.drilling import Known, Listing, drill
 from metrics.durations import NONE, Durations
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
 from metrics.percentiles import DAY_S, HOUR_S, in_unit
-from metrics.reading import WORKED_NOW, WORKED_NOW_S, Timed, group_of, labelled, merged, together
-from metrics.source import Source, chosen
+from metrics.reading import WORKED_NOW, WORKED_NOW_S, Timed, group_of, labelled, merged, timed_need, together
+from metrics.source import Need, Source, chosen
+from metrics.walking import by_entity, counted, not_yet
 
 # By the name of what a step ends with (metrics/facts/contract.py).
 STEPS: Final = {
@@ -77,6 +78,9 @@ class StepTime:
     def nothing(self) -> Inputs:
         return Inputs()
 
+    def needs(self, by: By | None) -> Sequence[Need]:
+        return (timed_need([_WORKING], by), Need(_COUNTED, by))
+
     def read(self, source: Source, by: By | None) -> Mapping[str, Inputs]:
         return {} if source.as_of is None else together(_read(source, by))
 
@@ -103,7 +107,11 @@ class StepTime:
         )  # fmt: skip
 
     def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
-        return drill(source, _LISTING, after=after, limit=limit)
+        if not source.latest:
+            return drill(source, _LISTING, after=after, limit=limit)
+        rows = counted(source, (), "contract.open", not_yet=_NOT_YET)
+        return drill(source, _LISTING, after=after, limit=limit, known=Known(rows.n, None), walks=_WALKS,
+                     bound={"open_in": rows.open_in})  # fmt: skip
 
 
 def _read(source: Source, by: By | None) -> Iterator[tuple[str, Inputs]]:
@@ -155,5 +163,9 @@ _LISTING: Final = Listing(
     key="contract_id",
     adds=None,
 )  # fmt: skip
+
+_NOT_ENDED: Final = "f.outcome = 'open' AND NOT f.test"
+_WALKS: Final = (by_entity("contract", _NOT_ENDED, "f.signed_at", "(-f.step_work_s)"),)
+_NOT_YET: Final = not_yet("contract", _NOT_ENDED, "f.signed_at")
 
 KPI = StepTime()

@@ -4,18 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from enum import StrEnum
 
-from metrics.kpi import Answer, Definition, Drill, Value
+from metrics.kpi import Answer, Definition, Drill, Span, Value
+from metrics.snapshot.wording import FOUR_WEEKS
 from metrics.weeks import week_name
-
-
-class Span(StrEnum):
-    """What a measure's value in the snapshot of a week is of, and what it is compared with."""
-
-    WEEK = "week"  # the cases of the week; with those of the week before
-    STATE = "state"  # how things stand as of the snapshot; with how they stood at the end of the week before
-    QUARTER = "13 weeks"  # of a measure by month: the thirteen weeks that end with it; with the thirteen before
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +16,9 @@ class Point:
 
     week: date  # its Monday, or the first of the month
     value: Value
-    n: int
+    n: int  # of the week itself, also where the value is of four
     n_open: int
+    at: datetime | None = None  # of a state: the moment that it is of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +26,29 @@ class KpiTaken:
     """One KPI."""
 
     definition: Definition
-    span: Span
     answer: Answer
-    previous: Answer | None  # None: nothing was measured then
+    previous: Answer | None  # what `headline` is compared with; None: nothing was measured then
     quarter: Answer  # of the thirteen weeks; of a state, the same as `answer`
-    trend: tuple[Point, ...]  # oldest first; of a state, the weeks that were measured
+    trend: tuple[Point, ...]  # oldest first; of a state, the weeks that were measured; empty where there is none
     entities: Mapping[str, Answer]  # by legal entity
     drill: Drill | None
+    at: datetime | None = None  # of a state: the moment that it is of; None: it was not measured by then
+    pooled: Answer | None = None  # of the four weeks up to this one, where the week alone has too few cases
+    pooled_trend: bool = False  # each point of the trend is of the four weeks up to its own
+
+    @property
+    def span(self) -> Span:
+        return self.definition.span
+
+    @property
+    def headline(self) -> Answer:
+        """What is told first."""
+        return self.pooled or self.answer
+
+    @property
+    def of(self) -> str:
+        """What the headline is of: `week`, `4 weeks`, `state`, `13 weeks`."""
+        return FOUR_WEEKS if self.pooled else self.span.value
 
     def label(self, point: Point) -> str:
         """`2026-W47`, or `2026-11` of a measure by month."""
@@ -57,7 +66,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A fact of a contract that says something else of the week than when the snapshot was first made."""
+    """A fact of a contract that says something else of the week than when it was first reported."""
 
     fact: str
     contract_id: int
@@ -68,12 +77,12 @@ class Moved:
     what: str  # the field that changed; "" where the fact is new or no longer true
     before: str
     after: str
-    measures: tuple[str, ...]  # what of the week, or of the present stock, it moved
+    measures: tuple[str, ...]  # what of the week it moved
 
 
 @dataclass(frozen=True, slots=True)
 class Restated:
-    """A KPI of the week whose value is another than when the snapshot was first made."""
+    """A KPI of the week that reads otherwise, as of the moment of the first report, with what has come to be known."""
 
     slug: str
     before: Value
@@ -84,7 +93,7 @@ class Restated:
 
 @dataclass(frozen=True, slots=True)
 class Restatement:
-    """`since` None: this is the first snapshot of its week. `contracts` counts all, `moved` may be cut."""
+    """`since` None: this is the first snapshot of its week since that ended. `contracts` counts all of `moved`."""
 
     since: datetime | None
     kpis: tuple[Restated, ...] = ()

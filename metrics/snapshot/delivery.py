@@ -6,13 +6,14 @@ bytes is left alone, so a repeat after a crash writes only what is missing.
 
 import json
 import logging
+import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import sqlalchemy as sa
 
@@ -27,6 +28,9 @@ from sync_core.estate_snapshot import HOME
 
 log = logging.getLogger(__name__)
 
+# Storage of objects: a folder is part of a name, and to make one would make the bucket that an estate misspells.
+_WITHOUT_FOLDERS: Final = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
+_ADDRESS: Final = re.compile(r"https?://[^\s@/]+(/[^\s@?]*)?")
 _LEASE_S: Final = 300.0
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(minutes=1), timedelta(hours=6)
 
@@ -103,8 +107,13 @@ class Deliverer:
         if turn.target.startswith(MAIL):
             return self._mail(turn, files)
         root = self.home.as_uri() if turn.target == HOME else turn.target
-        return write(f"{root.rstrip('/')}/{folder_name(turn.week, turn.as_of, turn.content_id)}", files,
-                     options=self._options(urlsplit(root).scheme))  # fmt: skip
+        options = self._options(urlsplit(root).scheme)
+        try:
+            return write(f"{root.rstrip('/')}/{folder_name(turn.week, turn.as_of, turn.content_id)}", files,
+                         options=options)  # fmt: skip
+        except Exception as wrong:
+            # A storage may name what it was given; the words are stored, logged and shown.
+            raise NotSent(_without_secrets(f"{type(wrong).__name__}: {wrong}", options)) from wrong
 
     def _options(self, protocol: str) -> dict[str, Any]:
         """What the storage needs besides, from the variable that the estate names; told to nobody."""
@@ -114,11 +123,8 @@ class Deliverer:
         given = self.secret(variable)
         if given is None:
             raise NotSent(f"{variable} is not set; give it the storage's options as a JSON object")
-        try:
-            found = json.loads(given)
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
+        found = _parsed(given)
+        if found is None:
             raise NotSent(f"{variable} is no JSON object with the storage's options")
         return found
 
@@ -137,6 +143,38 @@ class Deliverer:
         return str(turn.target)
 
 
+def secrets_in(given: str) -> frozenset[str]:
+    """The texts in a variable with a storage's options, but for addresses: any of them may be a secret."""
+    return _secrets(_parsed(given) or {})
+
+
+def _parsed(given: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(given)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _secrets(options: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(text for text in _texts(options) if len(text) > 3 and not _ADDRESS.fullmatch(text))
+
+
+def _without_secrets(words: str, options: Mapping[str, Any]) -> str:
+    given = _secrets(options)
+    for text in sorted(given | {quote(text, safe="") for text in given}, key=len, reverse=True):
+        words = words.replace(text, "***")
+    return words
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _texts(one)
+
+
 def folder_name(week: date, as_of: datetime, content_id: str) -> str:
     """Sorts by week, then by what was known; the same content has the same name."""
     return f"{weeks.week_name(week)}/{as_of.astimezone(UTC):%Y%m%dT%H%M%SZ}-{content_id[:8]}"
@@ -147,7 +185,8 @@ def write(url: str, files: Mapping[str, bytes], *, options: Mapping[str, Any]) -
     from fsspec.core import url_to_fs  # looks through all protocols, which only a delivery pays for
 
     storage, path = url_to_fs(url, **options)
-    storage.makedirs(path, exist_ok=True)
+    if urlsplit(url).scheme not in _WITHOUT_FOLDERS:
+        storage.makedirs(path, exist_ok=True)
     for name in (*sorted(files.keys() - {MANIFEST}), MANIFEST):
         place = f"{path}/{name}"
         if storage.exists(place) and storage.cat_file(place) == files[name]:

@@ -17,7 +17,7 @@ from metrics.snapshot.package import MANIFEST, Package, headlines
 from sync_core.delivery.announce import LOCK
 from sync_core.estate_delivery import PREFIX
 
-_LEASE_S: Final = 900.0
+LEASE_S: Final = 900.0  # renewed while the work goes on (metrics/snapshot/lease.py)
 EVENT: Final = f"{PREFIX}snapshot.made.v1"
 
 # Skip what another worker holds; a lapsed lease is a dead worker's.
@@ -37,7 +37,8 @@ _ASKED = sa.text("""
     SELECT snapshot_id, week, wanted_as_of, lease_token, attempts FROM metrics.snapshot WHERE snapshot_id = :snapshot_id
 """)
 _FIRST = sa.text("""
-    SELECT as_of FROM metrics.snapshot WHERE week = :week AND state = 'made' AND as_of <= :as_of
+    SELECT as_of FROM metrics.snapshot
+    WHERE week = :week AND state = 'made' AND as_of <= :as_of AND as_of >= :over_at
     ORDER BY snapshot_id LIMIT 1
 """)
 _MADE = sa.text("""
@@ -81,10 +82,10 @@ class Asked:
     attempts: int
 
 
-def claim(engine: sa.Engine, *, now: datetime) -> Asked | None:
+def claim(engine: sa.Engine, *, now: datetime, lease_s: float = LEASE_S) -> Asked | None:
     """The one that waits longest; None when none does."""
     with engine.begin() as conn:
-        row = conn.execute(_CLAIM, {"now": now, "lease_s": _LEASE_S}).one_or_none()
+        row = conn.execute(_CLAIM, {"now": now, "lease_s": lease_s}).one_or_none()
     return None if row is None else Asked(*row)
 
 
@@ -94,10 +95,13 @@ def asked(engine: sa.Engine, snapshot_id: int) -> Asked:
         return Asked(*conn.execute(_ASKED, {"snapshot_id": snapshot_id}).one())
 
 
-def first_made(engine: sa.Engine, week: date, *, as_of: datetime) -> datetime | None:
-    """The as-of of the first snapshot of the week that was made, of those that know no more than `as_of`."""
+def first_made(engine: sa.Engine, week: date, *, as_of: datetime, over_at: datetime) -> datetime | None:
+    """The as-of of the first snapshot of the week since it ended, of those that know no more than `as_of`.
+
+    One of a running week has the numbers so far, which nobody restates.
+    """
     with engine.connect() as conn:
-        found: datetime | None = conn.scalar(_FIRST, {"week": week, "as_of": as_of})
+        found: datetime | None = conn.scalar(_FIRST, {"week": week, "as_of": as_of, "over_at": over_at})
         return found
 
 

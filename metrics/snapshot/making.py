@@ -13,6 +13,7 @@ from metrics.asking import InvalidAsk
 from metrics.refresh import refresh
 from metrics.snapshot import keeping
 from metrics.snapshot.keeping import Asked
+from metrics.snapshot.lease import renewed
 from metrics.snapshot.package import Package, package
 from metrics.snapshot.take import moment_of, take
 from sync_core.audit_checkpoint import Signer
@@ -40,7 +41,7 @@ class NotMade(TielineError):
 
 @dataclass(frozen=True)
 class Maker:
-    """`engine` connects as the application's role, to the primary."""
+    """`engine` connects as the application's role, to the primary, with two connections."""
 
     engine: sa.Engine
     clock: Clock
@@ -48,6 +49,7 @@ class Maker:
     signer: Signer
     release: str
     base_url: str
+    lease_s: float = keeping.LEASE_S
 
     @property
     def targets(self) -> list[str]:
@@ -57,7 +59,7 @@ class Maker:
 
     def make_next(self) -> Asked | None:
         """Make the one that waits longest; None when none does. What fails is tried again later."""
-        one = keeping.claim(self.engine, now=self.clock.now())
+        one = keeping.claim(self.engine, now=self.clock.now(), lease_s=self.lease_s)
         if one is None:
             return None
         try:
@@ -67,7 +69,7 @@ class Maker:
         except Exception as wrong:
             # The boundary of one snapshot: whatever it is, it is kept with the row and tried again.
             log.exception("snapshot %d could not be made", one.snapshot_id)
-            keeping.failed(self.engine, one, f"{type(wrong).__name__}: {wrong}", again_at=self._again(one))
+            keeping.failed(self.engine, one, _words(wrong), again_at=self._again(one))
         return one
 
     def make_here(self, one: Asked) -> Package:
@@ -75,13 +77,18 @@ class Maker:
         try:
             return self.make(one)
         except BaseException as wrong:
-            keeping.failed(self.engine, one, f"{type(wrong).__name__}: {wrong}", again_at=None)
+            keeping.failed(self.engine, one, _words(wrong), again_at=None)
             raise
 
     def make(self, one: Asked) -> Package:
         """Raises InvalidAsk where nothing is known of moment or week, NotMade when another has taken it over."""
+        with renewed(self.engine, one, lease_s=self.lease_s):
+            return self._make(one)
+
+    def _make(self, one: Asked) -> Package:
         as_of = self._moment(one.wanted_as_of)
-        since = keeping.first_made(self.engine, one.week, as_of=as_of)
+        over_at = weeks.end_of(one.week, self.estate.group.timezone)
+        since = keeping.first_made(self.engine, one.week, as_of=as_of, over_at=over_at)
         content = take(self.engine, self.estate, week=one.week, as_of=as_of, since=since)
         made = package(content, release=self.release, signer=self.signer)
         with self.engine.begin() as conn:
@@ -102,6 +109,11 @@ class Maker:
 
     def _again(self, one: Asked) -> datetime | None:
         return None if one.attempts >= TRIES else self.clock.now() + _FIRST_WAIT * 4 ** (one.attempts - 1)
+
+
+def _words(wrong: BaseException) -> str:
+    """For people: a sentence of ours is one already."""
+    return wrong.message if isinstance(wrong, TielineError) else f"{type(wrong).__name__}: {wrong}"
 
 
 def files_of(conn: sa.Connection, snapshot_id: int) -> Mapping[str, bytes]:

@@ -13,8 +13,9 @@ from typing import Any, Final
 import orjson
 
 from metrics import weeks
+from metrics.kpi import Span, Unit, Value
 from metrics.snapshot import wording
-from metrics.snapshot.content import Content
+from metrics.snapshot.content import Content, Restated
 from metrics.snapshot.flat import csv_of, parquet_of
 from metrics.snapshot.pdf import board_pack
 from metrics.snapshot.tables import Table, tables_of
@@ -23,7 +24,8 @@ from sync_core.audit import canonical
 from sync_core.audit_checkpoint import InvalidKey, PublicKey, Signer
 from sync_core.errors import TielineError
 
-KIND: Final = "tieline.snapshot.v1"
+KIND: Final = "tieline.snapshot.v2"  # of v1 the states were those of the moment it was made
+_KINDS: Final = frozenset({"tieline.snapshot.v1", KIND})
 MANIFEST, KEY_FILE, BOARD_PACK, WORKBOOK = "manifest.json", "key.pem", "board-pack.pdf", "workbook.xlsx"
 
 
@@ -95,6 +97,8 @@ def _manifest(
             for one in content.rates
         ],
         "definitions": {one.definition.slug: one.definition.version for one in content.kpis},
+        "states": _states(content),
+        "restated": [_restated(content, one) for one in content.restatement.kpis],
         "counts": {
             "measures": len(content.kpis), "restated_measures": len(content.restatement.kpis),
             "moved_contracts": content.restatement.contracts,
@@ -112,6 +116,27 @@ def _manifest(
     return {**plain, "signature": signer.sign(_signed_part(plain))}
 
 
+def _states(content: Content) -> list[dict[str, Any]]:
+    """The moment that each state is of; without one it is not known."""
+    return [
+        {"kpi": one.definition.slug, "as_of": None if one.at is None else _text(one.at),
+         "why_none": one.answer.why_none if one.at is None else ""}
+        for one in content.kpis if one.span is Span.STATE
+    ]  # fmt: skip
+
+
+def _restated(content: Content, one: Restated) -> dict[str, Any]:
+    unit = next(kpi.definition.unit for kpi in content.kpis if kpi.definition.slug == one.slug)
+    before, after = (_exact(value, unit, content.reporting) for value in (one.before, one.after))
+    return {"kpi": one.slug, "before": before, "after": after, "n_before": one.n_before, "n_after": one.n_after}
+
+
+def _exact(value: Value, unit: Unit, currency: str) -> str | None:
+    """As text, so that no digit is lost."""
+    exact = wording.amount_of(value, currency) if wording.is_money(unit) else wording.decimal_of(value)
+    return None if exact is None else format(exact, "f")
+
+
 def _signed_part(manifest: Mapping[str, Any]) -> bytes:
     return canonical({name: value for name, value in manifest.items() if name != "signature"}).encode()
 
@@ -122,8 +147,9 @@ def headlines(content: Content) -> list[dict[str, Any]]:
         {
             "slug": one.definition.slug, "title": one.definition.title, "unit": one.definition.unit.value,
             "better": one.definition.better.value, "version": one.definition.version,
-            "value": None if (exact := wording.decimal_of(one.answer.value)) is None else format(exact, "f"),
-            "n": one.answer.n, "n_open": one.answer.n_open, "why_none": one.answer.why_none,
+            "of": one.of, "at": None if one.at is None else _text(one.at),
+            "value": None if (exact := wording.decimal_of(one.headline.value)) is None else format(exact, "f"),
+            "n": one.headline.n, "n_open": one.headline.n_open, "why_none": one.headline.why_none,
         }
         for one in content.kpis
     ]  # fmt: skip
@@ -158,7 +184,7 @@ def _read(path: Path) -> dict[str, Any]:
         found = orjson.loads(path.read_bytes())
     except (OSError, ValueError) as wrong:
         raise SnapshotBroken(f"{path.name} cannot be read: {type(wrong).__name__}") from wrong
-    if not isinstance(found, dict) or found.get("kind") != KIND:
+    if not isinstance(found, dict) or found.get("kind") not in _KINDS:
         raise SnapshotBroken(f"{path.name} is none of a snapshot of ours")
     return found
 

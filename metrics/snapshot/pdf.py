@@ -6,7 +6,7 @@ used: no browser, no font of the system, no network.
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -16,10 +16,12 @@ import orjson
 import typst
 
 from metrics import weeks
-from metrics.kpi import Answer, Better, Definition, Unit, Value
+from metrics.kpi import Answer, Better, Definition, Span, Unit, Value
 from metrics.snapshot import chart, wording
-from metrics.snapshot.content import Content, KpiTaken, Moved, Span
+from metrics.snapshot.content import Content, KpiTaken
+from metrics.snapshot.pdf_restated import many, restated
 from sync_core.commands.words import visible
+from sync_core.survival import SAMPLE_FLOOR
 
 _HERE: Final = Path(__file__).parent
 # What a board asks for first; the others follow by name.
@@ -27,8 +29,9 @@ _FIRST: Final = (
     "stuck-money", "cycle-time", "auto-provisioned", "amendment-lag", "exception-resolution", "reconciliation",
     "dispute-rate", "contract-to-cash", "exception-ageing", "forecast-accuracy", "roi", "step-time",
 )  # fmt: skip
-_CARDS, _FIGURES, _ENTITIES, _MOVED = 8, 7, 8, 24
-_MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)[0-9:.]*(?:\+00:00)?")
+_CARDS, _FIGURES, _ENTITIES = 8, 60, 8
+_LACKS: Final = ("Too few cases to say", "No case", "Not reached yet", "Not known")
+_COMMAND: Final = re.compile(r"[:;,] [^:;,`]*`tieline [^`]*`")  # how to mend it says nothing to a board
 _TIME: Final = frozenset({Unit.HOURS, Unit.WORKING_HOURS, Unit.DAYS, Unit.WORKING_DAYS, Unit.SECONDS})
 
 
@@ -52,7 +55,7 @@ def _fonts() -> typst.Fonts:
 def described(content: Content, *, release: str) -> dict[str, Any]:
     """All that the pack shows, as JSON."""
     ordered = sorted(content.kpis, key=lambda one: (_rank(one.definition.slug), one.definition.title))
-    shown = [_measure(one, content.reporting) for one in ordered]
+    shown = [_measure(one, content) for one in ordered]
     with_value = [one for one in shown if one["value"]] + [one for one in shown if not one["value"]]
     cards = with_value[:_CARDS]
     return {
@@ -61,20 +64,23 @@ def described(content: Content, *, release: str) -> dict[str, Any]:
         "heading": f"Week {content.week.isocalendar().week}, {content.week.isocalendar().year}",
         "period": _period(content),
         "as_of": f"As of {wording.moment(content.as_of, content.zone)}",
+        "states": _states(content),
         "headline": _headline(shown),
         "subline": _subline(content, shown),
         "cards": sorted(cards, key=lambda one: shown.index(one)),
         "measures": shown,
         "panels": shown,
-        **_restated(content),
+        **restated(content),
         "definitions": [
-            {"title": one.definition.title, "version": one.definition.version, "formula": one.definition.formula}
+            {"title": one.definition.title, "version": one.definition.version,
+             "formula": wording.plain(one.definition.formula)}
             for one in ordered
         ],
         "method": _method(content),
         "rates": [[r.currency, format(r.rate.normalize(), "f"), r.valid_from.isoformat()] for r in content.rates],
         "reading": "Medians count open cases for as long as they have been open. Targets are suggested defaults unless "
-        "your firm has set its own. Below 20 cases no percentile is shown. The dashed line is the target.",
+        "your firm has set its own. Below 20 cases no percentile is shown: a week with fewer is told by the four weeks "
+        "up to it, and says so. The dashed line is the target.",
         "foot": f"Tieline {release}  ·  rules {content.policy}  ·  {content.reporting} is the reporting currency",
     }  # fmt: skip
 
@@ -92,10 +98,13 @@ def _period(content: Content) -> str:
 
 def _headline(shown: Sequence[dict[str, Any]]) -> str:
     judged = [one for one in shown if one["status"]]
-    if not judged:
-        return "No measure can be held against a target this week."
+    without = [one for one in shown if one["target"] and not one["status"]]
     good = sum(one["status"] == "on target" for one in judged)
-    return f"{good} of {len(judged)} measures with a target are on target."
+    told = [f"{good} of {len(judged) + len(without)} measures with a target are on target."]
+    for lack in _LACKS:
+        names = [one["title"] for one in without if one["lack"] == lack]
+        told += [f"{lack}: {', '.join(names)}."] if names else []
+    return " ".join(told)
 
 
 def _subline(content: Content, shown: Sequence[dict[str, Any]]) -> str:
@@ -105,24 +114,30 @@ def _subline(content: Content, shown: Sequence[dict[str, Any]]) -> str:
         f"Better than before: {', '.join(better[:4])}." if better else "",
         f"Worse: {', '.join(worse[:4])}." if worse else "",
         "" if content.restatement.since is None else
-        f"{_many(content.restatement.contracts, 'contract')} moved this week's numbers since they were first reported.",
+        f"What came to be known late of {many(content.restatement.contracts, 'contract')} moved this week's numbers.",
     ]  # fmt: skip
     return " ".join(part for part in parts if part) or "Nothing got better or worse than before."
 
 
-def _measure(one: KpiTaken, currency: str) -> dict[str, Any]:
-    known, answer = one.definition, one.answer
+def _measure(one: KpiTaken, content: Content) -> dict[str, Any]:
+    currency = content.reporting
+    known, answer = one.definition, one.headline
     previous = None if one.previous is None else one.previous.value
     change = wording.change(answer.value, previous, known.unit, currency)
+    figures = [figure for figure in answer.figures if figure.value is not None and ":" not in figure.key]
     return {
+        "slug": known.slug,
         "title": known.title,
-        "says": known.says,
+        "says": wording.plain(known.says),
+        "at": _at(one, content),
+        "lack": _lack(one),
         "value": "" if answer.value is None else wording.shown(answer.value, known.unit, currency),
         "number": wording.parts(answer.value, known.unit, currency)[0],
         "unit": wording.parts(answer.value, known.unit, currency)[1],
-        "why": answer.why_none or "Nothing was measured.",
-        "of": one.span.value,
-        "short": f"n = {answer.n}" if answer.n else "no cases",
+        "why": wording.plain(_COMMAND.sub("", answer.why_none)) or "Nothing was measured.",
+        "of": one.of if one.at is None else f"state, {wording.short_moment(one.at, content.zone)}",
+        "week": f"n = {one.answer.n} in the week" if one.pooled else "",
+        "short": f"n = {answer.n}" if answer.n else "not known" if _unknown(one) else "no cases",
         "change": change,
         "way": "up" if change.startswith("+") else "down" if change.startswith(wording.MINUS) else "",
         "got": wording.got(answer.value, previous, known.better) if change not in ("", "unchanged") else "",
@@ -134,12 +149,49 @@ def _measure(one: KpiTaken, currency: str) -> dict[str, Any]:
         "alt": _alt(one, currency),
         "entities": _entities(one, currency),
         "figures": [
-            {"label": figure.label, "value": wording.shown(figure.value, figure.unit, currency)}
-            for figure in answer.figures
-            if figure.value is not None
-        ][:_FIGURES],
-        "lines": _lines(known, answer, currency),
-    }
+            {"label": wording.plain(figure.label),
+             "value": wording.shown(figure.value, figure.unit, figure.currency or currency)}
+            for figure in figures[:_FIGURES]
+        ],
+        "more": _more(len(figures)),
+        "lines": _lines(one, currency),
+    }  # fmt: skip
+
+
+def _lack(one: KpiTaken) -> str:
+    """Why a measure has no value, of _LACKS."""
+    few, none, not_reached, unknown = _LACKS
+    n = one.headline.n
+    if _unknown(one) or one.span is not Span.WEEK:
+        return unknown
+    return few if 0 < n < SAMPLE_FLOOR else not_reached if n else none
+
+
+def _unknown(one: KpiTaken) -> bool:
+    """A state that was not measured by its moment."""
+    return one.span is Span.STATE and one.at is None
+
+
+def _more(figures: int) -> str:
+    return f"and {figures - _FIGURES} more, in the workbook" if figures > _FIGURES else ""
+
+
+def _at(one: KpiTaken, content: Content) -> str:
+    """What the headline is of, in words."""
+    if one.at is not None:
+        running = "" if content.over else ", in a week that is not over yet"
+        return f"A state, as of {wording.moment(one.at, content.zone)}{running}"
+    if one.pooled:
+        return f"Of the {one.of} up to this one; the week alone has too few cases, n = {one.answer.n}"
+    return ""
+
+
+def _states(content: Content) -> str:
+    unknown = [one.definition.title for one in content.kpis if _unknown(one)]
+    if unknown:
+        return f"Not known, because nothing was measured yet when the week ended: {', '.join(unknown)}."
+    end = max((one.at for one in content.kpis if one.at is not None), default=content.as_of)
+    return f"States are as of {wording.moment(end, content.zone)}, as it was known then."
 
 
 def _status(known: Definition, value: Value) -> str:
@@ -150,10 +202,10 @@ def _status(known: Definition, value: Value) -> str:
     return "on target" if good else "off target"
 
 
-def _lines(known: Definition, answer: Answer, currency: str) -> list[str]:
-    unit = known.unit
-    lines = [f"{_many(answer.n, 'case')}, {answer.n_open:,} of them open"]
-    lines += [f"{n:,} not counted: {reason}" for reason, n in sorted(answer.excluded.items()) if n][:3]
+def _lines(one: KpiTaken, currency: str) -> list[str]:
+    known, answer, unit = one.definition, one.headline, one.definition.unit
+    lines = [] if _unknown(one) else [f"{many(answer.n, 'case')}, {answer.n_open:,} of them open"]
+    lines += [f"{n:,} not counted: {wording.plain(reason)}" for reason, n in sorted(answer.excluded.items()) if n][:3]
     if answer.error is not None:
         lines.append(f"exact to {wording.shown(answer.error, unit, currency)}")
     if known.target is not None:
@@ -175,6 +227,11 @@ def _chart(one: KpiTaken, currency: str) -> dict[str, Any] | None:
     return {
         "ticks": [{"at": scale.at(tick), "label": _tick(tick, unit, currency)} for tick in scale.ticks],
         "target": None if target is None else scale.at(target),
+        "of": f"each point is of the {wording.FOUR_WEEKS} up to it"
+        if one.pooled_trend
+        else "as of the end of each week"
+        if one.span is Span.STATE
+        else "",
         "target_label": "" if target is None else wording.shown(target, unit, currency),
         "runs": lines,
         "last": lines[-1][-1] if values[-1] is not None else None,
@@ -216,64 +273,14 @@ def _bar(name: str, answer: Answer, value: Decimal | None, most: Decimal, unit: 
     }
 
 
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def _restated(content: Content) -> dict[str, Any]:
-    told, currency = content.restatement, content.reporting
-    changes = _changes(told.moved)
-    known = {one.definition.slug: one.definition for one in content.kpis}
-    if told.since is None:
-        says = "This is the first snapshot of the week: there is nothing to compare it with yet."
-    else:
-        since = wording.moment(told.since, content.zone)
-        says = (
-            f"First reported as of {since}. Since then {_many(told.contracts, 'contract')} changed in a way that "
-            f"counts, and {_many(len(told.kpis), 'measure')} came to another value."
-        )
-    return {
-        "restated_says": says,
-        "restated": [
-            {"title": known[one.slug].title, "before": wording.shown(one.before, known[one.slug].unit, currency),
-             "after": wording.shown(one.after, known[one.slug].unit, currency), "n_before": f"{one.n_before:,}",
-             "n_after": f"{one.n_after:,}"}
-            for one in told.kpis
-        ],
-        "moved_says": "" if len(changes) <= _MOVED else f"The first {_MOVED}; the workbook has all of them.",
-        "moved": changes[:_MOVED],
-    }  # fmt: skip
-
-
-def _changes(moved: Sequence[Moved]) -> list[list[str]]:
-    """One line for each fact of a contract."""
-    found: dict[tuple[int, str, str], list[Moved]] = {}
-    for one in moved:
-        found.setdefault((one.contract_id, one.fact, one.key), []).append(one)
-    return [
-        [_short(first.contract), _short(first.legal_entity), _short(f"{first.fact} {first.key}"),
-         _short("; ".join(map(_change, fields)), 130), f"{first.known_from.astimezone(UTC):%Y-%m-%d %H:%M}"]
-        for fields in found.values() for first in fields[:1]
-    ]  # fmt: skip
-
-
-def _change(one: Moved) -> str:
-    before, after = (_MOMENT.sub(r"\1 \2", text) or "nothing" for text in (one.before, one.after))
-    return f"{one.what.replace('_', ' ')}: {before} \u2192 {after}" if one.what else one.after or one.before
-
-
-def _short(text: str, most: int = 60) -> str:
-    whole = visible(" ".join(text.split()))
-    return whole if len(whole) <= most else f"{whole[: most - 1]}…"
-
-
 def _method(content: Content) -> list[list[str]]:
     return [
-        ["As of", f"{wording.moment(content.as_of, content.zone)}: only what was known then counts, and ages are "
-                  "measured against it."],
+        ["As of", f"{wording.moment(content.as_of, content.zone)}: only what was known then counts. Ages of open "
+                  "cases are measured against it, those of a state against the state's moment."],
         ["Weeks", f"ISO weeks, Monday to Sunday, in the zone {content.zone}."],
         ["Compared", "The cases of a week with those of the week before; a state with how it stood when that ended; "
-                     "a measure by month, over 13 weeks, with the 13 weeks before."],
+                     "a measure by month, over 13 weeks, with the 13 weeks before; four weeks with the four before."],
+        ["States", _states(content)],
         ["Working time", "On the calendar of each legal entity, with its holidays."],
         ["Money", f"In {content.reporting}, at the rates known and valid then; what has no rate is listed, not added."],
         ["Rules", f"Version {content.policy} of the firm's own rules."],

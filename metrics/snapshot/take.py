@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
@@ -11,16 +11,19 @@ import sqlalchemy as sa
 from metrics import weeks
 from metrics.asking import Ask, By, InvalidAsk, Window
 from metrics.catalog import kpis
-from metrics.kpi import Answer, Kpi, Result
+from metrics.kpi import Answer, Kpi, Result, Span
 from metrics.measures import result_of
+from metrics.pooling import SPAN
 from metrics.rates import rates_of
-from metrics.snapshot.content import Content, KpiTaken, Point, Rate, Span
+from metrics.snapshot.content import Content, KpiTaken, Point, Rate
 from metrics.snapshot.restatement import restatement
-from metrics.source import Source
+from metrics.source import Source, Told
 from sync_core.estate import Estate
 from sync_core.reads.snapshot import snapshot
+from sync_core.survival import SAMPLE_FLOOR
 
 MOST_ROWS: Final = 5_000  # behind one number; the files say how many there are
+NOT_KNOWN: Final = "not known"
 _SEVEN: Final = timedelta(days=7)
 
 # A weekly file may take its time where a page may not; texts of moments must not follow the server's zone.
@@ -42,6 +45,7 @@ class _Reading:
     estate: Estate
     week: date
     as_of: datetime
+    told: Told = field(default_factory=dict)
 
     @property
     def window(self) -> Window:
@@ -53,7 +57,12 @@ class _Reading:
 
     def source(self, window: Window | None = None, as_of: datetime | None = None) -> Source:
         """Raises InvalidAsk for a moment before anything was measured."""
-        return Source(self.conn, Ask(window or self.window, as_of or self.as_of), estate=self.estate)
+        ask = Ask(window or self.window, as_of or self.as_of)
+        return Source(self.conn, ask, estate=self.estate, told=self.told)
+
+    def end_of(self, week: date) -> datetime:
+        """The moment of a state in a week's snapshot."""
+        return min(weeks.end_of(week, self.estate.group.timezone), self.as_of)
 
     def earlier(self, as_of: datetime) -> Source | None:
         try:
@@ -81,13 +90,13 @@ def moment_of(engine: sa.Engine, as_of: datetime) -> datetime:
 
 
 def take(engine: sa.Engine, estate: Estate, *, week: date, as_of: datetime, since: datetime | None = None) -> Content:
-    """The week (its Monday) as of a refresh. `since`: the as-of of the first snapshot of the week, if not this one.
+    """The week (its Monday) as of a refresh. `since`: the as-of of its first snapshot since it ended, if not this one.
 
     Raises InvalidAsk for a moment before anything was measured, and for a week that had not begun.
     """
     zone = estate.group.timezone
     if week > weeks.week_of(as_of, zone):
-        raise InvalidAsk(f"week: {weeks.week_name(week)} had not begun as of {as_of:%Y-%m-%d %H:%M} UTC")
+        raise InvalidAsk(f"as_of: {weeks.week_name(week)} had not begun as of {as_of:%Y-%m-%d %H:%M} UTC")
     with _reading(engine) as conn:
         one = _Reading(conn, estate, week, as_of)
         first = None if since is None or since == as_of else since
@@ -101,7 +110,7 @@ def take(engine: sa.Engine, estate: Estate, *, week: date, as_of: datetime, sinc
             policy=estate.rules_version,
             kpis=tuple(_kpi(one, kpi) for kpi in kpis().values()),
             rates=_rates(one),
-            restatement=restatement(one.source(), since=first),
+            restatement=restatement(one.source(), one.source(one.quarter), since=first),
         )
 
 
@@ -111,36 +120,47 @@ def _rates(one: _Reading) -> tuple[Rate, ...]:
 
 
 def _kpi(one: _Reading, kpi: Kpi[Any]) -> KpiTaken:
-    if By.WEEK not in kpi.definition.splits:
+    if kpi.definition.span is Span.STATE:
         return _state(one, kpi)
-    found = result_of(kpi, one.source(one.quarter), By.WEEK)
-    mondays = {monday.isoformat() for monday in one.quarter.mondays}
-    if set(found.parts) <= mondays:
+    source = one.source(one.quarter)
+    found = result_of(kpi, source, By.WEEK if By.WEEK in kpi.definition.splits else None)
+    if kpi.definition.span is Span.WEEK:
         return _weekly(one, kpi, found)
-    source, before = one.source(one.quarter), one.source(one.quarter.before())
-    trend = tuple(_point(date.fromisoformat(month), answer) for month, answer in sorted(found.parts.items()))
-    previous = result_of(kpi, before, None).answer
-    return _taken(kpi, Span.QUARTER, source, _Past(found.answer, previous, trend))
+    months = tuple(_point(date.fromisoformat(month), answer) for month, answer in sorted(found.parts.items()))
+    previous = result_of(kpi, one.source(one.quarter.before()), None).answer
+    return _taken(kpi, source, _Past(found.answer, previous, months))
 
 
 def _weekly(one: _Reading, kpi: Kpi[Any], found: Result) -> KpiTaken:
-    """Cohorts of the weeks, all as of the one moment."""
+    """Cohorts of the weeks, all as of the one moment. A week with too few is told by the four weeks up to it."""
     nothing = kpi.answer(kpi.nothing(), one.source())
     by_week = {monday: found.parts.get(monday.isoformat(), nothing) for monday in one.quarter.mondays}
-    trend = tuple(_point(monday, answer) for monday, answer in by_week.items())
-    return _taken(kpi, Span.WEEK, one.source(), _Past(found.answer, by_week[one.week - _SEVEN], trend))
+    shown = {monday: found.pooled.get(monday.isoformat(), week) for monday, week in by_week.items()}
+    trend = tuple(
+        Point(monday, shown[monday].value, week.n, week.n_open) for monday, week in by_week.items()
+    )  # fmt: skip
+    past = _Past(found.answer, by_week[one.week - _SEVEN], trend, bool(found.pooled))
+    week = by_week[one.week]
+    if week.value is None and 0 < week.n < SAMPLE_FLOOR:
+        four = Window(one.week + _SEVEN - SPAN * _SEVEN, one.week + _SEVEN)
+        now, before = (result_of(kpi, one.source(window), None).answer for window in (four, four.before()))
+        past = past if now.value is None else replace(past, previous=before, pooled=now)
+    return _taken(kpi, one.source(), past)
 
 
 def _state(one: _Reading, kpi: Kpi[Any]) -> KpiTaken:
-    """As of the end of each week, where it was measured then."""
-    answers: dict[date, Answer] = {}
-    for monday in one.quarter.mondays[:-1]:
-        source = one.earlier(min(weeks.end_of(monday, one.estate.group.timezone), one.as_of))
-        if source is not None:
-            answers[monday] = result_of(kpi, source, None).answer
-    present = result_of(kpi, one.source(), None).answer
-    trend = tuple(_point(monday, answer) for monday, answer in {**answers, one.week: present}.items())
-    return _taken(kpi, Span.STATE, one.source(), _Past(present, answers.get(one.week - _SEVEN), trend))
+    """As of the end of each week, as it was known then; of one that still runs, as of the snapshot."""
+    sources = {monday: one.earlier(one.end_of(monday)) for monday in one.quarter.mondays}
+    measured = {monday: source for monday, source in sources.items() if source is not None}
+    answers = {monday: result_of(kpi, source, None).answer for monday, source in measured.items()}
+    trend = tuple(
+        Point(monday, answer.value, answer.n, answer.n_open, one.end_of(monday)) for monday, answer in answers.items()
+    )  # fmt: skip
+    if one.week not in measured:
+        unknown = Answer(None, 0, why_none=f"{NOT_KNOWN}: nothing was measured yet when the week ended")
+        return KpiTaken(kpi.definition, unknown, None, unknown, trend, {}, None)
+    past = _Past(answers[one.week], answers.get(one.week - _SEVEN), trend)
+    return replace(_taken(kpi, measured[one.week], past), at=one.end_of(one.week))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,15 +168,18 @@ class _Past:
     quarter: Answer
     previous: Answer | None
     trend: tuple[Point, ...]
+    pooled_trend: bool = False
+    pooled: Answer | None = None
 
 
-def _taken(kpi: Kpi[Any], span: Span, source: Source, past: _Past) -> KpiTaken:
+def _taken(kpi: Kpi[Any], source: Source, past: _Past) -> KpiTaken:
     by = By.LEGAL_ENTITY if By.LEGAL_ENTITY in kpi.definition.splits else None
     result = result_of(kpi, source, by)
     drill = kpi.drill(source, after=None, limit=MOST_ROWS) if kpi.definition.drill else None
     entities = {name: answer for name, answer in result.parts.items() if name}
     return KpiTaken(
-        kpi.definition, span, result.answer, past.previous, past.quarter, past.trend, entities, drill
+        kpi.definition, result.answer, past.previous, past.quarter, past.trend, entities, drill,
+        pooled=past.pooled, pooled_trend=past.pooled_trend,
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """How numbers are written in reports: one way for sheets, board pack and terminal, in one fixed locale."""
 
+import re
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import cache
@@ -9,22 +10,25 @@ from zoneinfo import ZoneInfo
 from babel.numbers import get_currency_symbol
 
 from metrics.kpi import Better, Unit, Value
+from metrics.pooling import SPAN
 from sync_core.money import exponent
 
 LOCALE: Final = "en_US"
 NONE: Final = "no value"
 MINUS: Final = "\u2212"
+FOUR_WEEKS: Final = f"{SPAN} weeks"
 
 _UNITS: Final = {
     Unit.HOURS: "h", Unit.WORKING_HOURS: "working h", Unit.DAYS: "d", Unit.WORKING_DAYS: "working d",
-    Unit.SECONDS: "s", Unit.RATIO: "×",
+    Unit.SECONDS: "s",
 }  # fmt: skip
 _SPELLED: Final = {
     Unit.HOURS: "hours", Unit.WORKING_HOURS: "working hours", Unit.DAYS: "days", Unit.WORKING_DAYS: "working days",
-    Unit.SECONDS: "seconds", Unit.SHARE: "share", Unit.COUNT: "count", Unit.RATIO: "ratio",
+    Unit.SECONDS: "seconds", Unit.SHARE: "share", Unit.COUNT: "count", Unit.RATIO: "per case",
 }  # fmt: skip
 _SCALES: Final = ((Decimal(10) ** 9, "B"), (Decimal(10) ** 6, "M"), (Decimal(10) ** 3, "K"))
 _MONEY: Final = (Unit.MONEY, Unit.MONEY_DAYS)
+_NAME: Final = re.compile(r"\b[a-z]+(?:_[a-z0-9]+)+\b")
 
 
 def decimal_of(value: Value) -> Decimal | None:
@@ -66,7 +70,7 @@ def shown(value: Value, unit: Unit, currency: str) -> str:
 def parts(value: Value, unit: Unit, currency: str) -> tuple[str, str]:
     """The same as number and unit, for where the number is set large: `6.4` and `working h`."""
     number, _, rest = shown(value, unit, currency).partition(" ")
-    whole = unit in _MONEY or unit in (Unit.SHARE, Unit.COUNT) or value is None
+    whole = unit in _MONEY or unit in (Unit.SHARE, Unit.COUNT, Unit.RATIO) or value is None
     return (shown(value, unit, currency), "") if whole else (number, rest)
 
 
@@ -91,10 +95,27 @@ def got(value: Value, other: Value, better: Better) -> str:
     return "better" if (now < then) == (better is Better.LOWER) else "worse"
 
 
+def of_what(of: str, n_week: int) -> str:
+    """`week`, `4 weeks; the week alone has 18 cases`, `state`."""
+    many = f"{n_week} case" if n_week == 1 else f"{n_week} cases"
+    return f"{of}; the week alone has {many}" if of == FOUR_WEEKS else of
+
+
+def plain(text: str) -> str:
+    """A text of ours for people who know no name of ours: `hours_of_touch` is hours of touch."""
+    return _NAME.sub(lambda found: found[0].replace("_", " "), text.replace("`", ""))
+
+
 def moment(at: datetime, zone: str) -> str:
     """`23 Nov 2026, 06:00 (Europe/London)`."""
     local = at.astimezone(ZoneInfo(zone))
     return f"{local.day} {local:%b %Y, %H:%M} ({zone})"
+
+
+def short_moment(at: datetime, zone: str) -> str:
+    """`23 Nov 06:00`, in the zone."""
+    local = at.astimezone(ZoneInfo(zone))
+    return f"{local.day} {local:%b %H:%M}"
 
 
 def _shown(exact: Decimal, unit: Unit, currency: str) -> str:
@@ -106,6 +127,8 @@ def _shown(exact: Decimal, unit: Unit, currency: str) -> str:
         return f"{_symbol(currency)}{_scaled(exact)}{'·d' if unit is Unit.MONEY_DAYS else ''}"
     if unit in (Unit.HOURS, Unit.WORKING_HOURS) and 0 < exact < 1:
         return f"{exact * 60:.0f} {'working ' if unit is Unit.WORKING_HOURS else ''}min"
+    if unit is Unit.RATIO:
+        return f"{exact:,.2f}".rstrip("0").rstrip(".")
     return f"{exact:,.1f} {_UNITS[unit]}" if exact >= 1 or not exact else f"{exact:,.2f} {_UNITS[unit]}"
 
 

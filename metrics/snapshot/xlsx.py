@@ -67,12 +67,11 @@ class _Forms:
         self.moment = made({**_FONT, "num_format": "yyyy-mm-dd hh:mm:ss"})
         self.integer = made({**_FONT, "num_format": "#,##0"})
         self.general = made({**_FONT, "num_format": "#,##0.######"})
-        minor = wording.amount_of(0, currency)
-        zeros = "0" * -int(minor.as_tuple().exponent) if minor is not None else ""
-        money = f"#,##0.{zeros}" if zeros else "#,##0"
+        self._made, self._currency = made, currency
+        self._money: dict[tuple[Unit, str], Any] = {}
         self.units = {
-            Unit.MONEY: made({**_FONT, "num_format": f'{money} "{currency}"'}),
-            Unit.MONEY_DAYS: made({**_FONT, "num_format": f'{money} "{currency} × d"'}),
+            Unit.MONEY: self.money(Unit.MONEY, currency),
+            Unit.MONEY_DAYS: self.money(Unit.MONEY_DAYS, currency),
             Unit.SHARE: made({**_FONT, "num_format": "0.0%"}),
             Unit.COUNT: self.integer,
             Unit.WORKING_HOURS: made({**_FONT, "num_format": '#,##0.00 "working h"'}),
@@ -80,10 +79,23 @@ class _Forms:
             Unit.WORKING_DAYS: made({**_FONT, "num_format": '#,##0.00 "working d"'}),
             Unit.DAYS: made({**_FONT, "num_format": '#,##0.00 "d"'}),
             Unit.SECONDS: made({**_FONT, "num_format": '#,##0.000 "s"'}),
-            Unit.RATIO: self.general,
+            Unit.RATIO: made({**_FONT, "num_format": "#,##0.00"}),
         }
 
-    def of(self, field: Field) -> Any:
+    def money(self, unit: Unit, currency: str) -> Any:
+        """With the decimals of its currency."""
+        if (unit, currency) not in self._money:
+            minor = wording.amount_of(0, currency)
+            zeros = "0" * -int(minor.as_tuple().exponent) if minor is not None else ""
+            shown = f"{currency} × d" if unit is Unit.MONEY_DAYS else currency
+            number = f"#,##0.{zeros}" if zeros else "#,##0"
+            self._money[unit, currency] = self._made({**_FONT, "num_format": f'{number} "{shown}"'})
+        return self._money[unit, currency]
+
+    def of(self, field: Field, row: tuple[Unit, str] | None) -> Any:
+        """`row`: unit and currency of its row."""
+        if field.by_row and row is not None:
+            return self.money(*row) if wording.is_money(row[0]) else self.units[row[0]]
         if field.kind is Kind.NUMBER:
             return self.units[field.unit] if field.unit else self.general
         return {Kind.INTEGER: self.integer, Kind.DAY: self.day, Kind.MOMENT: self.moment, Kind.TEXT: self.text}[
@@ -101,8 +113,9 @@ def _sheet(book: Any, forms: _Forms, table: Table, by_name: Mapping[str, Table])
         sheet.write_string(0, place, field.label, forms.head)
         sheet.set_column(place, place, _width(table, place))
     for line, row in enumerate(table.rows, 1):
+        unit = table.units[line - 1] if table.units else None
         for place, (cell, field) in enumerate(zip(row, table.fields, strict=True)):
-            _write(sheet, line, place, cell, forms.of(field))
+            _write(sheet, line, place, cell, forms.of(field, unit))
     sheet.autofilter(0, 0, max(len(table.rows), 1), len(table.fields) - 1)
     if table.total > len(table.rows):
         many = f"{len(table.rows):,} of {table.total:,} rows, the largest first"
@@ -147,7 +160,8 @@ def _width(table: Table, place: int) -> float:
 
 # ---- summary ---------------------------------------------------------------------------------------------------
 
-_HEADS: Final = ("Measure", "Value", "Before", "Change", "13 weeks", "Target", "Trend", "Cases", "Open", "Value is of")
+_HEADS: Final = ("Measure", "Value", "Before", "Change", "13 weeks", "Target", "Trend", "Cases", "Open", "Value is of",
+                 "A state is as of, UTC")  # fmt: skip
 
 
 def _summary(sheet: Any, forms: _Forms, content: Content, trend: Table, trend_sheet: str) -> None:
@@ -156,7 +170,8 @@ def _summary(sheet: Any, forms: _Forms, content: Content, trend: Table, trend_sh
     sheet.set_column(1, 5, 18)
     sheet.set_column(6, 6, 26)
     sheet.set_column(7, 8, 9)
-    sheet.set_column(9, 9, 14)
+    sheet.set_column(9, 9, 32)
+    sheet.set_column(10, 10, 20)
     sheet.set_row(0, 28)
     sheet.write_string(0, 0, _title(content), forms.title)
     for line, words in enumerate(_about(content), 1):
@@ -184,13 +199,16 @@ def _about(content: Content) -> list[str]:
     return [
         f"As of {wording.moment(content.as_of, content.zone)}. {week}",
         f"Money in {content.reporting}. Rules {content.policy}.",
-        "The first snapshot of this week." if since is None else
-        f"First made as of {wording.moment(since, content.zone)}; what has changed since: sheet What moved them.",
+        "The first report of this week." if since is None else
+        f"First reported as of {wording.moment(since, content.zone)}; what came to be known of it since: sheet What "
+        "moved them.",
+        "States are as of the end of the week, as it was known then." if content.over else
+        "States are as of the moment of this snapshot.",
     ]  # fmt: skip
 
 
 def _summary_row(sheet: Any, forms: _Forms, line: int, one: KpiTaken, currency: str) -> None:
-    known, answer = one.definition, one.answer
+    known, answer = one.definition, one.headline
     form = forms.units[known.unit]
     previous = None if one.previous is None else one.previous.value
     sheet.write_string(line, 0, known.title, forms.strong)
@@ -205,7 +223,8 @@ def _summary_row(sheet: Any, forms: _Forms, line: int, one: KpiTaken, currency: 
     _write(sheet, line, 5, wording.decimal_of(known.target), form)
     sheet.write_number(line, 7, answer.n, forms.integer)
     sheet.write_number(line, 8, answer.n_open, forms.integer)
-    sheet.write_string(line, 9, one.span.value, forms.sub)
+    sheet.write_string(line, 9, wording.of_what(one.of, one.answer.n), forms.sub)
+    _write(sheet, line, 10, one.at, forms.moment)
 
 
 def _number(value: Any, unit: Unit, currency: str) -> Decimal | None:

@@ -150,7 +150,7 @@ def _verdict(
     if after.terms is None:
         raise CommandRefused(f"the terms of contract {row.external_id} were never sent; there is nothing to correct")
     terms = after.terms
-    held = held_tax_code(act.conn, terms.legal_entity, terms.tax.tax_code or "", act.estate)
+    held = held_tax_code(act.conn, terms, terms.tax.tax_code or "", act.estate)
     return judge(row.cause, remaining, terms, changes, held, act.estate)
 
 

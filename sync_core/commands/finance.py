@@ -5,16 +5,18 @@ version, and one that repeats what holds is passed over. Measures know of it fro
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import Final
 
 import orjson
 import sqlalchemy as sa
 
 from sync_core.audit import Entry, canonical
-from sync_core.authority import Actor, Permission
+from sync_core.authority import Actor, Forbidden, Permission
 from sync_core.commands.desk import Act, Desk
 from sync_core.commands.disputes import DISPUTE_COLUMNS, store_disputes
 from sync_core.commands.files import Form, Row, rows_of, unique
@@ -31,6 +33,9 @@ COMMANDS: Final[Mapping[str, Permission]] = {
 
 RATE_COLUMNS: Final = ("currency", "valid_on", "rate")
 STATED_COLUMNS: Final = ("name", "value", "reason")
+MOST_WARNINGS: Final = 20
+_YEAR: Final = timedelta(days=366)
+_FACTOR: Final = 3  # a rate that moves by more than that is mostly one of another currency, or upside down
 
 # One import of a kind after the other, so that each compares its rows with all that was stored before.
 _ALONE: Final = sa.text("SELECT pg_advisory_xact_lock(7722, hashtext(:kind))")
@@ -38,6 +43,11 @@ _SEEN: Final = sa.text("SELECT EXISTS (SELECT FROM metrics.import WHERE kind = :
 _NOTE: Final = sa.text("""
     INSERT INTO metrics.import (kind, digest, rows, stored, recorded_at, recorded_by)
     VALUES (:kind, :digest, :rows, :stored, :now, :actor)
+""")
+_KNOWN_RATES: Final = sa.text("""
+    SELECT DISTINCT ON (r.currency, r.valid_on) r.currency, r.valid_on, r.rate FROM metrics.exchange_rate AS r
+    WHERE r.reporting = :reporting AND r.currency = ANY(CAST(:currencies AS text[]))
+    ORDER BY r.currency, r.valid_on, r.seq DESC
 """)
 _STORE_RATES: Final = sa.text("""
     INSERT INTO metrics.exchange_rate (currency, valid_on, rate, reporting, recorded_at, recorded_by, batch)
@@ -69,6 +79,7 @@ class Imported:
     rows: int
     stored: int
     repeated: bool
+    warnings: tuple[str, ...] = ()  # what was taken in and looks like a slip, the first of it
 
 
 class Finance:
@@ -99,8 +110,10 @@ def import_rates(act: Act, body: bytes, form: Form) -> Imported:
     rows, reporting = rows_of(body, form, needed=RATE_COLUMNS), act.estate.group.reporting_currency
     said = [_rate(row, reporting) for row in rows]
     unique(rows, [(one["currency"], one["valid_on"]) for one in said], "currency and day")
-    return _store(act, "rates", said, lambda values: act.conn.execute(
+    warnings = tuple(islice(_odd(act, said, reporting), MOST_WARNINGS))
+    done = _store(act, "rates", said, lambda values: act.conn.execute(
         _STORE_RATES, {**values, "reporting": reporting}).rowcount)  # fmt: skip
+    return replace(done, warnings=warnings)
 
 
 def import_baseline(act: Act, body: bytes, form: Form) -> Imported:
@@ -132,6 +145,14 @@ def _import_stated(act: Act, kind: Stated, what: str, body: bytes, form: Form) -
 
 def _whole_group(act: Act) -> None:
     """What holds for every legal entity is for those whose reach is all of them. Raises Forbidden."""
+    reach = act.actor.entities(Permission.FINANCE_WRITE)
+    if reach:
+        within = ", ".join(sorted(reach))
+        words = (
+            f"rates, baseline and assumptions hold for every legal entity, and your reach is {within} alone; who has "
+            f"{Permission.FINANCE_WRITE} over all of them may"
+        )
+        raise Forbidden(Permission.FINANCE_WRITE, words)
     act.actor.require(Permission.FINANCE_WRITE, entity="")
 
 
@@ -146,6 +167,27 @@ def _rate(row: Row, reporting: str) -> dict[str, str]:
     if rate <= 0:
         raise row.wrong(f"rate: {rate} is not above zero")
     return {"currency": currency, "valid_on": row.day("valid_on").isoformat(), "rate": _plain(rate)}
+
+
+def _odd(act: Act, said: Sequence[Mapping[str, str]], reporting: str) -> Iterator[str]:
+    """Of each currency, days in their order, with those that are known: what may be a slip of the pen."""
+    currencies = sorted({one["currency"] for one in said})
+    rows = act.conn.execute(_KNOWN_RATES, {"reporting": reporting, "currencies": currencies})
+    known: dict[str, list[tuple[str, Decimal, bool]]] = {currency: [] for currency in currencies}
+    for row in rows:
+        known[row.currency].append((row.valid_on.isoformat(), row.rate, False))
+    for one in said:
+        known[one["currency"]].append((one["valid_on"], Decimal(one["rate"]), True))
+    latest = (act.now + _YEAR).date().isoformat()
+    for currency, listed in known.items():
+        last: tuple[str, Decimal] | None = None
+        for day, rate, new in sorted(listed):
+            if new and day > latest:
+                yield f"{currency}: {day} is more than a year ahead"
+            if new and last is not None and not 1 / _FACTOR <= rate / last[1] <= _FACTOR:
+                before = f"{_plain(last[1])} of {last[0]}"
+                yield f"{currency}: {_plain(rate)} from {day} on differs by more than {_FACTOR} times from {before}"
+            last = day, rate
 
 
 def _number(row: Row, kind: Stated) -> dict[str, str]:

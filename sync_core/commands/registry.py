@@ -14,9 +14,10 @@ from typing import Final
 from sync_core.authority import Permission
 from sync_core.commands.commands import Commands
 from sync_core.commands.evidence import EvidenceExport
+from sync_core.commands.ocds_import import OcdsImport
 
 # Those that need more than a desk, and so stand beside the facade.
-BESIDE: Final[Mapping[str, type]] = {"evidence": EvidenceExport}
+BESIDE: Final[Mapping[str, type]] = {"evidence": EvidenceExport, "ocds": OcdsImport}
 
 
 @dataclass(frozen=True, slots=True)

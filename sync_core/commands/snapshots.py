@@ -5,7 +5,7 @@ They are of the whole group, so only who reaches every legal entity may do eithe
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -33,6 +33,7 @@ _ASK = sa.text("""
     ON CONFLICT (week) WHERE scheduled DO NOTHING RETURNING snapshot_id
 """)
 _WAITING = sa.text("SELECT count(*) FROM metrics.snapshot WHERE state = 'asked'")
+_FIRST_MEASURED = sa.text("SELECT min(finished_at) FROM metrics.refresh")
 _FILE = sa.text("""
     SELECT f.name, f.sha256, b.body, s.week
     FROM metrics.snapshot_file AS f JOIN metrics.snapshot_body AS b USING (sha256)
@@ -88,8 +89,8 @@ def make(
         raise InvalidInput(f"week: {monday} is no Monday; a week is named by its Monday, or written like 2026-W47")
     if monday > this_week:
         raise InvalidInput(f"week: the week of {monday} has not begun yet")
-    if as_of is not None and (as_of.tzinfo is None or as_of > act.now):
-        raise InvalidInput("as_of: a moment with its zone that is not in the future, such as 2026-11-23T06:00:00Z")
+    if as_of is not None:
+        _possible(act, monday, as_of)
     if not scheduled and int(act.conn.scalar(_WAITING) or 0) >= MOST_WAITING:
         raise CommandRefused(f"{MOST_WAITING} snapshots wait to be made already; is a worker running?")
     bound = {"week": monday, "now": act.now, "actor": act.actor.name, "scheduled": scheduled, "as_of": as_of,
@@ -100,6 +101,19 @@ def make(
     detail = {"week": monday, "as_of": as_of, "scheduled": scheduled, "location": location}
     act.note(Entry("snapshot.make", f"snapshot {snapshot_id}", detail=detail))
     return SnapshotAsked(int(snapshot_id), monday)
+
+
+def _possible(act: Act, monday: date, as_of: datetime) -> None:
+    """What the worker would refuse is refused at the door. Raises InvalidInput."""
+    if as_of.tzinfo is None or as_of > act.now:
+        raise InvalidInput("as_of: a moment with its zone that is not in the future, such as 2026-11-23T06:00:00Z")
+    told = f"{as_of.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    if monday > _monday_of(act, as_of):
+        raise InvalidInput(f"as_of: the week of {monday} had not begun as of {told}; name a later moment")
+    first = act.conn.scalar(_FIRST_MEASURED)
+    if first is None or as_of < first:
+        since = "nothing was measured yet" if first is None else f"the first measures are of {first:%Y-%m-%d %H:%M} UTC"
+        raise InvalidInput(f"as_of: nothing is known as of {told}; {since}")
 
 
 def file(act: Act, snapshot_id: int, name: str) -> SnapshotBody:
@@ -113,5 +127,9 @@ def file(act: Act, snapshot_id: int, name: str) -> SnapshotBody:
 
 
 def _monday(act: Act) -> date:
-    today = act.now.astimezone(ZoneInfo(act.estate.group.timezone)).date()
+    return _monday_of(act, act.now)
+
+
+def _monday_of(act: Act, moment: datetime) -> date:
+    today = moment.astimezone(ZoneInfo(act.estate.group.timezone)).date()
     return today - timedelta(days=today.weekday())

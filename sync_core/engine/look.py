@@ -61,16 +61,22 @@ def intend(loaded: Loaded, estate: Estate, connectors: Mapping[str, ErpConnector
     """Raises StoredEventUnreadable."""
     if loaded.unreadable is not None:
         raise StoredEventUnreadable(f"a stored event cannot be read any more: {loaded.unreadable}")
-    contract = fold(loaded.events)
+    return intend_of(fold(loaded.events), loaded.project_in, estate, connectors, now=now)
+
+
+def intend_of(
+    contract: Contract, project_in: str | None, estate: Estate, connectors: Mapping[str, ErpConnector], *, now: datetime
+) -> Intent:
+    """`project_in`: the ERP that holds its project. The back-test of a policy asks here too."""
     intent = Intent(contract)
     if not intent.signed:
         return intent
     if contract.stage is Stage.SIGNED and (findings := contract_findings(contract, estate)):
         return replace(intent, findings=tuple(findings))
     desired = derive(contract, estate, on=_today(contract, estate, now))
-    lane = desired.lane if desired.project else loaded.project_in or desired.lane
-    if loaded.project_in not in (None, lane):
-        return replace(intent, misplaced=_elsewhere(loaded.project_in or "", lane))
+    lane = desired.lane if desired.project else project_in or desired.lane
+    if project_in not in (None, lane):
+        return replace(intent, misplaced=_elsewhere(project_in or "", lane))
     return replace(intent, desired=desired, lane=lane, connector=connectors.get(lane))
 
 
@@ -101,7 +107,7 @@ def scope_of(contract: Contract, desired: Desired, estate: Estate) -> Scope:
         contract=contract_key(estate.clms[contract.source].name, contract.external_id),
         legal_entity=terms.legal_entity,
         customer=BusinessKey(terms.customer.code),
-        tax_code=None if terms.tax.exempt else terms.tax.tax_code,
+        tax_code=estate.tax_code_of(terms),
         payment_terms=terms.billing.payment_terms,
         labour_categories=tuple(o.key for o in desired.objects if isinstance(o, LabourCategory)),
         revenue_categories=tuple(sorted(revenue)),

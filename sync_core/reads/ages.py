@@ -37,7 +37,7 @@ AGEING = sa.text(f"""
     of_contract AS (
         SELECT v.days, v.function, v.bucket, {OF_ONE_CONTRACT}, min({_OPENED}) AS oldest
         FROM core.case AS k JOIN core.contract AS c USING (contract_id) JOIN calendars AS a ON a.entity = {_CALENDAR},
-        LATERAL (SELECT (SELECT count(*) FROM unnest(a.cuts) AS cut WHERE {_OPENED} <= cut) AS working) AS w,
+        LATERAL (SELECT (SELECT count(*) FROM unnest(a.cuts) AS cut WHERE {_OPENED} <= cut) AS working OFFSET 0) AS w,
         LATERAL (VALUES
             ('working', '', w.working), ('function', k.function, w.working),
             ('calendar', '', width_bucket(date_part('epoch', :now - {_OPENED}) / 86400, CAST(:days AS float8[])))

@@ -1,15 +1,18 @@
 """What has come in: whether anything ever did, and how many events are stored each day."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pandas as pd
 import sqlalchemy as sa
 
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
 
+# Day by day, because a count along the index costs a tenth of what it costs to say of each event which day it is of.
 INTAKE = sa.text("""
-    SELECT CAST(recorded_at AT TIME ZONE :zone AS date) AS day, count(*) AS events
-    FROM core.event WHERE recorded_at >= :since AND recorded_at <= :now GROUP BY 1
+    SELECT d.day, (SELECT count(*) FROM core.event
+                   WHERE recorded_at >= d.begins AND recorded_at < d.ends AND recorded_at <= :now) AS events
+    FROM unnest(CAST(:days AS date[]), CAST(:begins AS timestamptz[]), CAST(:ends AS timestamptz[]))
+        AS d(day, begins, ends)
 """)
 # Apart, because only a limited view pays for finding each event's contract.
 INTAKE_WITHIN = sa.text(f"""
@@ -34,8 +37,11 @@ def intake(conn: sa.Connection, *, now: datetime, zone: str, days: int, entities
     """Events stored per local day, oldest first, no day absent. Columns: day (UTC midnight of its date), events."""
     today = pd.Timestamp(now).tz_convert(zone).tz_localize(None).normalize()
     listed = pd.date_range(end=today, periods=days, freq="D")
-    since = listed[0].tz_localize(zone).tz_convert("UTC").to_pydatetime()
-    values = {"zone": zone, "since": since, "now": now}
-    within = conn.execute(INTAKE_WITHIN, values | bound(entities)) if entities is not None else None
-    found = {row.day: row.events for row in within or conn.execute(INTAKE, values)}
+    begins = [day.tz_localize(zone).tz_convert("UTC").to_pydatetime() for day in (*listed, today + timedelta(days=1))]
+    if entities is None:
+        by_day = {"days": [day.date() for day in listed], "begins": begins[:-1], "ends": begins[1:], "now": now}
+        rows = conn.execute(INTAKE, by_day)
+    else:
+        rows = conn.execute(INTAKE_WITHIN, {"zone": zone, "since": begins[0], "now": now} | bound(entities))
+    found = {row.day: row.events for row in rows}
     return pd.DataFrame({"day": listed.tz_localize("UTC"), "events": [found.get(day.date(), 0) for day in listed]})

@@ -7,23 +7,22 @@ several exceptions, so the money of causes does not add up to the money that wai
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from sync_core.errors import ErrorClass
 from sync_core.reads.amounts import MoneyTotal, Part, add_up
-from sync_core.reads.scope import OF_CONTRACT, Entities, bound
+from sync_core.reads.exceptions import FROM, ExceptionFilter, where
+from sync_core.reads.scope import Entities
 
-OPEN_CASES = sa.text(f"""
+_OPEN_CASES: Final = """
     SELECT k.function, k.cause, k.error_class,
            CASE WHEN k.exposure_reporting IS NULL AND k.exposure <> 0 THEN k.currency END AS unconverted,
            count(*) AS cases, sum(k.exposure_reporting) AS reporting, sum(k.exposure) AS amount,
            min(k.opened_at) AS oldest, count(*) FILTER (WHERE k.due_at < :now) AS overdue
-    FROM core.case AS k JOIN core.contract AS c USING (contract_id)
-    WHERE k.state = 'open' AND NOT c.test AND {OF_CONTRACT}
-    GROUP BY 1, 2, 3, 4
-""")
+    FROM {source} WHERE {where} GROUP BY 1, 2, 3, 4
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +46,14 @@ class CauseGroup:
         return {"cause": self.cause, "function": self.function}
 
 
-def cause_groups(conn: sa.Connection, *, now: datetime, reporting: str, entities: Entities) -> tuple[CauseGroup, ...]:
+def cause_groups(
+    conn: sa.Connection, wanted: ExceptionFilter, *, now: datetime, reporting: str, entities: Entities
+) -> tuple[CauseGroup, ...]:
     """Most money first, then most contracts."""
     together: dict[tuple[str, str, str], list[sa.Row[*tuple[Any, ...]]]] = {}
-    for row in conn.execute(OPEN_CASES, {"now": now, **bound(entities)}):
+    narrowed = where(wanted, entities)
+    text = _OPEN_CASES.format(source=FROM, where=narrowed.sql())
+    for row in conn.execute(sa.text(text), {**narrowed.values, "now": now}):
         together.setdefault((row.cause, row.function, row.error_class), []).append(row)
     groups = [
         CauseGroup(

@@ -132,7 +132,7 @@ def _form(conn: sa.Connection, found: sa.Row[Any], estate: Estate) -> Correction
     except StoredEventUnreadable:
         return None  # the page says so: nothing can be corrected on what cannot be read
     terms = fold(events).terms if events else None
-    known = known_codes(conn, terms.legal_entity, estate) if terms else {}
+    known = known_codes(conn, terms, estate) if terms else {}
     return form(terms, found.cause, found.function, estate, known)
 
 

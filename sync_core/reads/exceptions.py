@@ -32,6 +32,9 @@ class ExceptionFilter:
     error_class: str = ""
     severity: str = ""
     legal_entity: str = ""
+    service_line: str = ""
+    geography: str = ""
+    billing: str = ""
     state: Literal["open", "resolved", "decided", "closed", "all"] = "open"
     tests: bool = False
     assignee: str = ""
@@ -108,7 +111,7 @@ def where(wanted: ExceptionFilter, entities: Entities, cuts: Cuts | None = None)
     if entities is not None:
         conditions.append(OF_CONTRACT)
         values |= bound(entities)
-    for column in ("k.function", "k.cause", "k.error_class", "k.severity", "c.legal_entity"):
+    for column in _EQUAL:
         name = column[2:]
         if value := getattr(wanted, name):
             conditions.append(f"{column} = :{name}")
@@ -123,6 +126,10 @@ def where(wanted: ExceptionFilter, entities: Entities, cuts: Cuts | None = None)
     return Where(tuple(conditions), values)
 
 
+_EQUAL: Final = (
+    "k.function", "k.cause", "k.error_class", "k.severity", "c.legal_entity", "c.service_line", "c.geography",
+    "c.billing",
+)  # fmt: skip
 _STATES: Final = {
     "open": "k.state = 'open'",
     "resolved": "k.state = 'resolved'",

@@ -110,6 +110,26 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class Worked:
+    """Of an order that is worked out by joins: how little of them it takes to count, and to find a page of many.
+
+    `table` is the FROM clause of what `where` speaks of, `needs` those of its columns that the joins use. `valued` is a
+    condition that all rows with a value meet, by an index, so that the others are never sorted; they are walked by id.
+    """
+
+    table: str  # "... AS <alias>"
+    needs: str
+    joins: str
+    bare_joins: str  # of rows one by one
+    valued: str
+
+    @property
+    def found(self) -> str:
+        """The rows that were counted, with what is joined to them."""
+        return f"found AS {self.table.rpartition(' ')[2]} {self.joins}"
+
+
+@dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
     """What is listed: `columns` of `source` (a FROM clause) that meet `where`, each row made into a T."""
 
@@ -119,6 +139,7 @@ class Listing(Generic[T]):
     order: Order
     make: Callable[[Row], T]
     count_limit: int = COUNT_LIMIT
+    worked: Worked | None = None
 
     def page(self, conn: sa.Connection, window: Window) -> Listed[T]:
         """One page of it, in display order. Raises InvalidCursor."""
@@ -146,13 +167,16 @@ class Listing(Generic[T]):
         way, _ = order.way(backward=backward)
         by = f"(value IS NULL) {'DESC' if backward else 'ASC'}, value {way}, row_id {way}"
         condition, values = beyond(order, window.cursor, backward=backward)
+        value = f"SELECT {order.row_id} AS row_id, {order.column} AS value"
+        found, ranked = f"{value} FROM {self.source}", "found"
+        if self.worked is not None:
+            found = f"SELECT {self.worked.needs} FROM {self.worked.table}"
+            ranked = f"({value} FROM {self.worked.found}) AS ranked"
         text = f"""
-            WITH found AS MATERIALIZED (
-                SELECT {order.row_id} AS row_id, {order.column} AS value
-                FROM {self.source} WHERE {self.where.sql()} LIMIT :count_rows
-            ), counted AS (SELECT count(*) AS n FROM found)
+            WITH found AS MATERIALIZED ({found} WHERE {self.where.sql()} LIMIT :count_rows),
+            counted AS (SELECT count(*) AS n FROM found)
             SELECT n, page.row_id FROM counted LEFT JOIN LATERAL (
-                SELECT row_id, value FROM found WHERE n < :count_rows AND {condition} ORDER BY {by} LIMIT :page_rows
+                SELECT row_id, value FROM {ranked} WHERE n < :count_rows AND {condition} ORDER BY {by} LIMIT :page_rows
             ) AS page ON true ORDER BY {by}
         """
         bound = {**self.where.values, **values, "count_rows": self.count_limit + 1, "page_rows": window.rows + 1}
@@ -170,7 +194,25 @@ class Listing(Generic[T]):
         return [by_id[row_id] for row_id in ids]
 
     def _walk(self, conn: sa.Connection, window: Window) -> list[Row]:
+        if self.worked is not None:
+            return self._rows(conn, self._ids_along(conn, self.worked, window))
         return self._along(conn, window.cursor, window.rows + 1, backward=window.backward)
+
+    def _ids_along(self, conn: sa.Connection, worked: Worked, window: Window) -> list[int]:
+        """Of the page, one more than fits."""
+        found: list[int] = []
+        way, _ = self.order.way(backward=window.backward)
+        for segment in segments(self.order, window.cursor, backward=window.backward):
+            left = window.rows + 1 - len(found)
+            if left > 0:
+                joins, by, more = worked.joins, segment.by, (*segment.conditions, worked.valued)
+                if segment.bare:
+                    joins, by, more = worked.bare_joins, f"{self.order.row_id} {way}", segment.conditions
+                text = f"""
+                    SELECT {self.order.row_id} AS row_id FROM {worked.table} {joins}
+                    WHERE {self.where.sql(*more)} ORDER BY {by} LIMIT :page_rows"""
+                found += conn.scalars(sa.text(text), {**self.where.values, **segment.values, "page_rows": left}).all()
+        return found
 
     def _along(self, conn: sa.Connection, cursor: Cursor | None, most: int, *, backward: bool) -> list[Row]:
         found: list[Row] = []
@@ -195,6 +237,7 @@ class Segment:
     conditions: tuple[str, ...]
     values: Values
     by: str
+    bare: bool = False  # without
 
 
 def segments(order: Order, cursor: Cursor | None, *, backward: bool) -> list[Segment]:
@@ -204,12 +247,12 @@ def segments(order: Order, cursor: Cursor | None, *, backward: bool) -> list[Seg
     nulls = (" NULLS LAST" if way == "DESC" else " NULLS FIRST") if order.nullable else ""
     by = f"{order.column} {way}{nulls}, {order.row_id} {way}"
     known = (f"{order.column} IS NOT NULL",) if order.nullable else ()
-    valued, bare = Segment(known, {}, by), Segment((f"{order.column} IS NULL",), {}, by)
+    valued, bare = Segment(known, {}, by), Segment((f"{order.column} IS NULL",), {}, by, bare=True)
     if cursor is None:
         return [valued, bare] if order.nullable else [valued]
     values: Values = {"edge_id": cursor.row_id}
     if cursor.value is None:
-        bare = Segment((*bare.conditions, f"{order.row_id} {compares} :edge_id"), values, by)
+        bare = Segment((*bare.conditions, f"{order.row_id} {compares} :edge_id"), values, by, bare=True)
         return [bare, valued] if backward else [bare]
     values["edge"] = _value(order, cursor.value)
     valued = Segment((*known, f"({order.column}, {order.row_id}) {compares} (:edge, :edge_id)"), values, by)

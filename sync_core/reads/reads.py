@@ -18,6 +18,7 @@ from sync_core.estate import Estate
 from sync_core.reads import access, arrivals, running
 from sync_core.reads import audit as audits
 from sync_core.reads import contract as detail
+from sync_core.reads import releases as history
 from sync_core.reads import schedules as timetable
 from sync_core.reads import trace as traces
 from sync_core.reads.ages import cuts_of
@@ -149,11 +150,11 @@ class Reads(CaseReads, ReplayReads, DeliveryReads, SnapshotReads, FinanceReads):
         with snapshot(self._engine) as conn:
             return listing.page(conn, window)
 
-    def exception_groups(self) -> tuple[CauseGroup, ...]:
-        """Open exceptions by cause, most money first."""
+    def exception_groups(self, wanted: ExceptionFilter = OPEN_EXCEPTIONS) -> tuple[CauseGroup, ...]:
+        """Those exceptions by cause, most money first. The filter's age is not looked at."""
         entities = self._exceptions()
         with snapshot(self._engine) as conn:
-            return cause_groups(conn, now=self._clock.now(), reporting=self._reporting, entities=entities)
+            return cause_groups(conn, wanted, now=self._clock.now(), reporting=self._reporting, entities=entities)
 
     def audit(self, wanted: audits.AuditFilter = ALL_AUDIT, *, window: Window = FIRST_PAGE) -> audits.AuditPage:
         """One page, newest first. Raises InvalidCursor."""
@@ -217,6 +218,12 @@ class Reads(CaseReads, ReplayReads, DeliveryReads, SnapshotReads, FinanceReads):
         self.reach(Permission.KPI_READ)
         with snapshot(self._engine) as conn:
             return timetable.schedules(conn, now=self._clock.now())
+
+    def releases(self) -> tuple[history.Release, ...]:
+        """Which versions of Tieline, its database, ERPs and CLMs were seen, newest first. Raises Forbidden."""
+        self.reach(Permission.KPI_READ)
+        with snapshot(self._engine) as conn:
+            return history.releases(conn)
 
     def job_history(self, job: str) -> tuple[timetable.JobRun, ...]:
         """The last fifty runs of one job, newest first. Raises Forbidden."""

@@ -1,6 +1,6 @@
 """Weekly snapshots that were asked for and made, where they went, and how two weeks differ."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -32,7 +32,8 @@ _SEAL = sa.text("""
 """)
 # The first snapshot of the week, which a later one is held against, and that later one.
 _FIRST = sa.text("""
-    SELECT s.snapshot_id, s.week, s.as_of, s.headlines, s.manifest ->> 'reporting_currency' AS currency
+    SELECT s.snapshot_id, s.week, s.as_of, s.headlines, s.manifest ->> 'reporting_currency' AS currency,
+           s.manifest -> 'restated' AS restated
     FROM metrics.snapshot AS l JOIN metrics.snapshot AS s ON s.week = l.week AND s.state = 'made'
     WHERE l.snapshot_id = :snapshot_id AND l.state = 'made'
       AND (s.snapshot_id = l.snapshot_id OR s.as_of = l.restated_since)
@@ -123,16 +124,23 @@ class KpiChange:
     better: str
     value: Decimal | None
     other: Decimal | None
-    change: Decimal | None  # from `value` to `other`
+    change: Decimal | None  # from `value` to `other`; None where they are of other spans, too
     n: int
     other_n: int
     version: int | None
     other_version: int | None
+    of: str = ""  # week, 4 weeks, state, 13 weeks; "" in snapshots of before they said so
+    other_of: str = ""
 
     @property
     def definition_changed(self) -> bool:
         """The two values do not mean the same."""
         return self.version != self.other_version
+
+    @property
+    def of_another_span(self) -> bool:
+        """One week's number is of that week alone, the other's of the four weeks up to it: there is no change."""
+        return bool(self.of and self.other_of) and self.of != self.other_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +187,17 @@ def snapshot_diff(conn: sa.Connection, week: date, other: date) -> SnapshotDiff 
 
 
 def snapshot_restated(conn: sa.Connection, snapshot_id: int) -> SnapshotDiff | None:
-    """How the first snapshot of the week and this one differ; None where this is the first one, or none was made."""
+    """What this one restates of the first report of its week; None where this is the first one, or none was made."""
     found = conn.execute(_FIRST, {"snapshot_id": snapshot_id}).all()
     first = next((row for row in found if row.snapshot_id != snapshot_id), None)
     mine = next((row for row in found if row.snapshot_id == snapshot_id), None)
-    return None if first is None or mine is None else _diff(first, mine)
+    if first is None or mine is None:
+        return None
+    if mine.restated is None:  # one of before manifests told it
+        return _diff(first, mine)
+    known = {one["slug"]: one for one in mine.headlines}
+    changes = tuple(_restated(known[one["kpi"]], one) for one in mine.restated)
+    return replace(_diff(first, mine), kpis=changes)
 
 
 def _diff(first: sa.Row[Any], second: sa.Row[Any]) -> SnapshotDiff:
@@ -196,10 +210,20 @@ def _diff(first: sa.Row[Any], second: sa.Row[Any]) -> SnapshotDiff:
     )  # fmt: skip
 
 
+def _restated(known: dict[str, Any], one: dict[str, Any]) -> KpiChange:
+    """As of the first report, with what has come to be known since."""
+    before, after = (None if one[name] is None else Decimal(one[name]) for name in ("before", "after"))
+    return KpiChange(
+        slug=known["slug"], title=known["title"], unit=known["unit"], better=known["better"], value=before, other=after,
+        change=None if before is None or after is None else after - before, n=one["n_before"], other_n=one["n_after"],
+        version=known["version"], other_version=known["version"],
+    )  # fmt: skip
+
+
 def _change(then: dict[str, Any] | None, now: dict[str, Any] | None) -> KpiChange:
     one = now or then or {}
     value, other = _value(then), _value(now)
-    return KpiChange(
+    made = KpiChange(
         slug=one["slug"],
         title=one["title"],
         unit=one["unit"],
@@ -211,7 +235,14 @@ def _change(then: dict[str, Any] | None, now: dict[str, Any] | None) -> KpiChang
         other_n=0 if now is None else now["n"],
         version=None if then is None else then["version"],
         other_version=None if now is None else now["version"],
+        of=_of(then),
+        other_of=_of(now),
     )
+    return replace(made, change=None) if made.of_another_span else made
+
+
+def _of(one: dict[str, Any] | None) -> str:
+    return "" if one is None else str(one.get("of", ""))
 
 
 def _value(one: dict[str, Any] | None) -> Decimal | None:

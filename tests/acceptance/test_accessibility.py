@@ -88,6 +88,7 @@ def details(engine: sa.Engine) -> tuple[list[str], list[tuple[str, str]]]:
     shown = [
         f"exceptions?case={case}", "exceptions?view=quarantine", "exceptions?q=no+such", f"contract?id={told}",
         f"contract?id={stuck[0]}", f"replay?replay={previewed}", f"replay?replay={ended}", "audit?row=1",
+        "exceptions?view=analysis", *(f"platform?section={part}" for part in ("calls", "work", "house", "jobs")),
     ]  # fmt: skip
     return shown, [("approvals", "Approve…"), (f"replay?replay={previewed}", f"Replay {len(stuck)} contracts…")]
 

@@ -84,5 +84,10 @@ async def running(walk: Walk) -> None:
     assert telemetry["attempts"]["failure_rate"] is None
     assert telemetry["backlog"]["contracts"].keys() == {"ready", "scheduled", "in_flight", "blocked", "dead"}
     evaluate(walk.door.engine, clock=walk.door.clock, estate=walk.door.estate)
+    insert(walk.door.engine, "release", system="erp:cloud", version="2", first_seen_at=walk.desk.clock.now(),
+           last_seen_at=walk.desk.clock.now())  # fmt: skip
+    assert [(one["system"], one["version"], one["replaced"]) for one in (await walk.get("/releases"))["items"]] == [
+        ("erp:cloud", "2", None)
+    ]
     promises = (await walk.get("/objectives"))["objectives"]
     assert {one["name"]: one["broken_at"] for one in promises}["read-back"] is None

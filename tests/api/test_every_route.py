@@ -81,6 +81,15 @@ async def contracts(walk: Walk) -> None:
     assert any(done["after"] for done in one["runs"][0]["operations"])
     assert one["terms"]["legal entity"] == "US01"
     assert one["summary"]["signed_at"] == "2026-03-02T10:00:00Z"
+    traces = f"/contracts/{one['summary']['contract_id']}/traces"
+    found = (await walk.get(traces))["items"]
+    [trace] = [each for each in found if each["trace_id"] == one["runs"][0]["trace_id"]]
+    steps = [(step["part"], step["depth"]) for step in trace["steps"]]
+    assert ("run", 1) in steps
+    assert ("operation", 2) in steps
+    assert await walk.get(f"{traces}?trace_id={trace['trace_id']}") == {"items": [trace], "more": False}
+    assert await walk.get(f"{traces}?correlation_id={trace['correlation_id']}") == {"items": found, "more": False}
+    assert await walk.get(f"{traces}?trace_id=another") == {"items": [], "more": False}
     status = await walk.get("/status")
     assert (status["contracts"]["active"], status["lanes"][0]["lane"]) == (1, "cloud")
 

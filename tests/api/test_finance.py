@@ -31,6 +31,22 @@ async def test_rates_are_taken_in_as_csv_and_as_json_and_listed(door: Door) -> N
     assert detail(noted)["stored"] == 1
 
 
+async def test_a_rate_that_looks_like_a_slip_is_taken_in_with_a_warning(door: Door) -> None:
+    async with door.calls() as program:
+        first = [{"currency": "GBP", "valid_on": "2026-11-01", "rate": "1.2875"},
+                 {"currency": "JPY", "valid_on": "2026-11-01", "rate": "0.0065"}]  # fmt: skip
+        assert (await program.post("/finance/rates", json=first)).json()["warnings"] == []
+        odd = [{"currency": "GBP", "valid_on": "2026-12-01", "rate": "0.4"},
+               {"currency": "GBP", "valid_on": "2026-12-08", "rate": "0.41"},
+               {"currency": "JPY", "valid_on": "2028-01-01", "rate": "0.0066"}]  # fmt: skip
+        answer = (await program.post("/finance/rates", json=odd)).json()
+        assert answer["stored"] == 3
+        assert answer["warnings"] == [
+            "GBP: 0.4 from 2026-12-01 on differs by more than 3 times from 1.2875 of 2026-11-01",
+            "JPY: 2028-01-01 is more than a year ahead",
+        ]
+
+
 async def test_a_bad_line_is_named_and_nothing_is_stored(door: Door) -> None:
     async with door.calls() as program:
         body = "currency,valid_on,rate\nEUR,2026-11-01,1.08\nGBP,2026-11-01,1,25\n"
@@ -53,7 +69,9 @@ async def test_a_dispute_needs_an_invoice_within_reach(door: Door, firm: dict[st
     async with door.calls(P.FINANCE_WRITE, entities=frozenset({"US01"})) as stranger:
         answer = await stranger.post("/finance/disputes", json=said)
         assert (answer.status_code, "no 'INV-1'" in answer.json()["detail"]) == (422, True)
-        assert (await stranger.post("/finance/rates", json=[])).status_code in (403, 422)
+        refused = await stranger.post("/finance/rates", json=[])
+        assert refused.status_code == 403
+        assert "hold for every legal entity, and your reach is US01 alone" in refused.json()["detail"]
     async with door.calls(P.FINANCE_WRITE, entities=frozenset({"GB01"})) as ours:
         answer = await ours.post("/finance/disputes", json=said, headers=key("d"))
         assert (answer.status_code, answer.json()["stored"]) == (201, 1)

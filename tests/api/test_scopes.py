@@ -113,8 +113,9 @@ async def test_what_is_out_of_reach_is_not_there(door: Door, firm: dict[str, int
     theirs = replay(door, firm["N-1"], "US01")
     case, contract = firm["case N-1"], firm["N-1"]
     by_key = f"/contracts/by-key?source={SOURCE}&external_id=N-1"
-    reads = (f"/contracts/{contract}", by_key, f"/exceptions/{case}", f"/exceptions/{case}/correction",
-             f"/replays/{theirs}", f"/replays/{theirs}/items/{contract}", "/quarantine/2", "/audit/1")  # fmt: skip
+    reads = (f"/contracts/{contract}", f"/contracts/{contract}/traces", by_key, f"/exceptions/{case}",
+             f"/exceptions/{case}/correction", f"/replays/{theirs}", f"/replays/{theirs}/items/{contract}",
+             "/quarantine/2", "/audit/1")  # fmt: skip
     changes: tuple[tuple[str, dict[str, Any] | None], ...] = (
         (f"/exceptions/{case}/assign", {"assignee": None}), (f"/exceptions/{case}/acknowledge", None),
         (f"/exceptions/{case}/comments", {"text": "x"}), (f"/exceptions/{case}/decide", {"reason": "as agreed"}),

@@ -42,11 +42,11 @@ def test_what_was_made_is_listed_and_compared(cli: Cli, tmp_path: Path) -> None:
     assert cli("snapshot").returncode == Exit.USAGE
     cli.said("snapshot", "--week", WEEK, "--out", str(folder))
     refused(cli("snapshot", "--out", str(folder)), Exit.REFUSED, "not empty")
-    refused(cli("snapshot", "--out", str(other), "--as-of", "2001-01-01"), Exit.REFUSED, "nothing is known")
+    refused(cli("snapshot", "--out", str(other), "--as-of", "2001-01-01"), Exit.USAGE, "had not begun")
     listed = json.loads(cli.said("snapshot", "list", "--json"))
-    assert [(row["week"], row["state"]) for row in listed] == [(WEEK, "failed"), (WEEK, "made")]
-    assert listed[1]["location"] == str(folder)
-    refused(cli("snapshot", "diff", "2020-W01", WEEK), Exit.REFUSED, "no snapshot was made")
+    assert [(row["week"], row["state"]) for row in listed] == [(WEEK, "made")]
+    assert listed[0]["location"] == str(folder)
+    refused(cli("snapshot", "diff", WEEK, "2020-W01"), Exit.REFUSED, "no snapshot was made of 2020-W01;")
     same = json.loads(cli.said("snapshot", "diff", WEEK, WEEK, "--json"))
     assert {row["change"] for row in same["kpis"] if not isinstance(row["change"], dict)} <= {0, None}
     assert "Contract-to-project cycle time" in cli.said("snapshot", "diff", WEEK, WEEK)
@@ -63,6 +63,14 @@ def test_a_kpi_is_shown_and_printed_as_the_api_answers_it(cli: Cli, tmp_path: Pa
     shown = cli("kpi", "cycle-time", "--from", WEEK, "--to", WEEK, "--by", "legal_entity").stdout
     assert f"{WEEK} to {WEEK}" in shown
     assert "DE01" in shown
-    refused(cli("kpi", "profit"), Exit.REFUSED, "is no KPI")
-    assert cli("kpi", "cycle-time", "--by", "mood").returncode == Exit.USAGE
-    refused(cli("kpi", "cycle-time", "--from", "2026-11-18"), Exit.REFUSED, "no Monday")
+    refused(cli("kpi", "profit"), Exit.USAGE, "is no KPI")
+    for given, words in (
+        (("--by", "mood"), "is none of week"), (("--from", "2026-11-18"), "no Monday"),
+        (("--as-of", "soon"), "is no moment"), (("--as-of", "2150-01-01T00:00Z"), "not in the future"),
+        (("--from", "2150-W10"), "has not begun yet"), (("--from", "1970-W01"), "not within the years 1971 to 9998"),
+        (("--entity", "XX"), "there are DE01, GB01, US01"), (("--billing", "foo"), "there are milestones, time_and"),
+        (("--service-line", "foo"), "service_line: 'foo' is none that is known; there are"),
+    ):  # fmt: skip
+        refused(cli("kpi", "cycle-time", *given, *(("--to", "2150-W12") if "2150-W10" in given else ())), Exit.USAGE,
+                words)  # fmt: skip
+    assert "a state as of" in cli("kpi", "stuck-money").stdout

@@ -85,7 +85,7 @@ def test_the_document_names_every_setting_and_its_example_is_an_estate() -> None
     assert {name for name in names if f"`{name}`" not in document} == set()
     example = re.search(r"^```toml\n(.*?)^```$", document, re.MULTILINE | re.DOTALL)
     assert example is not None
-    assert estate.load(example[1]).lane_of("NF-US") == "cloud"
+    assert estate.load(example[1]).entities["NF-US"].erp == "cloud"
 
 
 def test_the_document_has_every_exit_code() -> None:

@@ -1,22 +1,21 @@
 """Spans of a real run reach a real OTLP receiver with the ids of the journal; latencies reach the database."""
 
 import asyncio
-import gzip
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import httpx
 import orjson
 import pytest
 import sqlalchemy as sa
 from opentelemetry import trace
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from opentelemetry.sdk.trace import TracerProvider
 from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from app import telemetry
 from app.database_urls import DatabaseUrls as Urls
@@ -28,57 +27,17 @@ from sync_core.intake import accept
 from sync_core.latencies import LATENCIES, Kind, Latencies, Series, timed
 from tests.databases import DatabaseUrls
 from tests.engine.support import Bench
+from tests.otlp_receiver import Receiver, receiving
 from tests.rows import NOW
 from tests.sows import cloud_event, signed
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
-@dataclass
-class Receiver:
-    """An OTLP/HTTP collector of our own."""
-
-    url: str
-    spans: list[Span] = field(default_factory=list)
-    services: set[str] = field(default_factory=set)
-    paths: set[str] = field(default_factory=set)
-
-    def take(self, path: str, body: bytes) -> None:
-        request = ExportTraceServiceRequest.FromString(body)
-        self.paths.add(path)
-        for resource in request.resource_spans:
-            self.services |= {a.value.string_value for a in resource.resource.attributes if a.key == "service.name"}
-            for scope in resource.scope_spans:
-                self.spans += scope.spans
-
-    def named(self, name: str) -> list[Span]:
-        return [span for span in self.spans if span.name == name]
-
-
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            if self.headers.get("content-encoding") == "gzip":
-                body = gzip.decompress(body)
-            found.take(self.path, body)
-            self.send_response(200)
-            self.send_header("content-type", "application/x-protobuf")
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Says nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found = Receiver(f"http://127.0.0.1:{server.server_address[1]}")
-    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    serving.start()
-    yield found
-    server.shutdown()
-    serving.join()
-    server.server_close()
+    with receiving() as found:
+        yield found
 
 
 @contextmanager
@@ -225,3 +184,19 @@ async def test_too_many_names_become_one() -> None:
         for n in range(2_100)
     ))  # fmt: skip
     assert len({series.operation for series, _ in latencies._held}) <= 2_001
+
+
+@pytest.mark.parametrize(
+    ("path", "counted"),
+    [("/flow/_stcore/health", 0), ("/measure/_stcore/host-config", 0), ("/_stcore/health", 1), ("/flow/none", 1)],
+)
+async def test_a_page_that_looks_for_its_server_made_no_call_that_failed(path: str, counted: int) -> None:
+    async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(status_code=404)(scope, receive, send)
+
+    latencies = Latencies()
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(telemetry.RequestTimes(not_found, latencies)), base_url="http://tieline"
+    ) as client:
+        assert (await client.get(path)).status_code == 404
+    assert len(latencies._held) == counted

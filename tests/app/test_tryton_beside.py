@@ -42,7 +42,7 @@ def test_the_overlay_adds_one_lane_and_one_entity_and_changes_nothing_else(wirin
     assert both.erp[:-1] == demo.erp
     assert (both.erp[-1].name, both.erp[-1].kind) == ("tryton", "tryton")
     assert both.entity[:-1] == demo.entity
-    assert both.lane_of(both.entity[-1].code) == "tryton"
+    assert both.entity[-1].erp == "tryton"
     assert both.revenue[: len(demo.revenue)] == demo.revenue
     assert (both.group, both.clm, both.owner) == (demo.group, demo.clm, demo.owner)
     assert load_estate(wiring.estate_text) == both

@@ -210,5 +210,5 @@ def test_what_retention_deletes_counts_no_more_with_the_next_refresh(firm: sa.En
     with snapshot(firm) as conn:
         window = Window.weeks(rows.NOW, "Europe/London", 60)
         latest = Source(conn, Ask(window), estate=estate)
-        past = Source(conn, Ask(window, as_of=latest.data_as_of), estate=estate)
+        past = Source(conn, Ask(window, as_of=latest.known_at), estate=estate)
         assert sorted(map(repr, latest.cells(measures))) == sorted(map(repr, past.cells(measures)))

@@ -16,14 +16,14 @@ from starlette.routing import Route
 
 from app.sandbox.clm.app import SandboxClm
 from app.sandbox.clm.changes import Change, ChangeKind
-from app.sandbox.clm.server import build
+from app.sandbox.clm.server import RELEASE, build
 from sync_core.clock import SystemClock, VirtualClock
 from sync_core.connectors.clm import sandbox as sandbox_clm
 from sync_core.connectors.clm.sandbox import SandboxClmConnector, connect
 from sync_core.errors import ClmError, InvalidEstate
 from sync_core.estate import Clm
 from sync_core.keys import ExternalId
-from sync_core.ports import ClmConnector, ClmUnanswered, WriteBack
+from sync_core.ports import ClmConnector, ClmUnanswered, TellsClmVersion, WriteBack
 from tests.connectors.wire import Script, drip, half, reset, silence, wire
 from tests.sandbox.clm_process import TOKEN, running_clm
 
@@ -182,3 +182,8 @@ async def test_over_a_real_socket_it_reads_writes_and_notices_that_the_clm_is_go
     with pytest.raises(ClmError, match="no answer"):
         await made.poll(page.watermark)
     await made.aclose()
+
+
+async def test_it_says_which_release_it_runs(connector: SandboxClmConnector) -> None:
+    assert isinstance(connector, TellsClmVersion)
+    assert await connector.version() == RELEASE

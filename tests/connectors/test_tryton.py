@@ -9,16 +9,23 @@ from decimal import Decimal
 from typing import cast
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.sandbox.tryton_rpc import Row
+from collectors.financial_status import collect
 from sync_core.clock import SystemClock
 from sync_core.connectors import discovery
 from sync_core.desired import BillingMilestone, Found, Kind, Rate
 from sync_core.errors import ErpCredentials, ErpRejected
 from sync_core.keys import BusinessKey, ErpRef
 from sync_core.ports import ErpConnector, FinancialKind
+from tests import rows
 from tests.contracts.cases import TRYTON_SETUP, Lane, context
 from tests.contracts.samples import Sample, milestones, time_and_materials
+from tests.metrics.support import caught_up
+from tests.reads.handmade import add_contract, insert
+from tests.rows import NOW
 from tests.tryton_bookkeeper import Bookkeeper, tryton_erp
 from tests.tryton_server import RunningTryton
 
@@ -231,8 +238,8 @@ async def test_invoices_payments_and_credit_notes_belong_to_their_contract_and_c
     ]
     finance.credit(invoices[0])
     assert await told() == [
-        (FinancialKind.INVOICE, "cancelled", 4 * first.rate, key),
-        (FinancialKind.INVOICE, "paid", -4 * first.rate, key),
+        (FinancialKind.INVOICE, "credited", -4 * first.rate, key),
+        (FinancialKind.INVOICE, "credited", 4 * first.rate, key),
     ]
     finance.pay(invoices[1])
     assert await told() == [
@@ -240,3 +247,42 @@ async def test_invoices_payments_and_credit_notes_belong_to_their_contract_and_c
         (FinancialKind.PAYMENT, "received", 6 * first.rate, key),
     ]
     assert await told() == []
+
+
+async def test_a_credit_note_names_its_invoice_and_the_two_come_to_nothing_in_the_books(
+    erp: ErpConnector, finance: Bookkeeper, by_the_hour: Sample, async_database: AsyncEngine, database: sa.Engine
+) -> None:
+    """As Tryton reports them, through the collector, to the measures."""
+    made = await provision(erp, by_the_hour)
+    project, key = made[Kind.PROJECT, by_the_hour.project.key], by_the_hour.project.key
+    task = int(made[Kind.LABOUR_RATE, cast("Rate", by_the_hour.of(Kind.LABOUR_RATE)[0]).key])
+    contract = add_contract(database, took=1.0, currency="USD")
+    insert(
+        database, "crosswalk", system="tryton", kind="project", business_key=key, state="confirmed", ref=project,
+        contract_id=contract, confirmed_at=NOW,
+    )  # fmt: skip
+    invoices = []
+    for hours in ("4", "6"):
+        finance.book(task, hours)
+        invoices += [cast("int", row["id"]) for row in finance.invoice(int(project))]
+    rate = cast("Rate", by_the_hour.of(Kind.LABOUR_RATE)[0]).rate
+
+    async def books() -> list[tuple[object, ...]]:
+        await collect(async_database, erp, clock=SystemClock())
+        caught_up(database, SystemClock(), rows.estate())
+        with database.connect() as conn:
+            found = conn.execute(sa.text("""
+                SELECT kind, amount, credited, paid FROM metrics.invoice_fact
+                WHERE contract_id = :id AND known_to IS NULL ORDER BY kind, amount"""), {"id": contract})  # fmt: skip
+            whole = conn.execute(sa.text("""
+                SELECT billed, credited, paid FROM metrics.books_fact
+                WHERE contract_id = :id AND known_to IS NULL"""), {"id": contract})  # fmt: skip
+            return [tuple(row) for row in (*found, *whole)]
+
+    assert await books() == [("invoice", 4 * rate, 0, 0), ("invoice", 6 * rate, 0, 0), (10 * rate, 0, 0)]
+    finance.credit(invoices[0])
+    finance.pay(invoices[1])
+    assert await books() == [
+        ("credit_note", -4 * rate, 0, 0), ("invoice", 4 * rate, 4 * rate, 0), ("invoice", 6 * rate, 0, 6 * rate),
+        (10 * rate, 4 * rate, 6 * rate),
+    ]  # fmt: skip

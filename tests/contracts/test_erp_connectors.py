@@ -1,6 +1,7 @@
 """What every ERP connector promises the engine. The cases are in cases.py."""
 
 import asyncio
+import re
 import time
 import uuid
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ import pytest
 from sync_core.desired import BillingMilestone, ErpObject, Found, Kind, Project, Scalar, fields_of
 from sync_core.errors import ErpAmbiguous, ErpRejected, LeaseLost
 from sync_core.keys import BusinessKey, ErpRef
-from sync_core.ports import CallContext, FinancialKind
+from sync_core.ports import CallContext, FinancialKind, TellsVersion
 from tests.contracts.cases import Case, context
 from tests.contracts.samples import Sample, milestones, time_and_materials
 
@@ -249,6 +250,16 @@ async def test_every_call_is_journalled_under_a_name_without_ids(case: Case, fix
     assert [call.write for call in ctx.calls].count(True) == 1
     assert not any(fixed_fee.scope.customer in call.operation for call in ctx.calls)
     assert all(call.started_at.tzinfo and call.duration_s >= 0 for call in ctx.calls)
+
+
+async def test_an_erp_that_says_its_release_says_it_as_its_vendor_writes_it(case: Case) -> None:
+    if not isinstance(case.connector, TellsVersion):
+        pytest.skip("this connector cannot ask")
+    ctx = context()
+    told = await case.connector.version(ctx)
+    assert told is not None
+    assert re.fullmatch(r"\d+(\.\d+)+", told)
+    assert [call.write for call in ctx.calls].count(True) == 0
 
 
 async def test_an_invoiced_milestone_says_so_and_its_invoice_is_listed_once(case: Case, fixed_fee: Sample) -> None:

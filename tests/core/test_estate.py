@@ -29,3 +29,28 @@ def test_a_calendar_that_people_can_work_by_is_loaded() -> None:
 def test_a_calendar_without_working_hours_is_refused_at_once(written: str, complaint: str) -> None:
     with pytest.raises(InvalidEstate, match=complaint):
         estate.load(with_working_time(written))
+
+
+def test_targets_of_objectives_are_those_that_the_firm_sets() -> None:
+    loaded = estate.load(f'{ESTATE_TEXT}\n[[objective]]\nname = "api-latency"\ntarget = 0.995\n')
+    assert loaded.objectives == {"api-latency": 0.995}
+    assert estate.load(f'{ESTATE_TEXT}\n[[objective]]\nname = "read-back"\ntarget = 1\n').objectives["read-back"] == 1
+    assert estate.load(ESTATE_TEXT).objectives == {}
+
+
+@pytest.mark.parametrize(
+    ("written", "complaint"),
+    [
+        ('name = "latency"\ntarget = 0.9', "'latency' is no objective; there are provisioned-in-time"),
+        ('name = "api-latency"\ntarget = 99.5', "api-latency: target must be a share from 0.5 to 0.99999, such as"),
+        ('name = "api-latency"\ntarget = 1', "api-latency: target must be a share from 0.5"),
+        ('name = "api-latency"\ntarget = nan', "api-latency: target must be a share from 0.5"),
+        ('name = "read-back"\ntarget = 0.2', "to 0.99999, or 1 for all, such as"),
+        ('name = "api-latency"\ntarget = "high"', r"objective.0.target: Input should be a valid number"),
+        ('name = "api-latency"\ntarget = 0.9\nslo = 1', r"objective.0.slo: Unexpected keyword argument"),
+        ('name = "api-latency"\ntarget = 0.9\n[[objective]]\nname = "api-latency"\ntarget = 0.8', "given twice"),
+    ],
+)
+def test_a_target_that_says_nothing_is_refused(written: str, complaint: str) -> None:
+    with pytest.raises(InvalidEstate, match=complaint):
+        estate.load(f"{ESTATE_TEXT}\n[[objective]]\n{written}\n")

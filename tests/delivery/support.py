@@ -30,8 +30,31 @@ SECRET = "whsec_" + base64.b64encode(b"n" * 32).decode()
 OLD_SECRET = "whsec_" + base64.b64encode(b"o" * 32).decode()
 
 
+_HERE = sa.text("SELECT CAST(pg_current_xact_id() AS text)")
+_BELOW = sa.text("SELECT CAST(:here AS xid8) < pg_snapshot_xmin(pg_current_snapshot())")
+
+
+async def settled(engine: AsyncEngine) -> None:
+    """Until all that was committed before is below every open transaction, also those of other tests on the server."""
+    async with engine.begin() as conn:
+        here = await conn.scalar(_HERE)
+    async with asyncio.timeout(60):
+        while True:
+            async with engine.begin() as conn:
+                if await conn.scalar(_BELOW, {"here": here}):
+                    return
+
+
+class Undisturbed(Announcer):
+    """Announces what was committed before, whatever other tests have open."""
+
+    async def announce(self) -> int:
+        await settled(self._engine)
+        return await super().announce()
+
+
 def announcer(engine: AsyncEngine, clock: Clock | None = None) -> Announcer:
-    return Announcer(engine, clock or VirtualClock(rows.NOW), base_url=BASE, reporting="USD")
+    return Undisturbed(engine, clock or VirtualClock(rows.NOW), base_url=BASE, reporting="USD")
 
 
 def estate(*rules: Notify, subscribers: Sequence[Subscriber] = ()) -> Estate:

@@ -12,12 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core import audit
 from sync_core.clock import VirtualClock
-from sync_core.delivery.announce import WATERMARK, Place, forget
+from sync_core.delivery.announce import WATERMARK, Announcer, Place, forget
 from sync_core.delivery.messages import OUTGOING
 from sync_core.estate_delivery import PREFIX
 from tests.commands.people import APPROVER, TAX, commands
 from tests.databases import DatabaseUrls
-from tests.delivery.support import add_outgoing, announcer, told
+from tests.delivery.support import BASE, add_outgoing, announcer, told
 from tests.engine.support import Bench
 from tests.reads.handmade import add_case, add_contract, add_progress, add_quarantined, insert
 from tests.rows import NOW
@@ -132,6 +132,7 @@ async def test_a_fact_that_a_slow_transaction_commits_late_is_not_passed_over(
     database: sa.Engine, async_database: AsyncEngine, database_urls: DatabaseUrls
 ) -> None:
     contract, one = add_contract(database), announcer(async_database)
+    impatient = Announcer(async_database, VirtualClock(NOW), base_url=BASE, reporting="USD")
     await one.announce()
     slow = await psycopg.AsyncConnection.connect(database_urls.app_libpq)
     await slow.execute(
@@ -139,7 +140,7 @@ async def test_a_fact_that_a_slow_transaction_commits_late_is_not_passed_over(
         (contract, NOW, NOW),
     )
     add_progress(database, contract, "active", at=NOW + timedelta(hours=1))
-    assert await one.announce() == 0, "what stands behind an open transaction waits for it"
+    assert await impatient.announce() == 0, "what stands behind an open transaction waits for it"
     await slow.commit()
     assert await one.announce() == 2
     assert kinds(database) == ["contract.blocked.v1", "project.activated.v1"]

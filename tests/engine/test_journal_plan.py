@@ -16,7 +16,7 @@ DOCUMENT = '{"contracts": [], "runs": [], "operations": [], "crosswalk": [], "pr
 def test_no_large_table_is_read_as_a_whole(database_urls: DatabaseUrls, database: sa.Engine) -> None:
     seed(database_urls.owner, 20_000)
     with database.begin() as conn:
-        explained = sa.text(f"EXPLAIN (COSTS OFF) {STORE.text}").bindparams(doc=DOCUMENT, now=NOW, worker=1)
+        explained = sa.text(f"EXPLAIN (COSTS OFF) {STORE.text}").bindparams(doc=DOCUMENT, now=NOW, worker=1, policy="")
         plan = "\n".join(conn.execute(explained).scalars())
     read_whole = [table for table in LARGE if f"Seq Scan on {table} " in plan or f"Seq Scan on {table}\n" in plan]
     assert read_whole == [], plan

@@ -41,7 +41,7 @@ def test_each_budget_ends_where_its_objective_stands(database: sa.Engine, databa
     counted(database, clock)
     standings = {one.name: one for one in slo.evaluate(database, clock=clock, estate=rows.estate())}
     with snapshot(database) as conn:
-        found = budgets(conn, now=NOW, estate=rows.estate())
+        found = budgets(slo.standings(conn))
     assert {"provisioned-in-time", "erp-latency"} <= found.keys()
     assert "read-back" not in found
     assert "api-latency" not in found

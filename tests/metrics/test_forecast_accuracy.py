@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import orjson
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +18,7 @@ from sync_core.clock import VirtualClock
 from tests import rows
 from tests.metrics.billing import LONG, invoice, scheduled
 from tests.metrics.support import caught_up
-from tests.reads.handmade import add_contract
+from tests.reads.handmade import add_contract, add_event
 
 NOW = datetime(2026, 11, 23, 6, tzinfo=UTC)
 
@@ -43,7 +44,8 @@ class Plans:
         with self.engine.connect() as conn:
             found = conn.execute(sa.text("""
                 SELECT c.external_id, CAST(f.month AS text), f.amount FROM metrics.schedule_fact AS f
-                JOIN core.contract AS c USING (contract_id) WHERE f.known_to IS NULL"""))  # fmt: skip
+                JOIN core.contract AS c USING (contract_id)
+                WHERE f.known_to IS NULL AND f.milestones > 0"""))  # fmt: skip
             return {(row[0], row[1]): row[2] for row in found}
 
 
@@ -81,6 +83,53 @@ def test_only_months_that_are_over_and_whole_in_the_window_count(plans: Plans) -
     short = plans.answer(Window(date(2026, 6, 8), date(2026, 6, 29)))
     assert (short.value, short.n) == (None, 0)
     assert "whole in the window" in short.why_none
+
+
+SIGNED = datetime(2026, 6, 30, 23, 30, tzinfo=UTC)  # the first of July in London
+
+
+def valued(plans: Plans, name: str, what: str, revision: int, value: int, at: datetime, *, number: int = 0) -> None:
+    said: dict[str, object] = {"contract_id": name, "revision": revision}
+    if what == "signed":
+        said |= {"signed_at": at.isoformat(), "terms": {"value": str(value)}}
+    else:
+        said |= {"changes": {"value": str(value)}, "amendment": {"number": number, "executed_at": at.isoformat()}}
+    add_event(plans.engine, name, f"com.tieline.contract.{what}.v1", orjson.dumps(said).decode(), at=at)
+
+
+def signed(plans: Plans, by: By | None = By.WEEK) -> dict[str, object]:
+    parts = plans.measures.kpi("forecast-accuracy", Ask(LONG), by).parts
+    return {group: part.figure("signed").value for group, part in parts.items()}
+
+
+def test_signed_amounts_stand_in_the_month_of_their_signature_or_execution(plans: Plans) -> None:
+    for name, value, more in (
+        ("C-1", 130, {"signed_at": SIGNED}), ("C-2", 50, {"signed_at": SIGNED - timedelta(hours=1)}),
+        ("C-3", 7, {"signed_at": SIGNED, "test": True}), ("C-4", 80, {"signed_at": SIGNED, "currency": "GBP"}),
+        ("C-5", 9, {"signed_at": None}), ("C-6", 11, {"signed_at": SIGNED, "currency": "BRL"}),
+    ):  # fmt: skip
+        plans.contract(name, value=value, **more)
+    valued(plans, "C-1", "signed", 1, 100, SIGNED)
+    valued(plans, "C-1", "amended", 2, 150, SIGNED + timedelta(days=40), number=1)  # in August
+    valued(plans, "C-1", "amended", 3, 130, SIGNED + timedelta(days=80), number=2)  # in September
+    valued(plans, "C-1", "amended", 5, 999, SIGNED + timedelta(days=95), number=4)  # October; waits, so not in 130
+    plans.refresh()
+    assert signed(plans) == {
+        "2026-06-01": Decimal(50), "2026-07-01": Decimal(100) + 80 * Decimal("1.25"), "2026-08-01": Decimal(50),
+        "2026-09-01": Decimal(-20), "2026-10-01": Decimal(869),
+    }  # fmt: skip
+    answer = plans.answer()
+    assert answer.figure("signed").value == Decimal(1149)
+    assert (answer.n, answer.excluded["month in which nothing was billed"]) == (0, 0)
+
+
+def test_what_a_later_signature_stands_above_was_not_signed_twice(plans: Plans) -> None:
+    plans.contract("C-1", value=500, signed_at=SIGNED + timedelta(days=70))
+    valued(plans, "C-1", "signed", 1, 100, SIGNED)
+    valued(plans, "C-1", "amended", 2, 150, SIGNED + timedelta(days=40), number=1)
+    valued(plans, "C-1", "signed", 3, 500, SIGNED + timedelta(days=70))
+    plans.refresh()
+    assert signed(plans) == {"2026-09-01": Decimal(500)}
 
 
 def test_what_was_agreed_within_the_month_was_not_foreseen(plans: Plans) -> None:

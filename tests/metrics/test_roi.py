@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 import sqlalchemy as sa
 
-from metrics.asking import Ask, By, Window
+from metrics.asking import Ask, By, InvalidAsk, Window
 from metrics.kpi import Answer
 from metrics.measures import Measures
 from sync_core.authority import person
@@ -109,6 +109,33 @@ def test_lines_are_parts_that_add_up(firm: Firm) -> None:
     parts = {line: part.value for line, part in found.parts.items() if part.value is not None}
     assert parts == {"disputes": Decimal(20), "forecast": Decimal(100), "touches": Decimal(160)}
     assert (found.answer.value, found.answer.n) == (Decimal(280), 3)
+
+
+def test_the_rows_behind_it_are_its_lines_page_by_page_and_add_up_to_it(firm: Firm) -> None:
+    assert firm.measures.drill("roi", Ask(WINDOW)).rows == []  # nothing was measured yet
+    one = firm.contract("2026-06-03", 2)
+    invoice(firm.engine, one, "I-1", "100", "2026-06-16")
+    firm.refresh()
+    bare = firm.measures.drill("roi", Ask(WINDOW))
+    assert (bare.count, bare.total) == (0, None)  # no baseline, so no number and no rows of it
+    firm.state("baseline", dispute_rate="0.5", forecast_error="0.25", touches_per_contract="0.25")
+    firm.state("assumption", cost_of_dispute="40", cost_of_forecast_point="2", hours_of_touch="0.5", cost_of_hour="160")
+    firm.refresh()
+    first = firm.measures.drill("roi", Ask(WINDOW), limit=2)
+    rest = firm.measures.drill("roi", Ask(WINDOW), limit=2, after=first.after)
+    # Both at 20, in the order of the definition; the forecast is worse than before, so it costs: (0.25 - 1) x 100 x 2.
+    told = [(row["line"], row["worth"]) for row in (*first.rows, *rest.rows)]
+    assert told == [("Manual touches", 20), ("Disputes", 20), ("Forecast error", -150)]
+    assert rest.after is None
+    assert {first.count, rest.count, firm.roi().n} == {3}
+    assert {first.total, rest.total, firm.roi().value} == {Decimal(-110)}
+    row = first.rows[1]
+    assert [row[key] for key in ("baseline", "measured", "cases", "saved", "price", "worth")] == [
+        Decimal("0.5"), 0, 1, Decimal("0.5"), 40, 20,
+    ]  # fmt: skip
+    for wrong in ("nan:1", "inf:1", "x:1", "1"):
+        with pytest.raises(InvalidAsk, match="after"):
+            firm.measures.drill("roi", Ask(WINDOW), after=wrong)
 
 
 def test_one_known_dispute_and_one_assumption_move_the_numbers_by_what_the_hand_works_out(firm: Firm) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from pages import _charts_flow as charts_flow
 from pages import _charts_kpi as charts
-from pages._charts_kpi import Mark
 from pages._figure import HEIGHT
+from pages._marks import Mark
 from pages._palette import DARK, LIGHT, Palette
 from tests.pages.test_charts import labels
 
@@ -34,7 +34,8 @@ BOOKS = pd.DataFrame(
 )
 MONTHS = pd.DataFrame(
     {
-        "month": pd.date_range("2026-08-01", periods=2, freq="MS", tz="UTC"), "forecast": [110.0, 80.0],
+        "month": pd.date_range("2026-08-01", periods=2, freq="MS", tz="UTC"), "signed": [300.0, None],
+        "forecast": [110.0, 80.0],
         "billed": [100.0, 100.0], "error": ["off 10.0%", "<b>off</b> 20.0%"],
     }
 )  # fmt: skip
@@ -96,14 +97,14 @@ def test_a_week_with_too_few_cases_is_a_gap_and_each_point_says_its_n() -> None:
     assert {line.name: line.connectgaps for line in figure.data} == {"p90": False, "p50": False}
     assert pd.isna(figure.data[0].y[1])
     assert [list(one) for one in figure.data[0].customdata][:2] == [["22.0 h", "31"], ["–", "12"]]
-    assert {"p90 target", "<b>p50</b> 6.4 h", "<b>p90</b> 16.8 h"} <= set(labels(figure))
+    assert {"┄ p90 target", "<b>p50</b> 6.4 h", "<b>p90</b> 16.8 h"} <= set(labels(figure))
     assert figure.layout.shapes[0].y0 == 24
 
 
 def test_labels_of_touching_lines_are_pushed_apart() -> None:
     figure = percentiles(WEEKS.assign(p90=[9.0, 9.0, 9.0, 6.6]))
     pushes = {label.text: label.yshift for label in figure.layout.annotations if label.text.startswith("<b>p")}
-    assert pushes == {"<b>p90</b> 6.6 h": 8, "<b>p50</b> 6.4 h": -8}
+    assert pushes == {"<b>p90</b> 6.6 h": 10, "<b>p50</b> 6.4 h": -10}
 
 
 def test_a_target_far_above_the_lines_is_named_and_does_not_flatten_them() -> None:
@@ -117,14 +118,47 @@ def test_minutes_beside_days_are_drawn_on_a_scale_of_doublings() -> None:
     figure = percentiles(WEEKS.assign(p50=[0.3] * 4, p90=[170.0] * 4), target=17.0)
     assert figure.layout.yaxis.type == "log"
     assert figure.layout.shapes[0].y0 == 17.0
-    at = next(label.y for label in figure.layout.annotations if label.text == "p90 target")
-    assert at == pytest.approx(1.2304, abs=1e-3)  # its logarithm
+    at = next(label.y for label in figure.layout.annotations if label.text.startswith("<b>p90"))
+    assert at == pytest.approx(2.2304, abs=1e-3)  # the logarithm of 170
     assert list(figure.layout.yaxis.ticktext) == ["0.2 h", "1 h", "4 h", "16 h", "64 h", "256 h"]
 
 
 def test_percentiles_without_any_known_week_still_show_the_target() -> None:
     figure = percentiles(WEEKS.assign(p50=None, p90=None))
-    assert [text for text in labels(figure) if text] == ["p90 target"]
+    assert [text for text in labels(figure) if text] == ["┄ p90 target"]
+
+
+def test_a_week_that_has_not_reached_its_slow_tenth_is_drawn_at_least_as_long_and_is_no_gap_in_what_is_told() -> None:
+    figure = percentiles(WEEKS.assign(p90=[22.0, None, 19.7, None], p90_at_least=[None, None, None, 40.0]))
+    line, marks = figure.data[0], figure.data[-1]
+    assert pd.isna(line.y[3])
+    assert (list(marks.y), list(marks.marker.symbol)) == ([40.0], ["triangle-up-open"])
+    assert marks.customdata[0][0] == "week of 21 Sep: p90 at least "
+    assert "<b>p90</b> > 40.0 h" in labels(figure), "19.7 h is the week before"
+    assert figure.layout.yaxis.range[1] > 40
+
+
+def test_a_value_of_an_older_week_says_of_which() -> None:
+    figure = percentiles(WEEKS.assign(p90=[22.0, 19.7, None, None]))
+    assert "<b>p90</b> 19.7 h<br>week of 7 Sep" in labels(figure)
+
+
+def test_the_running_week_is_apart_from_the_lines() -> None:
+    figure = percentiles(WEEKS.assign(running=[False, False, False, True]))
+    assert [pd.isna(line.y[3]) for line in figure.data[:2]] == [True, True]
+    assert sorted(figure.data[2].y) == [6.4, 16.8]
+    assert set(figure.data[2].marker.symbol) == {"circle-open"}
+    assert "<b>p90</b> 19.7 h" in labels(figure)
+    share = charts.share_with_bounds(
+        SHARES.assign(running=[False, False, False, True]), target=0.8, target_label="target", palette=LIGHT
+    )
+    assert (list(share.data[2].y), list(share.data[3].y)) == ([0.9, 0.7], [0.5])
+    assert "<b>70.0%</b>" in labels(share)
+
+
+def test_months_without_any_amount_have_a_scale_all_the_same() -> None:
+    charts.foreseen(MONTHS.assign(signed=None, forecast=None, billed=None), write=hours, palette=LIGHT)
+    assert charts._ticks(float("nan")) == charts._ticks(0.0) == [0.0]
 
 
 def test_an_outage_stands_behind_the_lines_and_its_name_is_text() -> None:
@@ -155,8 +189,17 @@ def test_unexplained_is_red_only_when_there_is_some(amount: float, ink: str) -> 
 
 def test_each_month_says_how_far_its_forecast_was_off() -> None:
     figure = FIGURES["forecast"](LIGHT)
-    assert [bar.name for bar in figure.data] == ["Forecast on the first day", "Billed"]
+    assert [bar.name for bar in figure.data] == ["Signed", "Forecast", "Billed"]
+    assert list(figure.data[0].customdata) == ["300.0 h", "–"]
     assert labels(figure)[:2] == ["off 10.0%", "&lt;b&gt;off&lt;/b&gt; 20.0%"]
+    assert [label.y for label in figure.layout.annotations[:2]] == [300.0, 100.0]
+
+
+def test_a_month_in_which_amendments_took_more_away_than_was_signed_is_below_nil() -> None:
+    figure = charts.foreseen(MONTHS.assign(signed=[-40.0, 10.0]), write=hours, palette=LIGHT)
+    low, high = figure.layout.yaxis.range
+    assert low == pytest.approx(-44)
+    assert high > 110
 
 
 def test_a_month_that_may_still_rise_is_pale() -> None:
@@ -168,11 +211,11 @@ def test_a_month_that_may_still_rise_is_pale() -> None:
 def test_the_slowest_step_stands_out() -> None:
     figure = FIGURES["steps"](LIGHT)
     assert list(figure.data[0].marker.color) == [LIGHT.blue, LIGHT.amber]
-    assert labels(figure) == ["<b>20.0%</b> 1.0 h", "<b>80.0%</b> 4.0 h"]
+    assert labels(figure) == ["<b>20.0%</b><br>1.0 h", "<b>80.0%</b><br>4.0 h"]
 
 
 def test_a_function_with_too_few_cases_shows_their_number() -> None:
-    assert labels(FIGURES["functions"](LIGHT))[:2] == ["<b>6.0 h</b> 20.0 h", "n = 7"]
+    assert labels(FIGURES["functions"](LIGHT))[:2] == ["<b>6.0 h</b> 20.0 h", "7, too few"]
 
 
 def test_bins_past_the_promise_are_red() -> None:

@@ -68,7 +68,7 @@ def test_the_tiles_say_what_the_measures_say(some: Reads, measured: Measures) ->
     assert tiles(shown)["Money stuck"] == fmt.money(Money(stuck, "USD"))
     assert tiles(shown)["Auto-provisioned"] == fmt.percent(auto)
     assert fmt.money(Money(stuck, "USD")) in plain(shown)
-    assert "All entities, 13 weeks up to 30 Nov 2026, money in USD." in plain(shown)
+    assert "All entities, 13 weeks up to today, money in USD." in plain(shown)
     assert "Data as of 23 Nov 2026 06:00 UTC." in plain(shown)
 
 
@@ -84,10 +84,35 @@ def test_the_headline_tells_what_the_next_bill_run_misses(late: Measures, nothin
     assert errors(shown) == []
     assert (tiles(shown)["Money stuck"], tiles(shown)["Misses the next bill run"]) == ("$100", "$50")
     said = "**$100 stands between what was signed and what the ERPs hold.** $50 of it misses the next bill runs, "
-    assert said + "the first in 7.1 d; the largest cause is **PO missing** ($100, 1 contract)." in plain(shown)
+    assert said + "the first in 7.1 d. Of the exceptions, **PO missing** holds up $100 of 1 contract." in plain(shown)
     run = next(metric for metric in shown.metric if metric.label == "Misses the next bill run")
     assert (run.delta, run.proto.delta_description) == ("in 7.1 d", "DE01, 30 Nov 2026")
     assert links(shown)["**$100** PO missing, 1 contract"] == "cause=po_missing&function=tax"
+
+
+def test_causes_are_narrowed_as_the_money_is_and_their_links_carry_it(database: sa.Engine, nothing: Reads) -> None:
+    for name, entity, value, cause in (("C-1", "US01", 100, "po_missing"), ("C-2", "GB01", 900, "rate_missing")):
+        contract = told(database, name, [signed(value=str(value))], days_ago=2, legal_entity=entity, value=value)
+        add_case(database, contract, cause, exposure=value, exposure_reporting=value)
+    add_quarantined(database, "Q-1", hours=1)
+    caught_up(database, VirtualClock(rows.NOW), rows.estate())
+    measures = Measures(database, clock=VirtualClock(rows.NOW), estate=rows.estate())
+    shown = play("executive", nothing, {"entity": "US01"}, measures=measures)
+    assert errors(shown) == []
+    assert "Of the exceptions, **PO missing** holds up $100 of 1 contract." in plain(shown)
+    assert "Not narrowed by the filters: what nobody could read" in plain(shown)
+    asked = links(shown)
+    assert asked["**$100** PO missing, 1 contract"] == "cause=po_missing&function=tax&entity=US01"
+    assert not any("Rate missing" in label for label in asked)
+    listed = play("exceptions", nothing, {"entity": "US01", "billing": "time_and_materials"}, measures=measures)
+    assert not listed.dataframe
+    listed.button(key="drop_billing").click().run()
+    assert len(listed.dataframe[0].value) == 1
+
+
+def test_a_year_that_is_over_is_told_by_its_last_day(some: Reads, measured: Measures) -> None:
+    shown = play("executive", some, {"from": "2026-06-01", "to": "2026-08-31"}, measures=measured)
+    assert "13 weeks up to 30 Aug 2026, money" in plain(shown)
 
 
 def test_bill_runs_come_soonest_first_in_the_time_of_their_entity() -> None:

@@ -36,7 +36,7 @@ def test_each_view_has_its_count_and_its_money(database: sa.Engine, nothing: Rea
     add_case(database, add_contract(database, state="blocked"), "po_missing", function="legal", assignee=ME)
     page = inbox(database, nothing)
     said = [tab.replace("\\", "") for tab in tabs(page)]
-    assert said[:3] == ["All **3** $300", "Mine **1** $100", "Triage **2** $200"]
+    assert said[:3] == ["All **3** $300", "Mine **1** $100", "Unassigned **2** $200"]
     assert said[3:] == ["Legal **1** $100", "Tax **2** $200", "Quarantine **0**", "Analysis"]
 
 

@@ -33,3 +33,30 @@ def test_nothing_measured_yet_is_said(nothing: Reads, database: sa.Engine) -> No
     shown = play("measure", nothing, {"kpi": "cycle-time"}, measures=empty)
     assert not shown.error
     assert not shown.exception
+
+
+def test_a_state_is_as_of_a_moment_and_its_rows_come_before_the_further_figures(some: Reads, measured: Measures) -> None:
+    shown = play("measure", some, {"kpi": "stuck-money"}, measures=measured)
+    assert not shown.error
+    said = texts(shown).replace("\\", "")
+    assert "As of 23 Nov 2026 06:00 UTC, whatever the period, money in USD." in said
+    assert said.count(measured.definitions()[-1].says) <= 1
+    assert "Largest first; they add up to the number above" in said
+    assert [folded.label.split(" (")[0] for folded in shown.expander] == ["Further figures", "Money in each currency"]
+    stuck = shown.dataframe[0].value
+    assert all(str(amount)[-3] == "." and not str(amount)[0].isdigit() for amount in stuck["Stuck"])
+
+
+def test_the_rows_of_a_percentile_do_not_add_up_to_it(some: Reads, measured: Measures) -> None:
+    shown = play("measure", some, {"kpi": "cycle-time", "weeks": "52"}, measures=measured)
+    assert "What the number above is worked out from" in texts(shown)
+    assert "add up to the number above" not in texts(shown)
+    assert texts(shown).count("could be billed within this working time") == 1
+
+
+def test_each_part_of_the_time_names_its_step(some: Reads, measured: Measures) -> None:
+    shown = play("measure", some, {"kpi": "step-time", "weeks": "52", "by": "legal_entity"}, measures=measured)
+    assert not shown.error
+    table = next(table.value for table in shown.table if "Its slowest step" in table.value.columns)
+    assert len(table.columns) == 5
+    assert all(table["Its slowest step"])

@@ -1,10 +1,12 @@
 """The platform page: promises, lanes, latency, backlog, failures, the database, releases and scheduled jobs."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app.embedded_postgres import Endpoint
@@ -27,10 +29,13 @@ from tests.rows import NOW
 
 LIMITED = person("admin@example.com", ["administrator@GB01"])
 CARDS = {
-    "Promises", "Error budget", "ERP lanes over time", "ERP lanes", "Latency by system", "Backlog now",
-    "Calls by operation", "Oldest ready contract", "Failed attempts", "Replays", "Database", "Releases",
-    "Scheduled jobs",
-}  # fmt: skip
+    "": {"Promises", "Error budget"},
+    "calls": {"ERP lanes over time", "ERP lanes", "Latency", "Calls by operation"},
+    "work": {"Backlog now", "Oldest ready contract", "Failed attempts", "Replays"},
+    "house": {"Releases", "Workers", "Database"},
+    "jobs": {"Scheduled jobs"},
+}
+EVERY = set().union(*CARDS.values())
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +75,27 @@ def table(page: AppTest, column: str) -> pd.DataFrame:
     return next(found.value for found in page.table if column in found.value.columns)
 
 
-def test_all_cards_are_drawn_with_numbers_first(firm: sa.Engine) -> None:
-    page = shown(firm)
+@pytest.mark.parametrize("section", CARDS)
+def test_one_part_is_drawn_at_a_time_below_the_numbers(firm: sa.Engine, section: str) -> None:
+    page = shown(firm, section=section)
     assert not page.error
-    assert {title for title in CARDS if f"### {title}" in texts(page)} == CARDS
+    titles = texts(page).split("\n")
+    assert {title for title in EVERY if f"### {title}" in titles} == CARDS[section]
+    assert len(page.metric) == 6
+
+
+def test_a_part_is_opened_by_a_click_and_leaves_the_window_alone(firm: sa.Engine) -> None:
+    page = shown(firm, window="7d")
+    page.button_group[0].set_value("work").run()
+    assert (page.query_params["section"], page.query_params["window"]) == ("work", "7d")
+    assert "### Backlog now" in texts(page)
+    page.button_group[0].set_value("promises").run()
+    assert "section" not in page.query_params
+    assert "Not known here, so not filtered by: section “x”" in texts(shown(firm, section="x"))
+
+
+def test_the_numbers_are_those_of_the_window(firm: sa.Engine) -> None:
+    page = shown(firm)
     numbers = tiles(page)
     assert set(numbers) == {
         "Promises kept", "Least budget left", "API, p99", "ERP calls, p95", "Oldest ready", "Failed attempts",
@@ -85,14 +107,15 @@ def test_all_cards_are_drawn_with_numbers_first(firm: sa.Engine) -> None:
 
 
 def test_calls_are_told_with_the_width_of_their_bucket(firm: sa.Engine) -> None:
-    calls = shown(firm).dataframe[0].value.set_index("Operation")
+    calls = shown(firm, section="calls").dataframe[0].value.set_index("Operation")
     assert calls.loc["GET /v1/contracts", "Calls"] == 41
     assert calls.loc["GET /v1/contracts", "p50"] == "18 ms ±15 ms"
     assert calls.loc["project.create", "Failed"] == "0"
 
 
 def test_the_window_stands_in_the_url(firm: sa.Engine) -> None:
-    hour, week = (shown(firm, window=window).dataframe[0].value.set_index("Operation") for window in ("1h", "7d"))
+    pages = (shown(firm, window=window, section="calls") for window in ("1h", "7d"))
+    hour, week = (page.dataframe[0].value.set_index("Operation") for page in pages)
     assert (hour.loc["GET /v1/contracts", "Calls"], week.loc["GET /v1/contracts", "Calls"]) == (41, 82)
     assert "Not known here" in texts(shown(firm, window="3 years"))
 
@@ -103,8 +126,50 @@ def test_a_budget_is_chosen_in_the_url(firm: sa.Engine) -> None:
     assert "2 bad of 82 requests; 1.0% may be" in texts(page)
 
 
+def lines(page: AppTest) -> pd.DataFrame:
+    return next(found.value for found in page.table if found.value.index.name == "Calls of")
+
+
+def test_latency_is_by_system_and_opens_by_operation_and_by_outcome(firm: sa.Engine) -> None:
+    assert set(lines(shown(firm, section="calls")).index) == {"CLM crm", "ERP cloud", "Requests to Tieline"}
+    by_operation, by_outcome, of_one = (
+        lines(shown(firm, section="calls", system="web:tieline", window="7d", operation=operation, lines=split))
+        for operation, split in (("", ""), ("", "outcome"), ("GET /v1/contracts", "operation"))
+    )
+    assert list(by_operation.index) == ["GET /v1/contracts"]
+    assert dict(by_outcome["Calls"]) == dict(of_one["Calls"]) == {"Failed": "2", "Well": "80"}
+    assert of_one.loc["Failed", "p50"] == "over 10 s"
+    assert "Not known here" in texts(shown(firm, section="calls", system="erp:none"))
+
+
+def test_releases_are_told_and_marked_on_the_charts(firm: sa.Engine) -> None:
+    insert = sa.text("""
+        INSERT INTO core.release (system, version, first_seen_at, last_seen_at) VALUES (:system, :version, :at, :last)
+    """)
+    with firm.begin() as conn:
+        for minutes, system, version in (
+            (90, "erp:cloud", "<b>1</b>"),
+            (50, "erp:cloud", "2"),
+            (50, "tieline", "1"),
+        ):
+            at = NOW - timedelta(minutes=minutes)
+            last = at if version == "<b>1</b>" else NOW
+            conn.execute(insert, {"system": system, "version": version, "at": at, "last": last})
+    st.cache_resource.clear()
+    page = shown(firm, section="house")
+    known = table(page, "First seen").set_index("Version")
+    assert known.loc["2", "System"] == "ERP cloud"
+    assert (known.loc["2", "Last seen"], known.loc["1", "Last seen"]) == ("runs now", "runs now")
+    assert str(known.loc[r"\<b\>1\</b\>", "Last seen"]).replace("\\", "") == "23 Nov 2026 04:30 UTC"
+    told_ = [one.value.replace("\\", "") for one in shown(firm, section="calls").caption]
+    marked = next(words for words in told_ if words.startswith("Marked"))
+    assert "cloud 2 from 23 Nov 05:10" in marked
+    assert "cloud out 23 Nov 05:25 to 05:40" in marked
+    assert "Tieline" not in marked  # the first that was seen of it
+
+
 def test_jobs_are_told_in_words_with_what_needs_a_look_first(firm: sa.Engine) -> None:
-    grid = shown(firm).dataframe[1].value
+    grid = shown(firm, section="jobs").dataframe[0].value
     assert list(grid["job"])[:2] == ["Audit chain", "Poll crm"]
     by_job = grid.set_index("job")
     assert by_job.loc["Audit chain", "state"] == ["Paused"]
@@ -157,14 +222,14 @@ def test_a_job_that_is_not_there_is_said(firm: sa.Engine) -> None:
 
 
 def test_a_new_installation_says_what_is_missing(database: sa.Engine) -> None:
-    page = shown(database)
-    assert not page.error
-    told_ = texts(page)
+    pages = [shown(database, section=section) for section in CARDS]
+    assert not any(page.error for page in pages)
+    told_ = "\n".join(texts(page) for page in pages)
     for words in ("No promise was looked at yet", "No ERP is connected yet", "No call was made in this time",
                   "No contract ran in this time", "Nothing was replayed in this time", "Nothing was sampled yet",
-                  "No worker runs", "No job is declared yet"):  # fmt: skip
+                  "No worker runs", "No release was seen yet", "No job is declared yet"):  # fmt: skip
         assert words in told_, words
-    assert tiles(page)["Promises kept"] == "–"
+    assert tiles(pages[0])["Promises kept"] == "–"
 
 
 def test_a_card_that_fails_keeps_its_failure(database_urls: databases.DatabaseUrls, database: sa.Engine) -> None:
@@ -172,10 +237,10 @@ def test_a_card_that_fails_keeps_its_failure(database_urls: databases.DatabaseUr
     with owner.begin() as conn:
         conn.execute(sa.text("ALTER TABLE core.job_run RENAME TO job_run_gone"))
     owner.dispose()
-    page = shown(database)
+    page = shown(database, section="jobs")
     assert any("Scheduled jobs could not be drawn. Incident" in error.value for error in page.error)
-    assert "No promise was looked at yet" in texts(page)
-    assert "### Database" in texts(page)
+    assert len(page.metric) == 6
+    assert "No promise was looked at yet" in texts(shown(database))
 
 
 def test_without_the_permission_nothing_is_shown(firm: sa.Engine) -> None:

@@ -3,10 +3,11 @@
 from datetime import date, timedelta
 from decimal import Decimal
 
+import pytest
 import sqlalchemy as sa
 
 from sync_core.money import Money
-from sync_core.reads import Reads, Unconverted
+from sync_core.reads import ExceptionFilter, Reads, Unconverted
 from tests.reads.handmade import add_case, add_contract, add_event
 from tests.rows import NOW
 
@@ -23,6 +24,17 @@ def test_exceptions_are_grouped_by_cause_with_money_and_age(database: sa.Engine,
     assert tax.oldest == NOW - timedelta(hours=800)
     assert tax.query == {"cause": "tax_profile_missing", "function": "tax"}
     assert po.exposure.unconverted == (Unconverted(Money(Decimal(100), "BRL"), 1),)
+
+
+@pytest.mark.parametrize("dimension", ["legal_entity", "service_line", "geography", "billing"])
+def test_causes_are_narrowed_by_what_their_contracts_are(database: sa.Engine, reads: Reads, dimension: str) -> None:
+    add_case(database, add_contract(database, **{dimension: "GB01"}), "po_missing", exposure_reporting=Decimal(30))
+    add_case(database, add_contract(database, **{dimension: "US01"}), "po_missing", exposure_reporting=Decimal(500))
+    add_case(database, add_contract(database, **{dimension: "US01"}), "rate_missing")
+    (group,) = reads.exception_groups(ExceptionFilter(**{dimension: "GB01"}))
+    assert (group.cause, group.count, group.exposure.money.amount) == ("po_missing", 1, Decimal(30))
+    assert reads.exceptions(ExceptionFilter(**{dimension: "GB01"})).total == 1
+    assert [group.count for group in reads.exception_groups()] == [2, 1]
 
 
 def test_money_that_waits_for_an_erp_without_a_rate_is_listed_and_never_dropped(

@@ -136,6 +136,13 @@ def test_lists_offer_what_the_estate_names_and_contracts_have(database: sa.Engin
     assert (offered.entities["DE01"], offered.lanes) == ("Meridian GmbH", ("cloud", "legacy"))
 
 
+def test_a_legal_entity_that_only_contracts_name_is_offered_and_marked(database: sa.Engine, reads: Reads) -> None:
+    for entity in ("GB-OLD", "GB01", ""):
+        add_contract(database, legal_entity=entity)
+    assert list(reads.choices().entities.items())[-1] == ("GB-OLD", "GB-OLD (not in the estate)")
+    assert list(reads.choices().entities)[:-1] == list(reads.estate.entities)
+
+
 def test_trial_contracts_are_listed_only_when_asked_for(database: sa.Engine, reads: Reads) -> None:
     add_contract(database, test=True)
     assert reads.contracts().total == 0

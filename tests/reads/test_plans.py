@@ -14,6 +14,8 @@ from app.embedded_postgres import Endpoint
 from sync_core.authority import person
 from sync_core.progress import State
 from sync_core.reads import ContractFilter, Cursor, Reads, Sort, Window
+from sync_core.reads.exceptions import ExceptionFilter, ExceptionSort, exception_listing
+from sync_core.reads.paging import segments
 from sync_core.reads.snapshot import snapshot
 from sync_core.reads.stuck import StuckSort
 from sync_core.selection import StuckFilter
@@ -97,7 +99,7 @@ def test_a_contract_is_told_by_indexes_alone(many: sa.Engine) -> None:
 @pytest.mark.parametrize(
     ("name", "of", "index"),
     [
-        ("lanes", "state = 'waiting'", "contract_by_state"),
+        ("lanes", "state = 'waiting'", "contract_never_active"),
         ("exception_groups", "AS overdue", "case_open"),
         ("intake", "AS events", "event_recorded"),
     ],
@@ -116,11 +118,32 @@ def test_a_limited_page_of_contracts_is_a_walk_too(many: sa.Engine) -> None:
         assert re.match(r"Limit\n  ->  Index Scan using contract_by_value on contract\n", plan), plan
 
 
-def test_ranking_all_by_money_adds_their_exceptions_up_once(many: sa.Engine) -> None:
+def test_of_all_only_those_with_money_that_waits_are_ranked_by_it_and_the_others_walked(many: sa.Engine) -> None:
     reads, all_active = reads_over(many), StuckFilter(states=(State.ACTIVE,))
-    for plan in plans(many, lambda: reads.stuck(all_active), of="exposure_reporting"):
-        assert "contract_id = c.contract_id) AND" not in plan
-        assert not re.search(r"Index Cond: \(\(?(k\.)?contract_id = c\.contract_id", plan), plan
+    valued, bare = plans(many, lambda: reads.stuck(all_active), of="AS row_id FROM core.contract")
+    assert "contract_never_active" in valued, valued
+    assert "Seq Scan on contract" not in valued, valued
+    assert re.match(r"Limit\n  ->  Nested Loop Left Join\n.*\n +->  Index Scan Backward using contract_pkey", bare)
+
+
+def test_the_longest_in_a_state_are_walked(many: sa.Engine) -> None:
+    reads, all_active = reads_over(many), StuckFilter(states=(State.ACTIVE,))
+    (plan,) = plans(many, lambda: reads.stuck(all_active, sort=StuckSort.AGE), of="AS row_id FROM core.contract")
+    assert re.match(r"Limit\n  ->  Index (Only )?Scan using contract_by_state on contract", plan), plan
+
+
+@pytest.mark.parametrize(
+    ("sort", "index"), [("money", "case_by_money"), ("age", "case_by_age"), ("due", "case_by_due")]
+)
+def test_closed_exceptions_are_walked_in_their_order(many: sa.Engine, sort: str, index: str) -> None:
+    listing = exception_listing(ExceptionFilter(state="closed"), ExceptionSort(sort), reporting="USD")
+    with snapshot(many) as conn:
+        segment = segments(listing.order, None, backward=False)[0]
+        text = f"""EXPLAIN (COSTS OFF) SELECT {listing.columns} FROM {listing.source}
+            WHERE {listing.where.sql(*segment.conditions)} ORDER BY {segment.by} LIMIT 50"""
+        plan = "\n".join(conn.execute(sa.text(text), listing.where.values).scalars())
+    assert re.search(rf"Index Scan (Backward )?using {index} on", plan), plan
+    assert "Sort" not in plan, plan
 
 
 def test_when_an_erp_last_answered_is_the_end_of_an_index(many: sa.Engine) -> None:

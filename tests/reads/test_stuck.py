@@ -1,5 +1,6 @@
 """What is stuck: ranked by money and by the bill run that will be missed, the same that a replay is selected by."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,9 +14,10 @@ from sync_core.commands.desk import Act, Desk, InvalidInput, NotFound
 from sync_core.commands.replays import Missed, Origin, Replays, Selection, StuckFilter, preview
 from sync_core.progress import State
 from sync_core.reads import Reads
-from sync_core.reads.paging import Window
-from sync_core.reads.stuck import StuckRow, StuckSort
-from tests.reads.conftest import reads_over
+from sync_core.reads.paging import Cursor, Listed, Window
+from sync_core.reads.snapshot import snapshot
+from sync_core.reads.stuck import StuckRow, StuckSort, stuck_listing
+from tests.reads.conftest import MANY, reads_over
 from tests.reads.handmade import add_case, add_contract
 from tests.rows import NOW, estate
 
@@ -83,6 +85,31 @@ def test_pages_of_many_follow_each_other_without_gap_or_double(many: sa.Engine, 
         StuckSort.AGE: [row.state_since for row in rows],
     }
     assert keys[sort] == sorted(keys[sort])
+
+
+@pytest.mark.parametrize("states", [(State.ACTIVE,), (State.WAITING, State.DRAFT), ()])
+@pytest.mark.parametrize("sort", StuckSort)
+def test_what_is_walked_is_in_the_order_of_what_is_sorted(
+    many: sa.Engine, sort: StuckSort, states: tuple[State, ...]
+) -> None:
+    wanted = StuckFilter(states=states)
+    listing = stuck_listing(wanted, sort, now=NOW, estate=estate(), entities=None)
+    ways = [replace(listing, count_limit=limit) for limit in (5, 1_000_000)]
+
+    def shown(window: Window) -> Listed[StuckRow]:
+        walked, ordered = (way.page(conn, window) for way in ways)
+        assert walked.rows == ordered.rows
+        assert (walked.after, walked.before) == (ordered.after, ordered.before)
+        return walked
+
+    with snapshot(many) as conn:
+        first = shown(Window(40))
+        second = shown(Window(40, after=first.after))
+        assert shown(Window(40, before=second.before)).rows == first.rows
+        # Where those with a value end, and those without begin.
+        if sort is StuckSort.MONEY:
+            shown(Window(40, after=Cursor("0", MANY)))
+            shown(Window(40, before=Cursor(None, MANY)))
 
 
 def test_a_selection_takes_what_the_list_shows_and_refuses_what_cannot_be_one(many: sa.Engine) -> None:

@@ -34,6 +34,7 @@ from app.sandbox.clm.webhooks import FaultRates, Target
 from sync_core.clock import Clock
 from sync_core.events import SchemaUnknown
 
+RELEASE = "26.11"  # that it says it runs
 _MOST_EVENTS, _MOST_CONTRACTS = 1000, 500
 
 
@@ -145,7 +146,7 @@ class _Routes:
         ]
 
     async def health(self, _request: Request) -> Response:
-        return _json({"status": "ok", "events": len(self._clm.store.feed)})
+        return _json({"status": "ok", "version": RELEASE, "events": len(self._clm.store.feed)})
 
     async def events(self, request: Request) -> Response:
         after = _number(request, "after", 0)

@@ -49,6 +49,7 @@ class Api:
     billing: Billing
     unique_keys: bool
     today: Callable[[], date]
+    release: str
 
     def put_one(self, call: Call) -> Answer:
         """PUT /v1/projects/ext:KEY"""
@@ -142,7 +143,7 @@ class Api:
         return Answer(200, {"items": rows, "cursor": str(last), "more": last < self.store.count("fact")})
 
     def me(self, _call: Call) -> Answer:
-        return Answer(200, {"product": "sandbox-cloud", "version": "1", "unique_keys": self.unique_keys})
+        return Answer(200, {"product": "sandbox-cloud", "version": self.release, "unique_keys": self.unique_keys})
 
     def _many(self, call: Call, *, upsert: bool) -> Answer:
         record = BY_PATH[call.sub or call.collection]

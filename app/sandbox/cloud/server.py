@@ -33,6 +33,7 @@ from sync_core.clock import Clock
 
 Work: TypeAlias = Callable[[bool], Answer]  # does the request's work; False: and forgets it
 
+RELEASE = "2026.3.1"  # that it says it runs
 _DAY = timedelta(days=1)
 _ADMIN = "sandbox.admin"  # never made to fail
 
@@ -55,7 +56,7 @@ class SandboxCloud:
     ) -> None:
         self.clock, self.store, self.billing, self.tokens = clock, store, billing, tokens
         self.faults, self.ledger = Faults(billing.seed), Ledger()
-        self.admin_token = admin_token
+        self.api, self.admin_token = api, admin_token
         self._admin = Admin(store, billing, self.faults, self.ledger, tokens)
         self._routes = table(api)
 
@@ -172,6 +173,7 @@ def build(
     unique_keys: bool = True,
     token_lasts: timedelta = timedelta(hours=1),
     habits: Habits | None = None,
+    release: str = RELEASE,
 ) -> SandboxCloud:
     """The application; with `state` it keeps its records in that file. Without `admin_token`, no admin surface."""
     store = Store(state)
@@ -185,6 +187,6 @@ def build(
         store=store,
         billing=billing,
         tokens=Tokens(clock, client_id, client_secret, token_lasts),
-        api=Api(store, billing, unique_keys, today),
+        api=Api(store, billing, unique_keys, today, release),
         admin_token=admin_token,
     )

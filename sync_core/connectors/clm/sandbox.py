@@ -46,6 +46,10 @@ class _Written(BaseModel):
     unknown: list[str]
 
 
+class _Health(BaseModel):
+    version: str | None = None
+
+
 class SandboxClmConnector:
     """One sandbox CLM. Owns its client: close it with `aclose`."""
 
@@ -77,6 +81,14 @@ class SandboxClmConnector:
                 raise ClmError(self.source, f"did not confirm the write-back ({_first_line(wrong)})") from wrong
         if unknown:
             raise ClmError(self.source, f"does not know {', '.join(unknown[:10])}; the other contracts were written")
+
+    async def version(self) -> str | None:
+        """Raises ClmError."""
+        answer = await self._call("GET", "/healthz")
+        try:
+            return _Health.model_validate_json(answer).version
+        except ValidationError as wrong:
+            raise ClmError(self.source, f"does not say which release it runs ({_first_line(wrong)})") from wrong
 
     async def aclose(self) -> None:
         await self._client.aclose()

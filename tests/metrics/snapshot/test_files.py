@@ -101,7 +101,7 @@ def test_the_board_pack_says_the_numbers_as_text(made: Package) -> None:
     text = "\n".join(page.extract_text() for page in read.pages)
     assert "Week 47, 2026" in text
     assert "Contract-to-project cycle time" in text
-    assert "This is the first snapshot of the week" in text
+    assert "This is the first report of the week" in text
     assert "Europe/London" in text
     assert read.metadata is not None
     assert read.metadata.title == "Meridian: week 2026-W47"

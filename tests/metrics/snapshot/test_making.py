@@ -2,6 +2,8 @@
 
 import json
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
 from email import message_from_bytes
@@ -13,8 +15,10 @@ import pytest
 import sqlalchemy as sa
 from jsonschema import Draft202012Validator, FormatChecker
 
+from metrics.asking import InvalidAsk
 from metrics.snapshot import keeping
 from metrics.snapshot.delivery import Deliverer
+from metrics.snapshot.lease import renewed
 from metrics.snapshot.package import BOARD_PACK, MANIFEST, verify
 from sync_core.authority import Forbidden, person
 from sync_core.commands.commands import Commands
@@ -100,13 +104,68 @@ def test_who_lost_the_lease_is_not_heard(one: Firm) -> None:
     assert (row.state, row.error) == ("made", None)
 
 
-def test_what_cannot_be_made_says_why(one: Firm) -> None:
-    asked = one.ask(as_of=one.clock.now() - timedelta(days=300))
-    one.maker.make_next()
+def until(engine: sa.Engine, condition: str, *, within_s: float = 30) -> None:
+    """Poll a condition on the snapshot and the database's clock."""
+    deadline = time.monotonic() + within_s
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        while not conn.scalar(sa.text(f"SELECT {condition} FROM metrics.snapshot")):
+            assert time.monotonic() < deadline, condition
+            threading.Event().wait(0.02)
+
+
+def test_a_snapshot_that_takes_longer_than_its_lease_keeps_it(one: Firm) -> None:
+    one.ask()
+    slow = replace(one.maker, lease_s=0.6)
+    with ThreadPoolExecutor(1) as pool:
+        with one.engine.begin() as conn:
+            conn.execute(sa.text("LOCK TABLE metrics.contract_fact IN ACCESS EXCLUSIVE MODE"))
+            making = pool.submit(slow.make_next)
+            until(one.engine, "lease_until IS NOT NULL")
+            with one.engine.connect() as other:
+                first = other.scalar(sa.text("SELECT lease_until FROM metrics.snapshot"))
+            until(one.engine, f"now() > CAST('{first}' AS timestamptz) + interval '1 s'")  # nearly two leases later
+            assert not making.done()
+            assert keeping.claim(one.engine, now=one.clock.now()) is None
+        assert making.result(timeout=60) is not None
+    [row] = reads(one).snapshots().rows
+    assert (row.state, row.error) == ("made", None)
+    with one.engine.connect() as conn:
+        assert conn.execute(sa.text("SELECT attempts, lease_until FROM metrics.snapshot")).one() == (1, None)
+
+
+def test_a_lease_that_another_has_is_not_renewed(one: Firm) -> None:
+    one.ask()
+    lost = keeping.claim(one.engine, now=one.clock.now(), lease_s=-1)
+    again = keeping.claim(one.engine, now=one.clock.now(), lease_s=-1)
+    assert lost is not None
+    assert again is not None
+    with renewed(one.engine, lost, lease_s=0.03):
+        names = {thread.name for thread in threading.enumerate()}
+        while names & {f"lease of snapshot {lost.snapshot_id}"}:  # it ends by itself
+            names = {thread.name for thread in threading.enumerate()}
+    with one.engine.connect() as conn:
+        assert conn.scalar(sa.text("SELECT lease_until < now() FROM metrics.snapshot"))
+
+
+def test_what_cannot_be_made_is_refused_at_the_door(one: Firm) -> None:
+    with pytest.raises(InvalidInput, match=r"nothing is known as of .* the first measures are of"):
+        one.ask(as_of=one.clock.now() - timedelta(hours=1))
+    with pytest.raises(InvalidInput, match="had not begun as of"):
+        one.ask(as_of=one.clock.now() - timedelta(days=300))
+    assert reads(one).snapshots().rows == ()
+
+
+def test_what_could_not_be_made_says_why(one: Firm) -> None:
+    """What was stored before it was checked at the door, or is not true any more."""
+    asked = one.ask()
+    with one.engine.begin() as conn:
+        conn.execute(sa.text("UPDATE metrics.snapshot SET wanted_as_of = :at"), {"at": one.clock.now() - timedelta(9)})
+    with pytest.raises(InvalidAsk):
+        one.maker.make_here(keeping.asked(one.engine, asked))
     found = reads(one).snapshot(asked)
     assert found is not None
     assert found.snapshot.state == "failed"
-    assert "nothing is known as of" in (found.snapshot.error or "")
+    assert (found.snapshot.error or "").startswith("as_of: nothing is known as of")
 
 
 def test_of_the_schedule_there_is_one_a_week(one: Firm) -> None:

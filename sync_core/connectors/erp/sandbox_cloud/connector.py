@@ -110,6 +110,10 @@ class SandboxCloud:
     async def ping(self, ctx: CallContext) -> None:
         await self._http.call("ping", "GET", "/v1/me", ctx=ctx, write=False)
 
+    async def version(self, ctx: CallContext) -> str | None:
+        answer = await self._http.call("version", "GET", "/v1/me", ctx=ctx, write=False)
+        return Row.of(self.name, answer.body).text("version")
+
     async def aclose(self) -> None:
         await self._http.aclose()
 

@@ -33,6 +33,7 @@ from sync_core.keys import BusinessKey, ErpRef
 from sync_core.ports import CallContext, Capabilities, ErpConnector, FinancialPage, Gate, Observation, Refs, Scope
 
 _SETTLE_S = "65"
+_MODULE = "project_invoice"
 _TAX_CHOICES = ("refuse", "category-tax")
 
 
@@ -72,6 +73,11 @@ class Tryton:
 
     async def ping(self, ctx: CallContext) -> None:
         await self._rpc.count("ping", "company.company", [], ctx)
+
+    async def version(self, ctx: CallContext) -> str | None:
+        """That of the module that it needs most: the server's own is not told to a session."""
+        found = await self._rpc.rows("version", "ir.module", [["name", "=", _MODULE]], ["version"], ctx, limit=1)
+        return found[0].text("version") or None if found else None
 
     async def aclose(self) -> None:
         await self._rpc.aclose()

@@ -37,6 +37,8 @@ CREATE TABLE metrics.amendment_fact (
     day_s           integer NOT NULL,-- that working day
     delta           numeric NOT NULL,-- of the contract's value
     bill_on         date,            -- the day by which it had to be done, as agreed when it came
+    signed_on       date,            -- of its contract, in the group's zone
+    stands          boolean NOT NULL DEFAULT true, -- no later signature of its contract is above it
     known_from      timestamptz NOT NULL,
     known_to        timestamptz,
     PRIMARY KEY (contract_id, number, known_from)
@@ -44,5 +46,13 @@ CREATE TABLE metrics.amendment_fact (
 CREATE INDEX amendment_fact_latest ON metrics.amendment_fact (contract_id) WHERE known_to IS NULL;
 CREATE INDEX amendment_fact_open ON metrics.amendment_fact (executed_at) WHERE known_to IS NULL AND outcome = 'open';
 CREATE INDEX amendment_fact_week ON metrics.amendment_fact (period, legal_entity) WHERE known_to IS NULL;
-CREATE INDEX amendment_fact_past ON metrics.amendment_fact (known_from, known_to) WHERE known_to IS NOT NULL;
+CREATE INDEX amendment_fact_past ON metrics.amendment_fact (known_to, known_from) WHERE known_to IS NOT NULL;
+-- The order of the rows behind a number, of the latest; metrics/walking.py reads the first of them.
+CREATE INDEX amendment_fact_slowest
+    ON metrics.amendment_fact (period, lag_work_s DESC, (contract_id * 100000 + number) DESC)
+    WHERE known_to IS NULL AND outcome = 'synced' AND NOT test;
+CREATE INDEX amendment_fact_waiting
+    ON metrics.amendment_fact (legal_entity, (-executed_work_s) DESC, (contract_id * 100000 + number) DESC)
+    INCLUDE (executed_work_s, contract_id, number, executed_at, period, service_line, geography, billing)
+    WHERE known_to IS NULL AND outcome = 'open' AND NOT test;
 GRANT SELECT, INSERT, UPDATE ON metrics.amendment_fact TO %APP_ROLE%;

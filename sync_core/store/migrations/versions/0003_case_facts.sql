@@ -34,9 +34,16 @@ CREATE TABLE metrics.case_fact (
     PRIMARY KEY (case_id, known_from)
 );
 CREATE INDEX case_fact_latest ON metrics.case_fact (contract_id) WHERE known_to IS NULL;
-CREATE INDEX case_fact_open ON metrics.case_fact (opened_at) WHERE known_to IS NULL AND outcome = 'open';
+CREATE INDEX case_fact_open ON metrics.case_fact (opened_at, case_id DESC) WHERE known_to IS NULL AND outcome = 'open';
 CREATE INDEX case_fact_week ON metrics.case_fact (period, legal_entity) WHERE known_to IS NULL;
-CREATE INDEX case_fact_past ON metrics.case_fact (known_from, known_to) WHERE known_to IS NOT NULL;
+CREATE INDEX case_fact_past ON metrics.case_fact (known_to, known_from) WHERE known_to IS NOT NULL;
+-- The order of the rows behind a number, of the latest; metrics/walking.py reads the first of them.
+CREATE INDEX case_fact_slowest ON metrics.case_fact (period, spent_work_s DESC, case_id DESC)
+    WHERE known_to IS NULL AND outcome = 'resolved' AND NOT test;
+CREATE INDEX case_fact_waiting
+    ON metrics.case_fact (legal_entity, (spent_work_s - open_since_work_s) DESC, case_id DESC)
+    INCLUDE (spent_work_s, open_since_work_s, contract_id, opened_at, period, service_line, geography, billing)
+    WHERE known_to IS NULL AND outcome = 'open' AND NOT test;
 
 -- One row for an exception and each function that ever had it.
 CREATE TABLE metrics.case_time_fact (
@@ -60,7 +67,7 @@ CREATE TABLE metrics.case_time_fact (
 CREATE INDEX case_time_fact_latest ON metrics.case_time_fact (contract_id) WHERE known_to IS NULL;
 CREATE INDEX case_time_fact_open ON metrics.case_time_fact (open_since) WHERE known_to IS NULL AND open_since IS NOT NULL;
 CREATE INDEX case_time_fact_week ON metrics.case_time_fact (period, legal_entity) WHERE known_to IS NULL;
-CREATE INDEX case_time_fact_past ON metrics.case_time_fact (known_from, known_to) WHERE known_to IS NOT NULL;
+CREATE INDEX case_time_fact_past ON metrics.case_time_fact (known_to, known_from) WHERE known_to IS NOT NULL;
 
 -- Signatures that nobody could read count as open from their receipt, and as closed once they are released.
 CREATE INDEX quarantine_signature ON core.quarantine (recorded_at) WHERE signature;

@@ -21,5 +21,10 @@ CREATE TABLE metrics.cash_fact (
 );
 CREATE INDEX cash_fact_latest ON metrics.cash_fact (contract_id) WHERE known_to IS NULL;
 CREATE INDEX cash_fact_week ON metrics.cash_fact (period, legal_entity) WHERE known_to IS NULL;
-CREATE INDEX cash_fact_past ON metrics.cash_fact (known_from, known_to) WHERE known_to IS NOT NULL;
+CREATE INDEX cash_fact_past ON metrics.cash_fact (known_to, known_from) WHERE known_to IS NOT NULL;
+-- The order of the rows behind a number, of the latest; metrics/walking.py reads the first of them.
+CREATE INDEX cash_fact_slowest ON metrics.cash_fact (period, (payment_on - signed_on) DESC, contract_id DESC)
+    WHERE known_to IS NULL AND NOT test AND NOT lost AND payment_on IS NOT NULL;
+CREATE INDEX cash_fact_waiting ON metrics.cash_fact (period, signed_on, contract_id DESC)
+    WHERE known_to IS NULL AND NOT test AND NOT lost AND payment_on IS NULL;
 GRANT SELECT, INSERT, UPDATE ON metrics.cash_fact TO %APP_ROLE%;

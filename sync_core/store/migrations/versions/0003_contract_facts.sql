@@ -42,5 +42,16 @@ CREATE INDEX contract_fact_open ON metrics.contract_fact (signed_at) WHERE known
 CREATE INDEX contract_fact_unstable ON metrics.contract_fact (signed_at)
     WHERE known_to IS NULL AND reopened AND stable_at IS NULL;
 CREATE INDEX contract_fact_week ON metrics.contract_fact (period, legal_entity) WHERE known_to IS NULL;
-CREATE INDEX contract_fact_past ON metrics.contract_fact (known_from, known_to) WHERE known_to IS NOT NULL;
+CREATE INDEX contract_fact_past ON metrics.contract_fact (known_to, known_from) WHERE known_to IS NOT NULL;
+-- The order of the rows behind a number, of the latest; metrics/walking.py reads the first of them.
+CREATE INDEX contract_fact_slowest ON metrics.contract_fact (period, cycle_work_s DESC, contract_id DESC)
+    WHERE known_to IS NULL AND outcome = 'provisioned' AND NOT test;
+CREATE INDEX contract_fact_waiting ON metrics.contract_fact (legal_entity, (-signed_work_s) DESC, contract_id DESC)
+    INCLUDE (signed_work_s, signed_at, period, service_line, geography, billing)
+    WHERE known_to IS NULL AND outcome = 'open' AND NOT test;
+CREATE INDEX contract_fact_in_step ON metrics.contract_fact (legal_entity, (-step_work_s) DESC, contract_id DESC)
+    INCLUDE (step_work_s, signed_at, period, service_line, geography, billing)
+    WHERE known_to IS NULL AND outcome = 'open' AND NOT test;
+CREATE INDEX contract_fact_newest ON metrics.contract_fact (signed_at DESC, contract_id DESC)
+    WHERE known_to IS NULL AND outcome IN ('open', 'provisioned') AND NOT test;
 GRANT SELECT, INSERT, UPDATE ON metrics.contract_fact TO %APP_ROLE%;

@@ -41,6 +41,8 @@ CREATE INDEX invoice_fact_latest ON metrics.invoice_fact (contract_id) WHERE kno
 CREATE INDEX invoice_fact_issued ON metrics.invoice_fact (issued_on)
     WHERE known_to IS NULL AND kind = 'invoice' AND NOT test;
 CREATE INDEX invoice_fact_disputed ON metrics.invoice_fact (issued_on)
+    INCLUDE (invoice_id, contract_id, currency, disputed, legal_entity, service_line, geography, billing)
     WHERE known_to IS NULL AND disputes > 0 AND kind = 'invoice' AND NOT test;
-CREATE INDEX invoice_fact_past ON metrics.invoice_fact (known_from, known_to) WHERE known_to IS NOT NULL;
+CREATE INDEX invoice_fact_week ON metrics.invoice_fact (period) WHERE known_to IS NULL;
+CREATE INDEX invoice_fact_past ON metrics.invoice_fact (known_to, known_from) WHERE known_to IS NOT NULL;
 GRANT SELECT, INSERT, UPDATE ON metrics.invoice_fact TO %APP_ROLE%;

@@ -12,7 +12,7 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-PARTS = ("measures", "contract_facts", "amendment_facts", "cash_facts", "cases", "finance", "telemetry", "invoice_facts", "schedule_facts", "case_facts", "money_facts", "snapshots", "reading")
+PARTS = ("measures", "contract_facts", "amendment_facts", "cash_facts", "cases", "finance", "telemetry", "invoice_facts", "schedule_facts", "case_facts", "money_facts", "snapshots", "reading", "releases")
 
 
 def upgrade() -> None:

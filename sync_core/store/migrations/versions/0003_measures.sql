@@ -127,8 +127,9 @@ BEGIN
 END
 $$;
 
--- Rollups: what the latest facts add up to. `level` 0 is by legal entity, 1 by every dimension; `period` is the Monday of
--- an ISO week in the group's zone, the first of a month, or 1970-01-01 for what has no time. `bucket` is -1 without one.
+-- Rollups: what the latest facts add up to. `level` 0 is by legal entity, 1 by every dimension, 2 of all together;
+-- `period` is the Monday of an ISO week in the group's zone, the first of a month, or 1970-01-01 for what has no time.
+-- `bucket` is -1 without one.
 CREATE TABLE metrics.cell (
     measure         text NOT NULL,
     level           smallint NOT NULL,

@@ -31,16 +31,22 @@ CREATE TABLE metrics.exposure_fact (
     rates_gross     numeric NOT NULL, -- of each rate, its distance times the hours that remain
     rates_net       numeric NOT NULL,
     blocked         numeric NOT NULL, -- what is unbilled, when something keeps all of it from being billed right
+    settled         numeric,          -- what stands apart, where no bill day can make it more; null: it depends on the day
     first_due       date,
     due_on          date[] NOT NULL,  -- bill dates, ascending
-    due_target      numeric[] NOT NULL, -- what should be billed on each
-    due_net         numeric[] NOT NULL, -- that, less what the ERP would bill
+    due_target      numeric[] NOT NULL, -- what should be billed until each
+    due_net         numeric[] NOT NULL, -- that, less what the ERP would bill until then
     known_from      timestamptz NOT NULL,
     known_to        timestamptz,
     PRIMARY KEY (contract_id, known_from)
 );
 CREATE INDEX exposure_fact_latest ON metrics.exposure_fact (contract_id) WHERE known_to IS NULL;
-CREATE INDEX exposure_fact_past ON metrics.exposure_fact (known_from, known_to) WHERE known_to IS NOT NULL;
+-- The order of the rows behind the money that is stuck, of the latest; see metrics/exposures.py.
+CREATE INDEX exposure_fact_largest ON metrics.exposure_fact (currency, settled DESC, contract_id DESC)
+    WHERE known_to IS NULL AND settled <> 0 AND NOT test AND NOT unverified;
+CREATE INDEX exposure_fact_unsettled ON metrics.exposure_fact (contract_id)
+    WHERE known_to IS NULL AND settled IS NULL AND NOT test AND NOT unverified;
+CREATE INDEX exposure_fact_past ON metrics.exposure_fact (known_to, known_from) WHERE known_to IS NOT NULL;
 
 -- Signed, in the ERP, billed, paid: what is left of each contract, and whether something on record says why.
 CREATE TABLE metrics.books_fact (
@@ -67,6 +73,6 @@ CREATE TABLE metrics.books_fact (
     PRIMARY KEY (contract_id, known_from)
 );
 CREATE INDEX books_fact_latest ON metrics.books_fact (contract_id) WHERE known_to IS NULL;
-CREATE INDEX books_fact_past ON metrics.books_fact (known_from, known_to) WHERE known_to IS NOT NULL;
+CREATE INDEX books_fact_past ON metrics.books_fact (known_to, known_from) WHERE known_to IS NOT NULL;
 
 GRANT SELECT, INSERT, UPDATE ON metrics.exposure_fact, metrics.books_fact TO %APP_ROLE%;

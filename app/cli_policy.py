@@ -1,0 +1,118 @@
+"""`tieline policy`: why a contract is decided on as it is, whether a policy is right, what another would change."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli_begin import begin
+from app.cli_table import draw, table
+from app.cli_work import AsJson, Limit, contracts_named, plain, text, work
+from app.refusals import Exit, Refusal
+
+if TYPE_CHECKING:
+    from sync_core.reads.policy import BackTest
+
+policy = typer.Typer(help="Decision tables: explain, check, compare with another policy.", no_args_is_help=True)
+Toml = Annotated[Path, typer.Argument(help="A policy file, see docs/policy.md.")]
+
+
+@policy.command()
+def explain(
+    contract: Annotated[str, typer.Argument(help="By its CLM's id, or by Tieline's number.")], as_json: AsJson = False
+) -> None:
+    """Show for each table which rule decides for a contract, and why the others do not."""
+    from sync_core.commands.desk import as_json as json_of
+    from sync_core.reads.policy import explained
+    from sync_core.reads.snapshot import snapshot
+
+    one = work("policy")
+    [number] = contracts_named(one, [contract])
+    with snapshot(one.commands.desk.engine) as conn:
+        found = explained(conn, number, one.commands.desk.estate)
+    if not found:
+        raise Refusal(f"The terms of {plain(contract)} were never sent: no rule can be asked.", Exit.REFUSED)
+    if as_json:
+        typer.echo(json_of(found).decode())
+        return
+    for each in found:
+        about = f" for {each.about}" if each.about else ""
+        by = f" (by “{plain(each.rule)}”)" if each.rule else ""
+        typer.echo(f"\n{each.table.replace('_', ' ')}{about}: {plain(each.says)}{by}")
+        if not each.considered:
+            continue
+        shown = table("rule", "of", "for", "decides", "", "why")
+        for rule in each.considered:
+            shown.add_row(
+                text(rule.name), rule.source, text(rule.where), text(rule.says), rule.came.value, text(rule.why)
+            )
+        draw(shown)
+
+
+@policy.command()
+def check(
+    file: Annotated[Path | None, typer.Argument(help="A policy file; the one in use if left out.")] = None,
+) -> None:
+    """Say whether a policy file is right and fits the estate, and which version it would be. Needs no database."""
+    from app.wiring import Wiring, text_of
+    from sync_core import estate as estates
+
+    wiring = Wiring(begin("policy"), "policy")
+    ruled = estates.load(wiring.estate_text, text_of("the policy file", file)) if file else wiring.estate
+    own = ruled.policy
+    tables = {"route": own.route, "tax": own.tax, "bill_calendar": own.bill_calendar, "approval": own.approval,
+              "owner": own.owner, "mandatory": own.mandatory}  # fmt: skip
+    counted = ", ".join(f"{name} {len(rules)}" for name, rules in tables.items() if rules) or "no rules"
+    typer.echo(f"the policy is right ({counted}); version {ruled.rules_version}")
+
+
+@policy.command()
+def diff(
+    new: Toml,
+    since: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Signed from this day on; the last quarter otherwise.")
+    ] = None,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Back-test a policy file: what it would change for the contracts signed in the last quarter. Writes nothing."""
+    from app.wiring import Wiring, text_of
+    from sync_core import estate as estates
+    from sync_core.commands.desk import as_json as json_of
+    from sync_core.reads.policy import compared
+    from sync_core.reads.snapshot import snapshot
+
+    wiring = Wiring(begin("policy"), "policy")
+    after = estates.load(wiring.estate_text, text_of("the policy file", new))
+    begin_at = since.replace(tzinfo=UTC) if since else None
+    with snapshot(wiring.engine(pool_size=1)) as conn:
+        found = compared(conn, wiring.estate, after, now=wiring.clock.now(), since=begin_at)
+    if as_json:
+        typer.echo(json_of(found).decode())
+        return
+    _draw(found, limit)
+
+
+def _draw(found: "BackTest", limit: int) -> None:
+    effects = Counter(change.effect for one in found.differences for change in one.changes)
+    typer.echo(
+        f"{found.before} → {found.after}: {len(found.differences):,} of {found.contracts:,} contracts signed since "
+        f"{found.since:%Y-%m-%d} would be decided on differently"
+    )
+    for effect, times in effects.most_common():
+        typer.echo(f"  {effect.value}: {times:,}")
+    if found.unreadable:
+        typer.echo(f"  {found.unreadable:,} contracts have an event that cannot be read; nothing is said of them")
+    shown = table("contract", "entity", "changes", "now", "then")
+    rows = [(one, change) for one in found.differences for change in one.changes]
+    for one, change in rows[:limit]:
+        shown.add_row(
+            text(one.external_id), text(one.legal_entity), change.effect.value, text(change.before or "-"),
+            text(change.after or "-"),
+        )  # fmt: skip
+    if rows:
+        draw(shown)
+    if len(rows) > limit:
+        typer.echo(f"{len(rows) - limit:,} more; use --limit or --json")

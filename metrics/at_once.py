@@ -1,0 +1,61 @@
+"""Where questions are asked: each in a snapshot of its own, or several one after the other in one that they share."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from metrics.source import Told
+from sync_core.reads.snapshot import snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One snapshot, and what was told from it already."""
+
+    conn: sa.Connection
+    told: Told = field(default_factory=dict)
+
+
+class Moments:
+    """Safe for many threads, unless `shared`."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    @contextmanager
+    def one(self) -> Iterator[Moment]:
+        """The snapshot to read from."""
+        with snapshot(self._engine) as conn:
+            yield Moment(conn)
+
+    def shared(self) -> "SharedMoment":
+        """The first question opens it; the caller closes it."""
+        return SharedMoment(self._engine)
+
+
+class SharedMoment(Moments):
+    """One snapshot for one thread. A question that fails ends it, for nothing can be read from it any more; the next
+    question opens another.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        super().__init__(engine)
+        self._open = ExitStack()
+        self._moment: Moment | None = None
+
+    @contextmanager
+    def one(self) -> Iterator[Moment]:
+        if self._moment is None:
+            self._moment = Moment(self._open.enter_context(snapshot(self._engine)))
+        try:
+            yield self._moment
+        except sa.exc.SQLAlchemyError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Of what is not open, nothing."""
+        self._moment = None
+        self._open.close()

@@ -1,0 +1,65 @@
+"""What the board pack says of late knowledge: measures that would have read otherwise, and contracts that did it."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC
+from typing import Any, Final
+
+from metrics.snapshot import wording
+from metrics.snapshot.content import Content, Moved
+from sync_core.commands.words import visible
+
+_MOVED: Final = 24
+_MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)[0-9:.]*(?:\+00:00)?")
+
+
+def many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def restated(content: Content) -> dict[str, Any]:
+    told, currency = content.restatement, content.reporting
+    changes = _changes(told.moved)
+    known = {one.definition.slug: one.definition for one in content.kpis}
+    if told.since is None:
+        says = "This is the first report of the week: there is nothing to compare it with yet."
+    else:
+        since = wording.moment(told.since, content.zone)
+        says = (
+            f"First reported as of {since}. What had happened by then and came to be known later is of "
+            f"{many(told.contracts, 'contract')}; {many(len(told.kpis), 'measure')} would have said something else. "
+            "What has happened since is no correction. States stay as they were known at the end of the week."
+        )
+    return {
+        "restated_says": says,
+        "restated": [
+            {"title": known[one.slug].title, "before": wording.shown(one.before, known[one.slug].unit, currency),
+             "after": wording.shown(one.after, known[one.slug].unit, currency), "n_before": f"{one.n_before:,}",
+             "n_after": f"{one.n_after:,}"}
+            for one in told.kpis
+        ],
+        "moved_says": "" if len(changes) <= _MOVED else f"The first {_MOVED}; the workbook has all of them.",
+        "moved": changes[:_MOVED],
+    }  # fmt: skip
+
+
+def _changes(moved: Sequence[Moved]) -> list[list[str]]:
+    """One line for each fact of a contract."""
+    found: dict[tuple[int, str, str], list[Moved]] = {}
+    for one in moved:
+        found.setdefault((one.contract_id, one.fact, one.key), []).append(one)
+    return [
+        [_short(first.contract), _short(first.legal_entity), _short(f"{wording.plain(first.fact)} {first.key}"),
+         _short("; ".join(map(_change, fields)), 130), f"{first.known_from.astimezone(UTC):%Y-%m-%d %H:%M}"]
+        for fields in found.values() for first in fields[:1]
+    ]  # fmt: skip
+
+
+def _change(one: Moved) -> str:
+    before, after = (_MOMENT.sub(r"\1 \2", text) or "nothing" for text in (one.before, one.after))
+    return f"{one.what.replace('_', ' ')}: {before} \u2192 {after}" if one.what else one.after or one.before
+
+
+def _short(text: str, most: int = 60) -> str:
+    whole = visible(" ".join(text.split()))
+    return whole if len(whole) <= most else f"{whole[: most - 1]}…"

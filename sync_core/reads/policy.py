@@ -1,0 +1,144 @@
+"""What a policy says of contracts in the database: why one is where it is, and what another policy would change."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from sync_core.approvals import reporting_amount
+from sync_core.checks import contract_findings
+from sync_core.contract import Contract
+from sync_core.contract_events import events_of
+from sync_core.errors import InvalidMoney
+from sync_core.estate import Estate
+from sync_core.events import Event, SchemaUnknown, understand
+from sync_core.fold import fold
+from sync_core.money import Money
+from sync_core.policy.check import APPROVALS
+from sync_core.policy.compare import Difference, Known, back_test
+from sync_core.policy.explain import Explained, explain
+from sync_core.policy.rule import subject_of
+
+QUARTER: Final = timedelta(days=92)
+MOST_CAUSES: Final = 20
+
+_CONTRACT = sa.text("""
+    SELECT source, external_id FROM core.contract
+    WHERE contract_id = :id AND (CAST(:entities AS text[]) IS NULL OR legal_entity = ANY(:entities))
+""")
+# Whether it was signed is the events' to say where no run has said it yet, so those come along. The project's ERP is
+# read once for all of them; a subquery a contract would cost more than everything else.
+_SIGNED = sa.text("""
+    WITH chosen AS MATERIALIZED (
+        SELECT contract_id, source, external_id FROM core.contract
+        WHERE (signed_at >= :since OR signed_at IS NULL)
+          AND (CAST(:entities AS text[]) IS NULL OR legal_entity = ANY(:entities))
+    )
+    SELECT c.contract_id, p.system AS project_in, e.source, e.id, e.type, e.occurred_at, CAST(e.data AS text) AS data
+    FROM chosen AS c JOIN core.event AS e USING (source, external_id)
+    LEFT JOIN core.crosswalk AS p
+      ON p.contract_id = c.contract_id AND p.kind = 'project' AND p.state = 'confirmed' AND p.ref IS NOT NULL
+    ORDER BY c.contract_id, e.seq
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class BackTest:
+    """`unreadable`: contracts with a stored event that this release cannot read; nothing is said of them."""
+
+    since: datetime
+    before: str  # versions
+    after: str
+    contracts: int
+    unreadable: int
+    differences: tuple[Difference, ...]
+
+
+def explained(
+    conn: sa.Connection, contract_id: int, estate: Estate, *, entities: frozenset[str] | None = None
+) -> tuple[Explained, ...] | None:
+    """One for each table, for owners one for each cause that the contract's own checks find. None: no such contract.
+
+    Empty for a contract without terms. Raises StoredEventUnreadable.
+    """
+    bound = {"id": contract_id, "entities": None if entities is None else sorted(entities)}
+    row = conn.execute(_CONTRACT, bound).one_or_none()
+    if row is None:
+        return None
+    events = events_of(conn, row.source, row.external_id)
+    return explain_contract(fold(events), estate) if events else ()
+
+
+def explain_contract(contract: Contract, estate: Estate) -> tuple[Explained, ...]:
+    terms = contract.terms
+    if terms is None:
+        return ()
+    tables, subject = estate.tables, subject_of(terms)
+    amount = subject_of(terms, amount=_amount(contract, estate))
+    found = {finding.cause for finding in contract_findings(contract, estate)} - APPROVALS
+    causes = sorted(found)[:MOST_CAUSES] or [""]
+    return (
+        explain(tables.route, subject),
+        explain(tables.approval, amount),
+        explain(tables.mandatory, subject),
+        explain(tables.tax, subject),
+        explain(tables.bill_calendar, subject),
+        *(explain(tables.owner, subject_of(terms, cause=cause)) for cause in causes),
+    )
+
+
+def compared(
+    conn: sa.Connection,
+    before: Estate,
+    after: Estate,
+    *,
+    now: datetime,
+    since: datetime | None = None,
+    entities: frozenset[str] | None = None,
+) -> BackTest:
+    """For contracts signed since then, the last quarter if left out. Reads their events in one statement."""
+    begin = since or now - QUARTER
+    counts = {"contracts": 0, "unreadable": 0}
+    bound = {"since": begin, "entities": None if entities is None else sorted(entities)}
+
+    def signed() -> Iterator[Known]:
+        for known in _folded(conn.execute(_SIGNED, bound), counts):
+            if known.contract.signed_at is not None and known.contract.signed_at >= begin:
+                counts["contracts"] += 1
+                yield known
+
+    differences = tuple(back_test(signed(), before, after, now=now))
+    return BackTest(
+        begin, before.rules_version, after.rules_version, counts["contracts"], counts["unreadable"], differences
+    )
+
+
+def _amount(contract: Contract, estate: Estate) -> Decimal | None:
+    terms = contract.terms
+    if terms is None:
+        return None
+    try:
+        return reporting_amount(contract, Money.of(terms.value, terms.currency), estate)
+    except InvalidMoney:
+        return None
+
+
+def _folded(rows: Iterable[sa.Row[Any]], counts: dict[str, int]) -> Iterator[Known]:
+    """Rows of one contract stand together."""
+    for contract_id, some in groupby(rows, key=attrgetter("contract_id")):
+        events: list[Event] = []
+        project_in: str | None = None
+        try:
+            for row in some:
+                project_in = row.project_in
+                payload = understand(row.type, row.data)
+                events.append(Event(row.source, row.id, row.type, row.occurred_at, payload))
+        except SchemaUnknown:
+            counts["unreadable"] += 1
+            continue
+        yield Known(int(contract_id), fold(events), project_in)
