@@ -33,8 +33,8 @@ _SYSTEM: Final = "tieline"
 _API: Final = "/v1/"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-# A page that was opened at /flow asks there for its server before it asks at /: no such thing is there, and must not be,
-# or the page would take /flow for the root of the dashboard.
+# A page that was opened at /flow asks there for its server before it asks at /: no such thing is there, and must not
+# be, or the page would take /flow for the root of the dashboard.
 _SEARCHES: Final = re.compile(r"/[^/]+/_stcore/(?:health|host-config)")
 _STATEMENTS: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"})
 

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from pages import _format as fmt
 from pages import _frame as frame
 from pages._table import table
 from pages._words import words
@@ -12,30 +13,29 @@ from sync_core.reads.policy import explain_contract
 
 
 def why_here(found: ContractDetail, estate: Estate) -> None:
-    """By the policy in force now; what was decided under an earlier one shows in the runs."""
+    """By the policy in force now; the runs name the version that they were made by.
+
+    Rules that do not fit are left out: they may be those of legal entities out of reach.
+    """
     told = explain_contract(found.contract, estate) if found.contract else ()
     with frame.card("policy", "Why here", f"What the rules say of it now, version {estate.rules_version}"):
         if not told:
             frame.empty("No terms yet.", "Rules are asked once they come.", icon=":material/rule:")
             return
         table("decided", ["Decision", "Outcome", "Rule", "Why"], [_decided(each) for each in told])
-        others = [row for each in told for row in _weighed(each)]
+        others = [row for each in told for row in _lost(each)]
         if others:
-            with st.expander("What else was weighed"):
-                table("weighed", ["Decision", "Rule", "For", "Decides", "Outcome", "Why not"], others)
+            with st.expander("What else fits, and why it does not decide"):
+                table("lost", ["Decision", "Rule", "For", "Decides", "Why not"], others)
 
 
 def _decided(each: Explained) -> list[str]:
     why = next((one.why for one in each.considered if one.came is Came.DECIDES), "no rule fits, or none is reached")
-    return [_named(each), each.says, each.rule or "", why]
+    return [_named(each), each.says, each.rule or fmt.DASH, why]
 
 
-def _weighed(each: Explained) -> list[list[str]]:
-    return [
-        [_named(each), one.name, one.where, one.says, one.came.value, one.why]
-        for one in each.considered
-        if one.came is not Came.DECIDES
-    ]
+def _lost(each: Explained) -> list[list[str]]:
+    return [[_named(each), one.name, one.where, one.says, one.why] for one in each.considered if one.came is Came.LOST]
 
 
 def _named(each: Explained) -> str:

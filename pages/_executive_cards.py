@@ -30,7 +30,7 @@ _EXPLAINED: Final = ("not_provisioned", "on_its_way", "ended", "not_reported")
 
 def stuck(results: Results, currency: str, palette: Palette, query: Query) -> None:
     with frame.card(
-        "money", "Money stuck", f"{currency} as of now, by how a contract differs most and for how many working days",
+        "money", "Money stuck", f"{currency} as of now, by largest difference and working days",
         definition="What differs between the signed state and what the ERPs confirmed. Blocked: nothing of it can be "
         "billed right until somebody acts. Value, rates, dates: what is on its way, or was refused.",
     ) as card:  # fmt: skip

@@ -75,6 +75,7 @@ def in_margin(figure: go.Figure, y: object, text: str, colour: str, *, push: int
         y=y,
         text=text,
         xanchor="left",
+        align="left",
         xshift=10,
         yshift=push,
         showarrow=False,

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from sync_core.approvals import NEEDED, request
-from sync_core.contract import Contract
+from sync_core.contract import Contract, Stage
 from sync_core.engine.look import intend_of
 from sync_core.errors import Function
 from sync_core.estate import Estate
@@ -67,17 +67,19 @@ class Difference:
 
 def standing(known: Known, estate: Estate, *, now: datetime) -> Standing:
     intent = intend_of(known.contract, known.project_in, estate, {}, now=now)
-    terms = known.contract.terms
-    if terms is None:
-        return Standing("", tuple(f.cause for f in intent.stops), "", (), "", {})
+    contract, terms = known.contract, known.contract.terms
+    causes = tuple(sorted({finding.cause for finding in intent.stops}))
+    owners = {finding.cause: _owner(finding, contract, estate) for finding in intent.stops}
+    if terms is None or contract.stage is not Stage.SIGNED or terms.legal_entity not in estate.entities:
+        return Standing("", causes, "", (), "", owners)  # the engine asks the other tables of nothing like it
     rule = estate.mandatory_for(terms)
     return Standing(
         lane=estate.lane_of(terms) or "",
-        causes=tuple(sorted({finding.cause for finding in intent.stops})),
-        approval=_approval(known.contract, intent.stops, estate),
+        causes=causes,
+        approval=_approval(contract, intent.stops, estate),
         missing=tuple(lacking(terms, rule.fields)) if rule else (),
         tax_code=estate.tax_code_of(terms) or "",
-        owners={finding.cause: _owner(finding, known.contract, estate) for finding in intent.stops},
+        owners=owners,
     )
 
 

@@ -106,7 +106,7 @@ class Rule:
     @property
     def where(self) -> str:
         """Its conditions in words."""
-        parts = [f"{name} {' or '.join(self.condition(name))}" for name in self.named]
+        parts = [f"{name.replace('_', ' ')} {' or '.join(self.condition(name))}" for name in self.named]
         parts += [f"value from {self.from_value:,f}"] if self.from_value is not None else []
         return ", ".join(parts) or "every contract"
 

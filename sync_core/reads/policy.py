@@ -75,6 +75,7 @@ def explained(
 
 
 def explain_contract(contract: Contract, estate: Estate) -> tuple[Explained, ...]:
+    """Of a legal entity that the estate does not know, only who gets the exception: nothing else is asked then."""
     terms = contract.terms
     if terms is None:
         return ()
@@ -82,13 +83,16 @@ def explain_contract(contract: Contract, estate: Estate) -> tuple[Explained, ...
     amount = subject_of(terms, amount=_amount(contract, estate))
     found = {finding.cause for finding in contract_findings(contract, estate)} - APPROVALS
     causes = sorted(found)[:MOST_CAUSES] or [""]
+    owners = tuple(explain(tables.owner, subject_of(terms, cause=cause)) for cause in causes)
+    if terms.legal_entity not in estate.entities:
+        return owners
     return (
         explain(tables.route, subject),
         explain(tables.approval, amount),
         explain(tables.mandatory, subject),
         explain(tables.tax, subject),
         explain(tables.bill_calendar, subject),
-        *(explain(tables.owner, subject_of(terms, cause=cause)) for cause in causes),
+        *owners,
     )
 
 

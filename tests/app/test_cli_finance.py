@@ -69,7 +69,7 @@ def test_the_files_of_the_manual_are_taken_in(cli: Cli, tmp_path: Path, database
 
 def test_a_bad_file_is_one_sentence_with_its_line(cli: Cli, tmp_path: Path) -> None:
     bad = written(tmp_path, "rates.csv", "currency,valid_on,rate\nGBP,2026-11-01,1,2875\n")
-    refused(cli("rates", "import", bad), Exit.REFUSED, "line 2: 4 values for 3 columns")
+    refused(cli("rates", "import", bad), Exit.USAGE, "line 2: 4 values for 3 columns")
     assert cli("rates", "import", written(tmp_path, "rates.xlsx", "")).returncode == Exit.USAGE
     assert cli("rates", "import", str(tmp_path / "none.csv")).returncode == Exit.USAGE
     assert cli("rates", "list", "--as-of", "yesterday").returncode == Exit.USAGE

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -74,7 +75,7 @@ class Places:
         headline = next(line for line in words.splitlines() if line.startswith("### ")).removeprefix("### ")
         above = next(line for line in words.splitlines() if line.startswith("**") and ", in all " in line)
         [table] = [one.value for one in shown.dataframe if LABELS[slug] in one.value]
-        return headline, above, tuple(Decimal(str(cell).replace(",", "")) for cell in table[LABELS[slug]])
+        return headline, above, tuple(Decimal(re.sub(r"[^0-9.]", "", str(cell))) for cell in table[LABELS[slug]])
 
     async def api(self, slug: str) -> Told:
         async with House(self.engine).door.calls(Permission.KPI_READ, Permission.CONTRACTS_READ) as program:

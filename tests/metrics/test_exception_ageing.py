@@ -56,6 +56,7 @@ def test_it_equals_the_list_of_exceptions_at_the_same_moment(
     known = measures.kpi("exception-ageing", Ask(WINDOW)).as_of
     assert known is not None
     at = known + later
+    clock.advance_to(at)
     asked = measures.kpi("exception-ageing", Ask(WINDOW, as_of=at), By.LABEL)
     with database.connect() as conn:
         listed = ageing(conn, rows.estate(), now=at, entities=None)

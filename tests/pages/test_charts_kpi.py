@@ -14,6 +14,7 @@ from pages._marks import Mark
 from pages._palette import DARK, LIGHT, Palette
 from tests.pages.test_charts import labels
 
+GAP = float("nan")
 WEEKS = pd.DataFrame(
     {
         "week": pd.date_range("2026-08-31", periods=4, freq="7D", tz="UTC"),
@@ -129,7 +130,7 @@ def test_percentiles_without_any_known_week_still_show_the_target() -> None:
 
 
 def test_a_week_that_has_not_reached_its_slow_tenth_is_drawn_at_least_as_long_and_is_no_gap_in_what_is_told() -> None:
-    figure = percentiles(WEEKS.assign(p90=[22.0, None, 19.7, None], p90_at_least=[None, None, None, 40.0]))
+    figure = percentiles(WEEKS.assign(p90=[22.0, GAP, 19.7, GAP], p90_at_least=[GAP, GAP, GAP, 40.0]))
     line, marks = figure.data[0], figure.data[-1]
     assert pd.isna(line.y[3])
     assert (list(marks.y), list(marks.marker.symbol)) == ([40.0], ["triangle-up-open"])
@@ -139,7 +140,7 @@ def test_a_week_that_has_not_reached_its_slow_tenth_is_drawn_at_least_as_long_an
 
 
 def test_a_value_of_an_older_week_says_of_which() -> None:
-    figure = percentiles(WEEKS.assign(p90=[22.0, 19.7, None, None]))
+    figure = percentiles(WEEKS.assign(p90=[22.0, 19.7, GAP, GAP]))
     assert "<b>p90</b> 19.7 h<br>week of 7 Sep" in labels(figure)
 
 

@@ -34,6 +34,8 @@ def test_a_contract_is_told_whole(some: Reads) -> None:
         assert part in told
     tables = "\n".join(table.value.to_string() for table in shown.table).replace("\\", "")
     assert "billable: no → yes" in tables
+    assert "Why here" in told
+    assert f"the most specific that fits: legal entity {amended.legal_entity}" in tables
     assert "PO-1" in tables
     assert "PO-2" in tables
 

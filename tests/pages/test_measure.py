@@ -1,5 +1,6 @@
 """The page of one measure."""
 
+import pytest
 import sqlalchemy as sa
 
 from metrics.measures import Measures
@@ -35,16 +36,19 @@ def test_nothing_measured_yet_is_said(nothing: Reads, database: sa.Engine) -> No
     assert not shown.exception
 
 
-def test_a_state_is_as_of_a_moment_and_its_rows_come_before_the_further_figures(some: Reads, measured: Measures) -> None:
-    shown = play("measure", some, {"kpi": "stuck-money"}, measures=measured)
+@pytest.mark.parametrize(("kpi", "adds"), [("stuck-money", "Stuck"), ("reconciliation", "Signed")])
+def test_a_state_is_as_of_a_moment_and_its_amounts_have_their_currency(
+    some: Reads, measured: Measures, kpi: str, adds: str
+) -> None:
+    shown = play("measure", some, {"kpi": kpi}, measures=measured)
     assert not shown.error
     said = texts(shown).replace("\\", "")
     assert "As of 23 Nov 2026 06:00 UTC, whatever the period, money in USD." in said
-    assert said.count(measured.definitions()[-1].says) <= 1
     assert "Largest first; they add up to the number above" in said
-    assert [folded.label.split(" (")[0] for folded in shown.expander] == ["Further figures", "Money in each currency"]
-    stuck = shown.dataframe[0].value
-    assert all(str(amount)[-3] == "." and not str(amount)[0].isdigit() for amount in stuck["Stuck"])
+    assert shown.expander[0].label.startswith("Further figures (")
+    assert any(expander.label == "Money in each currency" for expander in shown.expander) == (kpi == "reconciliation")
+    listed = shown.dataframe[0].value
+    assert not any(str(amount)[:1].isdigit() for amount in listed[adds]), listed
 
 
 def test_the_rows_of_a_percentile_do_not_add_up_to_it(some: Reads, measured: Measures) -> None:

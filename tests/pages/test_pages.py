@@ -14,11 +14,13 @@ from sync_core.reads import (
     CauseGroup,
     ContractDetail,
     ContractPage,
+    ExceptionFilter,
     ExceptionPage,
     LaneState,
     Reads,
 )
 from sync_core.reads.ages import Ageing
+from sync_core.reads.reads import OPEN_EXCEPTIONS
 from tests import rows
 from tests.pages.stage import play, texts
 from tests.reads.handmade import add_case, add_contract, insert
@@ -40,8 +42,8 @@ class BrokenReads(Reads):
     def exceptions(self, *_: object, **__: object) -> ExceptionPage:
         self._fail()
 
-    def exception_groups(self) -> tuple[CauseGroup, ...]:
-        return super().exception_groups() if "exception_groups" in self.whole else self._fail()
+    def exception_groups(self, wanted: ExceptionFilter = OPEN_EXCEPTIONS) -> tuple[CauseGroup, ...]:
+        return super().exception_groups(wanted) if "exception_groups" in self.whole else self._fail()
 
     def exception_ageing(self) -> Ageing:
         return super().exception_ageing() if "exception_ageing" in self.whole else self._fail()

@@ -10,13 +10,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.embedded_postgres import Endpoint
 from sync_core import lanes
+from sync_core.desired import Kind
 from sync_core.engine.lane_watch import LaneWatch
 from sync_core.engine.worker import Pace, Worker
+from sync_core.errors import Function
 from sync_core.estate import Estate
-from sync_core.keys import Lane
+from sync_core.keys import ExternalId, Lane, contract_key
 from sync_core.lanes import LaneGate
 from sync_core.policy.compare import Difference, Effect
 from sync_core.reads.policy import BackTest, compared
+from sync_core.sla import due
 from tests import databases
 from tests.engine.support import Bench
 from tests.memory_erp import MemoryConnector, MemoryErp
@@ -24,6 +27,7 @@ from tests.policy.texts import plain, ruled
 from tests.sows import SIGNED_AT, cloud_event, milestone_terms, signed, tm_terms
 
 CONTRACTS = 120
+PLACES = [("US01", "USD", "US-CA-STD"), ("GB01", "GBP", "GB-STD")] * 6 + [("XX01", "USD", "US-CA-STD")]
 
 
 @pytest.fixture
@@ -68,11 +72,11 @@ def portfolio() -> Iterator[dict[str, object]]:
     chance = random.Random(7)
     for number in range(CONTRACTS):
         make = chance.choice((milestone_terms, tm_terms))
-        entity, currency, code = chance.choice((("US01", "USD", "US-CA-STD"), ("GB01", "GBP", "GB-STD")))
+        entity, currency, code = chance.choice(PLACES)
         value = str(chance.choice((9_000, 15_000, 60_000, 120_000, 600_000)))
         terms = make(
             legal_entity=entity,
-            currency="USD" if entity == "US01" else currency,
+            currency=currency,
             value=value,
             service_line=chance.choice(("consulting", "tax", "audit", "assurance")),
             po_number=chance.choice(("PO-1", None)),
@@ -83,6 +87,9 @@ def portfolio() -> Iterator[dict[str, object]]:
         if make is milestone_terms:
             terms["milestones"] = [{"key": "all", "name": "All", "amount": value, "due_on": "2026-09-30", "line": "1"}]
         yield cloud_event(f"e{number}", "signed.v1", signed(f"C-{number:03}", terms))
+        if number % 11 == 0:
+            ended = {"contract_id": f"C-{number:03}", "revision": 2, "ended_on": "2026-03-01"}
+            yield cloud_event(f"x{number}", "cancelled.v1", ended)
 
 
 def told(database: sa.Engine, before: Estate, after: Estate) -> BackTest:
@@ -101,7 +108,7 @@ def side(found: BackTest, effect: Effect) -> dict[str, tuple[str, str]]:
 
 
 async def lanes_of(bench: Bench) -> dict[str, str]:
-    rows = await bench.rows("SELECT external_id, lane FROM core.contract")
+    rows = await bench.rows("SELECT external_id, lane FROM core.contract WHERE state <> 'ended'")
     return {str(row[0]): str(row[1]) for row in rows}
 
 
@@ -166,6 +173,18 @@ async def test_the_back_test_says_what_workers_then_do(
     asked = side(said, Effect.APPROVAL)
     assert {name for name, (was, becomes) in asked.items() if not was and becomes} == waits[1] - waits[0]
     assert {name for name, (was, becomes) in asked.items() if was and not becomes} == waits[0] - waits[1]
+    for name, (_, lacks) in side(said, Effect.MANDATORY).items():
+        assert ("po_number" in lacks) == ("po_missing" in then_causes.get(name, {}))
+    codes = {f.key: f.fields["tax_code"] for erp in (other.erp, other.books) for f in erp.of(Kind.PROJECT)}
+    taxed = {name: code for name, (_, code) in side(said, Effect.TAX).items() if name not in then_causes}
+    assert taxed
+    assert {name: codes[contract_key("clm", ExternalId(name))] for name in taxed} == taxed
+    dues = await other.rows(
+        "SELECT DISTINCT c.legal_entity, k.due_at FROM core.case AS k JOIN core.contract AS c USING (contract_id) "
+        "WHERE k.cause = 'po_missing'"
+    )
+    assert dues
+    assert all(at == due(after, Function.TAX, entity, SIGNED_AT, hours=4) for entity, at in dues)
     for effect in (Effect.ROUTE, Effect.BLOCKED, Effect.OWNER, Effect.APPROVAL, Effect.MANDATORY, Effect.TAX):
         assert len(side(said, effect)) >= 3, effect
     assert {f.key for f in other.books.objects.values() if f.active}, "the second ERP got its projects"

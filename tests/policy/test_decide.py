@@ -245,7 +245,7 @@ def test_words_of_why() -> None:
     route = explain_contract(one, ruled())[0]
     said = {rule.name: (rule.came, rule.why) for rule in route.considered}
     assert route.says == "cloud"
-    assert said["UK tax work"] == (Came.DECIDES, "the most specific that fits: legal_entity GB01, service_line tax")
+    assert said["UK tax work"] == (Came.DECIDES, "the most specific that fits: legal entity GB01, service line tax")
     assert said["Tax work"] == (Came.LOST, "“UK tax work” is more specific: it names the legal entity")
     assert said["entity GB01"] == (
         Came.LOST, "“UK tax work” is of the policy, which stands above the estate file",
