@@ -73,10 +73,7 @@ def _parts_of(result: Result) -> tuple[str, str] | None:
     when = f"as of {result.as_of:%H:%M} UTC"
     if not unread:
         return fmt.plural(result.answer.n, "exception"), when
-    return (
-        f"{fmt.plural(result.answer.n - unread, 'exception')}, {fmt.plural(unread, 'signature')}",
-        f"in quarantine {when}",
-    )
+    return f"{result.answer.n - unread:,} and {unread:,}", f"exceptions and signatures in quarantine, {when}"
 
 
 def _figure(result: Result, key: str, title: str, says: str, asked: Asked) -> None:

@@ -4,8 +4,7 @@ As pages/_charts.py draws them: one height, few traces, each series named at its
 asks for the figure, since a working day is no day of 24 hours.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from html import escape
 from math import isfinite, log10
 
@@ -13,6 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from pages import _format as fmt
+from pages._apart import apart_of, draw_apart, flags, newest_of
 from pages._figure import above_plot, beside_mark, in_margin, legend, name_rows, new_figure, rule_across
 from pages._marks import Mark
 from pages._marks import draw as draw_marks
@@ -34,7 +34,7 @@ def percentiles(
     and, if there are any, p50_at_least and p90_at_least (the longest seen in a week that has not reached it) and
     running (the week is not over). Both are open marks beside the lines, which are of whole weeks alone.
     """
-    apart = _apart(frame)
+    apart = apart_of(frame)
     known = [float(value) for name in ("p50", "p90") for value in frame[name].dropna()]
     known += [one.value for one in apart]
     lowest = max(min(known, default=target), _LEAST)
@@ -45,7 +45,7 @@ def percentiles(
     figure = new_figure(palette, left=56, right=112, top=42, bottom=24)
     at = (lambda value: log10(max(value, _LEAST))) if is_log else float  # where shapes and labels lie on the axis
     _marks(figure, marks, frame["week"], palette)
-    over = ~_flags(frame, "running")
+    over = ~flags(frame, "running")
     for name, colour in colours.items():
         figure.add_scatter(
             x=frame["week"], y=frame[name].astype(float).where(over), name=name, mode="lines+markers",
@@ -54,12 +54,12 @@ def percentiles(
             hovertemplate=f"week of %{{x|%-d %b}}: {name} <b>%{{customdata[0]}}</b>, n = %{{customdata[1]}}"
             "<extra></extra>",
         )  # fmt: skip
-    _draw_apart(figure, apart, write, colours)
+    draw_apart(figure, apart, write, colours)
     # Over the names of outages, and away from the lines, which it would cross where the plot is narrow.
     above_plot(figure, f"{target_label}, above the scale" if is_far else f"┄ {target_label}", palette, push=20)
     if not is_far:
         rule_across(figure, target, "", palette)  # shapes lie on a logarithmic axis by value, labels by its logarithm
-    newest = {name: found for name in colours if (found := _newest(frame, name, write)) is not None}
+    newest = {name: found for name in colours if (found := newest_of(frame, name, write)) is not None}
     for name, (value, told) in newest.items():
         near = len(newest) > 1 and abs(at(newest["p90"][0]) - at(newest["p50"][0])) < (0.4 if is_log else top * 0.16)
         push = (10 if name == "p90" else -10) if near else 0
@@ -103,7 +103,7 @@ def share_with_bounds(
     there is one, running: the week that is not over, an open mark beside the line.
     """
     told = frame.dropna(subset=["low", "high"])
-    known, begun = told[~_flags(told, "running")], told[_flags(told, "running")]
+    known, begun = told[~flags(told, "running")], told[flags(told, "running")]
     figure = new_figure(palette, left=46, right=84, top=26, bottom=24)
     _marks(figure, marks, frame["week"], palette)
     figure.add_scatter(x=known["week"], y=known["high"], mode="lines", line={"width": 0}, hoverinfo="skip")
@@ -209,69 +209,6 @@ def monthly(frame: pd.DataFrame, *, target: float, target_label: str, palette: P
     figure.update_xaxes(type="category", tickangle=0)
     figure.update_yaxes(range=[0, top], nticks=5, tickformat=".0%")
     return figure
-
-
-@dataclass(frozen=True, slots=True)
-class _Apart:
-    """A point that belongs to no line."""
-
-    name: str
-    week: pd.Timestamp
-    value: float
-    at_least: bool
-    running: bool
-    n: int
-
-    @property
-    def said(self) -> str:
-        least = "at least " if self.at_least else ""
-        return f"week of {self.week:%-d %b}{' so far' if self.running else ''}: {self.name} {least}"
-
-
-def _apart(frame: pd.DataFrame) -> list[_Apart]:
-    running = _flags(frame, "running")
-    return [
-        _Apart(name, week, float(least if pd.isna(value) else value), bool(pd.isna(value)), bool(is_running), int(n))
-        for name in ("p90", "p50")
-        for week, value, least, is_running, n in zip(
-            frame["week"], frame[name], _column(frame, f"{name}_at_least"), running, frame["n"], strict=True
-        )
-        if (pd.isna(value) and not pd.isna(least)) or (is_running and not pd.isna(value))
-    ]
-
-
-def _draw_apart(figure: go.Figure, apart: Sequence[_Apart], write: Write, colours: Mapping[str, str]) -> None:
-    if apart:
-        figure.add_scatter(
-            x=[one.week for one in apart], y=[one.value for one in apart], mode="markers", name="apart",
-            marker={
-                "symbol": ["triangle-up-open" if one.at_least else "circle-open" for one in apart], "size": 9,
-                "color": [colours[one.name] for one in apart], "line": {"width": 2},
-            },
-            customdata=[[one.said, write(one.value), f"{one.n:,}"] for one in apart],
-            hovertemplate="%{customdata[0]}<b>%{customdata[1]}</b>, n = %{customdata[2]}<extra></extra>",
-        )  # fmt: skip
-
-
-def _newest(frame: pd.DataFrame, name: str, write: Write) -> tuple[float, str] | None:
-    """Of the newest whole week that has cases for one: where it lies and what it is; of an older week, which."""
-    least = _column(frame, f"{name}_at_least")
-    over, has = ~_flags(frame, "running"), frame[name].notna() | least.notna()
-    if not (over & has).any():
-        return None
-    row = frame.index[over & has][-1]
-    is_least = bool(pd.isna(frame[name][row]))
-    value = float(least[row] if is_least else frame[name][row])
-    told = f"> {write(value)}" if is_least else write(value)
-    return value, told if row == frame.index[over][-1] else f"{told}<br>week of {frame['week'][row]:%-d %b}"
-
-
-def _column(frame: pd.DataFrame, name: str) -> pd.Series:
-    return frame[name].astype(float) if name in frame else pd.Series(float("nan"), index=frame.index)
-
-
-def _flags(frame: pd.DataFrame, name: str) -> pd.Series:
-    return frame[name].astype(bool) if name in frame else pd.Series(False, index=frame.index)
 
 
 def _bounds(frame: pd.DataFrame) -> list[list[str]]:

@@ -74,7 +74,8 @@ runs AS (
     INSERT INTO core.run (run_id, contract_id, rev, lane, worker_id, outcome, state, digest, correlation_id, trace_id,
                           started_at, finished_at, recorded_at, error_class, error, calls, policy)
     SELECT run_id, r.id, rev, lane, :worker, CASE WHEN f.id IS NULL THEN 'lost' ELSE outcome END, r.state, digest,
-           correlation_id, trace_id, started_at, greatest(finished_at, started_at), :now, error_class, error, calls, :policy
+           correlation_id, trace_id, started_at, greatest(finished_at, started_at), :now, error_class, error, calls,
+           :policy
     FROM doc, jsonb_to_recordset(d -> 'runs') AS r(
         run_id uuid, id bigint, token bigint, rev bigint, lane text, outcome text, state text, digest text,
         correlation_id text, trace_id text, started_at timestamptz, finished_at timestamptz, error_class text,

@@ -31,14 +31,19 @@ def _since(moment: str) -> str:
 
 
 _TIMES: Final = {
-    "working": Timed("amendment", "amendment.lag_work", _DONE, "f.lag_work_s", _OPEN,
-                     f"{WORKED_NOW_S} - f.executed_work_s", WORKED_NOW),
-    "calendar": Timed("amendment", "amendment.lag", _DONE, "f.lag_s", _OPEN, _since("f.executed_at")),
-    "own": Timed("amendment", "amendment.own_work", _DONE, "f.own_work_s", _OPEN,
-                 f"{WORKED_NOW_S} - f.received_work_s", WORKED_NOW),
+    "working": Timed("amendment", "amendment.lag_work", _DONE, "f.lag_work_s"),
+    "calendar": Timed("amendment", "amendment.lag", _DONE, "f.lag_s"),
+    "own": Timed("amendment", "amendment.own_work", _DONE, "f.own_work_s"),
     "billing": Timed("amendment", "amendment.billing_lag", f"{_DONE} AND f.billing_lag_s IS NOT NULL",
-                     "f.billing_lag_s", _OPEN, _since("f.effective_at")),
+                     "f.billing_lag_s"),
 }  # fmt: skip
+_OPEN_S: Final = {
+    "working": f"{WORKED_NOW_S} - f.executed_work_s", "calendar": _since("f.executed_at"),
+    "own": f"{WORKED_NOW_S} - f.received_work_s", "billing": _since("f.effective_at"),
+}  # fmt: skip
+_OPEN_TIMES: Final = ", ".join(
+    f"array_agg(greatest({open_s}, 0)) FILTER (WHERE {open_s} IS NOT NULL)" for open_s in _OPEN_S.values()
+)
 _COUNTED: Final = tuple(
     f"amendment.{name}" for name in ("synced", "unsigned", "superseded", "early", "test", "in_time", "gap", "zero",
                                      "negative", "positive", "delta", "retroactive", "ordering")
@@ -54,7 +59,7 @@ _STILL: Final = f"""
                < coalesce(r.next_at, CAST(f.bill_on AS timestamp) AT TIME ZONE :zone)) AS next_run,
            count(*) FILTER (WHERE f.retroactive) AS retroactive,
            coalesce(sum({_since("f.effective_at")}) FILTER (WHERE f.retroactive), 0) AS exposed_s,
-           coalesce(sum({_since("f.received_at")}) FILTER (WHERE f.waits), 0) AS waiting_s
+           coalesce(sum({_since("f.received_at")}) FILTER (WHERE f.waits), 0) AS waiting_s, {_OPEN_TIMES}
     FROM metrics.amendment_fact AS f {WORKED_NOW}
          LEFT JOIN jsonb_to_recordset(CAST(:runs AS jsonb)) AS r(entity text, last_at timestamptz, next_at timestamptz)
          ON r.entity = f.legal_entity
@@ -164,9 +169,10 @@ def _read(source: Source, by: By | None) -> Iterator[tuple[str, Inputs]]:
 def _still(source: Source, by: By | None, as_of: datetime) -> Iterator[tuple[str, Inputs]]:
     sql = _STILL.format(group=group_of(by), valid=source.valid())
     for row in source.run(sql, runs=_runs(source.estate.entities, as_of)):
-        late, oldest, missed, coming, retroactive, exposed, waiting = (int(value) for value in row[1:])
+        late, oldest, missed, coming, retroactive, exposed, waiting = (int(value) for value in row[1:8])
+        times = {name: Durations.of((), sorted(ages)) for name, ages in zip(_OPEN_S, row[8:], strict=True) if ages}
         counts = dict(zip(_SUMS, (late, missed, coming, retroactive), strict=True))
-        yield str(row.grp), Inputs({}, counts, {"exposed": exposed, "ordering": waiting}, oldest_s=oldest)
+        yield str(row.grp), Inputs(times, counts, {"exposed": exposed, "ordering": waiting}, oldest_s=oldest)
 
 
 def _cell(what: str, label: str, n: int, amount: Decimal) -> Inputs:

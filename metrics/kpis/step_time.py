@@ -28,11 +28,11 @@ _OPEN_S: Final = "greatest(CAST(extract(epoch FROM :as_of - f.step_at) AS bigint
 _OPEN_WORK_S: Final = f"greatest({WORKED_NOW_S} - f.step_work_s, 0)"
 _WORKING: Final = Timed(
     "contract", "contract.step_work", "f.outcome IN ('open', 'provisioned') AND NOT f.test AND s.took IS NOT NULL",
-    "s.took", _OPEN, _OPEN_WORK_S, WORKED_NOW, label=_NEXT,
+    "s.took",
     ended_joined=f"CROSS JOIN LATERAL unnest(f.steps_work_s, {_NAMES}) AS s(took, name)", ended_label="s.name",
 )  # fmt: skip
 _STILL: Final = f"""
-    SELECT {{group}} AS grp, {_NEXT} AS step, CAST(sum({_OPEN_S}) AS bigint), CAST(sum({_OPEN_WORK_S}) AS bigint)
+    SELECT {{group}} AS grp, {_NEXT} AS step, CAST(sum({_OPEN_S}) AS bigint), array_agg({_OPEN_WORK_S})
     FROM metrics.contract_fact AS f {WORKED_NOW}
     WHERE {{valid}} AND {_OPEN} AND {chosen("f")} AND f.period >= :start AND f.period < :end GROUP BY 1, 2
 """
@@ -123,7 +123,8 @@ def _read(source: Source, by: By | None) -> Iterator[tuple[str, Inputs]]:
         else:
             yield cell.group, Inputs(counts={cell.measure.partition(".")[2]: cell.n})
     for group, step, spent, worked in source.run(_STILL.format(group=group_of(by), valid=source.valid())):
-        yield str(group), Inputs(spent_s={step: float(spent)}, open_work_s={step: float(worked)})
+        times = {step: Durations.of((), sorted(worked))}
+        yield str(group), Inputs(times, {step: float(spent)}, {step: float(sum(worked))})
 
 
 def _of_step(inputs: Inputs, step: str) -> Iterator[Figure]:

@@ -124,7 +124,9 @@ def _measure(one: KpiTaken, content: Content) -> dict[str, Any]:
     known, answer = one.definition, one.headline
     previous = None if one.previous is None else one.previous.value
     change = wording.change(answer.value, previous, known.unit, currency)
-    figures = [figure for figure in answer.figures if figure.value is not None and ":" not in figure.key]
+    figures = [
+        figure for figure in answer.figures if figure.value is not None and not (figure.currency and ":" in figure.key)
+    ]
     return {
         "slug": known.slug,
         "title": known.title,

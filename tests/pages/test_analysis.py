@@ -56,7 +56,8 @@ def test_the_ages_add_up_and_quarantine_is_integrations(worked: Measures, nothin
     assert errors(shown) == []
     assert tiles(shown)["Open now"] == "4"
     now = next(metric for metric in shown.metric if metric.label == "Open now")
-    assert (now.delta, now.proto.delta_description) == ("3 exceptions, 1 signature", "in quarantine as of 06:00 UTC")
+    said = "exceptions and signatures in quarantine, as of 06:00 UTC"
+    assert (now.delta, now.proto.delta_description) == ("3 and 1", said)
     assert "**3 exceptions open**" in texts(shown)
     assert "beside them **1 signature in quarantine**" in texts(shown)
     ages = next(one.value for one in shown.table if any("working days" in str(c) for c in one.value.columns))

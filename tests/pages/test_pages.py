@@ -170,7 +170,7 @@ def test_lanes_say_when_their_erp_was_last_reached(database: sa.Engine, nothing:
         insert(database, "watermark", name=f"erp:{lane}", value="1", updated_at=rows.NOW - timedelta(hours=hours))
     add_contract(database, took=2)
     measures = Measures(database, clock=VirtualClock(rows.NOW), estate=rows.estate())
-    shown = play("platform", nothing, measures=measures)
+    shown = play("platform", nothing, {"section": "calls"}, measures=measures)
     table = next(one.value for one in shown.table if "Slots" in one.value.columns)
     states = dict(zip(table["ERP"], table["State"], strict=True))
     assert "Running" in states["fresh"]

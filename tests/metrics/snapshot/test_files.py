@@ -149,3 +149,37 @@ def test_a_folder_is_verified_by_its_signature_and_every_file(made: Package, tmp
 
 def test_the_key_of_the_folder_is_the_makers(made: Package) -> None:
     assert PublicKey.parse(made.files[KEY_FILE].decode()).id == made.manifest["key_id"] == SIGNER.public.id
+
+
+def test_each_number_of_the_workbook_has_the_format_of_its_unit(made: Package, tables: list[Table]) -> None:
+    book = opened(made)
+    formats = {"working hours": "working h", "USD": "USD", "share": "0.0%", "count": "#,##0", "days": '"d"'}
+    for name, sheet in (("kpis", "Measures"), ("figures", "Beside the measures")):
+        [table] = [table for table in tables if table.name == name]
+        unit, value = (next(n for n, field in enumerate(table.fields) if field.key == key) for key in ("unit", "value"))
+        seen = set()
+        for line, row in enumerate(table.rows, 2):
+            if row[value] is not None and row[unit] in formats:
+                assert formats[str(row[unit])] in book[sheet].cell(line, value + 1).number_format, row
+                seen.add(row[unit])
+        assert "share" in seen
+    [disputes] = [table for table in tables if table.name == "rows_dispute_rate"]
+    [sheet] = [sheet for sheet in book if sheet.title.endswith("dispute-rate")]
+    amount, own = (next(n for n, field in enumerate(disputes.fields) if field.key == key)
+                   for key in ("amount", "currency"))  # fmt: skip
+    assert len({row[own] for row in disputes.rows}) > 1
+    for line, row in enumerate(disputes.rows, 2):
+        assert str(row[own]) in sheet.cell(line, amount + 1).number_format
+
+
+def test_the_board_pack_has_words_for_people_and_all_figures(made: Package, tables: list[Table]) -> None:
+    read = pypdf.PdfReader(io.BytesIO(made.files[BOARD_PACK]))
+    text = "\n".join(page.extract_text() for page in read.pages)
+    assert "`" not in text
+    assert not re.findall(r"\b[a-z]+_[a-z_]+\b", text)
+    assert "measures with a target are on target" in text
+    [figures] = [table for table in tables if table.name == "figures"]
+    labels = {str(row[2]) for row in figures.rows if row[3] is not None and row[0] == "auto-provisioned"}
+    assert len(labels) > 7
+    flat = "".join(text.split())
+    assert {label for label in labels if "".join(label.split()) not in flat} == set()
