@@ -111,11 +111,7 @@ class Durations:
         """Kaplan-Meier, open cases counted for as long as they have been open."""
         if self.n < SAMPLE_FLOOR:
             return Percentile(None)
-        if self.exact is not None:
-            curve, within = _curve(*self.exact)
-            found = quantile_within(curve, within, p)
-            return Percentile(found.value, found.low, found.high, None, curve.longest if found.value is None else None)
-        return _interpolated(self.ended, self.still_open, p)
+        return _interpolated(self.ended, self.still_open, p) if self.exact is None else _exactly(*self.exact, p)
 
     def naive(self, p: float) -> Percentile:
         """Of the ended cases alone: too good, because what is slow is still open."""
@@ -166,6 +162,13 @@ def _curve(ended: tuple[float, ...], still_open: tuple[float, ...]) -> tuple[Cur
     return curve, limits(curve)
 
 
+@lru_cache(maxsize=1024)
+def _exactly(ended: tuple[float, ...], still_open: tuple[float, ...], p: float) -> Percentile:
+    curve, within = _curve(ended, still_open)
+    found = quantile_within(curve, within, p)
+    return Percentile(found.value, found.low, found.high, None, curve.longest if found.value is None else None)
+
+
 @lru_cache(maxsize=64)
 def _incidence(ended: tuple[float, ...], otherwise: tuple[float, ...], still_open: tuple[float, ...]) -> Incidence:
     return incidence(ended, otherwise, still_open)
@@ -192,6 +195,7 @@ def _life_table(ended: tuple[int, ...], still_open: tuple[int, ...]) -> tuple[Fl
     return survival, _limit(survival, variance, -1), _limit(survival, variance, 1)
 
 
+@lru_cache(maxsize=2048)
 def _interpolated(ended: tuple[int, ...], still_open: tuple[int, ...], p: float) -> Percentile:
     survival, below, above = _life_table(ended, still_open)
     value, error = _at(survival, 1 - p)

@@ -143,7 +143,7 @@ def _restated(found: SnapshotDetail, reads: Reads) -> None:
                         "against it.", icon=":material/history:")  # fmt: skip
             return
         changed = [one for one in diff.kpis if _differs(one)]
-        moved = "" if seal is None else f"; {fmt.plural(seal.moved, 'contract')} moved"
+        moved = "" if seal is None else f"; {told.moved_contracts(seal)}"
         st.caption(fmt.plain(f"Held against snapshot {diff.snapshot_id}, as of {fmt.moment(diff.as_of)}{moved}."))
         if not changed:
             st.markdown(":material/check_circle: **Every measure still says the same.**")

@@ -12,7 +12,7 @@ from metrics.weeks import week_name
 from pages import _format as fmt
 from pages import _measure_words as words
 from pages._words import words as spelled
-from sync_core.reads.snapshots import KpiChange, SnapshotDelivery, SnapshotFile, SnapshotRow
+from sync_core.reads.snapshots import KpiChange, SnapshotDelivery, SnapshotFile, SnapshotRow, SnapshotSeal
 
 MAIN: Final = {
     BOARD_PACK: ("Board pack", "PDF", "application/pdf", ":material/picture_as_pdf:"),
@@ -90,6 +90,12 @@ def _value(given: Decimal | None, n: int, change: KpiChange, currency: str) -> s
     if given is None and 0 < n < fmt.SAMPLE_FLOOR:
         return f"n = {n}"
     return words.value(given, Unit(change.unit), currency)
+
+
+def moved_contracts(seal: SnapshotSeal) -> str:
+    if seal.complete:
+        return f"{fmt.plural(seal.moved, 'contract')} moved"
+    return f"at least {fmt.plural(seal.moved, 'contract')} moved, and their list is cut"
 
 
 def moved(change: KpiChange, currency: str) -> str:

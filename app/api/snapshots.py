@@ -31,9 +31,10 @@ Week = Annotated[str, _WEEK]
 BINARY: Final = "application/octet-stream"
 
 
+_JSON: Final = "application/json"
 MEDIA_TYPES: Final = {
     "pdf": "application/pdf", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    "csv": "text/csv", "parquet": "application/vnd.apache.parquet", "json": "application/json",
+    "csv": "text/csv", "parquet": "application/vnd.apache.parquet", "json": _JSON,
     "pem": "application/x-pem-file",
 }  # fmt: skip
 
@@ -191,7 +192,7 @@ def one_snapshot(call: Reading, snapshot_id: Id) -> Response:
         200: {
             "description": "The file, as it was made",
             "content": {
-                kind: {"schema": {"type": "string", "format": "binary"}}
+                kind: {"schema": {"type": "object"} if kind == _JSON else {"type": "string", "format": "binary"}}
                 for kind in sorted({*MEDIA_TYPES.values(), BINARY})
             },
         },

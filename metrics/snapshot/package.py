@@ -101,7 +101,7 @@ def _manifest(
         "restated": [_restated(content, one) for one in content.restatement.kpis],
         "counts": {
             "measures": len(content.kpis), "restated_measures": len(content.restatement.kpis),
-            "moved_contracts": content.restatement.contracts,
+            "moved_contracts": content.restatement.contracts, "moved_complete": content.restatement.complete,
         },
         "tables": [
             {"name": one.name, "rows": len(one.rows), "total": one.total, "data_sha256": one.sha256} for one in tables

@@ -19,7 +19,7 @@ from metrics import weeks
 from metrics.kpi import Answer, Better, Definition, Span, Unit, Value
 from metrics.snapshot import chart, wording
 from metrics.snapshot.content import Content, KpiTaken
-from metrics.snapshot.pdf_restated import many, restated
+from metrics.snapshot.pdf_restated import late, many, restated
 from sync_core.commands.words import visible
 from sync_core.survival import SAMPLE_FLOOR
 
@@ -114,7 +114,7 @@ def _subline(content: Content, shown: Sequence[dict[str, Any]]) -> str:
         f"Better than before: {', '.join(better[:4])}." if better else "",
         f"Worse: {', '.join(worse[:4])}." if worse else "",
         "" if content.restatement.since is None else
-        f"What came to be known late of {many(content.restatement.contracts, 'contract')} moved this week's numbers.",
+        f"What came to be known late of {late(content.restatement)} moved this week's numbers.",
     ]  # fmt: skip
     return " ".join(part for part in parts if part) or "Nothing got better or worse than before."
 

@@ -6,7 +6,7 @@ from datetime import UTC
 from typing import Any, Final
 
 from metrics.snapshot import wording
-from metrics.snapshot.content import Content, Moved
+from metrics.snapshot.content import Content, Moved, Restatement
 from sync_core.commands.words import visible
 
 _MOVED: Final = 24
@@ -15,6 +15,12 @@ _MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)[0-9:.]*(?:\+00:00)?"
 
 def many(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def late(told: Restatement) -> str:
+    """Of how many contracts something came to be known late."""
+    contracts = many(told.contracts, "contract")
+    return contracts if told.complete else f"at least {contracts} (the list is cut)"
 
 
 def restated(content: Content) -> dict[str, Any]:
@@ -27,7 +33,7 @@ def restated(content: Content) -> dict[str, Any]:
         since = wording.moment(told.since, content.zone)
         says = (
             f"First reported as of {since}. What had happened by then and came to be known later is of "
-            f"{many(told.contracts, 'contract')}; {many(len(told.kpis), 'measure')} would have said something else. "
+            f"{late(told)}; {many(len(told.kpis), 'measure')} would have said something else. "
             "What has happened since is no correction. States stay as they were known at the end of the week."
         )
     return {
@@ -38,7 +44,7 @@ def restated(content: Content) -> dict[str, Any]:
              "n_after": f"{one.n_after:,}"}
             for one in told.kpis
         ],
-        "moved_says": "" if len(changes) <= _MOVED else f"The first {_MOVED}; the workbook has all of them.",
+        "moved_says": "" if len(changes) <= _MOVED else f"The first {_MOVED}; the workbook has all that are listed.",
         "moved": changes[:_MOVED],
     }  # fmt: skip
 

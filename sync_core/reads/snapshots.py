@@ -27,7 +27,8 @@ _SEAL = sa.text("""
            s.manifest ->> 'reporting_currency' AS currency, jsonb_array_length(s.manifest -> 'tables') AS tables,
            CAST(s.manifest -> 'counts' ->> 'measures' AS integer) AS measures,
            CAST(s.manifest -> 'counts' ->> 'restated_measures' AS integer) AS restated,
-           CAST(s.manifest -> 'counts' ->> 'moved_contracts' AS integer) AS moved
+           CAST(s.manifest -> 'counts' ->> 'moved_contracts' AS integer) AS moved,
+           coalesce(CAST(s.manifest -> 'counts' ->> 'moved_complete' AS boolean), true) AS complete
     FROM metrics.snapshot AS s WHERE s.snapshot_id = :snapshot_id AND s.state = 'made'
 """)
 # The first snapshot of the week, which a later one is held against, and that later one.
@@ -101,7 +102,8 @@ class SnapshotSeal:
     tables: int
     measures: int
     restated: int
-    moved: int
+    moved: int  # contracts
+    complete: bool  # else at least so many moved, and their list is cut
 
 
 @dataclass(frozen=True, slots=True)

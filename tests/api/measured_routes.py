@@ -64,6 +64,8 @@ async def snapshots(walk: Walk) -> None:
     file = await walk.program.get(f"{address}/files/manifest.json")
     assert hashlib.sha256(file.content).hexdigest() == one["snapshot"]["content_id"]
     assert 'filename="manifest.json"' in file.headers["content-disposition"]
+    pack = await walk.program.get(f"{address}/files/board-pack.pdf")
+    assert (file.headers["content-type"], pack.headers["content-type"]) == ("application/json", "application/pdf")
     assert (await walk.program.get(f"{address}/files/secrets.toml")).status_code == 404
     both = await walk.get(f"/snapshots/diff?week={made[0]['week']}&other={made[1]['week']}")
     assert "cycle-time" in [row["slug"] for row in both["kpis"]]

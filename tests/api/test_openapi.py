@@ -6,6 +6,7 @@ import jsonschema
 
 from app.api import errors_table
 from app.api.errors_table import DOCUMENT, written
+from app.api.snapshots import BINARY, MEDIA_TYPES
 from app.permissions_table import everything, routes
 from sync_core.authority import Permission
 from tests.api.door import Door
@@ -35,7 +36,7 @@ def test_every_operation_names_its_scope_and_its_problems(door: Door) -> None:
         for status, response in one["responses"].items():
             expected = {"application/problem+json"} if status >= "400" else {"application/json"}
             if "/files/" in path and status == "200":
-                expected = {"application/octet-stream"}
+                expected = {*MEDIA_TYPES.values(), BINARY}
             assert response.get("content", {}).keys() == (set() if status == "304" else expected), (path, status)
         headers = {p["name"]: p["required"] for p in one.get("parameters", ()) if p["in"] == "header"}
         assert ("428" in one["responses"]) == headers.get("if-match", False), path

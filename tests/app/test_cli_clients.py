@@ -82,7 +82,7 @@ def test_a_client_is_made_rotated_revoked_and_disabled(cli: Cli, database: sa.En
 
 def test_what_cannot_be_done_is_one_sentence_and_its_exit_code(cli: Cli) -> None:
     refused(cli("client", "rotate", "nobody"), Exit.REFUSED, "there is no client")
-    refused(cli("client", "create", "erp-bridge", "--scope", "kpi:read", "--entity", "ZZ99"), Exit.REFUSED, "ZZ99")
+    refused(cli("client", "create", "erp-bridge", "--scope", "kpi:read", "--entity", "ZZ99"), Exit.USAGE, "ZZ99")
     done = cli("client", "create", "erp-bridge", "--scope", "everything")
     assert (done.returncode, "contracts:read" in done.stderr) == (Exit.USAGE, True)
 

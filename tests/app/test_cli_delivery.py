@@ -120,7 +120,7 @@ def test_it_is_told_paused_resumed_and_sent_to_again(cli: Cli, database: sa.Engi
     assert "from number 1" in cli.said(
         "subscriber", "replay", "books", "--reason", "lost a day", "--since", "2026-01-01T00:00:00Z"
     )
-    refused(cli("subscriber", "replay", "books", "--reason", "lost a day"), Exit.REFUSED, "one of the two")
+    refused(cli("subscriber", "replay", "books", "--reason", "lost a day"), Exit.USAGE, "one of the two")
     refused(cli("subscriber", "pause", "nobody", "--reason", "not there"), Exit.REFUSED, "no subscriber")
     assert cli("subscriber", "replay", "books", "--reason", "lost", "--since", "gestern").returncode == Exit.USAGE
 

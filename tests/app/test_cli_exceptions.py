@@ -69,7 +69,7 @@ def test_an_exception_is_worked_on_and_corrected(cli: Cli, case: int, database: 
 
 def test_what_cannot_be_done_is_one_sentence_and_its_exit_code(cli: Cli, case: int, database: sa.Engine) -> None:
     refused(cli("exceptions", "show", "999"), Exit.REFUSED, "no exception 999")
-    refused(cli("exceptions", "decide", str(case), "--reason", " "), Exit.REFUSED, "say why")
+    refused(cli("exceptions", "decide", str(case), "--reason", " "), Exit.USAGE, "say why")
     refused(cli("exceptions", "approve", str(case), "--reason", "as agreed"), Exit.REFUSED, "asks for no approval")
     assert cli("exceptions", "correct", str(case), "--values", "{").returncode == Exit.USAGE
     assert cli("exceptions", "list", "--state", "gone").returncode == Exit.USAGE

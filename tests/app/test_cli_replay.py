@@ -99,7 +99,7 @@ async def test_what_is_stopped_says_why_and_no_id_is_cut_however_narrow_the_term
     unknown = await asyncio.to_thread(cli, "replay", "preview", "--contract", "C-77")
     refused(unknown, Exit.REFUSED, "there is no contract 'C-77'")
     no_ticket = await asyncio.to_thread(cli, "replay", "run", "--contract", "C-1", "--reason", "a drill", "--yes")
-    refused(no_ticket, Exit.REFUSED, "name the ticket")
+    refused(no_ticket, Exit.USAGE, "name the ticket")
 
 
 async def test_many_wait_for_another_person_and_a_cancelled_one_is_not_verified(
@@ -149,7 +149,7 @@ async def test_one_of_two_is_confirmed_and_watched_and_a_running_one_is_paused(b
 
 def test_what_cannot_be_asked_is_refused(cli: Cli) -> None:
     refused(cli("replay", "show", "7"), Exit.REFUSED, "no replay 7")
-    refused(cli("replay", "preview"), Exit.REFUSED, "")
+    refused(cli("replay", "preview"), Exit.USAGE, "")
     refused(cli("replay", "pause", "7"), Exit.REFUSED, "no replay 7")
     for wrong in (("--missed", "cloud"), ("--function", "tax"), ("--stuck", "--min-money", "much"),
                   ("--missed", "cloud", "--since", "yesterday")):  # fmt: skip

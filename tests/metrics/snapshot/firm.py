@@ -10,16 +10,19 @@ from metrics.snapshot import keeping
 from metrics.snapshot.making import Maker
 from metrics.snapshot.package import Package
 from sync_core.audit_checkpoint import Signer
-from sync_core.authority import SYSTEM, Permission
+from sync_core.authority import SYSTEM, Permission, person
 from sync_core.clock import VirtualClock
 from sync_core.commands import snapshots
 from sync_core.commands.desk import Act, Desk
 from sync_core.estate import Estate
+from sync_core.reads.reads import Reads
 from tests import rows
 from tests.metrics.support import caught_up
 
 SIGNER = Signer.parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
 HOSTILE = '=HYPERLINK("http://evil.example","<b>&{{x}} #set")'
+
+CHIEF = person("chief@example.com", ["executive", "operator"])
 
 
 @dataclass
@@ -149,3 +152,13 @@ _LATE = (
         SELECT :source, 'late', 'com.tieline.contract.signed.v9', 'Q-late', 'x', true, '{}', 'webhook', 'late',
             CAST(:now AS timestamptz) - interval '3 d', :now"""),
 )  # fmt: skip
+
+
+def reads(one: Firm) -> Reads:
+    return Reads(one.engine, clock=one.clock, estate=one.estate)
+
+
+def told(one: Firm) -> list[sa.RowMapping]:
+    with one.engine.connect() as conn:
+        return list(conn.execute(sa.text("SELECT * FROM core.outgoing WHERE type = :t ORDER BY seq"),
+                                 {"t": keeping.EVENT}).mappings())  # fmt: skip

@@ -6,6 +6,10 @@ import pytest
 
 from metrics.kpi import Better, Unit, Value
 from metrics.snapshot import chart, wording
+from metrics.snapshot.content import Restatement
+from metrics.snapshot.pdf_restated import late
+from pages._snapshot_words import moved_contracts
+from sync_core.reads.snapshots import SnapshotSeal
 
 
 @pytest.mark.parametrize(("value", "unit", "currency", "shown"), [
@@ -59,3 +63,12 @@ def test_a_line_has_a_gap_where_there_is_no_value() -> None:
     found = chart.runs([Decimal(1), None, Decimal(2), Decimal(4)], chart.axis([1, 2, 4]))
     assert [[point[0] for point in run] for run in found] == [[0.0], [0.6667, 1.0]]
     assert found[1][1][1] == 1.0
+
+
+@pytest.mark.parametrize(("complete", "said"), [
+    (True, "2,350 contracts"), (False, "at least 2,350 contracts (the list is cut)"),
+])  # fmt: skip
+def test_a_list_of_late_knowledge_that_is_cut_says_so(*, complete: bool, said: str) -> None:
+    assert late(Restatement(None, contracts=2_350, complete=complete)) == said
+    seal = SnapshotSeal("key", "seal", "UTC", "USD", 1, 1, 1, 2_350, complete)
+    assert ("cut" in moved_contracts(seal), "at least" in moved_contracts(seal)) == (not complete, not complete)
