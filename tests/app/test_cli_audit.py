@@ -121,7 +121,7 @@ def test_retention_shows_first_needs_the_owner_and_a_reason_and_honours_holds(
     shown = json.loads(tieline(tmp_path, *day, "--json", **urls).stdout)
     assert (shown["contracts"], shown["held"], shown["held_ids"]) == (29, 1, [CONTRACT])
     assert "Nothing was deleted" in tieline(tmp_path, *day, **urls).stdout
-    refused(tieline(tmp_path, *day, "--apply", **urls), Exit.REFUSED, "say why")
+    refused(tieline(tmp_path, *day, "--apply", **urls), Exit.USAGE, "say why")
     application = {"DATABASE_URL": urls["DATABASE_URL"]}
     reason = ["--apply", "--reason", "ten years are over"]
     refused(tieline(tmp_path, *day, *reason, **application), Exit.NOT_OURS, "TIELINE_DATABASE_OWNER_URL")

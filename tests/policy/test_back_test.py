@@ -3,6 +3,7 @@
 import random
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -64,7 +65,14 @@ class TwoErps(Bench):
         self.estate = estate
         async with self.engine.begin() as conn:
             await conn.execute(sa.text("UPDATE core.contract SET due_at = :now"), {"now": self.clock.now()})
-        await (await self.worker()).drain()
+        worker = await self.worker()
+        await worker.drain()
+        for _ in range(60):  # some wait a moment for a customer that another contract is creating
+            if await self.rows("SELECT FROM core.contract WHERE state NOT IN ('active', 'blocked', 'ended')") == []:
+                return
+            self.virtual.advance(timedelta(seconds=1))
+            await worker.drain()
+        raise AssertionError("some contracts are neither active nor blocked after a minute")
 
 
 def portfolio() -> Iterator[dict[str, object]]:
