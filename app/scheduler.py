@@ -23,7 +23,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core.clock import Clock
 from sync_core.errors import TielineError
-from sync_core.schedules import LOCK_CLASS, due, lock_key
+from sync_core.locks import Lock
+from sync_core.schedules import due, lock_key
 
 __all__ = ["Job", "Scheduler", "due", "forget"]
 
@@ -168,7 +169,7 @@ class Scheduler:
     @asynccontextmanager
     async def _alone(self, name: str) -> AsyncIterator[bool]:
         """Whether no other run of this job goes on anywhere, while the context is open."""
-        names = {"class": LOCK_CLASS, "key": lock_key(name)}
+        names = {"class": Lock.JOB.value, "key": lock_key(name)}
         async with self._direct.connect() as conn:
             mine = bool(await conn.scalar(_LOCK, names))
             await conn.commit()

@@ -17,11 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sync_core.clock import Clock
 from sync_core.errors import ErpAnswerIncomplete
 from sync_core.latencies import LATENCIES
+from sync_core.locks import Lock
 from sync_core.ports import CallContext, ErpConnector, FinancialFact, FinancialPage
 
 _READ = sa.text("SELECT value FROM core.watermark WHERE name = :name")
 # One page of an ERP at a time, before the cursor is read again: a slower collector would store old statuses as news.
-_ALONE = sa.text("SELECT pg_advisory_xact_lock(7719, hashtext(:name))")
+_ALONE = sa.text(f"SELECT pg_advisory_xact_lock({Lock.FINANCIAL_STATUS}, hashtext(:name))")
 _MOVE = sa.text("""
     INSERT INTO core.watermark (name, value, updated_at) VALUES (:name, :value, :now)
     ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at

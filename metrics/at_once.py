@@ -30,6 +30,9 @@ class Moments:
         with snapshot(self._engine) as conn:
             yield Moment(conn)
 
+    def close(self) -> None:
+        """Nothing stays open between questions."""
+
     def shared(self) -> "SharedMoment":
         """The first question opens it; the caller closes it."""
         return SharedMoment(self._engine)

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from metrics.asking import Ask, By, InvalidAsk
-from metrics.at_once import Moment, Moments, SharedMoment
+from metrics.at_once import Moment, Moments
 from metrics.budgets import Left, budgets
 from metrics.catalog import kpis
 from metrics.checking import refuse_future, refuse_moment, refuse_unknown
@@ -82,8 +82,7 @@ class Measures:
 
     def close(self) -> None:
         """End the snapshot of `at_once`; the next question would open another."""
-        if isinstance(self._moments, SharedMoment):
-            self._moments.close()
+        self._moments.close()
 
     @property
     def technical(self) -> Technical:

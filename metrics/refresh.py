@@ -20,10 +20,11 @@ from metrics.facts import facts
 from metrics.facts.fact import Fact
 from sync_core.clock import Clock
 from sync_core.estate import Estate
+from sync_core.locks import Lock
 
 BATCH: Final = 2_000  # contracts per transaction
 
-_LOCK = sa.text("SELECT pg_advisory_xact_lock(7721, 1)")
+_LOCK = sa.text(f"SELECT pg_advisory_xact_lock({Lock.MEASURES}, 1)")
 _LAST = sa.text("SELECT at, CAST(cut AS text) AS cut, finished_at FROM metrics.refresh ORDER BY at DESC LIMIT 1")
 # The cut, and since when everything is below it: now, if nothing runs; else what an earlier refresh saw as not begun.
 _HEAD = sa.text("""

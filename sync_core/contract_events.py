@@ -1,6 +1,7 @@
 """One contract's events as stored, for whoever folds them outside of the workers."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -27,14 +28,16 @@ _AUTHORS = sa.text("""
 
 def events_of(conn: sa.Connection, source: str, external_id: str) -> list[Event]:
     """In the order stored. Raises StoredEventUnreadable."""
-    found: list[Event] = []
-    for row in conn.execute(_EVENTS, {"source": source, "external_id": external_id}):
-        try:
-            payload = understand(row.type, row.data)
-        except SchemaUnknown as wrong:
-            raise StoredEventUnreadable(f"event {row.id} cannot be read any more: {wrong.message}") from wrong
-        found.append(Event(row.source, row.id, row.type, row.occurred_at, payload))
-    return found
+    return [stored(row) for row in conn.execute(_EVENTS, {"source": source, "external_id": external_id})]
+
+
+def stored(row: sa.Row[Any]) -> Event:
+    """Of source, id, type, occurred_at and data as text. Raises StoredEventUnreadable."""
+    try:
+        payload = understand(row.type, row.data)
+    except SchemaUnknown as wrong:
+        raise StoredEventUnreadable(f"event {row.id} cannot be read any more: {wrong.message}") from wrong
+    return Event(row.source, row.id, row.type, row.occurred_at, payload)
 
 
 def correctors(conn: sa.Connection, contracts: Iterable[int]) -> dict[int, tuple[str, ...]]:

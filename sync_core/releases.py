@@ -11,13 +11,15 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from sync_core.locks import Lock
+
 TIELINE: Final = "tieline"
 POSTGRESQL: Final = "postgresql"
 GONE_AFTER: Final = timedelta(hours=1)
 _LONGEST: Final = 80  # characters of a version: it is the system's own word
 
 # Locked, so that two workers that begin together note one release.
-_ALONE = sa.text("SELECT pg_advisory_xact_lock(7723, 1)")
+_ALONE = sa.text(f"SELECT pg_advisory_xact_lock({Lock.RELEASES}, 1)")
 _SEEN = sa.text("""
     WITH told AS (SELECT * FROM unnest(CAST(:systems AS text[]), CAST(:versions AS text[])) AS t(system, version)),
     known AS (

@@ -10,6 +10,7 @@ for each item.
 
 import sqlalchemy as sa
 
+from sync_core.locks import Lock
 from sync_core.measured import marking
 
 # One statement, so that the list and every reason are of one moment. `eligibility` is decided for all at once.
@@ -83,7 +84,7 @@ ENTITIES = sa.text("""
     WHERE i.replay_id = :replay_id AND i.state = 'pending'
 """)
 # Two confirmations of one contract, one after the other: the second sees what the first one took.
-ONE_AT_A_TIME = sa.text("SELECT pg_advisory_xact_lock(7718, 1)")
+ONE_AT_A_TIME = sa.text(f"SELECT pg_advisory_xact_lock({Lock.REPLAY}, 1)")
 # One plain pass for each reason, in their order: a self-join that judges all at once is planned for a handful of items,
 # because the index of pending ones was small when statistics were made, and took minutes for ten thousand.
 _LEAVE_OUT = """

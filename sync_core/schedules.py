@@ -4,13 +4,11 @@ import zlib
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-LOCK_CLASS: Final = 7716  # of session locks; the second key is the job's
+from sync_core.locks import Lock, held
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
-# Of a session lock with two keys. A lock on a replica's primary does not show on the replica.
-RUNNING: Final = """EXISTS (
-    SELECT FROM pg_locks AS l WHERE l.locktype = 'advisory' AND l.classid = 7716 AND l.objsubid = 2 AND l.granted
-      AND l.objid = {key} AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()))"""
+RUNNING: Final = f"EXISTS (SELECT FROM ({held(Lock.JOB)}) AS l WHERE l.key = {{key}})"
 
 
 def lock_key(job: str) -> int:

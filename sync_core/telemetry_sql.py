@@ -9,7 +9,9 @@ from typing import Final
 
 import sqlalchemy as sa
 
-LOCK: Final = sa.text("SELECT pg_advisory_xact_lock(7722, 1)")
+from sync_core.locks import Lock
+
+LOCK: Final = sa.text(f"SELECT pg_advisory_xact_lock({Lock.TELEMETRY}, 1)")
 OPEN_MONTHS: Final = sa.text("SELECT telemetry.open_months(:first, :last)")
 DROP_MONTHS: Final = sa.text("SELECT telemetry.drop_months(:of_table, :before)")
 

@@ -19,6 +19,7 @@ from sync_core.bell import CHANNEL
 from sync_core.clock import Clock
 from sync_core.errors import TielineError
 from sync_core.estate import Estate
+from sync_core.locks import Lock
 
 T = TypeVar("T")
 
@@ -87,7 +88,7 @@ class Act:
         self.entries.append(entry)
 
 
-_TRY_KEY = sa.text("SELECT pg_try_advisory_xact_lock(7717, hashtext(:name))")
+_TRY_KEY = sa.text(f"SELECT pg_try_advisory_xact_lock({Lock.ONCE}, hashtext(:name))")
 _FIND_KEY = sa.text("""
     SELECT fingerprint, answer FROM core.idempotency WHERE actor = :actor AND key = :key AND created_at > :since
 """)

@@ -22,6 +22,7 @@ from sync_core.commands.disputes import DISPUTE_COLUMNS, store_disputes
 from sync_core.commands.files import Form, Row, rows_of, unique
 from sync_core.errors import InvalidMoney
 from sync_core.finance import NUMBERS, Stated
+from sync_core.locks import Lock
 from sync_core.money import exponent
 
 COMMANDS: Final[Mapping[str, Permission]] = {
@@ -38,7 +39,7 @@ _YEAR: Final = timedelta(days=366)
 _FACTOR: Final = 3  # a rate that moves by more than that is mostly one of another currency, or upside down
 
 # One import of a kind after the other, so that each compares its rows with all that was stored before.
-_ALONE: Final = sa.text("SELECT pg_advisory_xact_lock(7722, hashtext(:kind))")
+_ALONE: Final = sa.text(f"SELECT pg_advisory_xact_lock({Lock.FINANCE}, hashtext(:kind))")
 _SEEN: Final = sa.text("SELECT EXISTS (SELECT FROM metrics.import WHERE kind = :kind AND digest = :digest)")
 _NOTE: Final = sa.text("""
     INSERT INTO metrics.import (kind, digest, rows, stored, recorded_at, recorded_by)

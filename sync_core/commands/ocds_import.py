@@ -20,10 +20,11 @@ from sync_core.checks import contract_findings
 from sync_core.clock import Clock
 from sync_core.commands.words import visible
 from sync_core.contract import Stage
-from sync_core.errors import StoredEventUnreadable
+from sync_core.contract_events import stored
 from sync_core.estate import Clm, Estate
-from sync_core.events import Event, SchemaUnknown, understand
+from sync_core.events import Event
 from sync_core.intake import ReceiptStatus, accept
+from sync_core.locks import Lock
 from sync_core.ocds import reading
 from sync_core.ocds.deciding import Became, Decision, decide
 from sync_core.ocds.findings import Finding, Place, Why
@@ -36,7 +37,7 @@ COMMANDS: Final[Mapping[str, Permission]] = {"take_in": Permission.EVENTS_WRITE}
 BATCH: Final = 500  # releases, and the rest of a contract's
 
 # One import of a source after the other, so that each numbers amendments behind all that was stored before.
-_ALONE = sa.text("SELECT pg_advisory_xact_lock(7723, hashtext(:source))")
+_ALONE = sa.text(f"SELECT pg_advisory_xact_lock({Lock.CONTRACTS}, hashtext(:source))")
 _ON_RECORD = sa.text("""
     SELECT source, id, type, external_id, occurred_at, CAST(data AS text) AS data FROM core.event
     WHERE source = :source AND external_id = ANY(:contracts) AND data -> CAST(:note AS text) IS NOT NULL
@@ -186,11 +187,7 @@ async def _on_record(conn: AsyncConnection, source: str, contracts: Sequence[str
     rows = await conn.execute(_ON_RECORD, {"source": source, "contracts": list(contracts), "note": NOTE})
     found: dict[str, list[Event]] = {}
     for row in rows:
-        try:
-            payload = understand(row.type, row.data)
-        except SchemaUnknown as wrong:
-            raise StoredEventUnreadable(f"event {row.id} cannot be read any more: {wrong.message}") from wrong
-        found.setdefault(row.external_id, []).append(Event(row.source, row.id, row.type, row.occurred_at, payload))
+        found.setdefault(row.external_id, []).append(stored(row))
     return {contract: versions(events) for contract, events in found.items()}
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sync_core.clock import Clock
 from sync_core.delivery.announce_sql import announcement
 from sync_core.estate_delivery import PREFIX
+from sync_core.locks import Lock
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +27,8 @@ TOLD_KEPT: Final = timedelta(days=30)
 _FAR: Final = 1_000  # transactions without a fact after which the watermark moves all the same
 
 # Held until the commit by whoever adds to core.outgoing: rows come to be seen in the order of their numbers.
-_TRY_LOCK = sa.text("SELECT pg_try_advisory_xact_lock(7720, 1)")
-LOCK: Final = sa.text("SELECT pg_advisory_xact_lock(7720, 1)")
+_TRY_LOCK = sa.text(f"SELECT pg_try_advisory_xact_lock({Lock.ANNOUNCEMENT}, 1)")
+LOCK: Final = sa.text(f"SELECT pg_advisory_xact_lock({Lock.ANNOUNCEMENT}, 1)")
 _CUT = sa.text("""
     SELECT CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS cut, (SELECT id FROM core.audit_head) AS audit,
            (SELECT value FROM core.watermark WHERE name = :name) AS watermark

@@ -19,9 +19,8 @@ from sync_core.engine import items
 from sync_core.engine.items import ReplayItem
 from sync_core.events import Amended, Event, SchemaUnknown, Signed, understand
 from sync_core.keys import BusinessKey, ContractId, ErpRef
+from sync_core.locks import Lock, held
 from sync_core.measured import marking
-
-WORKER_LOCK_CLASS = 7715
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +189,7 @@ async def renew(
 # a paused worker still wants to write is refused; its request may still run in the ERP, hence the wait.
 _RELEASE_LOST = sa.text(f"""
     WITH live AS MATERIALIZED (
-        SELECT objid AS worker_id FROM pg_locks
-        WHERE locktype = 'advisory' AND classid = 7715 AND objsubid = 2 AND granted
-          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        SELECT key AS worker_id FROM ({held(Lock.WORKER)}) AS h
     ), lost AS (
         SELECT contract_id FROM core.contract
         WHERE lease_owner IS NOT NULL

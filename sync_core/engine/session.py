@@ -15,7 +15,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from sync_core.bell import CHANNEL
-from sync_core.engine.claim import WORKER_LOCK_CLASS
+from sync_core.locks import Lock
 
 # A host that vanished is noticed in about 15 s instead of two hours.
 KEEPALIVES = "keepalives=1 keepalives_idle=5 keepalives_interval=3 keepalives_count=3"
@@ -61,5 +61,5 @@ async def _register(conn: psycopg.AsyncConnection[tuple[object, ...]], name: str
             raise psycopg.OperationalError("the worker could not be registered")
         worker_id = int(str(row[0]))
         # Held before the row is visible, so that nobody takes us for dead.
-        await conn.execute("SELECT pg_advisory_lock(%s, %s)", (WORKER_LOCK_CLASS, worker_id))
+        await conn.execute("SELECT pg_advisory_lock(%s, %s)", (Lock.WORKER.value, worker_id))
     return worker_id

@@ -8,9 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sync_core import audit
 from sync_core.audit import Entry
 from sync_core.authority import SYSTEM
+from sync_core.locks import Lock
 
 # Workers that start together would each see the version before.
-_ONE_AT_A_TIME = sa.text("SELECT pg_advisory_xact_lock(7724, 1)")
+_ONE_AT_A_TIME = sa.text(f"SELECT pg_advisory_xact_lock({Lock.POLICY}, 1)")
 _LATEST = sa.text("SELECT version FROM core.policy ORDER BY policy_id DESC LIMIT 1")
 _NOTE = sa.text("""
     INSERT INTO core.policy (version, body, estate, activated_at, activated_by)

@@ -5,6 +5,7 @@ DIMENSIONS, as words are in a dictionary. So two rules that name different condi
 of the estate's own rules: whoever answers for a legal entity is not overruled by a rule for all of them.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -56,7 +57,7 @@ def subject_of(terms: Terms, *, amount: Decimal | None = None, cause: str = "") 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class Rule(ABC):
     """A condition left out fits everything; one with several values fits each of them."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")  # a misspelt condition would fit everything
@@ -111,9 +112,9 @@ class Rule:
         return ", ".join(parts) or "every contract"
 
     @property
+    @abstractmethod
     def says(self) -> str:
         """What it decides, in words."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)

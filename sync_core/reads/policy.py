@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from sync_core.approvals import reporting_amount
 from sync_core.checks import contract_findings
 from sync_core.contract import Contract
-from sync_core.contract_events import events_of
-from sync_core.errors import InvalidMoney
+from sync_core.contract_events import events_of, stored
+from sync_core.errors import InvalidMoney, StoredEventUnreadable
 from sync_core.estate import Estate
-from sync_core.events import Event, SchemaUnknown, understand
+from sync_core.events import Event
 from sync_core.fold import fold
 from sync_core.money import Money
 from sync_core.policy.check import APPROVALS
@@ -140,9 +140,8 @@ def _folded(rows: Iterable[sa.Row[Any]], counts: dict[str, int]) -> Iterator[Kno
         try:
             for row in some:
                 project_in = row.project_in
-                payload = understand(row.type, row.data)
-                events.append(Event(row.source, row.id, row.type, row.occurred_at, payload))
-        except SchemaUnknown:
+                events.append(stored(row))
+        except StoredEventUnreadable:
             counts["unreadable"] += 1
             continue
         yield Known(int(contract_id), fold(events), project_in)

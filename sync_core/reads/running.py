@@ -7,13 +7,14 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
+from sync_core.locks import Lock, held
 from sync_core.money import Money
 from sync_core.progress import State
 from sync_core.reads.amounts import MoneyTotal
 from sync_core.reads.scope import CONTRACT, OF_CONTRACT, Entities, bound
 from sync_core.reads.waiting import waiting_by_lane
 
-# A worker lives while it holds its advisory lock (class 7715). Locks do not show on a replica: there its beat counts.
+# A worker lives while it holds its advisory lock. Locks do not show on a replica: there its beat counts.
 SILENCE = timedelta(seconds=60)
 
 # Slot leases are by the database's clock. A run that converged has read its ERP back, and the watermark of an ERP's
@@ -27,11 +28,9 @@ LANES = sa.text("""
                     (SELECT w.updated_at FROM core.watermark AS w WHERE w.name = 'erp:' || l.lane)) AS reached_at
     FROM core.lane AS l ORDER BY l.lane
 """)
-WORKERS = sa.text("""
+WORKERS = sa.text(f"""
     WITH locks AS (
-        SELECT CAST(objid AS bigint) AS worker_id FROM pg_locks
-        WHERE locktype = 'advisory' AND classid = 7715 AND objsubid = 2 AND granted
-          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        SELECT key AS worker_id FROM ({held(Lock.WORKER)}) AS h
     ), held AS (
         SELECT lease_owner AS worker_id, count(*) AS contracts FROM core.contract
         WHERE lease_owner IS NOT NULL GROUP BY lease_owner

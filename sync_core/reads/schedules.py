@@ -6,14 +6,11 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from sync_core.locks import Lock, held
 from sync_core.schedules import due, lock_oid
 
 # Which jobs run, by their locks; the keys of names are worked out by the reader.
-_LOCKS: Final = sa.text("""
-    SELECT CAST(objid AS bigint) AS key FROM pg_locks
-    WHERE locktype = 'advisory' AND classid = 7716 AND objsubid = 2 AND granted
-      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-""")
+_LOCKS: Final = sa.text(held(Lock.JOB))
 
 # One that the workers have not declared for a day, while they declared others, is of another release or estate.
 _SCHEDULES: Final = sa.text("""

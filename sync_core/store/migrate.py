@@ -10,9 +10,11 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from sync_core.locks import Lock
+
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_LOCK = sa.text("SELECT pg_advisory_lock(7714, 1)")
-_UNLOCK = sa.text("SELECT pg_advisory_unlock(7714, 1)")
+_LOCK = sa.text(f"SELECT pg_advisory_lock({Lock.MIGRATION}, 1)")
+_UNLOCK = sa.text(f"SELECT pg_advisory_unlock({Lock.MIGRATION}, 1)")
 
 
 def migrate(owner_url: str, *, app_role: str) -> None:

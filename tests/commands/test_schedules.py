@@ -7,9 +7,10 @@ import sqlalchemy as sa
 from sync_core.authority import Forbidden, Permission, person, program
 from sync_core.clock import VirtualClock
 from sync_core.commands.desk import Changed, CommandRefused, InvalidInput, NotFound
+from sync_core.locks import Lock
 from sync_core.reads.reads import Reads
 from sync_core.reads.schedules import Schedule
-from sync_core.schedules import LOCK_CLASS, lock_key
+from sync_core.schedules import lock_key
 from tests import rows
 from tests.commands.people import ADMINISTRATOR, EVERYTHING, audited, commands
 from tests.rows import NOW
@@ -70,7 +71,7 @@ def test_a_run_is_refused_while_the_job_runs(declared: sa.Engine) -> None:
         )
     desk = commands(declared).schedules
     assert not one(declared).running
-    key = {"class": LOCK_CLASS, "key": lock_key("measures")}
+    key = {"class": Lock.JOB.value, "key": lock_key("measures")}
     with declared.connect() as running:
         running.execute(sa.text("SELECT pg_advisory_lock(:class, :key)"), key)
         assert one(declared).running

@@ -9,6 +9,7 @@ from collectors import standing
 from metrics import slo
 from sync_core.clock import VirtualClock
 from sync_core.latencies import Kind, Latencies, Series
+from sync_core.locks import Lock
 from tests import rows
 from tests.collectors.test_journal import add_run, counted
 from tests.metrics.support import caught_up
@@ -76,4 +77,4 @@ def at_work(conn: sa.Connection) -> None:
     """A worker lives as long as this connection."""
     worker_id = conn.execute(_WORKER, {"since": NOW - timedelta(days=1), "now": NOW}).scalar_one()
     conn.commit()
-    conn.execute(sa.text("SELECT pg_advisory_lock(7715, :id)"), {"id": worker_id})
+    conn.execute(sa.text(f"SELECT pg_advisory_lock({Lock.WORKER}, :id)"), {"id": worker_id})

@@ -8,6 +8,7 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
+from sync_core.locks import Lock
 from sync_core.money import Money
 from sync_core.progress import State
 from sync_core.reads import Reads, Unconverted
@@ -57,11 +58,11 @@ def test_a_worker_lives_as_long_as_its_lock(database: sa.Engine, reads: Reads) -
     dead, alive = (insert(database, "worker", "worker_id", **values) for _ in range(2))
     add_contract(database, lease_owner=alive)
     with database.connect() as holder:
-        holder.execute(sa.text("SELECT pg_advisory_lock(7715, :worker)"), {"worker": alive})
+        holder.execute(sa.text(f"SELECT pg_advisory_lock({Lock.WORKER}, :worker)"), {"worker": alive})
         assert [(w.worker_id, w.alive, w.contracts) for w in reads.workers()] == [(dead, False, 0), (alive, True, 1)]
         seen = reads.status()
         assert (seen.workers_alive, seen.versions["workers"]) == (1, "1.2.3")
-        holder.execute(sa.text("SELECT pg_advisory_unlock(7715, :worker)"), {"worker": alive})
+        holder.execute(sa.text(f"SELECT pg_advisory_unlock({Lock.WORKER}, :worker)"), {"worker": alive})
     assert not any(worker.alive for worker in reads.workers())
 
 
