@@ -110,7 +110,7 @@ def _read(reads: Reads, measures: Measures, asked: Asked) -> _Read:
 
 
 def _scope(reads: Reads, asked: Asked) -> str:
-    within = frame.actor().entities(Permission.KPI_READ)
+    within = asked.ask.filters.legal_entity or frame.actor().entities(Permission.KPI_READ)
     whose = "All entities" if within is None else f"Legal entities {', '.join(sorted(within))}"
     return f"{fmt.plain(whose)}, {asked.words}, money in {reads.reporting_currency}."
 
