@@ -24,11 +24,15 @@ from app import (
     cli_finance,
     cli_import,
     cli_kpi,
+    cli_move,
     cli_policy,
     cli_quarantine,
+    cli_reconcile,
     cli_replay,
     cli_schedules,
+    cli_schemas,
     cli_snapshot,
+    cli_validate,
     logs,
 )
 from app.cli_begin import begin as _begin
@@ -63,12 +67,16 @@ cli_delivery.add_to(cli)
 cli_finance.add_to(cli)
 cli.add_typer(cli_exceptions.exceptions, name="exceptions")
 cli.add_typer(cli_import.imports, name="import")
+cli.add_typer(cli_move.move, name="move")
 cli.add_typer(cli_policy.policy, name="policy")
 cli.add_typer(cli_quarantine.quarantine, name="quarantine")
 cli.add_typer(cli_replay.replay, name="replay")
 cli_schedules.add_to(cli)
+cli.add_typer(cli_schemas.schemas, name="schemas")
 cli.add_typer(cli_snapshot.snapshot, name="snapshot")
 cli.command()(cli_kpi.kpi)
+cli.command()(cli_reconcile.reconcile)
+cli.command()(cli_validate.validate)
 
 
 @cli.command()
@@ -224,6 +232,7 @@ def _serve(part: str, port: int | None, *, with_dashboard: bool, with_intake: bo
     door = listen_or_adopt("web", settings.host, settings.port, listen_fds=settings.listen_fds)
 
     from app import telemetry, wiring_web
+    from app.warm import warm
     from app.wiring import Wiring
 
     wiring = Wiring(settings, part)
@@ -231,7 +240,10 @@ def _serve(part: str, port: int | None, *, with_dashboard: bool, with_intake: bo
     async def run(stop: asyncio.Event) -> None:
         app = wiring_web.web(wiring, with_intake=with_intake) if with_dashboard else wiring_web.api(wiring)
         logs.take_over()
+        warming = asyncio.create_task(asyncio.to_thread(warm, "pages")) if with_dashboard else None
         await serve(app, door, stop)
+        if warming is not None:
+            await warming
 
     with telemetry.running(wiring):
         _run(run)

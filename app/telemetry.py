@@ -1,21 +1,21 @@
-"""What each process tells of itself: its latencies, stored every few seconds, and its spans, sent by OTLP.
+"""What each process tells of itself: its latencies, stored every few seconds; its spans and metrics, sent by OTLP.
 
-`running` is around a process's work. Latencies go into the database always; spans go out where TIELINE_OTLP_ENDPOINT
-says so, and only then is OpenTelemetry's SDK loaded. Neither ever stops or slows the work: what cannot be stored is
-tried again, what cannot be sent is dropped.
+`running` is around a process's work. Latencies go into the database always; the others go out where
+TIELINE_OTLP_ENDPOINT says so, and only then is OpenTelemetry's SDK loaded. Neither ever stops or slows the work: what
+cannot be stored is tried again, what cannot be sent is dropped.
 """
 
 import logging
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
-from opentelemetry import trace
+from opentelemetry import metrics, trace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.seldom import Seldom
@@ -24,6 +24,8 @@ from app.wiring import Wiring
 from sync_core.latencies import LATENCIES, Kind, Latencies, Series
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
 
 log = logging.getLogger(__name__)
@@ -42,7 +44,7 @@ _STATEMENTS: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"})
 @contextmanager
 def running(wiring: Wiring) -> Iterator[None]:
     """Store this process's latencies and send its spans until the block ends, and what is left then."""
-    provider = _exporting(wiring.settings, wiring.part)
+    providers = _exporting(wiring.settings, wiring.part)
     store = _Store(wiring)
     store.start()
     try:
@@ -50,7 +52,7 @@ def running(wiring: Wiring) -> Iterator[None]:
             yield
     finally:
         store.end()
-        if provider is not None:
+        for provider in providers:
             provider.shutdown()
 
 
@@ -90,32 +92,53 @@ class _Store(threading.Thread):
 
 
 # They warn at every attempt while a receiver is down.
-_EXPORTERS: Final = ("opentelemetry.exporter.otlp.proto.http.trace_exporter", "opentelemetry.sdk._shared_internal")
+_EXPORTERS: Final = (
+    "opentelemetry.exporter.otlp.proto.http.trace_exporter", "opentelemetry.exporter.otlp.proto.http.metric_exporter",
+    "opentelemetry.sdk._shared_internal", "opentelemetry.sdk.metrics._internal.export",
+)  # fmt: skip
 
 
-def _exporting(settings: Settings, part: str) -> "TracerProvider | None":
+def _exporting(settings: Settings, part: str) -> "Sequence[TracerProvider | MeterProvider]":
     if settings.otlp_endpoint is None:
-        return None
-    provider = tracer_provider(settings.otlp_endpoint, part)
-    trace.set_tracer_provider(provider)
-    log.info("spans go to %s", settings.otlp_endpoint)
-    return provider
+        return ()
+    tracers, meters = tracer_provider(settings.otlp_endpoint, part), meter_provider(settings.otlp_endpoint, part)
+    trace.set_tracer_provider(tracers)
+    metrics.set_meter_provider(meters)
+    log.info("spans and metrics go to %s", settings.otlp_endpoint)
+    return tracers, meters
+
+
+def _of(endpoint: str, signal: str) -> str:
+    """Some name the address of the traces themselves."""
+    return f"{endpoint.rstrip('/').removesuffix('/v1/traces')}/v1/{signal}"
+
+
+def _resource(part: str) -> "Resource":
+    from opentelemetry.sdk.resources import Resource
+
+    return Resource.create(
+        {"service.name": "tieline", "service.namespace": part, "service.version": version("tieline")}
+    )
+
+
+def meter_provider(endpoint: str, part: str) -> "MeterProvider":
+    """Sends the durations of sync_core/meters.py once a minute; OTEL_METRIC_EXPORT_INTERVAL says otherwise."""
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+
+    reader = PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=_of(endpoint, "metrics")))
+    return MeterProvider([reader], resource=_resource(part), shutdown_on_exit=False)
 
 
 def tracer_provider(endpoint: str, part: str) -> "TracerProvider":
     """Sends spans to an OTLP/HTTP receiver in batches. Headers for it: OTEL_EXPORTER_OTLP_HEADERS, as everywhere."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    resource = Resource.create(
-        {"service.name": "tieline", "service.namespace": part, "service.version": version("tieline")}
-    )
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    url = endpoint.rstrip("/")
-    exporter = OTLPSpanExporter(endpoint=url if url.endswith("/v1/traces") else f"{url}/v1/traces")
-    provider.add_span_processor(BatchSpanProcessor(exporter))
+    provider = TracerProvider(resource=_resource(part), shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=_of(endpoint, "traces"))))
     seldom = Seldom()
     for name in _EXPORTERS:
         logger = logging.getLogger(name)

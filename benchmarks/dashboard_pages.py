@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 import pages
 from app.dashboard import Found, discover
+from app.warm import warm
 from benchmarks import portfolio
 from benchmarks.stopwatch import FIGURES, READS, Stopwatch
 from metrics.measures import Measures
@@ -111,7 +112,8 @@ class Session:
 
 
 def prepare() -> None:
-    """Once in a process, before the first session."""
+    """Once in a process, before the first session; as the web process does."""
+    warm("pages")
     for module in pkgutil.iter_modules(pages.__path__):
         if module.name.startswith("_charts"):
             _STOPWATCH.figures_of(importlib.import_module(f"pages.{module.name}"))

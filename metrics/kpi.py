@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol, Self, TypeVar
@@ -102,6 +102,7 @@ class Result:
     by: By | None = None
     parts: Mapping[str, Answer] = field(default_factory=dict)
     pooled: Mapping[str, Answer] = field(default_factory=dict)  # see metrics/pooling.py; empty: `parts` is the trend
+    running: date | None = None  # the Monday of the week that was not over as of then, in the group's zone
 
 
 @dataclass(frozen=True, slots=True)

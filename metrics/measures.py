@@ -24,6 +24,7 @@ from metrics.slo import Standing, standings, within
 from metrics.source import Source, chosen
 from metrics.spread import Bin, spread
 from metrics.technical import Technical
+from metrics.weeks import week_of
 from sync_core.authority import Actor, Permission
 from sync_core.clock import Clock
 from sync_core.estate import Estate
@@ -191,7 +192,8 @@ def result_of(kpi: Kpi[Any], source: Source, by: By | None) -> Result:
     parts = {group: kpi.answer(inputs, source) for group, inputs in sorted(read.items())} if by else {}
     total = kpi.answer(_sum(kpi, read.values()), source)
     of_more = pooled(kpi, read, parts, source) if by is By.WEEK else {}
-    return Result(known, total, source.as_of, source.data_as_of, by, parts, of_more)
+    running = week_of(source.as_of, source.estate.group.timezone) if source.as_of else None
+    return Result(known, total, source.as_of, source.data_as_of, by, parts, of_more, running)
 
 
 def _sum(kpi: Kpi[Any], inputs: Iterable[Any]) -> Any:

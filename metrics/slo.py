@@ -108,7 +108,7 @@ _API: Final = "t.kind = 'web' AND t.operation LIKE '% /v1/%'"
 OBJECTIVES: Final[Sequence[Objective]] = (
     Objective("provisioned-in-time", "Contracts billable within two working days of their signature", 0.95,
               "contracts", slo_events.provisioned, 20, looks_for_stuck=True, of_contracts=True),
-    Objective("amendments-in-time", "Amendments in the ERP before the next bill run", 0.99,
+    Objective("amendments-in-time", "Amendments in the ERP before their bill date", 0.99,
               "amendments", slo_events.amended, 20, of_contracts=True),
     Objective("events-stored", "Deliveries of a CLM that were stored", 0.999, "deliveries",
               of_calls("t.kind = 'web' AND t.operation = 'POST /v1/events' AND t.outcome <> 'refused'",

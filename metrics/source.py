@@ -6,11 +6,12 @@ KPIs need are brought by one statement, and what one snapshot was asked once, it
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 from weakref import WeakKeyDictionary
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -22,7 +23,7 @@ from sync_core.estate import Estate
 
 # The refresh that answers, and whether it is the newest of all: then what it knew is what the rollups say.
 _REFRESH = sa.text("""
-    SELECT r.finished_at, r.covers,
+    SELECT r.finished_at, r.covers, CAST(r.cut AS text) AS cut,
            r.at = (SELECT n.at FROM metrics.refresh AS n ORDER BY n.at DESC LIMIT 1) AS newest
     FROM metrics.refresh AS r WHERE r.finished_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity')
     ORDER BY r.finished_at DESC LIMIT 1
@@ -83,13 +84,19 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Cells that an answer will ask for: by `Source.cells`, or where they are `counted`, by `Source.counts`."""
+    """Cells that an answer will ask for: by `Source.cells`, or where they are `counted`, by `Source.counts`.
+
+    With `ripe_days` of weeks alone that had ended so many days before the moment that was asked for; with `young_days`
+    of the others.
+    """
 
     measures: tuple[str, ...]
     by: By | None = None
     counted: bool = False
     start: date | None = None  # None: of the ask's window
     end: date | None = None
+    ripe_days: int | None = None
+    young_days: int | None = None
 
 
 _PAST_COUNTED: Final = """SELECT b.grp, b.measure, b.label, array_agg(CAST(b.bucket AS integer)), array_agg(b.n),
@@ -117,7 +124,9 @@ class Source:
     latest: bool  # the rollups answer
     known_at: datetime | None  # the refresh that answers; None: nothing was ever measured
     data_as_of: datetime | None  # everything that was committed before is in it
-    values: Mapping[str, object]  # what `valid`, `chosen`, :start, :end, :as_of, :zone, :bounds and :reporting bind
+    # What `valid`, `chosen` and KPIs bind: :start, :end, :as_of, :cut (transactions below it are in), :zone, :bounds,
+    # :reporting.
+    values: Mapping[str, object]
 
     def __init__(
         self, conn: sa.Connection, ask: Ask, *, estate: Estate, from_versions: bool = False, told: Told | None = None
@@ -135,9 +144,9 @@ class Source:
         self.known_at, self.data_as_of = (rows[0].finished_at, rows[0].covers) if rows else (None, None)
         self.latest = bool(rows) and rows[0].newest and not from_versions
         self.values = {
-            "known_at": self.known_at, "as_of": self.as_of, "start": ask.window.start, "end": ask.window.end,
-            "zone": estate.group.timezone, "bounds": list(BOUNDS), "reporting": estate.group.reporting_currency,
-            **ask.values,
+            "known_at": self.known_at, "cut": rows[0].cut if rows else None, "as_of": self.as_of,
+            "start": ask.window.start, "end": ask.window.end, "zone": estate.group.timezone, "bounds": list(BOUNDS),
+            "reporting": estate.group.reporting_currency, **ask.values,
         }  # fmt: skip
 
     @property
@@ -179,7 +188,9 @@ class Source:
         self, measures: Iterable[str], by: By | None = None, *, start: date | None = None, end: date | None = None
     ) -> list[Cell]:
         """Of the ask's window, or of [start, end). `by` a dimension of a level that the ask needs is chosen itself."""
-        need = Need(tuple(measures), by, start=start, end=end)
+        return self.cells_of(Need(tuple(measures), by, start=start, end=end))
+
+    def cells_of(self, need: Need) -> list[Cell]:
         if self.latest:
             return [Cell(*row[1:7]) for row in self._rolled_up(need)]
         return [Cell(*row) for row in self._past(need, "{cells} ORDER BY 1, 2, 3, 4")]
@@ -211,8 +222,20 @@ class Source:
         for row in self.run(sql, **values) if asked else ():
             self._held[asked[row.place][0]][row.measure].append(row)
 
+    def ripe(self, days: int) -> date:
+        """The Monday of the first week that had not ended so many days before the moment that was asked for."""
+        if self.as_of is None:
+            return self.ask.window.start
+        day = self.as_of.astimezone(ZoneInfo(self.estate.group.timezone)).date() - timedelta(days=days + 6)
+        return day + timedelta(days=7 - day.weekday())
+
     def _of(self, need: Need) -> _Of:
-        return need.by, need.counted, need.start or self.ask.window.start, need.end or self.ask.window.end
+        start, end = need.start or self.ask.window.start, need.end or self.ask.window.end
+        if need.ripe_days is not None:
+            end = min(end, self.ripe(need.ripe_days))
+        if need.young_days is not None:
+            start = max(start, self.ripe(need.young_days))
+        return need.by, need.counted, start, end
 
     def _rolled_up(self, need: Need) -> Iterator[_Row]:
         self.prefetch([need])

@@ -1,7 +1,7 @@
 """A row of KPI tiles: one headline value each, its change, its trend, and "How measured" with all the rest."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Final
 
@@ -163,7 +163,7 @@ def weekly(result: Result, ask: Ask, *keys: str) -> pd.DataFrame:
 
 
 def _is_running(monday: date, result: Result) -> bool:
-    return result.as_of is not None and monday + timedelta(days=7) > result.as_of.date()
+    return result.running is not None and monday >= result.running
 
 
 def _number(given: Value) -> float:

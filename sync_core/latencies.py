@@ -21,6 +21,7 @@ from typing import Final
 import orjson
 import sqlalchemy as sa
 
+from sync_core import meters
 from sync_core.errors import TielineError
 from sync_core.ports import ApiCall
 from sync_core.telemetry_sql import LOCK, OPEN_MONTHS, POUR_OBSERVED, kept_from
@@ -86,6 +87,8 @@ class Latencies:
             held = self._held.setdefault((series, key_bucket), _Held())
             held.n += 1
             held.total_s += seconds
+        if series.kind is not Kind.ERP:  # those are metered where they are made, journalled or not
+            meters.took(series.kind, series.system, series.operation, series.outcome, seconds)
 
     def calls(self, calls: Iterable[ApiCall]) -> None:
         """Calls to an ERP that no journal holds."""

@@ -1,4 +1,4 @@
-"""Test only: a collector of our own, which takes spans by OTLP over HTTP on loopback."""
+"""Test only: a collector of our own, which takes spans and metrics by OTLP over HTTP on loopback."""
 
 import gzip
 import threading
@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import HistogramDataPoint
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 
@@ -20,12 +22,23 @@ class Receiver:
     paths: set[str] = field(default_factory=set)
     bodies: list[bytes] = field(default_factory=list)
     authorizations: set[str] = field(default_factory=set)
+    durations: dict[str, list[HistogramDataPoint]] = field(default_factory=dict)  # by name, as last sent
 
     def take(self, path: str, authorization: str, body: bytes) -> None:
-        request = ExportTraceServiceRequest.FromString(body)
         self.paths.add(path)
         self.bodies.append(body)
         self.authorizations.add(authorization)
+        if path.endswith("/v1/metrics"):
+            self._measured(ExportMetricsServiceRequest.FromString(body))
+        else:
+            self._spans(ExportTraceServiceRequest.FromString(body))
+
+    def _measured(self, request: ExportMetricsServiceRequest) -> None:
+        for resource in request.resource_metrics:
+            for scope in resource.scope_metrics:
+                self.durations |= {one.name: list(one.histogram.data_points) for one in scope.metrics}
+
+    def _spans(self, request: ExportTraceServiceRequest) -> None:
         for resource in request.resource_spans:
             about = {a.key: a.value.string_value for a in resource.resource.attributes}
             self.services.add(about["service.name"])
@@ -37,8 +50,8 @@ class Receiver:
         return [span for span in self.spans if span.name == name]
 
 
-def attributes(span: Span) -> dict[str, str]:
-    return {attribute.key: attribute.value.string_value for attribute in span.attributes}
+def attributes(of: Span | HistogramDataPoint) -> dict[str, str]:
+    return {attribute.key: attribute.value.string_value for attribute in of.attributes}
 
 
 @contextmanager

@@ -63,8 +63,9 @@ class Reconciliation:
         better=Better.LOWER,
         version=2,
         says="So much of the signed value is neither billed nor left to bill, and nothing on record says why.",
-        formula="sum over signed contracts of |signed - (billed - credited + remaining in the ERP)|, without those "
-        "that ended, are not in their ERP yet, or have a change on its way.",
+        formula="sum over signed contracts of |signed - (billed - credited + remaining in the ERP) - explained|; "
+        "explained is at most what was never billed of a contract that ended or is not in its ERP, or by how much "
+        "changes on their way move its value.",
         splits=(By.LEGAL_ENTITY, By.SERVICE_LINE, By.GEOGRAPHY, By.BILLING, By.LABEL),
         target=0.0,
         target_says="nothing unexplained",

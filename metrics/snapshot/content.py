@@ -110,6 +110,7 @@ class Content:
     week: date
     zone: str
     as_of: datetime
+    data_as_of: datetime  # everything that was committed before is in it
     over: bool  # the week is over as of then
     reporting: str
     policy: str  # digest of the estate's rules

@@ -39,11 +39,11 @@ _ASKED = sa.text("""
 _FIRST = sa.text("""
     SELECT as_of FROM metrics.snapshot
     WHERE week = :week AND state = 'made' AND as_of <= :as_of AND as_of >= :over_at
-    ORDER BY snapshot_id LIMIT 1
+    ORDER BY made_at, snapshot_id LIMIT 1
 """)
 _MADE = sa.text("""
     UPDATE metrics.snapshot
-    SET state = 'made', as_of = :as_of, data_as_of = :as_of, restated_since = :since, made_at = :now,
+    SET state = 'made', as_of = :as_of, data_as_of = :data_as_of, restated_since = :since, made_at = :now,
         release = :release, manifest = CAST(:manifest AS jsonb), content_id = :content_id,
         headlines = CAST(:headlines AS jsonb), error = NULL, lease_until = NULL, next_at = NULL
     WHERE snapshot_id = :snapshot_id AND lease_token = :token AND state = 'asked' RETURNING location
@@ -112,9 +112,10 @@ def keep(
     """Files, history, deliveries and the event, or nothing of it when the lease was lost. The caller commits."""
     manifest, content_id = package.manifest, package.content_id
     bound = {
-        "snapshot_id": one.snapshot_id, "token": one.token, "as_of": content.as_of, "since": content.restatement.since,
-        "now": now, "release": manifest["release"], "manifest": orjson.dumps(manifest).decode(),
-        "content_id": content_id, "headlines": orjson.dumps(headlines(content)).decode(),
+        "snapshot_id": one.snapshot_id, "token": one.token, "as_of": content.as_of, "data_as_of": content.data_as_of,
+        "since": content.restatement.since, "now": now, "release": manifest["release"],
+        "manifest": orjson.dumps(manifest).decode(), "content_id": content_id,
+        "headlines": orjson.dumps(headlines(content)).decode(),
     }  # fmt: skip
     row = conn.execute(_MADE, bound).one_or_none()
     if row is None:

@@ -87,7 +87,7 @@ def _manifest(
         "zone": content.zone,
         "week_over": content.over,
         "as_of": _text(content.as_of),
-        "data_as_of": _text(content.as_of),
+        "data_as_of": _text(content.data_as_of),
         "restated_since": None if since is None else _text(since),
         "release": release,
         "policy_version": content.policy,

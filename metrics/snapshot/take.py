@@ -105,6 +105,7 @@ def take(engine: sa.Engine, estate: Estate, *, week: date, as_of: datetime, sinc
             week=week,
             zone=zone,
             as_of=as_of,
+            data_as_of=one.source().data_as_of or as_of,
             over=weeks.end_of(week, zone) <= as_of,
             reporting=estate.group.reporting_currency,
             policy=estate.rules_version,

@@ -26,6 +26,7 @@ import orjson
 from httpx_aiohttp import AiohttpTransport
 from opentelemetry import trace
 
+from sync_core import meters
 from sync_core.clock import Clock
 from sync_core.connectors.answers import Json, Judge, Response, TokenRefused, Verdicts, problem_words
 from sync_core.connectors.tracing import current, parent_of, traceparent_of
@@ -102,6 +103,7 @@ class ErpHttp:
         write: bool,
         json: Json = None,
         data: Mapping[str, str] | None = None,
+        content: bytes | None = None,
         params: Params | None = None,
         headers: Mapping[str, str] | None = None,
         ok: Container[int] = OK,
@@ -111,7 +113,7 @@ class ErpHttp:
 
         `path` is percent-encoded by the caller and follows the base URL.
         """
-        request = self._request(method, path, json, data, params, headers, ctx)
+        request = self._request(method, path, json, data, content, params, headers, ctx)
         if self.credentials is None or not authenticate:
             return await self._send(operation, request, ctx, write, ok)
         header = request.headers["authorization"] = await self.credentials.header(ctx)
@@ -132,12 +134,12 @@ class ErpHttp:
         path: str,
         json: Json,
         data: Mapping[str, str] | None,
+        content: bytes | None,
         params: Params | None,
         headers: Mapping[str, str] | None,
         ctx: CallContext,
     ) -> httpx.Request:
         sent = {**self._headers, "x-correlation-id": ctx.correlation_id}
-        content: bytes | None = None
         if json is not None:
             content, sent["content-type"] = orjson.dumps(json), "application/json"
         elif data is not None:
@@ -179,6 +181,7 @@ class ErpHttp:
             finally:
                 duration_s = time.perf_counter() - start
                 ctx.calls.append(ApiCall(self.system, operation, write, started_at, duration_s, outcome, status))
+                meters.took("erp", self.system, operation, outcome, duration_s)
                 if span.is_recording():
                     span.set_attribute("tieline.outcome", outcome)
                 span.end()

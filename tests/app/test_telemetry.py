@@ -1,6 +1,7 @@
 """Spans of a real run reach a real OTLP receiver with the ids of the journal; latencies reach the database."""
 
 import asyncio
+import importlib
 import threading
 import time
 from collections.abc import Iterator
@@ -10,8 +11,9 @@ import httpx
 import orjson
 import pytest
 import sqlalchemy as sa
-from opentelemetry import trace
+from opentelemetry import metrics, trace
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
+from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.responses import Response
@@ -21,13 +23,14 @@ from app import telemetry
 from app.database_urls import DatabaseUrls as Urls
 from app.settings import InvalidSettings, Settings, load
 from app.wiring import Wiring
+from sync_core import meters
 from sync_core.cloudevents import parse_structured
 from sync_core.connectors import tracing
 from sync_core.intake import accept
-from sync_core.latencies import LATENCIES, Kind, Latencies, Series, timed
+from sync_core.latencies import BOUNDS, LATENCIES, Kind, Latencies, Series, timed
 from tests.databases import DatabaseUrls
 from tests.engine.support import Bench
-from tests.otlp_receiver import Receiver, receiving
+from tests.otlp_receiver import Receiver, attributes, receiving
 from tests.rows import NOW
 from tests.sows import cloud_event, signed
 
@@ -95,6 +98,51 @@ async def test_without_a_receiver_the_journal_has_ids_all_the_same(async_databas
     assert len(spans) > 1
     assert all(len(span) == 16 for span in spans)
     assert not tracing.recorded()
+
+
+@contextmanager
+def metering(url: str) -> Iterator[MeterProvider]:
+    """As a process that was told where to send: its instruments are made by the SDK. The tests' own go on without."""
+    provider = telemetry.meter_provider(url, "worker")
+    names = ("_CALLS", "_KINDS", "_RUNS")
+    before = {name: getattr(meters, name) for name in names}
+    known, metrics._internal._METER_PROVIDER = metrics._internal._METER_PROVIDER, provider
+    try:
+        importlib.reload(meters)
+        yield provider
+    finally:
+        metrics._internal._METER_PROVIDER = known
+        provider.shutdown()
+        vars(meters).update(before)
+
+
+async def test_durations_of_calls_runs_and_requests_go_out_as_metrics(
+    async_database: AsyncEngine, receiver: Receiver
+) -> None:
+    bench = Bench(async_database)
+    with metering(f"{receiver.url}/v1/traces"):
+        await deliver(bench, f"00-{TRACE}-00f067aa0ba902b7-01")
+        await (await bench.worker()).drain()
+        Latencies().observe(Series(Kind.WEB, "tieline", "GET /v1/kpis/{slug}", False, "refused"), 0.02)
+        Latencies().observe(Series(Kind.DB, "postgresql", "web SELECT", False, "ok"), 0.004)
+    assert receiver.paths == {"/v1/metrics"}
+    told = {name: [(attributes(point), point.count) for point in points] for name, points in receiver.durations.items()}
+    assert told["tieline.contract.run.duration"] == [({"tieline.lane": "cloud", "tieline.outcome": "converged"}, 1)]
+    assert told["http.server.request.duration"] == [
+        ({"http.request.method": "GET", "http.route": "/v1/kpis/{slug}", "error.type": "refused"}, 1)
+    ]
+    assert ({"db.system.name": "postgresql", "db.operation.name": "SELECT"}, 1) in told["db.client.operation.duration"]
+    [point] = receiver.durations["http.server.request.duration"]
+    assert (point.sum, tuple(point.explicit_bounds)) == (pytest.approx(0.02), BOUNDS[Kind.WEB])
+    assert b"C-1" not in b"".join(receiver.bodies)
+
+
+async def test_calls_to_an_erp_are_metered_whether_journalled_or_not(receiver: Receiver) -> None:
+    with metering(receiver.url):
+        meters.took("erp", "cloud", "project.create", "ok", 0.3)
+        meters.took("erp", "cloud", "project.create", "erp.unavailable", 30.5)
+    points = receiver.durations["tieline.call.duration"]
+    assert {attributes(point).get("error.type", ""): point.count for point in points} == {"": 1, "erp.unavailable": 1}
 
 
 def test_a_step_that_fails_says_so_and_a_link_names_the_other_trace(receiver: Receiver) -> None:

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from metrics.asking import Ask, By
 from metrics.measures import Measures
+from metrics.refresh import refresh
 from sync_core.calendar import working_time
 from sync_core.clock import VirtualClock
 from tests import rows
 from tests.metrics.flow_rows import ESTATE, WINDOW, amended, asked, facts, made, ran, said, step
 from tests.metrics.support import caught_up
-from tests.reads.handmade import add_quarantined, insert
+from tests.reads.handmade import add_quarantined, end_quarantined, insert
 
 TUESDAY = datetime(2026, 11, 10, 10, tzinfo=UTC)  # 10:00 in London, no summer time
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -169,8 +170,8 @@ def test_a_signature_in_quarantine_is_one_open_case_until_it_is_read(database: s
     assert {group: part.n_open for group, part in found.parts.items()} == {"": 1, "GB01": 1}
     first = caught_up(database, clock, ESTATE)
     clock.advance(HOUR)
+    end_quarantined(database, at=clock.now())
     with database.begin() as conn:
-        conn.execute(sa.text("UPDATE core.quarantine SET released_at = :now"), {"now": clock.now()})
         conn.execute(
             sa.text("UPDATE core.contract SET signed_at = :at, state = 'waiting' WHERE contract_id = :id"),
             {"at": TUESDAY, "id": known.contract_id},
@@ -182,6 +183,33 @@ def test_a_signature_in_quarantine_is_one_open_case_until_it_is_read(database: s
     measures = Measures(database, clock=clock, estate=ESTATE)
     then = measures.kpi("cycle-time", Ask(WINDOW, as_of=first.at), By.LEGAL_ENTITY)
     assert (then.answer, then.parts) == (found.answer, found.parts)
+
+
+def test_a_receipt_or_an_end_that_is_committed_late_does_not_appear_behind_a_moment(
+    database: sa.Engine, clock: VirtualClock
+) -> None:
+    made(database, TUESDAY, TUESDAY + HOUR)
+    add_quarantined(database, "Q-1", hours=30)
+    caught_up(database, clock, ESTATE)
+    clock.advance(HOUR)
+    measures = Measures(database, clock=clock, estate=ESTATE)
+    with database.connect() as late, late.begin():
+        late.execute(sa.text("UPDATE core.quarantine SET released_at = :at, ended_xid = pg_current_xact_id()"),
+                     {"at": clock.now() - HOUR})  # fmt: skip
+        late.execute(
+            sa.text("""INSERT INTO core.quarantine (source, event_id, type, external_id, reason, signature,
+            body, received_by, correlation_id, occurred_at, recorded_at)
+            SELECT source, 'q-2', type, 'Q-2', reason, signature, body, received_by, correlation_id, occurred_at,
+                   recorded_at FROM core.quarantine""")
+        )
+        moment = refresh(database, clock=clock, estate=ESTATE).at
+        before = measures.kpi("cycle-time", Ask(WINDOW, as_of=moment))
+    clock.advance(HOUR)
+    assert before.answer.figure("quarantined").value == 1
+    caught_up(database, clock, ESTATE)
+    assert measures.kpi("cycle-time", Ask(WINDOW, as_of=moment)).answer == before.answer
+    add_quarantined(database, "Q-3", hours=30)
+    assert asked(database, clock, "cycle-time").answer.figure("quarantined").value == 2
 
 
 def test_test_contracts_are_counted_as_excluded_only(database: sa.Engine, clock: VirtualClock) -> None:

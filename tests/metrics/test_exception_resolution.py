@@ -17,7 +17,7 @@ from sync_core.clock import VirtualClock
 from tests import rows
 from tests.metrics.case_rows import TIELINE, Step, with_history
 from tests.metrics.support import caught_up
-from tests.reads.handmade import add_contract, add_quarantined
+from tests.reads.handmade import add_contract, add_quarantined, end_quarantined
 
 WINDOW = Window.weeks(rows.NOW, "Europe/London", 60)
 START = datetime(2026, 11, 9, 14, tzinfo=UTC)  # a Monday, 9:00 in New York
@@ -113,10 +113,9 @@ def test_a_signature_in_quarantine_is_an_open_exception_of_integration(
     for name in ("Q-1", "Q-2", "Q-3"):
         add_quarantined(database, name, hours=48)
     add_quarantined(database, "Q-4", hours=48, signature=False)
-    with database.begin() as conn:
-        at = {"at": rows.NOW - timedelta(hours=47)}
-        conn.execute(sa.text("UPDATE core.quarantine SET released_at = :at WHERE external_id = 'Q-1'"), at)
-        conn.execute(sa.text("UPDATE core.quarantine SET dismissed_at = :at WHERE external_id = 'Q-2'"), at)
+    at = rows.NOW - timedelta(hours=47)
+    end_quarantined(database, at=at, external_id="Q-1")
+    end_quarantined(database, at=at, external_id="Q-2", how="dismissed_at")
     asked = _asked(database, clock, By.LABEL)
     part = asked.parts["integration"]
     assert (part.n, part.n_open, part.excluded["closed by decision"]) == (2, 1, 1)

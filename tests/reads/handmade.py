@@ -81,6 +81,13 @@ def add_quarantined(engine: sa.Engine, external_id: str, *, hours: float, signat
     )  # fmt: skip
 
 
+def end_quarantined(engine: sa.Engine, *, at: datetime, how: str = "released_at", external_id: str = "%") -> None:
+    """`how`: released_at or dismissed_at."""
+    text = f"UPDATE core.quarantine SET {how} = :at, ended_xid = pg_current_xact_id() WHERE external_id LIKE :name"
+    with engine.begin() as conn:
+        conn.execute(sa.text(text), {"at": at, "name": external_id})
+
+
 def add_event(
     engine: sa.Engine, external_id: str, event_type: str, data: str, *, at: datetime = NOW, correlation_id: str = "k"
 ) -> None:

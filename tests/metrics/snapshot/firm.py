@@ -145,7 +145,13 @@ _LATE = (
     sa.text("""
         UPDATE core.case SET state = 'decided', resolved_at = :now, exposure = exposure * 3, function = 'tax'
         WHERE state = 'open' AND cause <> 'late'"""),
-    sa.text("UPDATE core.quarantine SET released_at = :now"),
+    sa.text("UPDATE core.quarantine SET released_at = :now, ended_xid = pg_current_xact_id()"),
+    sa.text("""
+        INSERT INTO core.contract (source, external_id, state, state_since, legal_entity, received_at, updated_at)
+        SELECT source, external_id, 'draft', :now, 'GB01', :now, :now
+        FROM core.quarantine WHERE external_id = 'Q-1'"""),
+    sa.text("""
+        INSERT INTO metrics.mark (contract_id) SELECT contract_id FROM core.contract WHERE external_id = 'Q-1'"""),
     sa.text("""
         INSERT INTO core.quarantine (source, event_id, type, external_id, reason, signature, body, received_by,
                                      correlation_id, occurred_at, recorded_at)
