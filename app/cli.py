@@ -17,10 +17,11 @@ import typer
 from rich.console import Console
 
 from app import (
+    cli_adopt,
     cli_audit,
     cli_clients,
+    cli_conflicts,
     cli_delivery,
-    cli_exceptions,
     cli_finance,
     cli_import,
     cli_kpi,
@@ -28,11 +29,13 @@ from app import (
     cli_policy,
     cli_quarantine,
     cli_reconcile,
+    cli_renewals,
     cli_replay,
     cli_schedules,
     cli_schemas,
     cli_snapshot,
     cli_validate,
+    cli_verify,
     logs,
 )
 from app.cli_begin import begin as _begin
@@ -65,7 +68,7 @@ cli.add_typer(cli_clients.session, name="session")
 cli_audit.add_to(cli)
 cli_delivery.add_to(cli)
 cli_finance.add_to(cli)
-cli.add_typer(cli_exceptions.exceptions, name="exceptions")
+cli.add_typer(cli_conflicts.exceptions, name="exceptions")
 cli.add_typer(cli_import.imports, name="import")
 cli.add_typer(cli_move.move, name="move")
 cli.add_typer(cli_policy.policy, name="policy")
@@ -74,9 +77,12 @@ cli.add_typer(cli_replay.replay, name="replay")
 cli_schedules.add_to(cli)
 cli.add_typer(cli_schemas.schemas, name="schemas")
 cli.add_typer(cli_snapshot.snapshot, name="snapshot")
+cli.command()(cli_adopt.adopt)
 cli.command()(cli_kpi.kpi)
+cli.command()(cli_renewals.renewals)
 cli.command()(cli_reconcile.reconcile)
 cli.command()(cli_validate.validate)
+cli.command()(cli_verify.verify)
 
 
 @cli.command()
@@ -127,12 +133,15 @@ def dashboard(port: Port = None) -> None:
 def worker() -> None:
     """Run one worker: it provisions contracts, reports to the CLM, polls, and collects financial status."""
     from app import telemetry
+    from app.ruled import Ruled
     from app.wiring import Wiring
     from app.worker import WorkerProcess
 
     wiring = Wiring(_begin("worker"), "worker")
-    with telemetry.running(wiring):
-        _run(lambda stop: WorkerProcess(wiring).run(stop))
+    with Ruled(wiring) as ruled, telemetry.running(wiring):
+        process = WorkerProcess(wiring, policy_id=ruled.policy_id)
+        _run(lambda stop: ruled.run(process.run, stop))
+    _begins_again(ruled.another)
 
 
 @cli.command()
@@ -232,6 +241,7 @@ def _serve(part: str, port: int | None, *, with_dashboard: bool, with_intake: bo
     door = listen_or_adopt("web", settings.host, settings.port, listen_fds=settings.listen_fds)
 
     from app import telemetry, wiring_web
+    from app.ruled import Ruled
     from app.warm import warm
     from app.wiring import Wiring
 
@@ -245,8 +255,14 @@ def _serve(part: str, port: int | None, *, with_dashboard: bool, with_intake: bo
         if warming is not None:
             await warming
 
-    with telemetry.running(wiring):
-        _run(run)
+    with Ruled(wiring) as ruled, telemetry.running(wiring):
+        _run(lambda stop: ruled.run(run, stop))
+    _begins_again(ruled.another)
+
+
+def _begins_again(another_policy: bool) -> None:
+    if another_policy:
+        raise typer.Exit(Exit.BEGIN_AGAIN)
 
 
 def _run(work: Callable[[asyncio.Event], Awaitable[None]], *, again: Callable[[], None] | None = None) -> None:

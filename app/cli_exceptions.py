@@ -75,7 +75,7 @@ def groups(function: Function = "", entity: Entity = "", state: State = "open", 
 @exceptions.command()
 def show(exception_id: Id, as_json: AsJson = False) -> None:
     """Show one exception, its history, and what corrects it."""
-    found = _found(exception_id)
+    found = looked_up(exception_id)
     if as_json:
         from app.api.exception_views import CorrectionFormView, ExceptionView, HistoryView
 
@@ -164,6 +164,15 @@ def correct(
 
 
 @exceptions.command()
+def accept(exception_id: Id, reason: Reason) -> None:
+    """Accept a silent change: what the CLM published becomes the agreed terms."""
+    one = work("exceptions")
+    for change in one.commands.amendments.accept(one.actor, exception_id, reason).changes:
+        typer.echo(plain(change))
+    typer.echo("accepted; the exception closes with the next run of the contract")
+
+
+@exceptions.command()
 def approve(exception_id: Id, reason: Reason) -> None:
     """Approve what an exception asks an approval for."""
     _decide(exception_id, reason, approve=True)
@@ -201,7 +210,7 @@ def _filter(
     )
 
 
-def _found(exception_id: int) -> "CaseDetail":
+def looked_up(exception_id: int) -> "CaseDetail":
     from sync_core.commands.desk import NotFound
 
     found = work("exceptions").reads.case(exception_id)
@@ -219,9 +228,11 @@ def _draw(found: "CaseDetail") -> None:
         ("legal entity", row.legal_entity), ("cause", row.cause), ("function", row.function),
         ("assignee", row.assignee or "nobody"), ("what is wrong", row.message), ("money held up", money(row.exposure)),
         ("due", f"{row.due_at:%Y-%m-%d %H:%M}" if row.due_at else "not known"),
+        *((f"{one.kind} {one.what}", f"{one.held or 'nothing'} → {one.wanted or 'nothing'}")
+          for one in found.differences),
         *_how(found),
     ):  # fmt: skip
-        drawn.add_row(name, text(value))
+        drawn.add_row(text(name), text(value))
     draw(drawn)
     for moment in found.history:
         note = f": {plain(moment.note)}" if moment.note else ""

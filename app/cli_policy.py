@@ -1,4 +1,4 @@
-"""`tieline policy`: why a contract is decided on as it is, whether a policy is right, what another would change."""
+"""`tieline policy`: why a contract is decided on as it is, what another would change, bringing one into force."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -9,13 +9,17 @@ import typer
 
 from app.cli_begin import begin
 from app.cli_table import draw, table
-from app.cli_work import AsJson, Limit, contracts_named, plain, text, work
+from app.cli_work import AsJson, Limit, Reason, contracts_named, plain, text, work
 from app.refusals import Exit, Refusal
 
 if TYPE_CHECKING:
+    from sync_core.commands.policies import Proposed
     from sync_core.reads.policy import BackTest
 
-policy = typer.Typer(help="Decision tables: explain, check, compare with another policy.", no_args_is_help=True)
+policy = typer.Typer(
+    help="Decision tables: explain, check, compare with another policy, propose and approve one.", no_args_is_help=True
+)
+Number = Annotated[int, typer.Argument(min=1, help="Of the proposal.")]
 Toml = Annotated[Path, typer.Argument(help="A policy file, see docs/policy.md.")]
 
 
@@ -58,13 +62,12 @@ def check(
     """Say whether a policy file is right and fits the estate, and which version it would be. Needs no database."""
     from app.wiring import Wiring, text_of
     from sync_core import estate as estates
+    from sync_core.policy.table import TABLES
 
     wiring = Wiring(begin("policy"), "policy")
     ruled = estates.load(wiring.estate_text, text_of("the policy file", file)) if file else wiring.estate
     own = ruled.policy
-    tables = {"route": own.route, "tax": own.tax, "bill_calendar": own.bill_calendar, "approval": own.approval,
-              "owner": own.owner, "mandatory": own.mandatory}  # fmt: skip
-    counted = ", ".join(f"{name} {len(rules)}" for name, rules in tables.items() if rules) or "no rules"
+    counted = ", ".join(f"{name} {len(getattr(own, name))}" for name in TABLES if getattr(own, name)) or "no rules"
     typer.echo(f"the policy is right ({counted}); version {ruled.rules_version}")
 
 
@@ -88,11 +91,80 @@ def diff(
     after = estates.load(wiring.estate_text, text_of("the policy file", new))
     begin_at = since.replace(tzinfo=UTC) if since else None
     with snapshot(wiring.engine(pool_size=1)) as conn:
+        wiring.govern(conn)
         found = compared(conn, wiring.estate, after, now=wiring.clock.now(), since=begin_at)
     if as_json:
         typer.echo(json_of(found).decode())
         return
     _draw(found, limit)
+
+
+@policy.command()
+def propose(file: Toml, reason: Reason, as_json: AsJson = False) -> None:
+    """Bring a policy file into force: at once where it changes little, else when another person approves it."""
+    from app.wiring import text_of
+
+    one = work("policy")
+    _say(one.commands.policies.propose(one.actor, text_of("the policy file", file), reason), as_json)
+
+
+@policy.command()
+def approve(proposal: Number, reason: Reason, as_json: AsJson = False) -> None:
+    """Bring what somebody else proposed into force."""
+    one = work("policy")
+    _say(one.commands.policies.approve(one.actor, proposal, reason), as_json)
+
+
+@policy.command()
+def refuse(proposal: Number, reason: Reason, as_json: AsJson = False) -> None:
+    """Refuse what somebody else proposed."""
+    one = work("policy")
+    _say(one.commands.policies.refuse(one.actor, proposal, reason), as_json)
+
+
+@policy.command()
+def withdraw(proposal: Number, reason: Reason, as_json: AsJson = False) -> None:
+    """Take back what you proposed."""
+    one = work("policy")
+    _say(one.commands.policies.withdraw(one.actor, proposal, reason), as_json)
+
+
+@policy.command()
+def history(as_json: AsJson = False) -> None:
+    """Show which policy was in force since when, and what waits for a decision."""
+    from sync_core.commands.desk import as_json as json_of
+
+    found = work("policy").reads.policies()
+    if as_json:
+        typer.echo(json_of(found).decode())
+        return
+    shown = table("version", "in force since", "by", "proposal", "because")
+    for row in found.history:
+        number = "" if row.proposal_id is None else str(row.proposal_id)
+        shown.add_row(text(row.version), f"{row.activated_at:%Y-%m-%d %H:%M} UTC", text(row.activated_by), number,
+                      text(row.reason or "the policy file of the worker that started"))  # fmt: skip
+    draw(shown)
+    if found.waiting is not None:
+        one = found.waiting
+        typer.echo(f"\nproposal {one.proposal_id} of {plain(one.proposed_by)} waits for another person: "
+                   f"{plain(one.second_person)}")  # fmt: skip
+
+
+def _say(made: "Proposed", as_json: bool) -> None:
+    from sync_core.commands.desk import as_json as json_of
+
+    if as_json:
+        typer.echo(json_of(made).decode())
+        return
+    typer.echo(
+        f"proposal {made.proposal_id}: {made.before} → {made.version}; {made.changed:,} of {made.tested:,} contracts "
+        "signed in the last quarter are decided on differently"
+    )
+    for effect, times in sorted(made.effects.items()):
+        typer.echo(f"  {effect}: {times:,}")
+    waits = f"it waits for another person, because {made.second_person}"
+    typer.echo(waits if made.state == "proposed" else f"it was {made.state}" if made.state == "refused" else
+               "it is in force; processes begin again under it within seconds")  # fmt: skip
 
 
 def _draw(found: "BackTest", limit: int) -> None:

@@ -44,6 +44,8 @@ def work(part: str) -> Work:
 
     wiring = Wiring(begin(part), part)
     engine = wiring.engine(pool_size=1)
+    with engine.connect() as conn:
+        wiring.govern(conn)
     reads = Reads(engine, clock=wiring.clock, estate=wiring.estate)
     commands = Commands(engine, clock=wiring.clock, estate=wiring.estate)
     return Work(operator_of_this_machine(), commands, reads)

@@ -15,7 +15,9 @@ from app.scheduler import Job
 from app.wiring import Wiring
 from sync_core.clock import Clock
 from sync_core.delivery.announce import Announcer, forget
+from sync_core.delivery.field_news import FieldNews
 from sync_core.delivery.notify import Notifier
+from sync_core.delivery.renewals import RenewalAlerts
 from sync_core.delivery.scan import Scan
 from sync_core.delivery.send import Sender, http_client
 
@@ -55,12 +57,14 @@ async def run(wiring: Wiring, engine: AsyncEngine, lost: Lost) -> None:
 
 def jobs(wiring: Wiring, engine: AsyncEngine) -> list[Job]:
     """What is looked for by time."""
-    scan = Scan(engine, wiring.estate, _announcer(wiring, engine).values)
+    values = _announcer(wiring, engine).values
+    scan, alerts = Scan(engine, wiring.estate, values), RenewalAlerts(engine, wiring.estate, values)
     return [
         Job("announce-overdue", timedelta(minutes=1), partial(_scan, scan.overdue, wiring.clock)),
         Job("announce-late-amendments", timedelta(minutes=15), partial(_scan, scan.late_amendments, wiring.clock)),
         Job("announce-objectives", timedelta(minutes=1), partial(_scan, scan.objectives, wiring.clock)),
-        Job("announce-renewals", timedelta(hours=1), partial(_scan, scan.renewals, wiring.clock)),
+        Job("announce-fields", timedelta(minutes=1), partial(_scan, FieldNews(engine, values).look, wiring.clock)),
+        Job("announce-renewals", timedelta(hours=1), partial(_scan, alerts.look, wiring.clock)),
         Job("forget-events", timedelta(days=1), partial(_forget, engine, wiring.clock)),
     ]
 

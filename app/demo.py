@@ -16,7 +16,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import demo_alarms, demo_books, tryton_beside
+from app import demo_alarms, demo_books, demo_legacy, demo_master, tryton_beside
 from app.demo_clock import BEGUN, MARK
 from app.sandbox import history
 from app.sandbox.clm.app import SandboxClm
@@ -25,7 +25,9 @@ from app.sandbox.clm.process import build_process
 from app.sandbox.clm.webhooks import Target
 from app.sandbox.cloud.serve import ResettableProtocol
 from app.sandbox.cloud.server import SandboxCloud, build
-from app.sandbox.master_data import required
+from app.sandbox.legacy.server import SandboxLegacy
+from app.sandbox.master_data import MasterDataFix, required
+from app.sandbox.mdm.server import SandboxMdm
 from app.sandbox.portfolio.firms import known_firms
 from app.sandbox.portfolio.plan import Portfolio, live, sequel
 from app.sandbox.portfolio.steps import Step
@@ -60,6 +62,7 @@ class DemoSystems:
     erp_state: Path
     erp_secret: str = field(repr=False)
     admin_token: str = field(repr=False)
+    legacy: demo_legacy.LegacySystem | None = None
 
 
 def systems_of(wiring: Wiring, clm: Clm, erp: Erp) -> DemoSystems:
@@ -75,6 +78,7 @@ def systems_of(wiring: Wiring, clm: Clm, erp: Erp) -> DemoSystems:
         erp_state=folder / f"{erp.name}.erp.jsonl",
         erp_secret=_secret(wiring, erp.secret_env, f"ERP {erp.name}: secret_env"),
         admin_token=_secret(wiring, "TIELINE_SANDBOX_ADMIN_TOKEN", "the sandbox"),
+        legacy=demo_legacy.system_of(wiring, SEED),
     )
 
 
@@ -107,7 +111,7 @@ async def _due_until(engine: AsyncEngine, systems: DemoSystems, now: datetime) -
             return datetime.fromisoformat(mark.removeprefix(BEGUN))
         if mark or await conn.scalar(_EVENTS):
             return None
-    for stale in (systems.clm_journal, systems.erp_state):
+    for stale in (systems.clm_journal, systems.erp_state, *([systems.legacy.state] if systems.legacy else ())):
         stale.unlink(missing_ok=True)  # of a database that is no more
     await _mark(engine, f"{BEGUN}{now.isoformat()}", now)
     return now
@@ -123,9 +127,10 @@ async def run(wiring: Wiring, stop: asyncio.Event, *, webhook_url: str, lively: 
     clms, erps = wiring.sandboxed()
     if not clms or not erps:
         raise InvalidSettings("the estate has no sandbox CLM and ERP without a url; there is nothing to run")
-    systems = systems_of(wiring, clms[0], erps[0])
-    fds = wiring.settings.listen_fds
-    doors = [listen_or_adopt(system.name, LOOPBACK, 0, listen_fds=fds) for system in (systems.clm, systems.erp)]
+    systems, mdms = systems_of(wiring, clms[0], erps[0]), wiring.sandboxed_mdm()[:1]
+    old = [systems.legacy] if systems.legacy else []
+    fds, named = wiring.settings.listen_fds, (systems.clm, systems.erp, *mdms, *(one.erp for one in old))
+    doors = [listen_or_adopt(system.name, LOOPBACK, 0, listen_fds=fds) for system in named]
     if lively and not await _unless_stopped(play_history(wiring, systems), stop):
         return
     target = Target(
@@ -141,18 +146,22 @@ async def run(wiring: Wiring, stop: asyncio.Event, *, webhook_url: str, lively: 
         state=systems.erp_state,
     )
     demo_books.fill(erp.store, required(wiring.own_estate, known_firms(wiring.own_estate)))
-    names = (systems.clm.name, systems.erp.name)
-    wiring.home.note_sandbox({name: address(door) for name, door in zip(names, doors, strict=True)})
+    master = demo_master.build_process(wiring, mdms[0]) if mdms else None
+    others = Others(master, demo_legacy.build_process(old[0], wiring.clock, wiring.own_estate) if old else None)
+    wiring.home.note_sandbox({one.name: address(door) for one, door in zip(named, doors, strict=True)})
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(serve(clm, doors[0], stop))
             group.create_task(serve(erp, doors[1], stop, http=ResettableProtocol, lifespan=False))
-            going = [group.create_task(work) for work in _going_on(wiring, clm, erp)] if lively else []
+            for app, door in zip(others.apps, doors[2:], strict=True):
+                group.create_task(serve(app, door, stop, http=ResettableProtocol, lifespan=False))
+            going = [group.create_task(work) for work in _going_on(wiring, clm, erp, others)] if lively else []
             await stop.wait()
             for work in going:
                 work.cancel()
     finally:
         erp.close()
+        others.close()
 
 
 async def _unless_stopped(work: Coroutine[None, None, None], stop: asyncio.Event) -> bool:
@@ -168,14 +177,37 @@ async def _unless_stopped(work: Coroutine[None, None, None], stop: asyncio.Event
     return True
 
 
-def _going_on(wiring: Wiring, clm: SandboxClm, erp: SandboxCloud) -> Iterator[Coroutine[None, None, None]]:
+@dataclass(frozen=True, slots=True)
+class Others:
+    """The sandbox systems beside the CLM and the cloud ERP, in the order of their doors."""
+
+    master: SandboxMdm | None
+    legacy: demo_legacy.OldErp | None
+
+    @property
+    def apps(self) -> list[SandboxMdm | SandboxLegacy]:
+        return [*([self.master] if self.master else ()), *([self.legacy.app] if self.legacy else ())]
+
+    def mend(self, fix: MasterDataFix) -> None:
+        demo_master.mend(self.master, fix)
+        if self.legacy is not None:
+            self.legacy.mend(fix)
+
+    def close(self) -> None:
+        for app in self.apps:
+            app.close()
+
+
+def _going_on(
+    wiring: Wiring, clm: SandboxClm, erp: SandboxCloud, others: Others
+) -> Iterator[Coroutine[None, None, None]]:
     if wiring.settings.demo_per_minute:
-        yield _traffic(wiring, clm, erp)
+        yield _traffic(wiring, clm, erp, others)
     if wiring.settings.beside:
         yield tryton_beside.sign(wiring, clm)
 
 
-async def _traffic(wiring: Wiring, clm: SandboxClm, erp: SandboxCloud) -> None:
+async def _traffic(wiring: Wiring, clm: SandboxClm, erp: SandboxCloud, others: Others) -> None:
     """New contracts, and the rest of the stories that the past began."""
     portfolio = await _played(wiring)
     before = await asyncio.to_thread(sequel, portfolio, published(clm)) if portfolio else []
@@ -189,6 +221,8 @@ async def _traffic(wiring: Wiring, clm: SandboxClm, erp: SandboxCloud) -> None:
     )
     async for step in going_on:
         perform(step, clm, erp)
+        if not isinstance(step.action, Change | Repeat | DeliveryFault):
+            others.mend(step.action)
 
 
 async def _played(wiring: Wiring) -> Portfolio | None:

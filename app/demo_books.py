@@ -32,17 +32,18 @@ def _rows(books: MasterData) -> Rows:
         "labour_categories": [
             {"code": c.code, "name": c.name, "revenue_category": c.revenue_category} for c in books.labour_categories
         ],
-        "customers": [_customer(c) for c in books.customers],
+        "customers": [customer_row(c) for c in books.customers],
     }
 
 
 def _fix(fix: MasterDataFix) -> Rows:
     if isinstance(fix, PutCustomer):
-        return {"customers": [_customer(fix.customer)]}
+        return {"customers": [customer_row(fix.customer)]}
     status = "open" if fix.open else "closed"
     return {"periods": [{"legal_entity": fix.legal_entity, "period": f"{fix.month:%Y-%m}", "status": status}]}
 
 
-def _customer(customer: CustomerRecord) -> Mapping[str, str | None]:
+def customer_row(customer: CustomerRecord) -> Mapping[str, str | None]:
+    """Alike in both sandbox ERPs."""
     registered = (customer.tax_id or customer.code) if customer.tax_profile else None
     return {"code": customer.code, "name": customer.name, "country": customer.country, "tax_registration": registered}

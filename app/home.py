@@ -36,6 +36,8 @@ _MADE_UP = {
     "TIELINE_SANDBOX_CLM_SECRET": _webhook_secret,
     "TIELINE_SANDBOX_CLM_TOKEN": secrets.token_urlsafe,
     "TIELINE_SANDBOX_CLOUD_SECRET": secrets.token_urlsafe,
+    "TIELINE_SANDBOX_LEGACY_SECRET": secrets.token_urlsafe,
+    "TIELINE_SANDBOX_MDM_TOKEN": secrets.token_urlsafe,
     "TIELINE_SANDBOX_ADMIN_TOKEN": secrets.token_urlsafe,
     "STREAMLIT_SERVER_COOKIE_SECRET": secrets.token_urlsafe,
     "TIELINE_AUDIT_KEY": _ed25519_key,

@@ -8,19 +8,22 @@ from importlib.metadata import version
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import audit_chain, delivering, identity_jobs, scheduler, snapshots, telemetry_jobs
+from app import audit_chain, delivering, identity_jobs, master_jobs, scheduler, snapshots, telemetry_jobs, watch_jobs
 from app.demo_clock import DemoClock
 from app.scheduler import Job
 from app.wiring import Wiring
-from collectors import financial_status, releases
+from collectors import financial_status, needs, releases
 from metrics.refresh import refresh
 from sync_core.intake import release
 from sync_core.polling import poll
 from sync_core.ports import ClmConnector, ErpConnector
+from sync_core.schema_watch import watch
 
 FINANCIAL_STATUS_EVERY = timedelta(minutes=1)
 RELEASE_EVERY = timedelta(minutes=5)
 RELEASES_EVERY = timedelta(minutes=5)
+CONNECTORS_EVERY = timedelta(minutes=1)
+SCHEMAS_EVERY = timedelta(minutes=1)
 MEASURES_EVERY = timedelta(seconds=15)
 HOUSEKEEPING_EVERY = timedelta(days=1)
 _KEEP_RUNS = timedelta(days=30)
@@ -42,9 +45,13 @@ def jobs_of(
         Job("audit-verify", HOUSEKEEPING_EVERY, partial(audit_chain.daily, wiring)),
         Job("measures", MEASURES_EVERY, work.measures),
         Job("releases", RELEASES_EVERY, partial(work.releases, erps, clms)),
+        Job("connectors", CONNECTORS_EVERY, partial(work.connectors, erps)),
+        Job("schemas", SCHEMAS_EVERY, work.schemas),
         *delivering.jobs(wiring, engine),
         *telemetry_jobs.jobs(wiring),
         *snapshots.jobs(wiring),
+        *master_jobs.jobs(wiring, engine, wake),
+        *watch_jobs.jobs(wiring, engine, erps, clms, wake),
     ]
     for source, clm in clms.items():
         every = timedelta(seconds=wiring.estate.clms[source].poll_every_s)
@@ -83,6 +90,14 @@ class _Work:
     async def releases(self, erps: Mapping[str, ErpConnector], clms: Mapping[str, ClmConnector]) -> str:
         new = await releases.collect(self._engine, erps, clms, clock=self._clock, tieline=version("tieline"))
         return f"new releases: {', '.join(new) or 'none'}"
+
+    async def connectors(self, erps: Mapping[str, ErpConnector]) -> str:
+        lacking = await needs.collect(self._engine, erps, clock=self._clock)
+        return f"paused for what their answers lack: {', '.join(lacking) or 'none'}"
+
+    async def schemas(self) -> str:
+        seen = await watch(self._engine, clock=self._clock)
+        return f"{seen.events} events counted, {seen.new_fields} fields nobody knew"
 
     async def release(self) -> str:
         released, after = 0, 0

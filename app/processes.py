@@ -117,6 +117,10 @@ class Supervisor:
                     Refusal(f"{part.name} cannot run with these settings; see its message above.", Exit(code))
                 )
                 return
+            if code == Exit.BEGIN_AGAIN:
+                log.info("%s begins again under another policy", part.name)
+                await self._spawn(part)
+                continue
             deaths.append(time.monotonic())
             while deaths[0] < deaths[-1] - self._restarts.within_s:
                 deaths.popleft()

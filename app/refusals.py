@@ -43,6 +43,9 @@ class Exit(IntEnum):
     REFUSED = 21
     NO_LINKS = 22
     NOT_VERIFIED = 23
+    DIFFERS = 24
+    NOT_KNOWN = 25
+    BEGIN_AGAIN = 26
 
 
 MEANINGS: dict[Exit, str] = {
@@ -62,6 +65,9 @@ MEANINGS: dict[Exit, str] = {
     Exit.REFUSED: "what was asked cannot be done as things are",
     Exit.NO_LINKS: "people sign in at an identity provider, not by links",
     Exit.NOT_VERIFIED: "a replay waits for an approval, or ended with contracts that are not verified",
+    Exit.DIFFERS: "what was compared differs, or the contract that was asked about would not be provisioned",
+    Exit.NOT_KNOWN: "that could not be found out, or not all of it",
+    Exit.BEGIN_AGAIN: "another policy came into force: start it again, as `tieline up` does by itself",
 }
 
 

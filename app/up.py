@@ -126,10 +126,12 @@ class Up:
         return asyncio.create_task(beside.tell(environment[beside.address_env], self.progress))
 
     async def _start_sandbox(self, supervisor: Supervisor, environment: dict[str, str], door: socket) -> list[socket]:
-        clms, erps = Wiring(self.settings, "up").sandboxed()
+        wiring = Wiring(self.settings, "up")
+        clms, erps = wiring.sandboxed()
         if not clms or not erps:
             return []
-        doors = {system.name: listen(LOOPBACK, 0) for system in (clms[0], erps[0])}
+        run = (clms[0], erps[0], *wiring.sandboxed_mdm()[:1], *wiring.sandboxed_legacy()[:1])
+        doors = {system.name: listen(LOOPBACK, 0) for system in run}
         for name, held in doors.items():
             environment[self.settings.address_env(name)] = address(held)
         # The sandbox itself runs those systems that have no address, so it must not see them.
@@ -138,12 +140,12 @@ class Up:
         unset = {self.settings.address_env(name): "" for name in doors}
         part = Part("sandbox", tieline(*arguments), fds=tuple(fds.values()), environment={**unset, **_fds(fds)})
         made = ", with a past that is made the first time while the dashboard shows it growing" if self.demo else ""
-        self.progress.begin(f"starting the sandbox CLM and ERP{made}")
+        self.progress.begin(f"starting the sandbox CLM and ERPs{made}")
         await supervisor.start(part)
         await self._answers(f"{address(doors[clms[0].name])}/healthz", supervisor)
         supervisor.environment.update(environment)
         if not self.stop.is_set():
-            self.progress.done("sandbox CLM and ERP answer")
+            self.progress.done("sandbox CLM and ERPs answer")
         return list(doors.values())
 
     async def _start_web(self, supervisor: Supervisor, door: socket) -> None:

@@ -6,12 +6,13 @@ must come from sources whose own secret verifies it, so one CLM cannot speak for
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from http import HTTPStatus
 from typing import Annotated, Final
 
 import orjson
 from fastapi import APIRouter, HTTPException, Path, Request, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -20,10 +21,11 @@ from sync_core.bell import Bell
 from sync_core.clock import Clock
 from sync_core.cloudevents import BATCH, JSON, STRUCTURED, CloudEvent, parse_request
 from sync_core.delivery.messages import OUTGOING, OutgoingType
-from sync_core.errors import BadSignature, EventTooLarge, UnsupportedMediaType
+from sync_core.errors import BadSignature, EventTooLarge, Function, UnsupportedMediaType
 from sync_core.estate import Estate
 from sync_core.events import REGISTRY, EventType
 from sync_core.intake import Receipt, ReceiptStatus, accept
+from sync_core.schema_versions import State, Version, headers
 from sync_core.signatures import SigningKey, verify
 
 MIB: Final = 1 << 20
@@ -63,8 +65,17 @@ class Receipts(BaseModel):
 
 
 class SchemaEntry(BaseModel):
+    """Days are whole ones in UTC. A deprecated version is taken as before; a removed one goes to quarantine."""
+
     type: Annotated[str, Field(description="The CloudEvents type, version included")]
     signature: Annotated[bool, Field(description="Carries executed terms")]
+    state: State
+    owner: Annotated[Function, Field(description="The business function that answers for what it means")]
+    since: Annotated[str, Field(description="Release of Tieline")]
+    deprecated_on: date | None
+    sunset_on: Annotated[date | None, Field(description="It may be removed from this day on")]
+    removed_on: date | None
+    successor: Annotated[str | None, Field(description="Send this version instead")]
     summary: str
     href: str
 
@@ -80,8 +91,8 @@ class Schemas(BaseModel):
     outgoing: list[OutgoingEntry]
 
 
-class OrjsonResponse(Response):
-    media_type = "application/json"
+class OrjsonResponse(JSONResponse):
+    """Of any other class FastAPI publishes that its answers are texts."""
 
     def render(self, content: object) -> bytes:
         return orjson.dumps(content)
@@ -110,11 +121,14 @@ def router(intake: Intake) -> APIRouter:
             intake.bell.ring()
         repeated = all(receipt.duplicate for receipt in receipts)
         status = HTTPStatus.OK if repeated else HTTPStatus.ACCEPTED
-        return OrjsonResponse({"receipts": [_view(receipt) for receipt in receipts]}, status)
+        known = intake.estate.versions
+        told = headers({known[event.type] for event in events if event.type in known}, intake.clock.now().date())
+        return OrjsonResponse({"receipts": [_view(receipt) for receipt in receipts]}, status, told)
 
     @routes.get("/schemas", response_model=Schemas, summary="All event types that are understood or sent")
     def schemas() -> Response:
-        known = [_entry(one) for one in REGISTRY.values()]
+        today = intake.clock.now().date()
+        known = [_entry(one, intake.estate.versions[one.name], today) for one in REGISTRY.values()]
         return OrjsonResponse({"schemas": known, "outgoing": [_told(one) for one in OUTGOING.values()]})
 
     @routes.get(
@@ -167,11 +181,18 @@ def _view(receipt: Receipt) -> dict[str, object]:
     }
 
 
-def _entry(known: EventType) -> dict[str, object]:
+def _entry(known: EventType, version: Version, today: date) -> dict[str, object]:
     return {
         "type": known.name,
         "signature": known.signature,
-        "summary": (known.payload.__doc__ or "").strip().partition("\n")[0],
+        "state": version.state(today),
+        "owner": version.owner,
+        "since": version.since,
+        "deprecated_on": version.deprecated_on,
+        "sunset_on": version.sunset_on,
+        "removed_on": version.removed_on,
+        "successor": version.successor,
+        "summary": (known.model.__doc__ or "").strip().partition("\n")[0],
         "href": f"/v1/schemas/{known.name}",
     }
 
@@ -196,9 +217,20 @@ _PROBLEM_SCHEMA: Final = {
         "correlation_id": {"type": "string"},
     },
 }
+_GOING: Final = {
+    name: {"schema": {"type": "string"}, "description": words}
+    for name, words in (
+        ("Deprecation", "RFC 9745: since when a version in the request is deprecated; absent: none is"),
+        ("Sunset", "RFC 8594: from when on a version in the request may be taken no more"),
+        ("Link", "Where the dates of all versions are (rel=deprecation), and what follows each (successor-version)"),
+    )
+}
 _ANSWERS: Final[dict[int | str, dict[str, object]]] = {
-    200: {"model": Receipts, "description": "Every event was on record already"},
-    202: {"description": "Stored for good; what was not understood is in quarantine, which its receipt says"},
+    200: {"model": Receipts, "description": "Every event was on record already", "headers": _GOING},
+    202: {
+        "description": "Stored for good; what was not understood is in quarantine, which its receipt says",
+        "headers": _GOING,
+    },
     400: _problem("Not JSON, or not CloudEvents: the detail names the attribute. Nothing was stored"),
     401: _problem("No valid signature. Nothing was stored"),
     413: _problem("The body is over the limit. Nothing was stored"),

@@ -4,6 +4,7 @@ Everything else takes them as arguments. Engines are made by the process that us
 What only the web process needs is in app/wiring_web.py, so that no other process loads a web server and pandas.
 """
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,11 +25,16 @@ from sync_core.clock import Clock, SystemClock
 from sync_core.connectors import discovery
 from sync_core.delivery.channel import Channel
 from sync_core.estate import Clm, Erp, Estate
+from sync_core.estate_master import Mdm
+from sync_core.master.records import MdmConnector
+from sync_core.policy import in_force
 from sync_core.ports import ClmConnector, ErpConnector, Gate
 from sync_core.signatures import SigningKey, signing_key, usable_keys
 
 if TYPE_CHECKING:
     from app.dashboard_context import DashboardContext
+
+log = logging.getLogger(__name__)
 
 DEMO_ESTATE = Path(__file__).parent / "sandbox" / "estate_demo.toml"
 _OVERLAYS = {"tryton": Path(__file__).parent / "sandbox" / "estate_tryton.toml"}
@@ -75,8 +81,19 @@ class Wiring:
 
     @cached_property
     def estate(self) -> Estate:
-        """Under the policy, if there is one."""
+        """Under the policy, if there is one: that of the file, or that which `govern` found in force."""
         return estates.load(self.estate_text, self.policy_text)
+
+    def govern(self, conn: sa.Connection) -> int:
+        """Take the policy that people activated, before anything asks for the estate; its id. Raises InvalidEstate."""
+        found = in_force.latest(conn)
+        if found is None:
+            return in_force.NOBODYS
+        if self.policy_text not in (None, found.body):
+            log.warning("TIELINE_POLICY is not the policy in force, which people activated: it is not used. "
+                        "`tieline policy propose FILE` brings it into force.")  # fmt: skip
+        self.policy_text = found.body
+        return found.policy_id
 
     @cached_property
     def own_estate(self) -> Estate:
@@ -172,6 +189,15 @@ class Wiring:
         rules = self.estate.notify
         return {rule.name: Channel(rule.channel_env, self.secret(rule.channel_env)) for rule in rules}
 
+    def mdm(self, mdm: Mdm) -> MdmConnector:
+        """Whoever takes it closes it. Raises InvalidEstate."""
+        secret = self.secret(mdm.secret_env) if mdm.secret_env else None
+        secrets = [secret] if secret else []
+        return discovery.mdm(mdm.kind)(replace(mdm, url=self.mdm_url(mdm)), secrets=secrets, clock=self.clock)
+
+    def mdm_url(self, mdm: Mdm) -> str | None:
+        return self._address(mdm.name, mdm.url)
+
     def _erp(self, erp: Erp, gate: Gate) -> ErpConnector:
         addressed = replace(erp, url=self._address(erp.name, erp.url))
         secret = self.secret(erp.secret_env) if erp.secret_env else None
@@ -198,6 +224,9 @@ class Wiring:
         for erp in self.own_estate.erp:
             if erp.secret_env and not self.secret(erp.secret_env):
                 raise _unset(erp.secret_env, f"the secret of ERP {erp.name}")
+        for mdm in self.own_estate.mdm:
+            if mdm.secret_env and not self.secret(mdm.secret_env):
+                raise _unset(mdm.secret_env, f"the secret of master-data system {mdm.name}")
         for clm in self.own_estate.clm:
             if clm.secret_env and not self._secrets(clm):
                 raise _unset(clm.secret_env[0], f"the webhook secret of CLM {clm.name}")
@@ -210,6 +239,16 @@ class Wiring:
         clms = tuple(c for c in self.estate.clm if c.kind == "sandbox" and not c.url and not known(c.name))
         erps = tuple(e for e in self.estate.erp if e.kind == "sandbox_cloud" and not e.url and not known(e.name))
         return clms, erps
+
+    def sandboxed_legacy(self) -> tuple[Erp, ...]:
+        """Likewise the old ERPs, which run beside a sandbox CLM and cloud ERP."""
+        known = self.settings.address
+        return tuple(e for e in self.estate.erp if e.kind == "sandbox_legacy" and not e.url and not known(e.name))
+
+    def sandboxed_mdm(self) -> tuple[Mdm, ...]:
+        """Likewise the master-data systems."""
+        known = self.settings.address
+        return tuple(m for m in self.estate.mdm if m.kind == "sandbox" and not m.url and not known(m.name))
 
 
 def text_of(named_by: str, path: Path) -> str:

@@ -23,15 +23,15 @@ from app.refusals import Exit, Refusal
 from app.scheduler import Scheduler
 from app.settings import InvalidSettings
 from app.wiring import Wiring
-from sync_core import lanes, releases
+from sync_core import lanes, observed_sql, releases
 from sync_core.engine.lane_watch import LaneWatch
 from sync_core.engine.replaying import Replayer
 from sync_core.engine.session import Session, open_session
 from sync_core.engine.worker import Pace, Worker
-from sync_core.estate import Estate
+from sync_core.estate import ErpMode, Estate
 from sync_core.keys import Lane
 from sync_core.lanes import LaneGate
-from sync_core.policy import activations
+from sync_core.policy import activations, in_force
 from sync_core.ports import ClmConnector, ErpConnector
 from sync_core.writeback import write_back
 
@@ -85,8 +85,10 @@ def pace_of(estate: Estate, lease_s: float | None) -> Pace:
 class WorkerProcess:
     """One worker; `run` until `stop` is set."""
 
-    def __init__(self, wiring: Wiring) -> None:
+    def __init__(self, wiring: Wiring, *, policy_id: int = in_force.NOBODYS) -> None:
+        """`policy_id`: of the policy in force that the estate is under; see app/ruled.py."""
         self._wiring, self._clock, self._estate = wiring, wiring.clock, wiring.estate
+        self._policy_id = policy_id
         self._gates = {erp.name: LaneGate(Lane(erp.name)) for erp in self._estate.erp}
         self._pace = pace_of(self._estate, wiring.settings.worker_lease_s)
 
@@ -140,10 +142,16 @@ class WorkerProcess:
             if not await conn.scalar(_TABLES):
                 raise Refusal("The database has no tables of Tieline's: run `tieline migrate`.", Exit.DATABASE_REFUSED)
             await lanes.declare(conn, [(erp, connectors[erp.name].capabilities.settle_s) for erp in self._estate.erp])
+            writing = [erp.name for erp in self._estate.erp if erp.mode is ErpMode.WRITE]
+            await observed_sql.resume(conn, writing, now=self._clock.now())
             now = self._clock.now()
             await conn.execute(_ESTATE, {"digest": digest, "body": body, "now": now})
             policy, text = self._estate.rules_version, self._wiring.policy_text
+            found = await conn.run_sync(in_force.latest)
+            if found is not None and found.policy_id != self._policy_id:
+                raise Refusal("Another policy is in force: this worker begins again under it.", Exit.BEGIN_AGAIN)
             await activations.note(conn, policy, text or "", estate=digest, now=now)
+            await activations.wake(conn, policy, now=now)
             await releases.seen(conn, {releases.TIELINE: version("tieline")}, now=now)
 
     async def _serve(

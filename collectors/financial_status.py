@@ -14,6 +14,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from sync_core import told
 from sync_core.clock import Clock
 from sync_core.errors import ErpAnswerIncomplete
 from sync_core.latencies import LATENCIES
@@ -48,6 +49,7 @@ _STORE = sa.text("""
          ) AS newest ON f.before IS NULL
     WHERE row(f.status, f.amount) IS DISTINCT FROM coalesce(f.before, newest.held)
     ORDER BY f.place
+    RETURNING contract_id
 """)
 
 
@@ -96,7 +98,9 @@ async def _insert(conn: AsyncConnection, system: str, facts: Sequence[FinancialF
     if not facts:
         return 0
     rows = orjson.dumps([_row(fact) for fact in facts]).decode()
-    return (await conn.execute(_STORE, {"system": system, "facts": rows, "now": now})).rowcount
+    new = (await conn.execute(_STORE, {"system": system, "facts": rows, "now": now})).scalars().all()
+    await told.due(conn, [contract for contract in new if contract is not None], now=now)
+    return len(new)
 
 
 def _row(fact: FinancialFact) -> dict[str, str | None]:

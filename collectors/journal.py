@@ -4,8 +4,10 @@ New runs are found by the id of the transaction that recorded them, below the ol
 that commits late is passed over. Counts and watermark are one transaction under one lock: a run is counted once,
 however many collect and however often one is cut short. The cost is that of the new runs alone.
 
-An attempt is one run. A message is one revision of one contract; it has failed for good when it was set aside. Runs
-that carry an item of a replay were asked for by people: they are attempts, and no message is counted for them again.
+An attempt is one run. A message is one revision of one contract; it has failed for good when it was set aside, and is
+counted so at the moment and in the lane of its first run, where it was counted as a message: of those of a window no
+more can have failed than there were. Runs that carry an item of a replay were asked for by people: they are attempts,
+and no message is counted for them again.
 """
 
 from dataclasses import dataclass
@@ -28,10 +30,14 @@ _WHERE = sa.text("""
 """)
 # All runs of one transaction stay together: the last one of the batch is taken whole.
 _BATCH = sa.text("""
-    SELECT CAST(max(recorded_xid) AS text) AS last, min(started_at) AS first_at, max(finished_at) AS last_at
-    FROM (SELECT recorded_xid, started_at, finished_at FROM core.run
+    SELECT CAST(max(b.recorded_xid) AS text) AS last, least(min(b.started_at), min(f.started_at)) AS first_at,
+           max(b.finished_at) AS last_at
+    FROM (SELECT recorded_xid, contract_id, rev, outcome, started_at, finished_at FROM core.run
           WHERE recorded_xid >= CAST(:since AS xid8) AND recorded_xid < CAST(:head AS xid8)
           ORDER BY recorded_xid LIMIT :batch) AS b
+    LEFT JOIN LATERAL (SELECT f.started_at FROM core.run AS f
+                       WHERE b.outcome = 'failed' AND f.contract_id = b.contract_id AND f.rev = b.rev
+                       ORDER BY f.started_at LIMIT 1) AS f ON true
 """)
 _MOVE = sa.text("""
     INSERT INTO core.watermark (name, value, updated_at) VALUES (:name, :value, :now)
@@ -39,6 +45,8 @@ _MOVE = sa.text("""
 """)
 _PREPARE = sa.text("SELECT set_config('jit', 'off', true)")
 
+# Carried an item of a replay.
+_REPLAYED = "SELECT FROM core.replay_item AS i WHERE i.contract_id = {0}.contract_id AND i.run_id = {0}.run_id"
 # A run before it of the same revision: by the contract's own runs, of which there are few.
 _BEFORE = """SELECT FROM core.run AS b WHERE b.contract_id = r.contract_id AND b.rev = r.rev
              AND (b.started_at, b.run_id) < (r.started_at, r.run_id)"""
@@ -77,11 +85,15 @@ _COUNT = sa.text(f"""
         SELECT at, 'attempts' AS name, lane AS system, label FROM judged
         UNION ALL
         SELECT at, 'messages', lane, '' FROM judged AS r
-        WHERE NOT EXISTS ({_BEFORE}) AND NOT EXISTS (
-            SELECT FROM core.replay_item AS i WHERE i.contract_id = r.contract_id AND i.run_id = r.run_id)
+        WHERE NOT EXISTS ({_BEFORE}) AND NOT EXISTS ({_REPLAYED.format("r")})
         UNION ALL
-        SELECT at, 'messages_failed', lane, label FROM judged AS r
+        SELECT least(f.finished_at, :now), 'messages_failed', f.lane, r.label FROM judged AS r
+             CROSS JOIN LATERAL (
+                 SELECT f.contract_id, f.run_id, f.lane, f.finished_at FROM core.run AS f
+                 WHERE f.contract_id = r.contract_id AND f.rev = r.rev ORDER BY f.started_at, f.run_id LIMIT 1
+             ) AS f
         WHERE r.outcome = 'failed' AND NOT EXISTS ({_BEFORE} AND b.outcome = 'failed')
+          AND NOT EXISTS ({_REPLAYED.format("f")})
         UNION ALL
         SELECT at, 'read_backs', lane, CASE WHEN outcome = 'converged' THEN 'ok' ELSE 'mismatch' END FROM judged
         WHERE (outcome = 'converged' AND digest IS NOT NULL) OR position(:mismatch IN coalesce(error, '')) > 0

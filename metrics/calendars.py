@@ -16,6 +16,13 @@ import sqlalchemy as sa
 from sync_core.calendar import working_intervals
 from sync_core.estate import Estate, WorkingTime
 
+_GROUPS: Final = WorkingTime()
+# A working day of the group's calendar, in hours: where lines in charts and targets stand. Cases are counted by the day
+# of their own legal entity.
+GROUP_DAY_H: Final = (
+    _GROUPS.closes.hour - _GROUPS.opens.hour + (_GROUPS.closes.minute - _GROUPS.opens.minute) / 60
+)  # fmt: skip
+
 _SINCE: Final = datetime(2015, 1, 1, tzinfo=UTC)
 _UNTIL: Final = datetime(2040, 1, 1, tzinfo=UTC)
 
@@ -50,7 +57,7 @@ _MEASURE_AGAIN = sa.text("""
 
 def calendars_of(estate: Estate) -> Mapping[str, tuple[WorkingTime, str]]:
     """Working time and zone by legal entity; "" is the group's, for contracts of an entity that nobody knows."""
-    found: dict[str, tuple[WorkingTime, str]] = {"": (WorkingTime(), estate.group.timezone)}
+    found: dict[str, tuple[WorkingTime, str]] = {"": (_GROUPS, estate.group.timezone)}
     return found | {entity.code: (entity.working_time, entity.timezone) for entity in estate.entity}
 
 

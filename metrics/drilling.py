@@ -1,6 +1,6 @@
 """The rows behind a number: largest first, page by page, with the sum over all of them, which is the number."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from math import isfinite
@@ -39,29 +39,40 @@ class Known:
 
 def drill(
     source: Source, listing: Listing, *, after: str | None, limit: int, known: Known | None = None,
-    bound: Mapping[str, object] | None = None, walks: Sequence[Walk] = (),
+    bound: Mapping[str, object] | None = None, walks: Sequence[Walk] = (), waiting: str = "",
 ) -> Drill:  # fmt: skip
     """Few statements; `bound` is what `rows` and `walks` bind. Raises InvalidAsk for an `after` that no answer gave.
 
-    `walks`, of what is latest, find the first rows without a look at the others; they need `known`.
+    `walks`, of what is latest, find the first rows without a look at the others; they need `known`. `waiting` selects
+    the rows that stand in quarantine and in no fact: `key` (below zero), `place` and columns of the listing; they are
+    listed among the others and are not in `known`.
     """
     if source.as_of is None:
         return Drill(listing.columns, [], listing.adds, None, 0)
     rows, place = listing.rows.format(valid=source.valid()), _place(after)
     values = {"limit": limit + 1, "order_after": place[0] if place else None, "key_after": place[1] if place else None}
-    ranking = _few_of if listing.some and known else _ranked
     bound = bound or {}
     if walks and known:
-        page = source.run(first_of(walks, first=place is None), **bound, **values)
+        also = [_WAITING.format(waiting=waiting, behind=_BEHIND.format("w.place", "w.key"))] if waiting else []
+        page = source.run(first_of(walks, first=place is None, also=also), **bound, **values)
+    elif listing.some and known:
+        page = _few_of(source, listing, rows, {**bound, **values})
     else:
-        page = ranking(source, listing, rows, {**bound, **values})
+        page = _ranked(source, listing, rows, {**bound, **values}, waiting)
     places = {row.key: row.place for row in page if row.key is not None}
-    listed = _whole(source, listing, rows, page, bound) if places else []
+    listed = [*_whole(source, listing, rows, page, bound), *_unread(source, listing, waiting, places)] if places else []
     shown = sorted(listed, key=lambda row: (places[row[listing.key]], row[listing.key]), reverse=True)[:limit]
     last = shown[-1][listing.key] if len(places) > limit else None
-    found = known or Known(int(page[0].n), page[0].total if listing.adds else None)
+    found = _everything(source, listing, waiting, page, known)
     more = None if last is None else f"{places[last]}:{last}"
     return Drill(listing.columns, shown, listing.adds, found.total, found.n, more)
+
+
+def _everything(source: Source, listing: Listing, waiting: str, page: "_Page", known: Known | None) -> Known:
+    if known is None:
+        return Known(int(page[0].n), page[0].total if listing.adds else None)
+    unread = source.run(f"SELECT count(*) AS n FROM ({waiting}) AS w")[0].n if waiting else 0
+    return Known(known.n + unread, known.total)
 
 
 def few(
@@ -84,6 +95,7 @@ _BEHIND: Final = "(CAST(:order_after AS numeric) IS NULL OR ({0}, {1}) < (CAST(:
 _RANKED: Final = """
     WITH ranked AS MATERIALIZED (
         SELECT coalesce(r.{order}, -1) AS place, r.{key} AS key, r.contract_id, {adds} AS adds FROM ({rows}) AS r
+        {waiting}
     )
     SELECT everything.n, everything.total, page.place, page.key, page.contract_id
     FROM (SELECT count(*) AS n, sum(k.adds) AS total FROM ranked AS k) AS everything LEFT JOIN (
@@ -91,11 +103,18 @@ _RANKED: Final = """
     ) AS page ON true
 """
 
+_ALSO: Final = "UNION ALL SELECT CAST(w.place AS numeric), w.key, w.contract_id, 0 FROM ({0}) AS w"
+_WAITING: Final = """
+    (SELECT CAST(w.place AS numeric) AS place, w.key, w.contract_id FROM ({waiting}) AS w WHERE {behind}
+     ORDER BY w.place DESC, w.key DESC LIMIT :limit)
+"""
 
-def _ranked(source: Source, listing: Listing, rows: str, values: Mapping[str, object]) -> _Page:
+
+def _ranked(source: Source, listing: Listing, rows: str, values: Mapping[str, object], waiting: str) -> _Page:
     adds = f"r.{listing.adds}" if listing.adds else "0"
     behind = _BEHIND.format("k.place", "k.key")
-    sql = _RANKED.format(rows=rows, order=listing.order, key=listing.key, adds=adds, behind=behind)
+    also = _ALSO.format(waiting) if waiting else ""
+    sql = _RANKED.format(rows=rows, order=listing.order, key=listing.key, adds=adds, behind=behind, waiting=also)
     return source.run(sql, **values)
 
 
@@ -134,7 +153,8 @@ def _whole(
     source: Source, listing: Listing, rows: str, page: Iterable[sa.Row[Any]], bound: Mapping[str, object]
 ) -> list[Mapping[str, object]]:
     """By contract, which every fact has an index of."""
-    contracts, keys = [row.contract_id for row in page], [row.key for row in page]
+    ranked = [row for row in page if row.key is None or row.key >= 0]
+    contracts, keys = [row.contract_id for row in ranked], [row.key for row in ranked]
     found = source.run(
         f"SELECT r.* FROM ({rows}) AS r WHERE r.contract_id = ANY(CAST(:contracts AS bigint[]))"
         f" AND r.{listing.key} = ANY(CAST(:keys AS bigint[]))",
@@ -142,6 +162,21 @@ def _whole(
     )  # fmt: skip
     hidden = _moved_away(source, contracts)
     return [dict(row._mapping) | (_UNNAMED if row.contract_id in hidden else {}) for row in found]
+
+
+def _unread(
+    source: Source, listing: Listing, waiting: str, places: Mapping[int, object]
+) -> Iterator[Mapping[str, object]]:  # fmt: skip
+    """Those of the page that stand in quarantine; what nobody could read of them is not there."""
+    keys = [key for key in places if key < 0]
+    if not keys:
+        return
+    found = source.run(f"SELECT w.* FROM ({waiting}) AS w WHERE w.key = ANY(CAST(:keys AS bigint[]))", keys=keys)
+    hidden = _moved_away(source, [row.contract_id for row in found if row.contract_id is not None])
+    nothing = dict.fromkeys(column.key for column in listing.columns)
+    for row in found:
+        named = _UNNAMED if row.contract_id in hidden else {}
+        yield nothing | dict(row._mapping) | {listing.key: row.key} | named
 
 
 _UNNAMED: Final = {"contract": None, "title": None}

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from metrics.asking import By
 from metrics.months import following, month_of
-from metrics.rates import Rates, rates_of
+from metrics.rates import Converted, Rates, rates_of
 from metrics.source import Cell, Need, Source
 
 _PLANNED, _TEST, _BILLED, _ISSUED = "schedule.planned", "schedule.test", "invoice.planned", "invoice.issued"
@@ -69,21 +69,19 @@ class Forecasts:
         return [Month(m, _total(rates, self.planned, m), _total(rates, self.billed, m)) for m in found]
 
     @property
-    def signed_amount(self) -> Decimal | None:
-        """Unrounded, in the reporting currency, of the currencies that have a rate; None: nothing was signed."""
-        if not self.signatures:
-            return None
-        return sum((_total(self.rates or Rates(""), self.signed, m) for m in {m for m, _ in self.signed}), Decimal(0))
+    def unpriced(self) -> set[date]:
+        """Months in which all that was billed is in currencies without a rate."""
+        rates, months = self.rates or Rates(""), {month for month, _ in self.billed}
+        return {month for month in months if rates.total(_of_month(self.billed, month)).amount is None}
 
-    @property
-    def unconverted(self) -> dict[str, Decimal]:
-        """What was billed in currencies without a rate, by currency; zero where it was forecast only."""
-        known = self.rates or Rates("")
-        without: dict[str, Decimal] = {}
-        for (_, currency), amount in (*self.billed.items(), *((key, Decimal(0)) for key in self.planned)):
-            if known.convert(amount, currency) is None:
-                without[currency] = without.get(currency, Decimal(0)) + amount
-        return without
+    def total(self, amounts: Amounts) -> Converted:
+        """All months together; of what is not there it is zero beside what is."""
+        if not amounts and (self.planned or self.billed):
+            return Converted(Decimal(0))
+        found: dict[str, Decimal] = {}
+        for (_, currency), amount in amounts.items():
+            found[currency] = found.get(currency, Decimal(0)) + amount
+        return (self.rates or Rates("")).total(found)
 
     @property
     def mape(self) -> float | None:
@@ -152,5 +150,9 @@ def _added(one: Amounts, other: Amounts) -> Amounts:
     return {key: one.get(key, Decimal(0)) + other.get(key, Decimal(0)) for key in one.keys() | other.keys()}
 
 
+def _of_month(amounts: Amounts, month: date) -> dict[str, Decimal]:
+    return {currency: amount for (m, currency), amount in amounts.items() if m == month}
+
+
 def _total(rates: Rates, amounts: Amounts, month: date) -> Decimal:
-    return rates.total({c: amount for (m, c), amount in amounts.items() if m == month}).amount or Decimal(0)
+    return rates.total(_of_month(amounts, month)).amount or Decimal(0)

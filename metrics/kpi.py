@@ -82,6 +82,7 @@ class Answer:
     figures: tuple[Figure, ...] = ()
     error: float | None = None  # in the value's unit: it was read from buckets this wide; None: exact
     why_none: str = ""
+    rate_dates: Mapping[str, date] = field(default_factory=dict)  # by currency: of the rate its money was converted at
 
     def figure(self, key: str) -> Figure:
         """Raises KeyError for one that this KPI does not have."""

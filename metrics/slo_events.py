@@ -1,7 +1,8 @@
 """What the objectives count, window by window: good and bad calls, read-backs, contracts and amendments.
 
 An event belongs to the moment at which it was decided: a contract that was provisioned in time, to that moment; one
-that was late, to the moment at which its time was up. What is not decided yet does not count.
+that was late, to the moment at which its time was up. What is not decided yet does not count, nor what ended before it
+was; what was decided stays so, whatever becomes of the contract: no cancellation mends a budget.
 """
 
 from collections.abc import Callable, Mapping
@@ -143,7 +144,7 @@ class _OfDecided:
         return _days(looked, sa.text(_DECIDED_BY_DAY.format(decided=self.decided)), **self.values(looked))
 
 
-# The limit of each entity's calendar, and how much of it has passed: of signed contracts that are not cancelled.
+# The limit of each entity's calendar, and how much of it has passed; of a cancelled contract until it ended.
 _TIMED: Final = """
     WITH limits AS MATERIALIZED (  -- worked out once a calendar, not once a contract
         SELECT calendar, day_s * CAST(:days AS integer) AS limit_s, metrics.worked(calendar, :now) AS worked
@@ -156,7 +157,7 @@ _TIMED: Final = """
     FROM metrics.contract_fact AS f
     LEFT JOIN limits AS own ON own.calendar = f.legal_entity
     JOIN limits AS rest ON rest.calendar = ''
-    WHERE f.known_to IS NULL AND NOT f.test AND f.outcome IN ('open', 'provisioned') AND {since}
+    WHERE f.known_to IS NULL AND NOT f.test AND f.outcome IN ('open', 'provisioned', 'cancelled') AND {since}
 """
 _PROVISIONED: Final = f"""
     SELECT CASE WHEN late_s > 0 THEN metrics.worked_until(legal_entity, until_s) ELSE active_at END AS at,
@@ -172,16 +173,18 @@ _STUCK: Final = sa.text(f"""
 """)
 
 
-# Missed at the begin of its bill day. One that was executed after that could not be in time and is not counted.
+# Missed at the begin of its bill day. One that was executed after that could not be in time and is not counted, nor one
+# whose contract ended before that day.
 _AMENDED: Final = """
     SELECT CASE WHEN done_at < deadline THEN done_at ELSE deadline END AS at, done_at IS NULL OR done_at >= deadline
                AS bad
-    FROM (SELECT done_at, executed_at,
+    FROM (SELECT done_at, executed_at, ended_at, outcome,
                  coalesce(CAST(bill_on AS timestamp) AT TIME ZONE :zone, 'infinity') AS deadline
           FROM metrics.amendment_fact
-          WHERE known_to IS NULL AND NOT test AND outcome IN ('open', 'synced', 'early')
+          WHERE known_to IS NULL AND NOT test AND outcome IN ('open', 'synced', 'early', 'superseded')
             AND period >= CAST(:executed_from AS date)) AS a
     WHERE deadline > executed_at AND (done_at < deadline OR deadline <= :now)
+      AND (outcome <> 'superseded' OR deadline <= ended_at)
 """
 
 

@@ -2,7 +2,8 @@
 
 The windows are short (15 minutes to 30 days) and need no as_of, so these are no KPIs of weeks. The numbers are of the
 whole engine, trial contracts included: they say nothing of a contract, and everybody with kpi:read may see them.
-Windows up to a day are whole minutes, longer ones whole hours; the end is the last whole minute.
+Windows up to a day are whole minutes, longer ones whole hours; the last minute is the one that runs. A message belongs
+to the minute of its first attempt, and so does that it was given up, whenever that was.
 """
 
 from collections.abc import Mapping, Sequence
@@ -103,7 +104,7 @@ class Attempts:
 
     by_label: Mapping[str, int] = field(default_factory=dict)  # ok, blocked, skipped, transient, ambiguous, permanent
     messages: int = 0
-    failed_messages: int = 0
+    failed_messages: int = 0  # of these, given up by now
 
     @property
     def attempts(self) -> int:

@@ -53,9 +53,9 @@ class Walk:
             ) AS w"""
 
 
-def first_of(walks: Sequence[Walk], *, first: bool) -> str:
-    """The first :limit rows of all of them."""
-    together = " UNION ALL ".join(walk.sql(first=first) for walk in walks)
+def first_of(walks: Sequence[Walk], *, first: bool, also: Sequence[str] = ()) -> str:
+    """The first :limit rows of all of them, and of `also`: selects of place, key and contract_id."""
+    together = " UNION ALL ".join([*(walk.sql(first=first) for walk in walks), *also])
     return f"SELECT * FROM ({together}) AS k ORDER BY k.place DESC, k.key DESC LIMIT :limit"
 
 

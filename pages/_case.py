@@ -11,6 +11,9 @@ import streamlit as st
 from pages import _acting as acting
 from pages import _approving as approving
 from pages import _bill_runs as runs
+from pages import _case_conflict as conflict
+from pages import _case_customer as customer
+from pages import _case_differences as unlike
 from pages import _case_forms as forms
 from pages import _case_history as history
 from pages import _case_standing as standing
@@ -139,6 +142,15 @@ def _sections(found: CaseDetail, commands: Commands | None) -> None:
     with left:
         with st.container():
             _wrong(found)
+        with st.container():
+            accept = _action(found, "amendments.accept")
+            unlike.draw(found, commands, why_not=refusal(accept) if accept else "")
+        with st.container():
+            resolve = _action(found, "conflicts.resolve")
+            conflict.draw(found, commands, why_not=refusal(resolve) if resolve else "")
+        with st.container():
+            identify = _action(found, "customers.identify")
+            customer.draw(found, commands, why_not=refusal(identify) if identify else "")
         with st.container():
             _approval(found, commands)
         with st.container():

@@ -29,6 +29,7 @@ _ICONS: Final = {
 _OUTCOMES: Final = {
     "converged": ":green-badge[:material/check_circle: Converged]",
     "blocked": ":orange-badge[:material/back_hand: Blocked]",
+    "waiting": ":blue-badge[:material/bedtime: Waits for its ERP's night]",
     "retry": ":blue-badge[:material/schedule: Tried again later]",
     "failed": ":red-badge[:material/error: Failed]",
 }

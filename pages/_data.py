@@ -91,6 +91,11 @@ def quarantined(reads: Reads) -> int:
     return _quarantined(reads, reads.key)
 
 
+def drifted(reads: Reads) -> int:
+    """Open differences between CLM, Tieline and ERP that call for something."""
+    return _drifted(reads, reads.key)
+
+
 def unread_signatures(reads: Reads) -> int:
     """Of those, signatures: the measures count each as an open exception."""
     return _unread_signatures(reads, reads.key)
@@ -238,6 +243,11 @@ def _lanes(_reads: Reads, key: str) -> list[LaneState]:
 @st.cache_resource(ttl=KEPT, max_entries=_SCOPES, show_spinner=False)
 def _quarantined(_reads: Reads, key: str) -> int:
     return _reads.quarantine(window=Window(1)).total
+
+
+@st.cache_resource(ttl=KEPT, max_entries=_SCOPES, show_spinner=False)
+def _drifted(_reads: Reads, key: str) -> int:
+    return _reads.drift_to_mend()
 
 
 @st.cache_resource(ttl=KEPT, max_entries=_SCOPES, show_spinner=False)

@@ -107,7 +107,11 @@ def forecast(results: Results, currency: str, palette: Palette, query: Query) ->
                         icon=":material/event_upcoming:")  # fmt: skip
             return
         table = _months(result)
+        without = _without_rate(result.answer)
         if table[["signed", "forecast", "billed"]].isna().all(axis=None):
+            if without:
+                frame.empty("No exchange rate.", without, icon=":material/currency_exchange:")
+                return
             frame.empty("Nothing was signed, planned or billed in these months.",
                         "Time and materials have no plan: what is billed of them is not here. Clear a filter.",
                         icon=":material/event_upcoming:")  # fmt: skip
@@ -126,10 +130,20 @@ def forecast(results: Results, currency: str, palette: Palette, query: Query) ->
                 }
             ).set_index("Month"),
         )
+        if without:
+            st.caption(fmt.plain(without))
         error, bias = words.headline(result.answer, result.definition, currency), words.known(result.answer, "bias")
         leaning = "" if bias is None else f", bias {fmt.points(float(bias))}"
         frame.link("measure", f"Mean error **{error}**{leaning}", icon=":material/table_rows:",
                    kpi="forecast-accuracy", **query)  # fmt: skip
+
+
+def _without_rate(answer: Answer) -> str:
+    """What the bars of the months lack; "" where all was converted."""
+    kinds = {"signed": "signed_unconverted_", "forecast": "forecast_unconverted_", "billed": "unconverted_"}
+    listed = {kind: told.unconverted(answer, prefix) for kind, prefix in kinds.items()}
+    found = "; ".join(f"{kind} {', '.join(amounts)}" for kind, amounts in listed.items() if amounts)
+    return f"Not in the bars for want of an exchange rate: {found}." if found else ""
 
 
 def _months(result: Result) -> pd.DataFrame:
@@ -149,11 +163,12 @@ def _months(result: Result) -> pd.DataFrame:
 def disputes(results: Results, palette: Palette, query: Query) -> None:
     with frame.card(
         "disputes", "Disputed invoices", "Share of the invoices of a month; pale months may still rise",
-        definition="Invoices disputed within 60 days of issue, by month of issue. A month is provisional until its "
-        "last day is 60 days past. Sync-caused: a mismatch of contract and ERP is on record for the day of issue.",
+        definition="Invoices disputed within 60 days of issue, by month of issue. A month is provisional until all its "
+        "invoices are 60 days old; younger ones are in its bar, and not in the number above. Sync-caused: a mismatch "
+        "of contract and ERP is on record for the day of issue.",
     ) as card:  # fmt: skip
         result = results["dispute-rate"]
-        if not result.answer.n:
+        if not result.answer.n and not words.known(result.answer, "provisional"):
             frame.empty("No invoice was issued in these months.", "ERPs report theirs; see Platform for their state.",
                         icon=":material/receipt_long:")  # fmt: skip
             return
@@ -161,8 +176,8 @@ def disputes(results: Results, palette: Palette, query: Query) -> None:
         table = pd.DataFrame(
             {
                 "month": [f"{date.fromisoformat(month):%b}" for month in result.parts],
-                "share": [_float(part.value) for part in parts],
-                "n": [part.n for part in parts],
+                "share": [_float(words.known(part, "with_younger")) for part in parts],
+                "n": [part.n + int(words.known(part, "provisional") or 0) for part in parts],
                 "provisional": [bool(words.known(part, "provisional")) for part in parts],
             }
         )

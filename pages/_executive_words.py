@@ -45,10 +45,9 @@ def _all(stuck: Answer, currency: str) -> str:
     return ", ".join(unconverted(stuck)) or "Money"
 
 
-def unconverted(answer: Answer) -> list[str]:
+def unconverted(answer: Answer, prefix: str = "unconverted_") -> list[str]:
     """What stands in currencies without a rate, each in its own."""
-    found = [(one.key.removeprefix("unconverted_"), one.value) for one in answer.figures
-             if one.key.startswith("unconverted_")]  # fmt: skip
+    found = [(one.key.removeprefix(prefix), one.value) for one in answer.figures if one.key.startswith(prefix)]
     return [money(amount, code) for code, amount in found if amount is not None]
 
 

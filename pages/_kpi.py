@@ -10,6 +10,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from metrics.asking import Ask, By
+from metrics.converted import dated
 from metrics.kpi import Answer, Definition, Figure, Result, Value
 from metrics.measures import Measures
 from pages import _format as fmt
@@ -96,7 +97,8 @@ def formula(result: Result, currency: str) -> None:
         st.info(fmt.plain(answer.why_none), icon=":material/info:")
     st.caption(frame.plain_dollars(fmt.plain(population(answer, known, currency))))
     if result.data_as_of is not None:
-        st.caption(f"As of {fmt.moment(result.data_as_of)}; definition version {known.version}.")
+        rates = f" Money at the {dated(answer.rate_dates)}." if answer.rate_dates else ""
+        st.caption(fmt.plain(f"As of {fmt.moment(result.data_as_of)}; definition version {known.version}.{rates}"))
 
 
 def figures(shown: Sequence[Figure], currency: str) -> pd.DataFrame:

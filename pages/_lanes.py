@@ -42,6 +42,8 @@ def _row(lane: LaneState, now: datetime) -> list[str]:
     waiting = f"{fmt.count(lane.waiting.count)} ({money}{' and ' + unconverted if unconverted else ''})"
     state = _reached(lane, now) if lane.breaker == "closed" else _STATES.get(lane.breaker, fmt.plain(lane.breaker))
     why = f" {fmt.plain(lane.reason)}" if lane.reason and lane.breaker != "closed" else ""
+    if lane.observed:
+        why += f" :violet-badge[:material/visibility: Only observed: {fmt.plural(lane.observed, 'contract')}]"
     return [fmt.plain(lane.lane), state + why, fmt.plain(waiting), f"{lane.slots_used}/{lane.slots_total}"]
 
 

@@ -14,6 +14,7 @@ from pages import _data as data
 from pages import _filters as filters
 from pages import _format as fmt
 from pages import _frame as frame
+from pages import _moves as moving
 from pages import _replay_asked as what_is_asked
 from pages import _replay_confirm as confirming
 from pages import _replay_items as items
@@ -49,6 +50,8 @@ def draw(reads: Reads, commands: Commands | None, asked: str, now: datetime) -> 
             return
         acting.said(found.replay.state.value)
         _tell_the_end(found.replay)
+        if found.replay.move_to:
+            moving.way(found)
         _facts(found.replay)
         if commands is not None:
             _controls(found, reads, commands)
@@ -57,6 +60,9 @@ def draw(reads: Reads, commands: Commands | None, asked: str, now: datetime) -> 
         else:
             progress.draw(found, frame.palette())
             items.draw(reads, found, commands)
+            if found.replay.move_to:
+                with frame.contained("The reconciliation"):
+                    moving.reconciliation(reads, found)
             if not found.replay.state.over:
                 st.fragment(partial(_follow, reads, found.replay), run_every=_EVERY)()
 
@@ -93,7 +99,7 @@ def _tell_the_end(row: ReplayRow) -> None:
     before = st.session_state.get(_WATCHED)
     st.session_state[_WATCHED] = (row.replay_id, row.state)
     if before == (row.replay_id, ReplayState.RUNNING) and row.state is ReplayState.FINISHED:
-        st.toast(f"Replay {row.replay_id} is over: {fmt.plain(told.progress(row))}", icon=":material/check_circle:")
+        st.toast(f"{row.noun} {row.replay_id} is over: {fmt.plain(told.progress(row))}", icon=":material/check_circle:")
 
 
 def _header(found: ReplayDetail | None, asked: str, now: datetime) -> None:
@@ -102,7 +108,7 @@ def _header(found: ReplayDetail | None, asked: str, now: datetime) -> None:
         frame.header("Replay", "One replay, from its preview to its end.", fresh)
         return
     row = found.replay
-    title = f"Replay {row.replay_id}{': ' + fmt.plain(row.title) if row.title else ''}"
+    title = f"{row.noun} {row.replay_id}{': ' + fmt.plain(row.title) if row.title else ''}"
     made = f"made by {fmt.plain(row.created_by)} {fmt.moment(row.created_at)}"
     scope = f"{fmt.plural(found.totals.items, 'contract')}, {made}."
     state, colour, icon = told.state(row)
@@ -132,7 +138,8 @@ def _controls(found: ReplayDetail, reads: Reads, commands: Commands) -> None:
     if row.state is ReplayState.AWAITING_APPROVAL:
         _second_person(found, reads, commands)
     if row.state.over:
-        _again(found, commands)
+        again = moving.undo if row.move_to else _again
+        again(found, commands)
         return
     if not frame.may(Permission.REPLAY_EXECUTE):
         st.caption(":material/lock: An operator may confirm, pause and cancel it.")
@@ -147,14 +154,15 @@ def _controls(found: ReplayDetail, reads: Reads, commands: Commands) -> None:
                       args=("cancel_replay",))  # fmt: skip
         if row.state in (ReplayState.RUNNING, ReplayState.PAUSED):
             _rate(row, commands)
-    acting.dialog("cancel_replay", f"Cancel replay {row.replay_id}", lambda: confirming.cancel(found, commands),
+    what = f"{row.noun.lower()} {row.replay_id}"
+    acting.dialog("cancel_replay", f"Cancel {what}", lambda: confirming.cancel(found, commands),
                   icon=":material/cancel:")  # fmt: skip
 
 
 def _move(do: Callable[..., ReplayMoved], row: ReplayRow, label: str, icon: str, done: str) -> None:
     if st.button(label, icon=icon, key=f"replay_{label.lower()}"):
         act = partial(do, frame.actor(), row.replay_id, version=row.version)
-        acting.carry_out(act, label, lambda _: f"Replay {row.replay_id} {done}.")
+        acting.carry_out(act, label, lambda _: f"{row.noun} {row.replay_id} {done}.")
 
 
 def _rate(row: ReplayRow, commands: Commands) -> None:
@@ -174,7 +182,7 @@ def _second_person(found: ReplayDetail, reads: Reads, commands: Commands) -> Non
         st.markdown(fmt.plain(f"{row.approval_why}. {row.confirmed_by} confirmed it: {row.reason}"))
         what_is_asked.names(row, asked)
         approving.buttons(f"replay_{row.replay_id}", lambda approve, why: decide(commands, row, approve, why),
-                          f"Replay {row.replay_id}: {row.approval_why}", why_not=objection(row))  # fmt: skip
+                          f"{row.noun} {row.replay_id}: {row.approval_why}", why_not=objection(row))  # fmt: skip
 
 
 def decide(commands: Commands, row: ReplayRow, approve: bool, why: str) -> object:

@@ -23,6 +23,7 @@ from sync_core.reads.replays import ReplayDetail
 from sync_core.replay import ItemState, PreviewState, ReplayState
 
 _REASONS: Final = ("The ERP's outage is over", "The data was corrected", "The ERP was restored from a backup", "Other")
+_OF_MOVES: Final = ("The legal entity goes to another ERP", "The move is taken back", "Other")
 _SHOWN: Final = 6
 
 
@@ -50,7 +51,7 @@ def confirm(
         st.info(f"A second person has to approve it first: {fmt.plain(why)}.", icon=":material/supervisor_account:")
     _first_rows(chosen if picked else [row for row in shown if ready(row)], count)
     with st.form("confirm_replay", border=False):
-        verb = f"Ask for approval of {label}" if why else f"Replay {label}"
+        verb = f"Ask for approval of {label}" if why else f"{found.replay.noun} {label}"
         _ask(found, [row.contract_id for row in chosen] if picked else None, verb, reads.estate.replay, commands)
 
 
@@ -70,7 +71,8 @@ def _left(found: ReplayDetail, count: int) -> None:
 
 
 def _ask(found: ReplayDetail, only: list[int] | None, verb: str, policy: ReplayPolicy, commands: Commands) -> None:
-    choice = st.selectbox("Reason", _REASONS, index=None, placeholder="Choose a reason (kept in the audit)")
+    reasons = _OF_MOVES if found.replay.move_to else _REASONS
+    choice = st.selectbox("Reason", reasons, index=None, placeholder="Choose a reason (kept in the audit)")
     left, right = st.columns(2)
     text = left.text_input("In your words", max_chars=1_000, placeholder="What happened")
     ticket = right.text_input("Ticket" if policy.ticket_required else "Ticket (optional)", max_chars=LONGEST_TICKET,
@@ -93,18 +95,18 @@ def _ask(found: ReplayDetail, only: list[int] | None, verb: str, policy: ReplayP
         acting.why_not(why_not)
         return
     waits = done.state is ReplayState.AWAITING_APPROVAL
-    st.toast(f"Approval of {done.items:,} asked for" if waits else f"Replay of {done.items:,} queued",
+    st.toast(f"Approval of {done.items:,} asked for" if waits else f"{found.replay.noun} of {done.items:,} queued",
              icon=":material/schedule_send:")  # fmt: skip
-    acting.finish(_told(done), state=done.state.value)
+    acting.finish(_told(done, "moved" if found.replay.move_to else "replayed"), state=done.state.value)
 
 
-def _told(done: ReplayConfirmed) -> str:
+def _told(done: ReplayConfirmed, carried: str) -> str:
     label = fmt.plural(done.items, "contract")
     skipped = f" {done.skipped:,} skipped." if done.skipped else ""
     if done.state is ReplayState.AWAITING_APPROVAL:
         verb = "waits" if done.items == 1 else "wait"
         return f"{label} {verb} for a second person: {done.approval_why}.{skipped}"
-    return f"{label} {'is' if done.items == 1 else 'are'} being replayed.{skipped}"
+    return f"{label} {'is' if done.items == 1 else 'are'} being {carried}.{skipped}"
 
 
 def _money(rows: Sequence[ItemRow], reporting: str) -> MoneyTotal:
@@ -130,10 +132,11 @@ def cancel(found: ReplayDetail, commands: Commands) -> None:
                 "done.")  # fmt: skip
     with st.form("cancel_replay", border=False):
         why = st.text_area("Reason", max_chars=2_000, height=80, placeholder="Kept in the audit")
-        if st.form_submit_button(f"Cancel replay {replay.replay_id}", type="primary", icon=":material/cancel:"):
+        what = f"{replay.noun.lower()} {replay.replay_id}"
+        if st.form_submit_button(f"Cancel {what}", type="primary", icon=":material/cancel:"):
             do = partial(commands.replays.cancel, frame.actor(), replay.replay_id, reason=why)
             done, why_not = acting.attempt(do, "Cancelling")
             if done is None:
                 acting.why_not(why_not)
             else:
-                acting.finish(f"Replay {replay.replay_id} is cancelled.")
+                acting.finish(f"{replay.noun} {replay.replay_id} is cancelled.")

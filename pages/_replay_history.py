@@ -36,7 +36,7 @@ def _line(row: ReplayRow) -> None:
         state, colour, icon = told.state(row)
         st.badge(state, icon=icon, color=colour)
         st.button(
-            f"Replay {row.replay_id}{': ' + fmt.plain(row.title) if row.title else ''}", type="tertiary",
+            f"{row.noun} {row.replay_id}{': ' + fmt.plain(row.title) if row.title else ''}", type="tertiary",
             key=f"open_replay_{row.replay_id}", on_click=filters.put, args=({"replay": str(row.replay_id)},),
         )  # fmt: skip
         st.caption(fmt.plain(told.progress(row)), width="content")

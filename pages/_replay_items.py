@@ -44,7 +44,7 @@ def draw(reads: Reads, found: ReplayDetail, commands: Commands | None) -> None:
             picks: Picks[ItemRow] = Picks(f"items_{replay_id}", wanted)
             st.fragment(partial(_choose, page, picks, found, reads, commands))()
         else:
-            _plain(page)
+            _plain(page, move=bool(found.replay.move_to))
         grid.pager(page, "contract")
     with frame.contained("What would change"):
         _diff(reads, found, page)
@@ -54,7 +54,7 @@ def watch(reads: Reads, found: ReplayDetail) -> None:
     """The list while it moves: nothing to choose, read again and again."""
     with st.container(border=True, key="card_items"), frame.contained("The contracts of the replay"):
         page = grid.read_page(lambda window: reads.replay_items(found.replay.replay_id, window=window))
-        _plain(page)
+        _plain(page, move=bool(found.replay.move_to))
         st.caption(f"{page.total_text} contracts, {fmt.count(len(page.rows))} shown; refreshed every two seconds.")
 
 
@@ -73,7 +73,7 @@ def _choose(
     page: ItemPage, picks: Picks[ItemRow], found: ReplayDetail, reads: Reads, commands: Commands | None
 ) -> None:
     bar = st.container(horizontal=True, vertical_alignment="center", gap="small", key="actionbar")
-    picks.grid(_table(page), _columns(), {row.contract_id: row for row in page.rows},
+    picks.grid(_table(page), _columns(move=bool(found.replay.move_to)), {row.contract_id: row for row in page.rows},
                alt="Contracts of the replay; tick some to carry out only those")  # fmt: skip
     with bar:
         if commands is not None and frame.may(Permission.REPLAY_EXECUTE):
@@ -83,22 +83,23 @@ def _choose(
         else:
             st.markdown("Tick contracts to carry out only those.", width="content")
     if commands is not None:
-        acting.dialog("confirm_replay", f"Confirm replay {found.replay.replay_id}",
+        acting.dialog("confirm_replay", f"Confirm {found.replay.noun.lower()} {found.replay.replay_id}",
                       lambda: confirming.confirm(found, picks.rows, page.rows, reads, commands),
                       icon=":material/replay:")  # fmt: skip
 
 
 def _confirm_button(picks: Picks[ItemRow], found: ReplayDetail) -> None:
     count = len([row for row in picks.rows if confirming.ready(row)]) if len(picks) else found.totals.ready
-    st.button(f"Replay {fmt.plural(count, 'contract')}…", type="primary", icon=":material/replay:", key="open_confirm",
-              disabled=not count, on_click=acting.open_dialog, args=("confirm_replay",))  # fmt: skip
+    st.button(f"{found.replay.noun} {fmt.plural(count, 'contract')}…", type="primary", icon=":material/replay:",
+              key="open_confirm", disabled=not count, on_click=acting.open_dialog,
+              args=("confirm_replay",))  # fmt: skip
     if st.button("Cancel…", icon=":material/cancel:", key="open_cancel"):
         acting.open_dialog("cancel_replay")
         st.rerun()  # its dialog belongs to the whole page
 
 
-def _plain(page: ItemPage) -> None:
-    columns, shown = _columns(), _table(page)
+def _plain(page: ItemPage, *, move: bool) -> None:
+    columns, shown = _columns(move=move), _table(page)
     st.dataframe(
         shown, key="grid_items", column_config=columns, column_order=list(columns), hide_index=True, placeholder="",
         row_height=ROW_HEIGHT, height=min(len(shown) + 1, _SEEN + 1) * ROW_HEIGHT + 2, alt="Contracts of the replay",
@@ -115,6 +116,8 @@ def _table(page: ItemPage) -> pd.DataFrame:
             "lane": [row.lane for row in rows],
             "does": [told.effect(row) for row in rows],
             "money": [grid.money_text(row.money) for row in rows],
+            "billed": [grid.money_text(row.billed) for row in rows],
+            "to_bill": [grid.money_text(row.to_bill) for row in rows],
             "bill_on": [row.bill_on for row in rows],
             "state": [told.outcome(row) for row in rows],
             "words": [row.words for row in rows],
@@ -124,7 +127,7 @@ def _table(page: ItemPage) -> pd.DataFrame:
     )
 
 
-def _columns() -> dict[str, ColumnConfig]:
+def _columns(*, move: bool = False) -> dict[str, ColumnConfig]:
     column = st.column_config
     return {
         "contract": grid.link_column(),
@@ -132,12 +135,22 @@ def _columns() -> dict[str, ColumnConfig]:
         "does": column.TextColumn("What it would do", width="large", help="Numbers of ERP objects; why not, where "
                                   "there is no preview"),
         "money": column.TextColumn("Value", width=136, alignment="right"),
+        **(_of_move() if move else {}),
         "bill_on": column.DateColumn("Next bill", format="D MMM YYYY", help="The last one when all have passed"),
         "state": column.TextColumn("State"),
         "words": column.TextColumn("What came of it", width="large"),
         "lane": column.TextColumn("ERP", width="small"),
         "entity": column.TextColumn("Entity", width="small"),
         "known": column.TextColumn("When it was made", help="What was known of the contract then"),
+    }  # fmt: skip
+
+
+def _of_move() -> dict[str, ColumnConfig]:
+    """What is invoiced and stays, and what goes over."""
+    column = st.column_config
+    return {
+        "billed": column.TextColumn("Billed, stays", width=136, alignment="right", help="Invoiced where it is now"),
+        "to_bill": column.TextColumn("Left to bill", width=136, alignment="right", help="Goes over to the new ERP"),
     }  # fmt: skip
 
 
@@ -169,7 +182,7 @@ def _plan(detail: ItemDetail) -> None:
         st.markdown(fmt.plain(acting.sentence(row.preview_why or row.eligibility_why or "it has no preview yet")))
     shown = [cells for effect in detail.effects for cells in _cells(effect, row)]
     if shown:
-        table("item", ["Operation", "Object", "Key", "Field", "In the ERP", "After the replay"], shown)
+        table("item", ["Operation", "Object", "Key", "Field", "In the ERP", "Afterwards"], shown)
     with st.container(horizontal=True, gap="medium"):
         frame.link("contract", f"Contract {fmt.plain(row.external_id)}", icon=":material/contract:",
                    id=str(row.contract_id))  # fmt: skip
@@ -179,7 +192,8 @@ def _plan(detail: ItemDetail) -> None:
 
 def _cells(effect: Effect, row: ItemRow) -> list[list[str]]:
     """A row per field that changes; one alone for what changes none."""
-    head = [action(effect.action.value), inside(effect.kind.value), effect.key]
+    where = f" in {effect.system}" if effect.system else ""
+    head = [f"{action(effect.action.value)}{where}", inside(effect.kind.value), effect.key]
     before, after = effect.before or {}, effect.after or {}
     names = [*after, *(name for name in before if name not in after)]
     currency = row.money.currency if row.money else None

@@ -31,10 +31,10 @@ def preview(
         go_to(made.replay_id)
 
 
-def go_to(replay_id: int) -> None:
+def go_to(replay_id: int, *, noun: str = "Replay") -> None:
     """Its page."""
     st.query_params.from_dict({"replay": str(replay_id)})
-    told = f"Replay {replay_id} is being previewed. Nothing is sent to an ERP before it is confirmed."
+    told = f"{noun} {replay_id} is being previewed. Nothing is sent to an ERP before it is confirmed."
     acting.finish(told, state=ReplayState.PREVIEWING.value)
 
 

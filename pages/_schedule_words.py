@@ -9,9 +9,11 @@ from sync_core.reads.schedules import JobRun, Schedule
 _DOES: Final = {
     "announce-late-amendments": ("Late amendments", "Tells subscribers of amendments that will miss their bill run"),
     "announce-objectives": ("Broken promises", "Tells subscribers and notification rules when a promise breaks"),
+    "announce-fields": ("New fields", "Tells subscribers of fields of events that no schema here knows"),
     "announce-overdue": ("Overdue exceptions", "Tells subscribers of exceptions whose time is up"),
     "announce-renewals": ("Renewals", "Tells subscribers of contracts that end soon"),
     "audit-verify": ("Audit chain", "Verifies the whole audit chain and signs a checkpoint"),
+    "connectors": ("Connectors", "Asks the ERPs whether their answers hold what the connectors need"),
     "forget-events": ("Old deliveries", "Forgets messages to subscribers that are kept no longer"),
     "housekeeping": ("Housekeeping", "Forgets old sign-ins and old runs of these jobs"),
     "identity": ("Sign-ins", "Sums up refused sign-ins for the audit; forgets what has expired"),
@@ -19,6 +21,7 @@ _DOES: Final = {
     "objectives": ("Promises", "Looks at every service-level objective"),
     "releases": ("Releases", "Asks the ERPs, the CLMs and the database which release they run"),
     "release-quarantine": ("Quarantine", "Takes quarantined events up again once they are understood"),
+    "schemas": ("Schemas", "Counts who sends which version of events, and fields that are new"),
     "snapshot": ("Weekly snapshot", "Asks for the snapshot of the week that ended, once"),
     "snapshot-delivery": ("Snapshot delivery", "Brings snapshots to their targets"),
     "snapshot-making": ("Snapshot making", "Makes the snapshots that were asked for"),
@@ -27,6 +30,9 @@ _DOES: Final = {
 }
 _OF_ONE: Final = {
     "poll": ("Poll {}", "Reads the CLM's own feed, which finds what its webhooks lost"),
+    "drift": ("Watch over {}", "Compares contracts that nothing happens to with their CLM and their ERP"),
+    "references": ("Master data of {}", "Reads what validations answer from, before it is too old"),
+    "master-data": ("Customers of {}", "Reads which customers and legal entities master data changed"),
     "financial-status": ("Books of {}", "Reads invoices, payments and disputes from the ERP"),
 }
 _OUTCOMES: Final = {"ok": "Well", "failed": "Failed", "skipped": "Skipped"}

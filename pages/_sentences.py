@@ -43,6 +43,14 @@ def _overdue(cases: int, late: int) -> str:
 def contract_headline(found: ContractDetail) -> str:
     """Where one contract stands and why, in one sentence."""
     row, open_cases = found.summary, [one.case for one in found.cases if one.case.state == "open"]
+    if row.state is State.DRAFT and open_cases:
+        return "**Draft**, and signed as it stands it would not be provisioned. Legal is told why."
+    if row.state is State.SUSPENDED and not open_cases:
+        return f"**Suspended** since {fmt.moment(row.state_since)}: {fmt.plain(row.suspension)}."
+    if open_cases and row.state in (State.ACTIVE, State.SUSPENDED):
+        whose = ", ".join(dict.fromkeys(fmt.plain(words(case.function)) for case in open_cases))
+        causes = ", ".join(fmt.plain(inside(case.cause)) for case in open_cases)
+        return f"**{words(row.state)}**, and {whose} has something to settle beside it: {causes}."
     if open_cases:
         causes = ", ".join(fmt.plain(inside(case.cause)) for case in open_cases)
         functions = ", ".join(dict.fromkeys(fmt.plain(inside(case.function)) for case in open_cases))
@@ -51,7 +59,10 @@ def contract_headline(found: ContractDetail) -> str:
             held = f" {fmt.plain(fmt.money(row.value))} cannot be billed until then."
         return f"**Waits for {functions}**: {causes}.{held}"
     if row.state in (State.WAITING, State.SET_ASIDE) and row.last_error:
-        return f"**{words(row.state)}** since {fmt.moment(row.state_since)}. Last error: {fmt.plain(row.last_error)}"
+        why = fmt.plain(row.last_error)
+        if found.last_error_class is None:  # nothing is wrong: its ERP takes batches
+            return f"**{words(row.state)}** since {fmt.moment(row.state_since)}: {why}."
+        return f"**{words(row.state)}** since {fmt.moment(row.state_since)}. Last error: {why}"
     return f"**{words(row.state)}** since {fmt.moment(row.state_since)}. {STATE_MEANINGS[row.state]}"
 
 

@@ -8,7 +8,7 @@ from sync_core.progress import State, Step
 
 _ACRONYMS: Final = frozenset({"ap", "api", "ar", "clm", "erp", "id", "po", "sla", "url"})
 _STEPS: Final = {Step.ACTIVE.value: "Billable"}
-_ACTIONS: Final = {"no_op": "Unchanged"}
+_ACTIONS: Final = {"no_op": "Unchanged", "task": "Left to finance:"}
 _SHORT: Final = {Function.FINANCE_OPERATIONS.value: "Finance ops"}
 Colour = Literal["gray", "blue", "orange", "green", "red"]
 
@@ -18,6 +18,7 @@ STATE_COLOURS: Final[Mapping[State, Colour]] = {
     State.WAITING: "blue",
     State.BLOCKED: "orange",
     State.ACTIVE: "green",
+    State.SUSPENDED: "gray",
     State.ENDED: "gray",
     State.SET_ASIDE: "red",
 }
@@ -26,6 +27,7 @@ STATE_ICONS: Final[Mapping[State, str]] = {
     State.WAITING: ":material/hourglass_top:",
     State.BLOCKED: ":material/back_hand:",
     State.ACTIVE: ":material/check_circle:",
+    State.SUSPENDED: ":material/pause_circle:",
     State.ENDED: ":material/flag:",
     State.SET_ASIDE: ":material/report:",
 }
@@ -34,6 +36,7 @@ STATE_MEANINGS: Final[Mapping[State, str]] = {
     State.WAITING: "Signed and queued for its ERP; nobody needs to act.",
     State.BLOCKED: "Paused until a person decides or completes something.",
     State.ACTIVE: "Billable: its ERP confirmed every object by read-back.",
+    State.SUSPENDED: "Suspended by the parties: its ERP holds it and bills nothing.",
     State.ENDED: "Cancelled, terminated or over.",
     State.SET_ASIDE: "Given up after repeated failures of our own; see the last error.",
 }

@@ -1,7 +1,7 @@
 """One contract told whole: what is to be billed and was, what hinders it, what happened, what was done in the ERP.
 
 `/contract?id=…` is our id; `/contract?clm=…&contract=…` is the CLM's short name of the estate file with its own id, for
-links that other systems make.
+links that other systems make. `&view=amendments` shows its amendments instead, before and after each.
 """
 
 import re
@@ -9,11 +9,16 @@ from typing import Final
 
 import streamlit as st
 
+from pages import _contract_amendments as amending
 from pages import _contract_cards as cards
 from pages import _contract_history as history
+from pages import _contract_life as life
 from pages import _contract_policy as policy
+from pages import _contract_told as telling
 from pages import _contract_trace as tracing
 from pages import _data as data
+from pages import _drift as drift
+from pages import _elsewhere as elsewhere
 from pages import _format as fmt
 from pages import _frame as frame
 from pages import _sentences as sentences
@@ -34,6 +39,7 @@ PAGE = Page(
 
 _ID: Final = re.compile(r"[0-9]{1,18}")
 _LONGEST: Final = 200
+AMENDMENTS: Final = "amendments"  # the view of that name
 
 
 def render(reads: Reads, commands: object) -> None:
@@ -46,11 +52,34 @@ def render(reads: Reads, commands: object) -> None:
             _unknown(asked=bool(st.query_params))
             return
         frame.headline(sentences.contract_headline(found))
+        if st.query_params.get("view") == AMENDMENTS:
+            _back(found)
+            amending.draw(reads.amendments(found.summary.contract_id))
+            return
         frame.kpi_row(_facts(found))
+        _amended(found)
+        with frame.contained("Where it belongs"):
+            elsewhere.draw(reads, found.summary.contract_id)
         _sections(found, reads)
         return
     with head:
         _header(None, reads)
+
+
+def _back(found: ContractDetail) -> None:
+    frame.link("contract", "The whole contract", icon=":material/arrow_back:", id=str(found.summary.contract_id))
+
+
+def _amended(found: ContractDetail) -> None:
+    """The way to the amendments, where there is something to compare."""
+    known = found.contract
+    if known is None or not (known.amendments or known.silent or known.missing_amendment):
+        return
+    parts = [fmt.plural(len(known.amendments), "amendment")] if known.amendments else []
+    parts += ["an amendment is missing"] if known.missing_amendment else []
+    parts += ["published otherwise without one"] if known.silent else []
+    frame.link("contract", f"Before and after: {', '.join(parts)}", icon=":material/difference:",
+               id=str(found.summary.contract_id), view=AMENDMENTS)  # fmt: skip
 
 
 def _asked_for(reads: Reads) -> int | tuple[str, str] | None:
@@ -145,6 +174,9 @@ def _sections(found: ContractDetail, reads: Reads) -> None:
             cards.financials(found)
         with grid.cell():
             cards.exceptions(found)
+            life.lifecycle(found, reads)
+            drift.of_contract(reads, found.summary.contract_id)
+            telling.draw(reads, found.summary.contract_id)
             cards.identity(found)
         with grid.cell(column_span="all"):
             history.timeline(found)

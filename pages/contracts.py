@@ -13,7 +13,10 @@ from pages import _filters as filters
 from pages import _format as fmt
 from pages import _frame as frame
 from pages import _grid as grid
+from pages import _renewals as renewals
+from pages import _tabs as tabs
 from pages._frame import Freshness, Page
+from pages._tabs import Tab
 from pages._words import STATES, labels, words
 from sync_core.authority import Permission
 from sync_core.commands.commands import Commands
@@ -38,6 +41,10 @@ _WIDE: Final = 136  # pixels: eight digits, three decimals and a code; the grid'
 _NUMBER: Final = 106
 _MOMENT: Final = "D MMM YYYY HH:mm"
 _STANDING: Final = (State.WAITING, State.BLOCKED, State.SET_ASIDE)
+_VIEWS: Final = {
+    "": Tab("All contracts", None, {"view": ""}),
+    "renewals": Tab("Renewals", None, {"view": "renewals"}),
+}
 _FILTERS: Final = ("q", "state", "entity", "service", "billing", "function")
 
 
@@ -46,6 +53,11 @@ def render(reads: Reads, commands: Commands | None) -> None:
     filters.forget("id")
     frame.header("Contracts", f"Values in the contract's own currency and in {reads.reporting_currency}.",
                  Freshness(now, now, data.KEPT))  # fmt: skip
+    view = "renewals" if st.query_params.get("view") == "renewals" else ""
+    tabs.draw("Which contracts", _VIEWS, current=view)
+    if view:
+        renewals.draw(reads)
+        return
     with st.container(border=True, key="card_filters"), frame.contained("The filters"):
         wanted, sort = _filters(reads)
     with frame.contained("The list of contracts"), st.skeleton(height=400):
@@ -97,6 +109,7 @@ def _list(page: ContractPage, now: datetime, reporting: str) -> None:
             "project": [row.project_ref or "" for row in page.rows],
             "changed": [row.updated_at for row in page.rows],
             "waits_for": [", ".join(words(name) for name in row.functions) for row in page.rows],
+            "reason": [row.suspension or row.last_error or "" for row in page.rows],
         },
         index=[row.contract_id for row in page.rows],
     )  # fmt: skip
@@ -132,6 +145,7 @@ def _columns(reporting: str) -> dict[str, ColumnConfig]:
         "bill_on": column.DateColumn("Next bill", format="D MMM YYYY", help="The last one when all have passed"),
         "project": column.TextColumn("ERP project", width=_NUMBER),
         "waits_for": column.TextColumn("Waits for", help="Functions with an open exception"),
+        "reason": column.TextColumn("Reason", help="Why it is suspended, or not where it should be"),
         "service": column.TextColumn("Service line"),
         "billing": column.TextColumn("Billing"),
         "changed": column.DatetimeColumn("Changed, UTC", format=_MOMENT, timezone="UTC"),

@@ -1,7 +1,7 @@
 """The inbox of what waits for people: by function, by cause, by age, and one by one with the contract each holds up.
 
 `/exceptions?case=ID` is one exception told whole; `?view=quarantine` is what was delivered and not understood;
-`?view=analysis` is how exceptions are worked on.
+`?view=drift` is where CLM, Tieline and ERP differ; `?view=analysis` is how exceptions are worked on.
 """
 
 from datetime import datetime
@@ -15,6 +15,7 @@ from pages import _analysis as analysis
 from pages import _case as case
 from pages import _charts as charts
 from pages import _data as data
+from pages import _drift as drift
 from pages import _filters as filters
 from pages import _format as fmt
 from pages import _frame as frame
@@ -72,6 +73,9 @@ def render(reads: Reads, commands: Commands | None) -> None:
     if st.query_params.get("view") == "quarantine":
         quarantine.draw(reads, commands, now)
         return
+    if st.query_params.get("view") == "drift" and frame.may(Permission.CONTRACTS_READ):
+        drift.draw(reads, commands, now)
+        return
     if st.query_params.get("view") == "analysis" and frame.may(Permission.KPI_READ):
         with frame.contained("The analysis"):
             analysis.draw(reads, frame.measures())
@@ -102,9 +106,11 @@ def _tabs(reads: Reads) -> None:
             total = seen.by_function.get(code)
             shown[code] = Tab(words(code), 0 if total is None else total, {"view": "", "function": code})
     shown["quarantine"] = Tab("Quarantine", data.quarantined(reads), {"view": "quarantine", "function": ""})
+    if frame.may(Permission.CONTRACTS_READ):
+        shown["drift"] = Tab("Drift", data.drifted(reads), {"view": "drift", "function": ""})
     if frame.may(Permission.KPI_READ):
         shown["analysis"] = Tab("Analysis", None, {"view": "analysis", "function": ""})
-    current = view if view in ("mine", "triage", "quarantine", "analysis") else function
+    current = view if view in ("mine", "triage", "quarantine", "drift", "analysis") else function
     tabs.draw("Whose exceptions", shown, current=current if current in shown else "")
     if view == "triage":
         st.caption("Each has a function by its cause, and nobody in it has taken it yet.")

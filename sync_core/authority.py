@@ -29,6 +29,7 @@ class Permission(StrEnum):
 
     EVENTS_WRITE = "events:write"
     CONTRACTS_READ = "contracts:read"
+    VALIDATIONS_WRITE = "validations:write"  # ask whether terms would be provisioned; nothing is kept of them
     EXCEPTIONS_READ = "exceptions:read"
     EXCEPTIONS_WRITE = "exceptions:write"  # assign, acknowledge, hand over, comment, save filters
     EXCEPTIONS_DECIDE = "exceptions:decide"  # close by decision
@@ -38,6 +39,7 @@ class Permission(StrEnum):
     REPLAY_PREVIEW = "replay:preview"
     REPLAY_EXECUTE = "replay:execute"
     REPLAY_APPROVE = "replay:approve"
+    ADOPTION_WRITE = "adoption:write"  # decide which project of an ERP is whose
     QUARANTINE_WRITE = "quarantine:write"  # release, dismiss
     AUDIT_READ = "audit:read"
     EVIDENCE_READ = "evidence:read"
@@ -48,6 +50,9 @@ class Permission(StrEnum):
     FINANCE_WRITE = "finance:write"  # exchange rates, disputes, baseline, assumptions
     SCHEDULES_WRITE = "schedules:write"  # run now, pause
     SUBSCRIBERS_WRITE = "subscribers:write"
+    POLICY_WRITE = "policy:write"  # propose one, withdraw it
+    POLICY_APPROVE = "policy:approve"
+    SCHEMAS_WRITE = "schemas:write"  # register versions of events, acknowledge new fields
     ACCESS_WRITE = "access:write"  # API clients, sessions of others
 
 
@@ -71,7 +76,16 @@ class InvalidGrant(TielineError):
 
 
 _P = Permission
-_READ = frozenset({_P.CONTRACTS_READ, _P.EXCEPTIONS_READ, _P.REPLAY_READ, _P.KPI_READ, _P.SNAPSHOT_READ})
+_READ = frozenset(
+    {
+        _P.CONTRACTS_READ,
+        _P.VALIDATIONS_WRITE,
+        _P.EXCEPTIONS_READ,
+        _P.REPLAY_READ,
+        _P.KPI_READ,
+        _P.SNAPSHOT_READ,
+    }
+)
 PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
     Role.EXECUTIVE: _READ,
     Role.OPERATOR: _READ
@@ -81,14 +95,17 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
         _P.CORRECTIONS_WRITE,
         _P.REPLAY_PREVIEW,
         _P.REPLAY_EXECUTE,
+        _P.ADOPTION_WRITE,
         _P.SNAPSHOT_WRITE,
         _P.FINANCE_WRITE,
     },
-    Role.APPROVER: _READ | {_P.APPROVALS_DECIDE, _P.REPLAY_APPROVE, _P.EXCEPTIONS_WRITE},
+    Role.APPROVER: _READ | {_P.APPROVALS_DECIDE, _P.REPLAY_APPROVE, _P.POLICY_APPROVE, _P.EXCEPTIONS_WRITE},
     Role.ADMINISTRATOR: _READ
     | {
         _P.QUARANTINE_WRITE,
         _P.SUBSCRIBERS_WRITE,
+        _P.SCHEMAS_WRITE,
+        _P.POLICY_WRITE,
         _P.ACCESS_WRITE,
         _P.HOLDS_WRITE,
         _P.EXCEPTIONS_WRITE,

@@ -13,6 +13,8 @@ from typing import Final, Protocol
 
 from sync_core.approvals import NEEDED, REFUSED
 from sync_core.authority import Actor, Permission
+from sync_core.conflicts import CAUSE as CONFLICT
+from sync_core.master.match import NEAR
 from sync_core.ownership import CAUSES
 
 
@@ -25,6 +27,9 @@ class Deed(StrEnum):
     COMMENT = "cases.comment"
     DECIDE = "cases.decide"
     CORRECT = "corrections.submit"
+    ACCEPT = "amendments.accept"
+    RESOLVE = "conflicts.resolve"
+    IDENTIFY = "customers.identify"
     APPROVE = "approvals.decide"
     REFUSE = "approvals.decide, refuse"
 
@@ -56,6 +61,7 @@ class Rule:
 
 
 _WRITE: Final = Permission.EXCEPTIONS_WRITE
+SILENT: Final = "silent_change"  # terms that were published otherwise although no amendment says so
 RULES: Final[Mapping[Deed, Rule]] = {
     Deed.ASSIGN: Rule(_WRITE, Whose.OWN_OR_UNTAKEN),
     Deed.ACKNOWLEDGE: Rule(_WRITE, Whose.OWN_OR_UNTAKEN),
@@ -63,6 +69,9 @@ RULES: Final[Mapping[Deed, Rule]] = {
     Deed.COMMENT: Rule(_WRITE, open_only=False),
     Deed.DECIDE: Rule(Permission.EXCEPTIONS_DECIDE, Whose.OWN, owns_cause=True),
     Deed.CORRECT: Rule(Permission.CORRECTIONS_WRITE, Whose.OWN),
+    Deed.ACCEPT: Rule(Permission.CORRECTIONS_WRITE, Whose.OWN, owns_cause=True),
+    Deed.RESOLVE: Rule(Permission.CORRECTIONS_WRITE, Whose.OWN),
+    Deed.IDENTIFY: Rule(Permission.CORRECTIONS_WRITE, Whose.OWN),
     Deed.APPROVE: Rule(Permission.APPROVALS_DECIDE),
     Deed.REFUSE: Rule(Permission.APPROVALS_DECIDE),
 }
@@ -115,6 +124,13 @@ def refusal(actor: Actor, deed: Deed, case: Standing) -> Refusal | None:
     return Refusal(Kind.STANDING, f"exception {case.case_id} {words}") if words else None
 
 
+_ONLY: Final[Mapping[Deed, tuple[str, str]]] = {
+    Deed.ACCEPT: (SILENT, "is of no silent change, so there is nothing to accept"),
+    Deed.RESOLVE: (CONFLICT, "is of no field of which two systems say something else"),
+    Deed.IDENTIFY: (NEAR, "asks for no customer of master data"),
+}
+
+
 def _standing(deed: Deed, case: Standing) -> str:
     asks = case.cause in (NEEDED, REFUSED)
     match deed:
@@ -122,6 +138,8 @@ def _standing(deed: Deed, case: Standing) -> str:
             return f"was acknowledged by {case.acknowledged_by} before"
         case Deed.DECIDE if asks:
             return "asks for an approval: approve or refuse it"
+        case Deed.ACCEPT | Deed.RESOLVE | Deed.IDENTIFY if case.cause != _ONLY[deed][0]:
+            return _ONLY[deed][1]
         case Deed.APPROVE | Deed.REFUSE if not asks:
             return "asks for no approval"
         case Deed.APPROVE | Deed.REFUSE if case.decided_by:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Final
 
 from sync_core.approvals import approval_findings
+from sync_core.clauses import clause_findings
 from sync_core.contract import Approval, BillingKind, ClauseStatus, Contract, Terms
 from sync_core.derive import lines_of, revenue_rule
 from sync_core.desired import Desired, Kind, LabourCategory, Project
@@ -25,9 +26,10 @@ from sync_core.ports import Capabilities, Observation, References
 # What cannot be looked for where this is found: it may be there or not. Of references, `Looked` says it.
 _HIDES: Final[Mapping[str, frozenset[str]]] = {
     "amount_invalid": frozenset({"lines_do_not_add_up", "approval_needed", "approval_refused"}),
-    "double_in_erp": frozenset({"billed_differs"}),  # the plan compares one of the two
+    "double_in_erp": frozenset({"billed_differs", "ownership_conflict"}),  # the plan compares one of the two
 }
 _HIDE_ALL: Final = frozenset({"terms_missing", "legal_entity_unknown"})
+_DRAFTS: Final = frozenset(cause.name for cause in CAUSES.values() if cause.arises is Arises.DRAFT)  # over with it
 _AT_THE_END: Final = frozenset({"amendment_missing"})  # looked for once all else was applied
 
 
@@ -45,10 +47,10 @@ def checked(found: Iterable[Finding], *steps: Arises) -> frozenset[str]:
     Not those of references, of which `reference_findings` says what it looked for.
     """
     causes = {finding.cause for finding in found}
-    if causes & _HIDE_ALL:
-        return frozenset()
-    hidden = _AT_THE_END.union(*(_HIDES.get(cause, frozenset()) for cause in causes))
     of_steps = frozenset(cause.name for cause in CAUSES.values() if cause.arises in steps)
+    if causes & _HIDE_ALL:
+        return of_steps & _DRAFTS
+    hidden = _AT_THE_END.union(*(_HIDES.get(cause, frozenset()) for cause in causes))
     return of_steps - hidden
 
 
@@ -68,6 +70,7 @@ def contract_findings(contract: Contract, estate: Estate) -> list[Finding]:
         *_contradictions(contract),
         *_customer(terms),
         *_approval(contract),
+        *clause_findings(contract, estate),
         *_amounts(terms),
         *_dates(terms),
         *_billing(terms),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import TypeAlias
 
 from sync_core.keys import ExternalId
 
@@ -24,6 +25,7 @@ class Stage(StrEnum):
     SIGNED = "signed"
     CANCELLED = "cancelled"
     TERMINATED = "terminated"
+    EXPIRED = "expired"  # its renewal was declined and its last day is over (sync_core/lifecycle.py)
 
 
 class Approval(StrEnum):
@@ -45,6 +47,7 @@ class Party:
     name: str
     tax_id: str | None = None
     country: str | None = None  # ISO 3166 alpha-2
+    mdm_id: str | None = None  # the customer's id in the master-data system, where the CLM knows it
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,26 @@ class Renewal:
     renews_on: date | None = None
     notice_by: date | None = None
     automatic: bool = False
+    term_months: int | None = None  # of each automatic renewal; None: it has no end
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalNotice:
+    """What the parties said of a coming renewal: they talk about it, or it will not come."""
+
+    declined: bool
+    said_on: date
+    renews_on: date | None = None  # the renewal that is meant; None: the next one after that day
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """Nothing is billed from `begins_on` until the day before `ends_on`; None: until it is resumed."""
+
+    begins_on: date
+    ends_on: date | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +164,29 @@ class Terms:
     test: bool = False  # a trial contract: provisioned, never counted
 
 
+Part: TypeAlias = ContractLine | Milestone | LabourRate
+Path: TypeAlias = tuple[str, str]  # a field of the terms, and of a part also its key: ("milestones", "design")
+Repaired: TypeAlias = tuple[Path, object]  # a term that Tieline corrected, with what the CLM had published
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """A term that the CLM published otherwise although nothing numbered says so. None: it is not there."""
+
+    path: Path
+    agreed: object
+    stated: object
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """A term that an amendment changes from a day on: what holds before that day."""
+
+    path: Path
+    until: date
+    value: object
+
+
 @dataclass(frozen=True, slots=True)
 class Contract:
     source: str  # CLM source, the CloudEvents `source`
@@ -156,3 +202,14 @@ class Contract:
     missing_amendment: int | None = None  # the first number that later amendments wait for
     decisions: tuple[Decision, ...] = ()  # oldest first
     problems: tuple[str, ...] = field(default=())  # events that contradict each other, in words
+    silent: tuple[Silent, ...] = ()  # what was published otherwise and is not applied, by path
+    silent_since: str | None = None  # id of the event that said so first
+    repaired: tuple[Repaired, ...] = ()  # by path
+    renewal_notice: RenewalNotice | None = None  # since the renewal dates were last agreed
+    suspensions: tuple[Suspension, ...] = ()  # as they were said, since it was signed
+    dated: tuple[Dated, ...] = ()  # by path and day
+
+
+# A part of the terms has no place for a field that nobody knows yet: it is passed over, and stays in the stored event.
+for _part in (Party, ContractLine, Milestone, LabourRate, BillingTerms, TaxAttributes, Renewal, Terms):
+    setattr(_part, "__pydantic_config__", {"extra": "ignore"})  # noqa: B010 - for the models of sync_core/events.py

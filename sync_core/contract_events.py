@@ -12,16 +12,17 @@ _EVENTS = sa.text("""
     SELECT source, id, type, occurred_at, CAST(data AS text) AS data FROM core.event
     WHERE source = :source AND external_id = :external_id ORDER BY seq
 """)
-# Who corrected what the contract says now. A later signature brings all terms anew and makes a correction past; an
-# amendment leaves standing what it does not name, and an approval of the CLM all of it.
+# Who corrected what the contract says now. A later signature states all terms in the CLM's own words and makes a
+# correction past, but where it knows nothing of it (`standing`); an amendment leaves standing what it does not name,
+# and an approval of the CLM all of it.
 _AUTHORS = sa.text("""
     SELECT DISTINCT c.contract_id, e.attributes ->> 'author' AS author
     FROM core.contract AS c JOIN core.event AS e USING (source, external_id)
     WHERE c.contract_id = ANY(:contracts) AND e.received_by = 'correction' AND e.attributes ->> 'author' IS NOT NULL
-      AND NOT EXISTS (
+      AND (c.contract_id = ANY(:standing) OR NOT EXISTS (
           SELECT FROM core.event AS s
           WHERE s.source = c.source AND s.external_id = c.external_id AND starts_with(s.type, :signed)
-            AND CAST(s.data ->> 'revision' AS bigint) > CAST(e.data ->> 'overrides' AS bigint))
+            AND CAST(s.data ->> 'revision' AS bigint) > CAST(e.data ->> 'overrides' AS bigint)))
     ORDER BY 1, 2
 """)
 
@@ -40,9 +41,14 @@ def stored(row: sa.Row[Any]) -> Event:
     return Event(row.source, row.id, row.type, row.occurred_at, payload)
 
 
-def correctors(conn: sa.Connection, contracts: Iterable[int]) -> dict[int, tuple[str, ...]]:
-    """By contract id: authors of the corrections that are in force."""
+def correctors(
+    conn: sa.Connection, contracts: Iterable[int], *, standing: Iterable[int] = ()
+) -> dict[int, tuple[str, ...]]:
+    """By contract id: authors of the corrections that are in force. `standing`: contracts that no later signature
+    has freed of them, as their fold says.
+    """
     found: dict[int, tuple[str, ...]] = {}
-    for row in conn.execute(_AUTHORS, {"contracts": list(contracts), "signed": f"{PREFIX}signed."}):
+    bound = {"contracts": list(contracts), "signed": f"{PREFIX}signed.", "standing": list(standing)}
+    for row in conn.execute(_AUTHORS, bound):
         found[row.contract_id] = (*found.get(row.contract_id, ()), row.author)
     return found

@@ -5,7 +5,7 @@ The amounts of the parts come from the contract as signed; nothing is rounded, s
 
 from datetime import date
 
-from sync_core.contract import BillingKind, Contract, ContractLine, LabourRate, Stage, Terms
+from sync_core.contract import BillingKind, Contract, ContractLine, LabourRate, Terms
 from sync_core.desired import (
     BillingMilestone,
     Customer,
@@ -19,29 +19,34 @@ from sync_core.desired import (
 )
 from sync_core.estate import Estate, RevenueRule
 from sync_core.keys import BusinessKey, contract_key, part_key
+from sync_core.lifecycle import on_day
 
 _NO_RULE = RevenueRule(recognition=Recognition.AS_INVOICED, account="", category="")
 
 
 def derive(contract: Contract, estate: Estate, *, on: date) -> Desired:
-    """What must exist on the day `on`. A draft, a cancelled and a terminated contract want no open project.
+    """What must exist on the day `on`. A draft wants no open project, nor does a contract that has ended by then, but
+    for what it has left to bill; a suspended one wants a project that bills nothing.
 
     Expects a contract that passed `findings` (sync_core/checks.py): its CLM and legal entity are in the estate.
     """
     clm = estate.clms[contract.source]
     key = contract_key(clm.name, contract.external_id)
-    terms = contract.terms
-    lane = estate.lane_of(terms) or ""
-    if terms is None or contract.stage is not Stage.SIGNED:
+    standing = on_day(contract, on)
+    lane = estate.lane_of(standing.contract.terms) or ""
+    terms = standing.wanted
+    if terms is None:
         return Desired(key, lane, (), may_create_customer=False)
-    rates, changes_on = _rates_in_force(terms, on) if _by_time(terms) else ([], None)
-    objects: list[ErpObject] = [_customer(terms), *_categories(terms, rates, estate), _project(key, terms, estate)]
+    rates, next_rate = _rates_in_force(terms, on) if _by_time(terms) else ([], None)
+    changes_on = min((day for day in (next_rate, standing.changes_on) if day), default=None)
+    project = _project(key, terms, estate, billable=standing.suspension is None)
+    objects: list[ErpObject] = [_customer(terms), *_categories(terms, rates, estate), project]
     objects += [_line(key, terms, line, estate) for line in lines_of(terms)]
     if not _by_time(terms):
         objects += _milestones(key, terms, estate)
     objects += [_rate(key, terms, rate, estate) for rate in rates]
     creates = estate.entities[terms.legal_entity].create_customers
-    return Desired(key, lane, tuple(objects), may_create_customer=creates, changes_on=changes_on)
+    return Desired(key, lane, tuple(objects), creates, changes_on, standing.ended_on)
 
 
 def _by_time(terms: Terms) -> bool:
@@ -59,7 +64,7 @@ def _customer(terms: Terms) -> Customer:
     return Customer(BusinessKey(party.code), party.name, party.tax_id, party.country)
 
 
-def _project(key: BusinessKey, terms: Terms, estate: Estate) -> Project:
+def _project(key: BusinessKey, terms: Terms, estate: Estate, *, billable: bool) -> Project:
     return Project(
         key=key,
         name=terms.title,
@@ -74,7 +79,7 @@ def _project(key: BusinessKey, terms: Terms, estate: Estate) -> Project:
         tax_code=estate.tax_code_of(terms),
         po_number=terms.po_number,
         not_to_exceed=terms.billing.not_to_exceed,
-        billable=True,
+        billable=billable,
     )
 
 

@@ -159,6 +159,7 @@ class Desired:
     objects: tuple[ErpObject, ...]
     may_create_customer: bool
     changes_on: date | None = None  # the day from which the answer differs (a rate takes effect)
+    ended_on: date | None = None  # its objects are what is left to bill, and close once they are billed
 
     @property
     def project(self) -> Project | None:
@@ -176,3 +177,5 @@ class Found:
     parent: ErpRef | None = None  # the project that holds it, for parts
     billed: bool = False  # invoiced in part or whole: never rewritten
     active: bool = True
+    billed_amount: Decimal | None = None  # of a project: invoiced so far, where this ERP says; closed ones too
+    invoiced: Decimal | None = None  # net of credit notes, of a billed milestone; None: its amount

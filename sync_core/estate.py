@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, time
 from decimal import Decimal
+from enum import StrEnum
 from functools import cached_property
 
 from pydantic import TypeAdapter, ValidationError
@@ -20,14 +21,21 @@ from sync_core.desired import Recognition
 from sync_core.errors import Function, InvalidEstate
 from sync_core.estate_checks import check
 from sync_core.estate_delivery import Delivery, Notify, Subscriber
+from sync_core.estate_master import Mdm
 from sync_core.estate_objectives import ObjectiveTarget
+from sync_core.estate_ownership import OwnerRule
+from sync_core.estate_renewal import RenewalPolicy
+from sync_core.estate_schemas import PlannedRelease, SchemaPlan
 from sync_core.estate_snapshot import SnapshotPolicy
+from sync_core.estate_watch import WatchPolicy
 from sync_core.identity import Identity
+from sync_core.policy.activation import Activation
 from sync_core.policy.check import APPROVALS
 from sync_core.policy.check import check as check_policy
 from sync_core.policy.decide import decide
-from sync_core.policy.rule import Mandatory, Ownership, Subject, subject_of
+from sync_core.policy.rule import Clauses, Mandatory, Ownership, Subject, subject_of
 from sync_core.policy.table import Policy, Tables, read, tables
+from sync_core.schema_versions import Version, versions
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,11 @@ class Clm:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
+class ErpMode(StrEnum):
+    WRITE = "write"
+    OBSERVE = "observe"  # say what would be done, and do nothing
+
+
 @dataclass(frozen=True)
 class Erp:
     name: str  # also the lane
@@ -59,6 +72,8 @@ class Erp:
     requests_per_s: int | None = None
     timeout_s: float = 30
     user: str | None = None
+    mode: ErpMode = ErpMode.WRITE
+    cut_over: date | None = None  # contracts signed before this day are observed and adopted here, never created
     secret_env: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
 
@@ -151,8 +166,15 @@ class Estate:
     subscriber: tuple[Subscriber, ...] = ()
     notify: tuple[Notify, ...] = ()
     delivery: Delivery = field(default_factory=Delivery)
+    renewal: RenewalPolicy = field(default_factory=RenewalPolicy)
     snapshot: SnapshotPolicy = field(default_factory=SnapshotPolicy)
+    watch: WatchPolicy = WatchPolicy()
     objective: tuple[ObjectiveTarget, ...] = ()
+    schema: tuple[SchemaPlan, ...] = ()
+    release: tuple[PlannedRelease, ...] = ()
+    mdm: tuple[Mdm, ...] = ()
+    ownership: Mapping[str, OwnerRule] = field(default_factory=dict)  # by domain or field
+    policy_activation: Activation = field(default_factory=Activation)
     policy: Policy = field(default_factory=Policy)  # of its own file, see sync_core/policy
 
     @cached_property
@@ -160,6 +182,8 @@ class Estate:
         """Changes with everything that decides how a contract is checked and mapped."""
         rules: tuple[object, ...] = (self.group, self.clm, self.erp, self.entity, self.revenue, self.approval)
         rules += (self.policy,) if self.policy != Policy() else ()
+        rules += (sorted(self.ownership.items()),) if self.ownership else ()
+        rules += (self.mdm,) if self.mdm else ()
         return hashlib.sha256(repr(rules).encode()).hexdigest()[:12]
 
     @cached_property
@@ -176,6 +200,10 @@ class Estate:
         return {erp.name: erp for erp in self.erp}
 
     @cached_property
+    def mdms(self) -> Mapping[str, Mdm]:
+        return {one.name: one for one in self.mdm}
+
+    @cached_property
     def subscribers(self) -> Mapping[str, Subscriber]:
         return {one.name: one for one in self.subscriber}
 
@@ -183,6 +211,11 @@ class Estate:
     def objectives(self) -> Mapping[str, float]:
         """Targets that are not the suggested ones, by the objective's name."""
         return {one.name: one.target for one in self.objective}
+
+    @cached_property
+    def versions(self) -> Mapping[str, Version]:
+        """Where each version of an event stands here, by its name."""
+        return versions(self.schema)
 
     @cached_property
     def owners(self) -> Mapping[Function, Owner]:
@@ -209,6 +242,9 @@ class Estate:
 
     def mandatory_for(self, terms: Terms) -> Mandatory | None:
         return decide(self.tables.mandatory, subject_of(terms))
+
+    def clauses_for(self, terms: Terms) -> Clauses | None:
+        return decide(self.tables.clause, subject_of(terms))
 
     def owner_of(self, terms: Terms, cause: str) -> Ownership | None:
         """The policy's rule for an exception; None: it is the function's that the check names."""

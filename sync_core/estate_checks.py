@@ -8,10 +8,15 @@ from holidays import list_supported_countries
 from sync_core.approval_rules import check as check_approvals
 from sync_core.errors import InvalidEstate, InvalidMoney
 from sync_core.estate_delivery import check as check_delivery
+from sync_core.estate_master import check as check_master
 from sync_core.estate_objectives import check as check_objectives
+from sync_core.estate_ownership import check as check_ownership
+from sync_core.estate_renewal import check as check_renewal
+from sync_core.estate_schemas import check as check_schemas
 from sync_core.estate_snapshot import check as check_snapshot
 from sync_core.identity import check as check_identity
 from sync_core.money import exponent
+from sync_core.policy.activation import check as check_activation
 
 if TYPE_CHECKING:
     from sync_core.estate import Entity, Estate, ReplayPolicy
@@ -42,8 +47,14 @@ def check(estate: "Estate") -> None:
     _replay(estate.replay)
     check_identity(estate.identity, estate.entities)
     check_delivery(estate.subscriber, estate.notify, estate.delivery, estate.entities)
+    check_renewal(estate.renewal, estate.delivery)
     check_snapshot(estate.snapshot)
     check_objectives(estate.objective)
+    check_activation(estate.policy_activation)
+    check_ownership(estate.ownership)
+    check_master(estate.mdm, [*estate.erps, *(clm.name for clm in estate.clm)])
+    systems = [*(f"erp:{e.name}" for e in estate.erp), *(f"clm:{c.name}" for c in estate.clm)]
+    check_schemas(estate.schema, estate.release, systems)
 
 
 def _replay(policy: "ReplayPolicy") -> None:

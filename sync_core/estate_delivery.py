@@ -43,6 +43,7 @@ class Word(StrEnum):
     APPROVAL = "approval"
     REPLAY = "replay"
     SLO = "slo"
+    SCHEMA = "schema"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Notify:
 class Delivery:
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    renewal_days: int = 30  # a notice date so near is announced
+    renewal_days: int | None = None  # as [renewal] alert_days with this number alone
 
 
 def check(
@@ -97,7 +98,7 @@ def check(
         _subscriber(one, known)
     for rule in rules:
         _rule(rule, known)
-    if not 1 <= delivery.renewal_days <= 60:
+    if delivery.renewal_days is not None and not 1 <= delivery.renewal_days <= 60:
         raise InvalidEstate("[delivery]: renewal_days must be from 1 to 60")
 
 

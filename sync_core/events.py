@@ -2,19 +2,20 @@
 
 The models decide what is understood; their JSON Schemas are generated, never written. Unknown extra fields
 pass and are kept with the stored event; an unknown type, or a payload that does not fit, is quarantined whole.
-Event names: com.tieline.contract.<what happened>.v<version of its payload>.
+Event names: com.tieline.contract.<what happened>.v<version of its payload>. Of one happening the core reads one
+version; an event of another is brought to it at the door (`in_core_form`), and what was sent is kept beside it.
 """
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
+from sync_core.as_written import oddities
 from sync_core.contract import (
     Approval,
     BillingTerms,
@@ -28,11 +29,14 @@ from sync_core.contract import (
     Terms,
 )
 from sync_core.errors import ErrorClass, TielineError
+from sync_core.json_exact import dump
+from sync_core.signed_v2 import SignedV2, upcast
 
 PREFIX = "com.tieline.contract."
 CORRECTED = f"{PREFIX}corrected.v1"
 WORKFLOW = "com.tieline.workflow."  # what was decided in Tieline
 DECIDED = f"{WORKFLOW}decided.v1"
+OWN_ID = "tieline:"  # what the ids of events that Tieline's own commands store begin with
 
 
 class SchemaUnknown(TielineError):
@@ -92,12 +96,15 @@ class Changes(BaseModel):
     legal_entity: str = Field(default_factory=_absent)
     service_line: str = Field(default_factory=_absent)
     geography: str = Field(default_factory=_absent)
+    currency: str = Field(default_factory=_absent)
     value: Decimal = Field(default_factory=_absent)
     starts_on: date = Field(default_factory=_absent)
     ends_on: date | None = None
     billing: BillingTerms = Field(default_factory=_absent)
     po_number: str | None = None
     tax: TaxAttributes = Field(default_factory=_absent)
+    renewal: Renewal = Field(default_factory=_absent)
+    test: bool = Field(default_factory=_absent)
     lines: tuple[ContractLine, ...] = ()
     milestones: tuple[Milestone, ...] = ()
     rates: tuple[LabourRate, ...] = ()
@@ -113,6 +120,7 @@ class AmendmentHeader(BaseModel):
     executed_at: AwareDatetime
     effective_on: date | None = None
     summary: str = ""
+    signed_by: str = ""
 
 
 class Amended(Payload):
@@ -130,8 +138,39 @@ class Corrected(Payload):
 
 
 class Renewed(Payload):
+    """The next renewal is agreed, and with it the last day."""
+
     renewal: Renewal
     ends_on: date | None = None
+
+
+class RenewalInitiated(Payload):
+    """The parties talk about the next renewal."""
+
+    initiated_on: date
+    renews_on: Annotated[date | None, Field(description="The renewal that is meant; the next one if left out")] = None
+
+
+class RenewalDeclined(Payload):
+    """The next renewal will not come: the contract ends with its last day."""
+
+    declined_on: date
+    renews_on: Annotated[date | None, Field(description="The renewal that is meant; the next one if left out")] = None
+    reason: str = ""
+
+
+class Suspended(Payload):
+    """Nothing is billed from a day on, until it is resumed."""
+
+    suspended_on: date
+    resumes_on: Annotated[date | None, Field(description="From which day on it goes on, if that is agreed")] = None
+    reason: str = ""
+
+
+class Resumed(Payload):
+    """A suspended contract goes on."""
+
+    resumed_on: date
 
 
 class Ended(Payload):
@@ -156,12 +195,20 @@ class Decided(Payload):
 @dataclass(frozen=True, slots=True)
 class EventType:
     name: str
-    payload: type[Payload]
+    payload: type[Payload]  # what the core reads of it
     signature: bool  # carries executed terms: an unreadable one is counted as an open case
+    sent: type[BaseModel] | None = None  # what its senders write, where that is not what the core reads
+    reads_as: str = ""  # the type that the core reads in its place, if not itself
+    upcast: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None  # to that; raises ValueError
+
+    @property
+    def model(self) -> type[BaseModel]:
+        """What its senders write."""
+        return self.sent or self.payload
 
     def schema(self) -> dict[str, Any]:
         """JSON Schema 2020-12 of the payload (the CloudEvent's `data`)."""
-        schema = self.payload.model_json_schema()
+        schema = self.model.model_json_schema()
         return {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "$id": f"urn:{self.name}",
@@ -178,10 +225,16 @@ def _registry() -> dict[str, EventType]:
         ("amended.v1", Amended, True),
         ("corrected.v1", Corrected, False),
         ("renewed.v1", Renewed, False),
+        ("renewal_initiated.v1", RenewalInitiated, False),
+        ("renewal_declined.v1", RenewalDeclined, False),
+        ("suspended.v1", Suspended, False),
+        ("resumed.v1", Resumed, False),
         ("cancelled.v1", Ended, False),
         ("terminated.v1", Ended, False),
     ]
-    return {PREFIX + name: EventType(PREFIX + name, payload, signature) for name, payload, signature in known}
+    types = [EventType(PREFIX + name, payload, signature) for name, payload, signature in known]
+    types.append(EventType(f"{PREFIX}signed.v2", Signed, True, SignedV2, f"{PREFIX}signed.v1", upcast))
+    return {one.name: one for one in types}
 
 
 REGISTRY: Mapping[str, EventType] = _registry()
@@ -205,14 +258,29 @@ def understand(event_type: str, data: bytes | str) -> Payload:
     known = REGISTRY.get(event_type) or OWN.get(event_type)
     if known is None:
         raise SchemaUnknown(f"event type {event_type!r} is not registered; register its schema, then release it")
+    if known.upcast is not None:
+        return understand(*in_core_form(event_type, data if isinstance(data, bytes) else data.encode()))
     try:
         return known.payload.model_validate_json(data)
     except ValidationError as wrong:
         raise SchemaUnknown(f"{event_type}: {_first_problems(wrong)}") from wrong
 
 
-_AMOUNT: Final = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]{1,2})?")
-_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+def in_core_form(event_type: str, data: bytes) -> tuple[str, bytes]:
+    """The type and the data by which the core knows such an event: the same again, but for another version of it.
+
+    Raises SchemaUnknown for data of such a version that does not fit it. Pure.
+    """
+    known = REGISTRY.get(event_type)
+    if known is None or known.upcast is None:
+        return event_type, data
+    try:
+        known.model.model_validate_json(data)
+        return known.reads_as, dump(known.upcast(from_json(data)))
+    except ValidationError as wrong:
+        raise SchemaUnknown(f"{event_type}: {_first_problems(wrong)}") from wrong
+    except ValueError as wrong:
+        raise SchemaUnknown(f"{event_type}: {wrong}") from wrong
 
 
 def admit(event_type: str, data: bytes | str) -> Payload:
@@ -222,37 +290,10 @@ def admit(event_type: str, data: bytes | str) -> Payload:
     otherwise than Python. What an earlier release stored is still understood.
     """
     payload = understand(event_type, data)
-    odd = next(_odd(payload, from_json(data), ""), None)
+    odd = next(oddities(payload, from_json(data)), None)
     if odd is not None:
         raise SchemaUnknown(f"{event_type}: {odd}")
     return payload
-
-
-def _odd(understood: object, given: object, path: str) -> Iterator[str]:
-    """What was understood although it is not written as the schema says; by field."""
-    if isinstance(given, Mapping):
-        for name, value in given.items():
-            inner = understood.get(name) if isinstance(understood, Mapping) else getattr(understood, str(name), None)
-            yield from _odd(inner, value, f"{path}.{name}" if path else str(name))
-    elif isinstance(given, list) and isinstance(understood, tuple):
-        for index, (inner, value) in enumerate(zip(understood, given, strict=True)):
-            yield from _odd(inner, value, f"{path}.{index}")
-    elif (wanted := _wanted(understood, given)) is not None:
-        yield f"{path}: it must be {wanted}"
-
-
-def _wanted(understood: object, given: object) -> str | None:
-    match understood:
-        case bool():
-            return None if isinstance(given, bool) else "true or false"
-        case int():
-            return None if type(given) is int else "a whole number, written as a JSON number"
-        case Decimal():
-            plain = (isinstance(given, str) and _AMOUNT.fullmatch(given)) or type(given) in (int, float)
-            return None if plain else "a plain decimal number"
-        case date():
-            return None if isinstance(given, str) and _DAY.match(given) else "an ISO 8601 date or time, as text"
-    return None
 
 
 def _first_problems(wrong: ValidationError, most: int = 5) -> str:

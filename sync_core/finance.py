@@ -37,6 +37,7 @@ BASELINE: Final = _by_name(
     Number("touches_per_contract", "manual touches (entries, corrections, look-ups) per contract set up"),
     Number("dispute_rate", "share of the invoices that were disputed, 0 to 1", _SHARE),
     Number("findings_per_contract", "audit findings about contract and billing data per contract set up"),
+    Number("sync_dispute_rate", "share of the invoices disputed because contract and ERP differed, 0 to 1", _SHARE),
     Number("amendment_hours", "working hours from an amendment's execution until the ERP has it, mean"),
     Number("forecast_error", "mean error of the monthly billing forecast as a share of what was billed", Decimal(100)),
 )

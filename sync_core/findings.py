@@ -1,15 +1,35 @@
-"""A reason why a contract may not be provisioned yet: what an exception is made of."""
+"""A reason why a contract may not be provisioned yet, or a task that stands beside it: what an exception is made of."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from sync_core.errors import ErrorClass, Function
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing on which two sides do not agree. `amount`: by how much money the right one is more, less below zero."""
+
+    kind: str  # "credit", "re-bill", "withdraw"; "changed" of terms
+    what: str  # "milestone design", "value"
+    held: str | None  # what was invoiced, or agreed
+    wanted: str | None  # what the contract says, or was published; None: nothing of it
+    amount: Decimal = Decimal(0)
+
+    @property
+    def stored(self) -> dict[str, str | None]:
+        """As plain JSON, in the exception's `detail`."""
+        return {"kind": self.kind, "what": self.what, "held": self.held, "wanted": self.wanted,
+                "amount": str(self.amount)}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
-    """One reason why a contract may not be provisioned yet."""
+    """`money`: what it is about, in the contract's currency; None: all that waits for the contract."""
 
     error_class: ErrorClass
     cause: str
     function: Function
     message: str
+    money: Decimal | None = None
+    differences: tuple[Difference, ...] = ()

@@ -6,12 +6,26 @@ give the same contract. Amendment k waits for k-1: what stands behind a gap is n
 """
 
 from collections.abc import Callable, Iterable, Sequence, Set
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
-from sync_core.contract import Amendment, Contract, ContractLine, Decision, LabourRate, Milestone, Stage, Terms
+from sync_core import effective, lifecycle, silent
+from sync_core.contract import (
+    Amendment,
+    Contract,
+    ContractLine,
+    Decision,
+    LabourRate,
+    Milestone,
+    Path,
+    RenewalNotice,
+    Stage,
+    Suspension,
+    Terms,
+)
 from sync_core.events import (
+    OWN_ID,
     PREFIX,
     Amended,
     Approved,
@@ -22,13 +36,28 @@ from sync_core.events import (
     Drafted,
     Ended,
     Event,
+    RenewalDeclined,
+    RenewalInitiated,
     Renewed,
+    Resumed,
     Signed,
+    Suspended,
 )
 from sync_core.keys import ExternalId
+from sync_core.silent import rate_key as rate_key
 
 Part = TypeVar("Part", ContractLine, Milestone, LabourRate)
 Order = tuple[int, int, int, datetime, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldStep:
+    """One event in its place. `waits`: it stands behind a gap, so that `after` is `before`."""
+
+    event: Event
+    before: Contract
+    after: Contract
+    waits: bool = False
 
 
 def fold(events: Iterable[Event], *, as_of: datetime | None = None) -> Contract:
@@ -36,6 +65,11 @@ def fold(events: Iterable[Event], *, as_of: datetime | None = None) -> Contract:
 
     Raises ValueError for no events or events of several contracts: the caller mixed up its rows.
     """
+    return fold_steps(events, as_of=as_of)[-1].after
+
+
+def fold_steps(events: Iterable[Event], *, as_of: datetime | None = None) -> list[FoldStep]:
+    """How it came about: each event in the order of the fold, at least one. Raises as `fold`."""
     distinct = {(event.source, event.id): event for event in events if as_of is None or event.occurred_at <= as_of}
     ordered = sorted(distinct.values(), key=_order)
     if not ordered:
@@ -51,13 +85,16 @@ def fold(events: Iterable[Event], *, as_of: datetime | None = None) -> Contract:
         terms=None,
         missing_amendment=missing,
     )
+    steps: list[FoldStep] = []
     waiting: set[int] = set()  # revisions
     for event in ordered:
-        if _waits(event, missing, waiting):
+        waits = _waits(event, missing, waiting)
+        if waits:
             waiting.add(event.payload.revision)
-        else:
-            contract = _apply(contract, event)
-    return contract
+        after = contract if waits else _apply(contract, event)
+        steps.append(FoldStep(event, contract, after, waits))
+        contract = after
+    return steps
 
 
 def _order(event: Event) -> Order:
@@ -86,8 +123,22 @@ def _waits(event: Event, missing: int | None, waiting: Set[int]) -> bool:
 
 def _apply(contract: Contract, event: Event) -> Contract:
     step = _STEPS[type(event.payload)]
-    applied = step(contract, event)
+    applied = silent.settled(contract, step(contract, event))
+    if isinstance(event.payload, Signed):
+        applied = replace(applied, dated=applied.dated if applied.terms is contract.terms else ())
+    else:
+        since = event.payload.amendment.effective_on if isinstance(event.payload, Amended) else None
+        applied = effective.noted(contract, applied, since, _said(event))
     return replace(applied, revision=max(applied.revision, event.payload.revision))
+
+
+def _said(event: Event) -> set[Path]:
+    """What an amendment or a correction names."""
+    if not isinstance(event.payload, Amended | Corrected):
+        return set()
+    changes = event.payload.changes
+    rates = [*map(rate_key, changes.rates), *changes.remove_rates]
+    return {(name, "") for name in changes.model_fields_set & _HEADER} | {("rates", key) for key in rates}
 
 
 def _drafted(contract: Contract, event: Event) -> Contract:
@@ -109,8 +160,22 @@ def _clauses(contract: Contract, event: Event) -> Contract:
 def _signed(contract: Contract, event: Event) -> Contract:
     payload = event.payload
     assert isinstance(payload, Signed)  # noqa: S101
-    # A signature of a later revision than an end signs the contract anew.
-    return replace(contract, stage=Stage.SIGNED, terms=payload.terms, signed_at=payload.signed_at, ended_on=None)
+    if contract.stage is Stage.SIGNED and contract.terms is not None:
+        again = silent.published_again(contract, payload.terms, event.id)
+        return again if again.silent else replace(again, signed_at=payload.signed_at)
+    # The first signature; or one of a later revision than an end, which signs the contract anew.
+    return replace(
+        contract,
+        stage=Stage.SIGNED,
+        terms=payload.terms,
+        signed_at=payload.signed_at,
+        ended_on=None,
+        silent=(),
+        silent_since=None,
+        repaired=(),
+        renewal_notice=None,
+        suspensions=(),
+    )
 
 
 def _amended(contract: Contract, event: Event) -> Contract:
@@ -120,12 +185,14 @@ def _amended(contract: Contract, event: Event) -> Contract:
     amendment = Amendment(header.number, header.executed_at, header.effective_on, header.summary)
     others = tuple(a for a in contract.amendments if a.number != header.number)
     listed = tuple(sorted((*others, amendment), key=lambda a: a.number))
-    return replace(_changed(contract, payload.changes, event), amendments=listed)
+    return replace(silent.agreed_anew(contract, _changed(contract, payload.changes, event)), amendments=listed)
 
 
 def _corrected(contract: Contract, event: Event) -> Contract:
     assert isinstance(event.payload, Corrected)  # noqa: S101
-    return _changed(contract, event.payload.changes, event)
+    after = _changed(contract, event.payload.changes, event)
+    # The CLM knows its own corrections; of ours it does not.
+    return silent.corrected(contract, after) if event.id.startswith(OWN_ID) else silent.agreed_anew(contract, after)
 
 
 def _renewed(contract: Contract, event: Event) -> Contract:
@@ -134,7 +201,29 @@ def _renewed(contract: Contract, event: Event) -> Contract:
     if contract.terms is None:
         return _puzzled(contract, event)
     ends_on = payload.ends_on or contract.terms.ends_on
-    return replace(contract, terms=replace(contract.terms, renewal=payload.renewal, ends_on=ends_on))
+    terms = replace(contract.terms, renewal=payload.renewal, ends_on=ends_on)
+    return replace(contract, terms=terms, renewal_notice=None)
+
+
+def _noticed(contract: Contract, event: Event) -> Contract:
+    payload = event.payload
+    if isinstance(payload, RenewalDeclined):
+        notice = RenewalNotice(True, payload.declined_on, payload.renews_on, payload.reason)
+    else:
+        assert isinstance(payload, RenewalInitiated)  # noqa: S101
+        notice = RenewalNotice(False, payload.initiated_on, payload.renews_on)
+    return replace(contract, renewal_notice=notice)
+
+
+def _suspended(contract: Contract, event: Event) -> Contract:
+    payload = event.payload
+    assert isinstance(payload, Suspended)  # noqa: S101
+    return lifecycle.suspended(contract, Suspension(payload.suspended_on, payload.resumes_on, payload.reason))
+
+
+def _resumed(contract: Contract, event: Event) -> Contract:
+    assert isinstance(event.payload, Resumed)  # noqa: S101
+    return lifecycle.resumed(contract, event.payload.resumed_on)
 
 
 def _ended(contract: Contract, event: Event) -> Contract:
@@ -161,6 +250,10 @@ _STEPS: dict[type, Callable[[Contract, Event], Contract]] = {
     Amended: _amended,
     Corrected: _corrected,
     Renewed: _renewed,
+    RenewalInitiated: _noticed,
+    RenewalDeclined: _noticed,
+    Suspended: _suspended,
+    Resumed: _resumed,
     Ended: _ended,
     Decided: _decided,
 }
@@ -181,14 +274,11 @@ def _changed(contract: Contract, changes: Changes, event: Event) -> Contract:
         ),
         rates=_merged(contract.terms.rates, changes.rates, changes.remove_rates, rate_key),
     )
-    return replace(contract, terms=terms)
+    notice = None if "renewal" in given else contract.renewal_notice
+    return replace(contract, terms=terms, renewal_notice=notice)
 
 
 _HEADER = frozenset(Changes.model_fields) - _PARTS
-
-
-def rate_key(rate: LabourRate) -> str:
-    return rate.category if rate.valid_from is None else f"{rate.category}@{rate.valid_from.isoformat()}"
 
 
 def _merged(

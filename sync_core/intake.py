@@ -5,7 +5,7 @@ Needs READ COMMITTED (the default). After the caller's commit, ring the bell (sy
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -22,7 +22,8 @@ from sync_core.connectors import tracing
 from sync_core.errors import MalformedEvent, TielineError
 from sync_core.estate import Estate
 from sync_core.events import REGISTRY, SchemaUnknown
-from sync_core.intake_rows import Row, as_json, held_row, stored_row, understood, unreadable_row
+from sync_core.intake_rows import Row, as_json, held_row, read, stored_row, unreadable_row
+from sync_core.schema_registered import Registered
 
 _log = logging.getLogger(__name__)
 
@@ -114,10 +115,14 @@ async def _accept(
 ) -> list[Receipt]:
     rows: list[Row] = []
     refused: dict[Key, Row] = {}
+    strange = {event.type for event in firsts.values() if event.type not in REGISTRY}
+    registered = await registered_schemas(conn, sorted(strange)) if strange else {}
     for key, event in firsts.items():
         try:
-            payload = understood(event, estate)
-            rows.append(stored_row(event, payload, estate, now=now, received_at=now, received_by=received_by))
+            core, payload = read(event, estate, registered, now=now)
+            rows.append(
+                stored_row(core, payload, estate, now=now, received_at=now, received_by=received_by, sent=event)
+            )
         except SchemaUnknown as wrong:
             refused[key] = held_row(event, wrong.message, now=now)
     stored = await _store(conn, rows, now=now, releasing=False)
@@ -149,13 +154,14 @@ async def release(conn: AsyncConnection, *, estate: Estate, now: datetime, after
 
     Their first receipt stands: correlation id, occurred_at, and the contract's received_at are of that moment.
     """
+    registered = await registered_schemas(conn)
     found = (
         await conn.execute(
             sql.OPEN_QUARANTINE,
-            {"after": after, "types": list(REGISTRY), "sources": list(estate.clms), "most": most},
+            {"after": after, "types": [*REGISTRY, *registered], "sources": list(estate.clms), "most": most},
         )
     ).all()
-    again = understood_again(found, estate=estate, now=now)
+    again = understood_again(found, estate=estate, now=now, registered=registered)
     for held, words in again.still:
         _log.info("event %s of %s stays in quarantine: %s", held.event_id, held.source, words)
     done = again.done
@@ -178,18 +184,21 @@ class Again:
     still: list[tuple[sa.Row[Any], str]]
 
 
-def understood_again(found: Sequence[sa.Row[Any]], *, estate: Estate, now: datetime) -> Again:
+def understood_again(
+    found: Sequence[sa.Row[Any]], *, estate: Estate, now: datetime, registered: Mapping[str, Registered]
+) -> Again:
     """Pure. `found` has the columns of OPEN_QUARANTINE."""
     again = Again([], [], [])
     for held in found:
         try:
             event = parse_structured(held.body)
             event = replace(event, correlation_id=held.correlation_id, time=event.time or held.occurred_at)
-            payload = understood(event, estate)
+            core, payload = read(event, estate, registered, now=now)
         except (MalformedEvent, SchemaUnknown) as wrong:
             again.still.append((held, wrong.message))
             continue
-        row = stored_row(event, payload, estate, now=now, received_at=held.recorded_at, received_by=held.received_by)
+        at, by = held.recorded_at, held.received_by
+        row = stored_row(core, payload, estate, now=now, received_at=at, received_by=by, sent=event)
         again.rows.append({**row, "source": held.source, "id": held.event_id})
         again.done.append(held)
     return again
@@ -203,6 +212,22 @@ async def hold_unreadable(
         _log.error("an entry in the feed of %s is no event of it and goes to quarantine: %s", source, reason)
     rows = [unreadable_row(body, reason, source=source, now=now) for body, reason in entries]
     return len(await _hold(conn, rows, now=now, received_by=received_by))
+
+
+async def registered_schemas(conn: AsyncConnection, types: Sequence[str] | None = None) -> dict[str, Registered]:
+    """Versions that were registered while Tieline runs, by name; those of `types`, or all."""
+    found = await conn.execute(sql.REGISTERED, {"types": None if types is None else list(types)})
+    return registered_of(found)
+
+
+def registered_of(rows: Iterable[sa.Row[Any]]) -> dict[str, Registered]:
+    """Of rows of REGISTERED."""
+    return {
+        row.type: Registered(
+            row.type, orjson.loads(row.body), row.reads_as, tuple((a, b) for a, b in orjson.loads(row.renames))
+        )
+        for row in rows
+    }
 
 
 async def _store(

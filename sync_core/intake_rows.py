@@ -7,6 +7,7 @@ import base64
 import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -18,21 +19,38 @@ from sync_core.estate import Estate
 from sync_core.events import (
     OWN,
     REGISTRY,
-    Approved,
-    ClausesReviewed,
     Drafted,
     Payload,
     SchemaUnknown,
     Signed,
     admit,
+    in_core_form,
 )
-from sync_core.summary import summarise
+from sync_core.schema_registered import Registered
+from sync_core.schema_versions import State
+from sync_core.summary import DRAFT_PRIORITY, summarise
 
 Row = dict[str, object]
 
-_QUIET = (Drafted, Approved, ClausesReviewed)  # before a signature these give the workers nothing to do
 _LARGEST_REVISION = 2**62
 _MOST_DIGITS = 18
+
+
+def read(
+    event: CloudEvent, estate: Estate, registered: Mapping[str, Registered], *, now: datetime
+) -> tuple[CloudEvent, Payload]:
+    """The event in the form that the core reads: for most it is itself. Raises SchemaUnknown as `understood` does."""
+    version = estate.versions.get(event.type)
+    if version is not None and version.state(now.date()) is State.REMOVED:
+        follows = f"; send {version.successor}" if version.successor else ""
+        raise SchemaUnknown(f"{event.type} is taken no more since {version.removed_on}{follows}")
+    known = REGISTRY.get(event.type)
+    if (known is not None and not known.reads_as) or not (event.json_data and event.storable):
+        return event, understood(event, estate)
+    runtime = registered.get(event.type)
+    kind, data = in_core_form(event.type, event.data) if runtime is None else runtime.in_core_form(event.data)
+    core = event if kind == event.type else replace(event, type=kind, data=data)
+    return core, understood(core, estate)
 
 
 def understood(event: CloudEvent, estate: Estate) -> Payload:
@@ -67,8 +85,16 @@ def _terms(payload: Payload) -> Terms | None:
 
 
 def stored_row(
-    event: CloudEvent, payload: Payload, estate: Estate, *, now: datetime, received_at: datetime, received_by: str
+    event: CloudEvent,
+    payload: Payload,
+    estate: Estate,
+    *,
+    now: datetime,
+    received_at: datetime,
+    received_by: str,
+    sent: CloudEvent | None = None,
 ) -> Row:
+    """`sent`: as it was delivered, where the core reads another version of it."""
     row: Row = {
         "source": event.source,
         "id": event.id,
@@ -82,11 +108,13 @@ def stored_row(
         "data": orjson.Fragment(event.data),
         "attributes": event.attributes,
         "executed": isinstance(payload, Signed),
-        "wakes": not isinstance(payload, _QUIET),
     }
+    if sent is not None and sent.type != event.type:
+        row |= {"sent_type": sent.type, "sent": orjson.Fragment(sent.data)}
     if (terms := _terms(payload)) is not None:
         row |= dataclasses.asdict(summarise(terms, estate, on=now.date()))
         row |= {"revision": payload.revision, "signed_at": payload.signed_at if isinstance(payload, Signed) else None}
+        row |= {} if isinstance(payload, Signed) else {"priority": DRAFT_PRIORITY}
     return row
 
 

@@ -25,14 +25,16 @@ WITH r AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
         source text, id text, type text, external_id text, occurred_at timestamptz, received_at timestamptz,
         received_by text, correlation_id text, traceparent text, data jsonb, attributes jsonb, executed boolean,
-        wakes boolean, title text, customer_code text, customer_name text, legal_entity text, service_line text,
+        sent_type text, sent jsonb,
+        title text, customer_code text, customer_name text, legal_entity text, service_line text,
         geography text, billing text, currency text, value numeric, value_reporting numeric, bill_on date, lane text,
         priority double precision, test boolean, signed_at timestamptz, revision bigint)
 ),
 stored AS (
     INSERT INTO core.event (source, id, type, external_id, occurred_at, recorded_at, received_by, correlation_id,
-                            traceparent, data, attributes)
-    SELECT source, id, type, external_id, occurred_at, :now, received_by, correlation_id, traceparent, data, attributes
+                            traceparent, data, attributes, sent_type, sent)
+    SELECT source, id, type, external_id, occurred_at, :now, received_by, correlation_id, traceparent, data, attributes,
+           sent_type, sent
     FROM r
     WHERE :releasing OR NOT EXISTS (
         SELECT 1 FROM core.quarantine AS q WHERE q.source = r.source AND q.event_id = r.id)
@@ -42,7 +44,7 @@ stored AS (
 ),
 fresh AS MATERIALIZED (SELECT r.* FROM r JOIN stored USING (source, id)),
 wanted AS (
-    SELECT source, external_id, count(*) AS events, bool_or(executed) AS executed, bool_or(wakes) AS wakes,
+    SELECT source, external_id, count(*) AS events, bool_or(executed) AS executed,
            min(received_at) AS received_at
     FROM fresh GROUP BY source, external_id
 ),
@@ -55,7 +57,7 @@ queued AS (
         updated_at, title, customer_code, customer_name, legal_entity, service_line, geography, billing, currency,
         value, value_reporting, bill_on, lane, priority, test, signed_at, revision)
     SELECT source, external_id, CASE WHEN w.executed THEN 'waiting' ELSE 'draft' END, :now,
-        CASE WHEN w.wakes THEN CAST(:now AS timestamptz) END, w.events, w.received_at, :now,
+        CAST(:now AS timestamptz), w.events, w.received_at, :now,
         coalesce(n.title, ''), coalesce(n.customer_code, ''), coalesce(n.customer_name, ''),
         coalesce(n.legal_entity, ''), coalesce(n.service_line, ''), coalesce(n.geography, ''),
         coalesce(n.billing, ''), coalesce(n.currency, ''), coalesce(n.value, 0), n.value_reporting, n.bill_on,
@@ -64,13 +66,13 @@ queued AS (
     ORDER BY source, external_id
     ON CONFLICT (source, external_id) DO UPDATE SET
         wanted_rev = c.wanted_rev + excluded.wanted_rev,
-        due_at = CASE WHEN excluded.due_at IS NOT NULL OR c.state <> 'draft' THEN least(c.due_at, excluded.updated_at)
-                      ELSE c.due_at END,
+        -- A signed contract waits since its signature came, not since a draft did.
+        due_at = CASE WHEN c.state = 'draft' THEN excluded.updated_at ELSE least(c.due_at, excluded.updated_at) END,
         -- What was tried without it counts no more; a contract that was set aside would never be tried again.
-        attempt = CASE WHEN excluded.due_at IS NOT NULL OR c.state <> 'draft' THEN 0 ELSE c.attempt END,
-        state = CASE WHEN c.state IN ('active', 'ended', 'blocked') THEN 'waiting'
+        attempt = 0,
+        state = CASE WHEN c.state IN ('active', 'suspended', 'ended', 'blocked') THEN 'waiting'
                      WHEN c.state = 'draft' THEN excluded.state ELSE c.state END,
-        state_since = CASE WHEN c.state IN ('active', 'ended', 'blocked')
+        state_since = CASE WHEN c.state IN ('active', 'suspended', 'ended', 'blocked')
                              OR (c.state = 'draft' AND excluded.state <> 'draft') THEN excluded.updated_at
                            ELSE c.state_since END,
         received_at = least(c.received_at, excluded.received_at),
@@ -99,7 +101,7 @@ RETURNING source, event_id AS id
 FIRST_RECEIPTS = sa.text("""
 SELECT r.source, r.id, coalesce(q.recorded_at, e.recorded_at) AS recorded_at,
        coalesce(q.correlation_id, e.correlation_id) AS correlation_id,
-       coalesce(e.type, q.type) AS type, CAST(e.data AS text) AS data, q.body,
+       coalesce(e.sent_type, e.type, q.type) AS type, CAST(coalesce(e.sent, e.data) AS text) AS data, q.body,
        CASE WHEN e.seq IS NULL THEN q.reason END AS reason
 FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS r(source text, id text)
 LEFT JOIN core.event AS e ON e.source = r.source AND e.id = r.id
@@ -115,4 +117,17 @@ WHERE released_at IS NULL AND dismissed_at IS NULL AND quarantine_id > :after
   AND type = ANY(:types) AND source = ANY(:sources)
 ORDER BY quarantine_id LIMIT :most FOR UPDATE SKIP LOCKED
 """)
-RELEASED = sa.text("UPDATE core.quarantine SET released_at = :now WHERE quarantine_id = ANY(:ids)")
+RELEASED = sa.text("""
+UPDATE core.quarantine SET released_at = :now, ended_xid = pg_current_xact_id() WHERE quarantine_id = ANY(:ids)
+""")
+# The same, because somebody asked for it: people's work on the contract, which the measures count.
+RELEASED_BY = sa.text("""
+UPDATE core.quarantine SET released_at = :now, released_by = :by, ended_xid = pg_current_xact_id()
+WHERE quarantine_id = ANY(:ids)
+""")
+
+# Of versions that this release does not know: asked for only when an event of such a one came in, or waits.
+REGISTERED = sa.text("""
+SELECT type, CAST(body AS text) AS body, reads_as, CAST(renames AS text) AS renames FROM core.schema_registration
+WHERE withdrawn_at IS NULL AND (CAST(:types AS text[]) IS NULL OR type = ANY(:types))
+""")

@@ -7,7 +7,7 @@ and operations are kept, because they did happen.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -15,18 +15,22 @@ from typing import Any
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from sync_core import observed_sql, placement_sql
+from sync_core.books import invoiced
 from sync_core.checks import Finding
 from sync_core.desired import Found, Kind
+from sync_core.engine.look import local_day
 from sync_core.engine.outcome import Done, Outcome
 from sync_core.estate import Estate
 from sync_core.grouping import group_key, normalised
 from sync_core.journal_sql import STORE
 from sync_core.keys import ContractId
+from sync_core.life_row import life_row
 from sync_core.ownership import CAUSES, Arises
 from sync_core.policy.rule import Ownership
 from sync_core.progress import Step
 from sync_core.sla import due
-from sync_core.summary import Summary, summarise
+from sync_core.summary import DRAFT_PRIORITY, Summary, summarise
 
 Row = dict[str, Any]
 
@@ -56,8 +60,11 @@ async def store(
         "items": [row for o in outcomes for row in _item(o)],
     }
     bound = {"doc": document(written), "now": now, "worker": worker, "policy": estate.rules_version}
-    rows = await conn.execute(STORE, bound)
-    return {ContractId(row.contract_id) for row in rows}
+    kept = {ContractId(row.contract_id) for row in await conn.execute(STORE, bound)}
+    ours = [o for o in outcomes if o.claimed.contract_id in kept]
+    for beside in (placement_sql, observed_sql):
+        await beside.store(conn, ours, now=now)
+    return kept
 
 
 def document(value: object) -> str:
@@ -82,19 +89,22 @@ def _contract(o: Outcome, estate: Estate, now: datetime) -> Row:
         "since": o.since,
         "next_due": o.next_due,
         "refund": o.refund,
-        "reset": o.name in ("converged", "blocked"),
+        "reset": o.name in ("converged", "blocked", "waiting"),
         "settled": o.settled,
         "unclean": o.unclean,
-        "billable": o.read_back and o.project_ref is not None,
+        "billable": o.read_back and o.project_ref is not None and not o.suspended,
         "project_ref": o.project_ref,
         "error": kept.error if kept else o.reason,
         "error_class": kept.error_class if kept else _error_class(o),
         "signed_at": o.contract.signed_at if o.contract else None,
         "revision": o.contract.revision if o.contract else None,
         "read_back": o.read_back,
-        # Without a verdict of the run, such as in an outage, a blocked contract keeps what it is blocked for.
-        "checked": sorted(o.checked) if o.findings else [],
+        "said": dict(o.values) if o.values is not None else None,
+        "checked": sorted(o.verdict),
         **(_summary_row(summary) if summary else {}),
+        **({"priority": DRAFT_PRIORITY} if o.contract and o.contract.signed_at is None else {}),
+        **(asdict(life_row(o.contract, local_day(o.contract, estate, now))) if o.contract else {}),
+        **({"lane": o.placed} if o.placed else {}),
     }
 
 
@@ -135,7 +145,7 @@ def _run(o: Outcome) -> Row:
         "started_at": o.started_at,
         "finished_at": max([o.started_at, *(d.finished_at for d in o.operations)]),
         "error_class": o.error_class,
-        "error": o.error,
+        "error": o.error or o.note,
         "calls": [
             [c.operation, round(c.duration_s * 1000, 3), c.outcome, c.status, c.started_at, c.write] for c in o.calls
         ],
@@ -179,6 +189,8 @@ def _crosswalk(o: Outcome) -> Iterator[Row]:
             "key": found.key,
             "ref": found.ref,
             "fields": found.fields,
+            "agreed": o.agreed.get((found.kind, found.key)),
+            "invoiced": invoiced(found) if found.billed and found.kind is Kind.MILESTONE else None,
             "owner": None if found.kind.shared else o.claimed.contract_id,
             "state": "confirmed" if found.active else "closed",
         }
@@ -202,9 +214,10 @@ def _cases(o: Outcome, estate: Estate, now: datetime) -> Iterator[Row]:
     summary = summarise(terms, estate, on=now.date()) if terms else None
     # By function, because an exception that reopens stays with whom people gave it.
     entity = summary.legal_entity if summary else ""
-    usual = _dues(estate, None, entity, now) if o.findings else {}
-    for finding in {f.cause: f for f in o.findings}.values():
-        amount, reporting = exposure(o, summary)
+    found = {f.cause: f for f in (*o.findings, *o.tasks)}
+    usual = _dues(estate, None, entity, now) if found else {}
+    for finding in found.values():
+        amount, reporting = _money(o, finding, summary, estate, now)
         rule = estate.owner_of(terms, finding.cause) if terms else None
         step = arose_at(o, finding.cause)
         yield {
@@ -221,6 +234,7 @@ def _cases(o: Outcome, estate: Estate, now: datetime) -> Iterator[Row]:
             "exposure_reporting": reporting,
             "bill_on": summary.bill_on if summary else None,
             "dues": _dues(estate, rule, entity, now) if rule else usual,
+            "detail": {"differences": [one.stored for one in finding.differences]} if finding.differences else {},
             "again": 0 if o.mere_recheck else 1,
         }
 
@@ -259,10 +273,20 @@ def exposure(o: Outcome, summary: Summary | None) -> tuple[Decimal, Decimal | No
     value = summary.value
     if o.claimed.first_active_at is not None:
         held = project_value(o.confirmed) or o.held_value
-        value = abs(summary.value - held) if held is not None else summary.value
+        if held is not None or o.billed_elsewhere:
+            value = abs(summary.value - (held or Decimal(0)) - o.billed_elsewhere)
     if summary.value_reporting is None or not summary.value:
         return value, summary.value_reporting
     return value, summary.value_reporting * value / summary.value
+
+
+def _money(
+    o: Outcome, finding: Finding, summary: Summary | None, estate: Estate, now: datetime
+) -> tuple[Decimal, Decimal | None]:
+    """What the finding says that it is about, or all that waits for the contract."""
+    if finding.money is None or summary is None:
+        return exposure(o, summary)
+    return finding.money, estate.to_reporting(finding.money, summary.currency, now.date())
 
 
 def project_value(found: Sequence[Found]) -> Decimal | None:

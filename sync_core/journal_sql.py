@@ -14,10 +14,11 @@ c AS MATERIALIZED (
     SELECT r.* FROM doc, jsonb_to_recordset(d -> 'contracts') AS r(
         id bigint, token bigint, seen bigint, state text, since timestamptz, next_due timestamptz, refund boolean,
         reset boolean, settled boolean, unclean boolean, billable boolean, project_ref text, error text,
-        error_class text, signed_at timestamptz, revision bigint, read_back boolean, checked text[], title text,
+        error_class text, signed_at timestamptz, revision bigint, read_back boolean, checked text[], said jsonb, title text,
         customer_code text, customer_name text, legal_entity text, service_line text, geography text, billing text,
         currency text, value numeric, value_reporting numeric, bill_on date, lane text,
-        priority double precision, test boolean)
+        priority double precision, test boolean, renewal text, renews_on date, notice_by date, renewal_due date,
+        suspension text)
 ),
 i AS MATERIALIZED (
     SELECT r.* FROM doc, jsonb_to_recordset(d -> 'items') AS r(
@@ -43,8 +44,9 @@ moved AS (
         unclean_at = CASE WHEN c.unclean THEN :now WHEN c.settled THEN NULL ELSE k.unclean_at END,
         writeback_at = CASE WHEN (c.state IS NOT NULL AND c.state <> k.state)
                               OR (c.project_ref IS DISTINCT FROM k.project_ref AND c.project_ref IS NOT NULL)
+                              OR coalesce(c.said, k.held_values, '{}') <> coalesce(k.held_values, '{}')
                             THEN :now ELSE k.writeback_at END,
-        project_ref = coalesce(c.project_ref, k.project_ref),
+        project_ref = coalesce(c.project_ref, k.project_ref), held_values = coalesce(c.said, k.held_values),
         last_error = c.error, last_error_class = c.error_class,
         first_active_at = CASE WHEN c.billable THEN coalesce(k.first_active_at, :now) ELSE k.first_active_at END,
         active_at = CASE WHEN c.state = 'active' AND k.state <> 'active' THEN :now ELSE k.active_at END,
@@ -57,7 +59,11 @@ moved AS (
         value = coalesce(c.value, k.value),
         value_reporting = CASE WHEN c.title IS NULL THEN k.value_reporting ELSE c.value_reporting END,
         bill_on = coalesce(c.bill_on, k.bill_on), lane = coalesce(c.lane, k.lane),
-        priority = coalesce(c.priority, k.priority), test = coalesce(c.test, k.test), updated_at = :now
+        priority = coalesce(c.priority, k.priority), test = coalesce(c.test, k.test), updated_at = :now,
+        renewal = coalesce(c.renewal, k.renewal), suspension = coalesce(c.suspension, k.suspension),
+        renews_on = CASE WHEN c.renewal IS NULL THEN k.renews_on ELSE c.renews_on END,
+        notice_by = CASE WHEN c.renewal IS NULL THEN k.notice_by ELSE c.notice_by END,
+        renewal_due = CASE WHEN c.renewal IS NULL THEN k.renewal_due ELSE c.renewal_due END
     FROM c, fenced WHERE fenced.id = c.id AND k.contract_id = c.id
     RETURNING k.contract_id, k.state
 ),
@@ -92,20 +98,27 @@ operations AS (
         finished_at timestamptz)
 ),
 crosswalk AS (
-    INSERT INTO core.crosswalk AS x (system, kind, business_key, state, ref, contract_id, fields, confirmed_at)
-    SELECT DISTINCT ON (system, kind, key) system, kind, key, state, ref, owner, fields, CAST(:now AS timestamptz)
+    INSERT INTO core.crosswalk AS x (system, kind, business_key, state, ref, contract_id, fields, agreed, invoiced,
+                                     confirmed_at)
+    SELECT DISTINCT ON (system, kind, key) system, kind, key, state, ref, owner, fields, agreed, invoiced,
+           CAST(:now AS timestamptz)
     FROM doc, jsonb_to_recordset(d -> 'crosswalk') AS r(
-        id bigint, system text, kind text, key text, ref text, fields jsonb, owner bigint, state text)
+        id bigint, system text, kind text, key text, ref text, fields jsonb, agreed jsonb, owner bigint, state text,
+        invoiced numeric)
     JOIN fenced AS f ON f.id = r.id
     WHERE (  -- a conflict locks the row: all workers would wait for each other at every shared object
         SELECT 1 FROM core.crosswalk AS same
         WHERE same.system = r.system AND same.kind = r.kind AND same.business_key = r.key AND same.state = r.state
-          AND same.ref IS NOT DISTINCT FROM r.ref AND same.fields IS NOT DISTINCT FROM r.fields LIMIT 1) IS NULL
+          AND same.ref IS NOT DISTINCT FROM r.ref AND same.fields IS NOT DISTINCT FROM r.fields
+          AND same.agreed IS NOT DISTINCT FROM r.agreed AND same.invoiced IS NOT DISTINCT FROM r.invoiced
+        LIMIT 1) IS NULL
     ORDER BY system, kind, key
     ON CONFLICT (system, kind, business_key) DO UPDATE
-    SET state = excluded.state, ref = excluded.ref, fields = excluded.fields, confirmed_at = excluded.confirmed_at,
+    SET state = excluded.state, ref = excluded.ref, fields = excluded.fields, agreed = excluded.agreed,
+        invoiced = excluded.invoiced, confirmed_at = excluded.confirmed_at,
         contract_id = excluded.contract_id, holder = NULL, holder_token = NULL, reserved_until = NULL
     WHERE x.state <> excluded.state OR x.ref IS DISTINCT FROM excluded.ref OR x.fields IS DISTINCT FROM excluded.fields
+       OR x.agreed IS DISTINCT FROM excluded.agreed OR x.invoiced IS DISTINCT FROM excluded.invoiced
 ),
 progress AS (
     INSERT INTO core.progress (contract_id, step, amendment, occurred_at, recorded_at)
@@ -120,7 +133,7 @@ found AS MATERIALIZED (
     SELECT r.*, c.seen, c.seen > f.done_rev AS news FROM doc, jsonb_to_recordset(d -> 'cases') AS r(
         id bigint, cause text, error_class text, function text, severity text, message text, operation text,
         group_key text, exposure numeric, currency text, exposure_reporting numeric, bill_on date, dues jsonb,
-        again int)
+        detail jsonb, again int)
     JOIN fenced AS f ON f.id = r.id JOIN c ON c.id = r.id
 ),
 held AS MATERIALIZED (  -- locked in the order in which people's commands lock them
@@ -142,7 +155,7 @@ raised AS MATERIALIZED (  -- a full join is hashed; for another one the planner 
 again AS (  -- who has it stays who has it: people may have handed it over
     UPDATE core.case AS k
     SET state = 'open', seen_at = :now, occurrences = k.occurrences + r.again, error_class = r.error_class,
-        message = r.message, operation = r.operation, group_key = r.group_key, severity = r.severity,
+        message = r.message, detail = r.detail, operation = r.operation, group_key = r.group_key, severity = r.severity,
         exposure = r.exposure, currency = r.currency, exposure_reporting = r.exposure_reporting, bill_on = r.bill_on,
         version = k.version + CASE WHEN r.becomes = 'seen' AND k.message = r.message AND NOT r.news THEN 0 ELSE 1 END,
         decided_by = CASE WHEN r.becomes = 'seen' AND k.message = r.message THEN k.decided_by END,
@@ -158,9 +171,9 @@ again AS (  -- who has it stays who has it: people may have handed it over
     RETURNING k.case_id, k.function, k.assignee, r.becomes
 ),
 opened AS (
-    INSERT INTO core.case (contract_id, cause, error_class, function, severity, message, operation, group_key,
+    INSERT INTO core.case (contract_id, cause, error_class, function, severity, message, detail, operation, group_key,
                            exposure, currency, exposure_reporting, bill_on, state, opened_at, seen_at, due_at)
-    SELECT id, cause, error_class, function, severity, message, operation, group_key, exposure, currency,
+    SELECT id, cause, error_class, function, severity, message, detail, operation, group_key, exposure, currency,
            exposure_reporting, bill_on, 'open', :now, :now, CAST(dues ->> function AS timestamptz)
     FROM raised WHERE becomes = 'opened' ORDER BY id, cause
     RETURNING case_id, function

@@ -23,6 +23,7 @@ class Place(StrEnum):
     CLM = "the CLM"
     ERP = "the ERP's master data"
     ERP_BOOKS = "the ERP's books"
+    MASTER = "master data"
     ESTATE = "the estate file"
     APPROVAL = "Tieline"
     SUPPORT = "Tieline's setup"
@@ -34,6 +35,7 @@ class Arises(StrEnum):
     EVENTS = "fold.events"
     CONTRACT = "check.contract"
     POLICY = "check.policy"
+    DRAFT = "check.draft"
     REFERENCES = "check.references"
     PLAN = "plan.diff"
     WRITE = "write"
@@ -99,9 +101,19 @@ _ALL: Final = (
           "name a legal entity of the estate, or add this one to the estate file", ("legal_entity",)),
     _contract("customer_missing", _DATA, "name the customer, by its code in master data",
               "customer.code", "customer.name"),
+    Cause("customer_near_duplicate", _DATA, Arises.CONTRACT, Place.APPROVAL,
+          "say which customer of master data it is, or that it is another one", ("customer.code", "customer.name")),
+    Cause("customer_inactive", _DATA, Arises.CONTRACT, Place.MASTER, "open the customer there, or name another one",
+          ("customer.code",)),
+    Cause("legal_entity_closed", _DATA, Arises.CONTRACT, Place.MASTER, "open the legal entity there, or name another",
+          ("legal_entity",)),
     Cause("events_contradict", _LEGAL, Arises.EVENTS, Place.CLM, "publish the contract again from the CLM"),
     Cause("approval_rejected", _LEGAL, Arises.POLICY, Place.CLM, "approve the contract in the CLM, or cancel it"),
     Cause("clause_rejected", _LEGAL, Arises.POLICY, Place.CLM, "approve or renegotiate the clauses in the CLM"),
+    Cause("clause_not_approved", _LEGAL, Arises.POLICY, Place.CLM,
+          "approve in the CLM the clauses that the policy names"),
+    Cause("draft_would_not_provision", _LEGAL, Arises.DRAFT, Place.CLM,
+          "mend the draft in the CLM before it is signed; it holds up nothing"),
     Cause("approval_needed", _FINANCE, Arises.POLICY, Place.APPROVAL,
           "approve or refuse it; the function is that of the estate's rule"),
     Cause("approval_refused", _LEGAL, Arises.POLICY, Place.APPROVAL,
@@ -133,10 +145,23 @@ _ALL: Final = (
     _reference("customer_tax_profile_missing", _TAX, "complete the customer's tax registration in the ERP"),
     _reference("labour_category_missing", _DELIVERY, "add the labour category in the ERP"),
     _reference("master_data_double", _DATA, "merge the doubles in the ERP"),
+    Cause("clm_differs", _LEGAL, Arises.EVENTS, Place.CLM,
+          "publish the contract again from the CLM, so that its events say what it says"),
     Cause("amendment_missing", _LEGAL, Arises.EVENTS, Place.CLM, "publish the missing amendment from the CLM"),
+    Cause("silent_change", _LEGAL, Arises.EVENTS, Place.CLM,
+          "publish the numbered amendment, or the agreed terms again; or accept here what was published"),
     Cause("double_in_erp", _FINANCE, Arises.PLAN, Place.ERP_BOOKS, "close one of the two in the ERP"),
-    Cause("billed_differs", _FINANCE, Arises.PLAN, Place.ERP_BOOKS, "credit and bill again in the ERP, or amend"),
-    Cause("project_elsewhere", _FINANCE, Arises.PLAN, Place.ERP_BOOKS, "close the project in the other ERP"),
+    Cause("billed_differs", _FINANCE, Arises.PLAN, Place.ERP_BOOKS, "credit or bill the difference in the ERP"),
+    Cause("ownership_conflict", _FINANCE, Arises.PLAN, Place.APPROVAL,
+          "keep the contract's value, which is then written again, or take the ERP's into the contract"),
+    Cause("earned_not_billed", _FINANCE, Arises.PLAN, Place.ERP_BOOKS,
+          "invoice what was due by the end of the contract, or have it amended away in the CLM"),
+    Cause("adoption_ambiguous", _FINANCE, Arises.PLAN, Place.ERP_BOOKS,
+          "name its project in a list, and adopt with that: tieline adopt --csv"),
+    Cause("adoption_unmatched", _DATA, Arises.PLAN, Place.ERP_BOOKS,
+          "find its project in the ERP and name it in a list, or have it created after the cut-over"),
+    Cause("project_elsewhere", _FINANCE, Arises.PLAN, Place.ERP_BOOKS,
+          "move it there, or close the project in the other ERP"),
     Cause("erp_rejected", _FINANCE, Arises.WRITE, Place.ERP_BOOKS, "remove the reason that the ERP gives"),
     Cause("erp_credentials", _INTEGRATION, Arises.WRITE, Place.SUPPORT, "renew the ERP's credentials"),
     Cause("erp_schema_unknown", _INTEGRATION, Arises.WRITE, Place.SUPPORT, "fit the connector to the ERP's answers"),

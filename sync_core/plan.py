@@ -1,18 +1,23 @@
 """The diff: what must exist against what an ERP holds, to an ordered list of operations.
 
 Pure, and shown to people as it is: the preview of a replay is its plan. The operation that makes a project
-billable comes last; an invoiced object is never touched, a difference there is a conflict for a person.
+billable comes last; an invoiced object is never touched. Where its books differ from the contract they are a task for
+a person, which stops nothing else; a double of it is a conflict, which does.
 """
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeAlias
 
 import orjson
 
-from sync_core.desired import Desired, ErpObject, Fields, Found, Kind, fields_of
+from sync_core.books import told, unsettled
+from sync_core.closing import closed_if_billed
+from sync_core.desired import BillingMilestone, Desired, ErpObject, Fields, Found, Kind, fields_of
 from sync_core.errors import ErrorClass
+from sync_core.findings import Difference
 from sync_core.keys import BusinessKey, ErpRef
 
 
@@ -23,6 +28,7 @@ class Action(StrEnum):
     CLOSE = "close"
     NO_OP = "no_op"
     CONFLICT = "conflict"
+    TASK = "task"  # nothing is sent: finance settles in the ERP what was invoiced otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,7 @@ class Operation:
     wanted: ErpObject | None = None  # what to create or update to; None for a close
     why: ErrorClass | None = None  # of a conflict
     words: str = ""
+    difference: Difference | None = None  # of a task
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +54,15 @@ class Plan:
 
     @property
     def writes(self) -> tuple[Operation, ...]:
-        return tuple(o for o in self.operations if o.action not in (Action.NO_OP, Action.CONFLICT))
+        return tuple(o for o in self.operations if o.action not in _SENDS_NOTHING)
 
     @property
     def conflicts(self) -> tuple[Operation, ...]:
         return tuple(o for o in self.operations if o.action is Action.CONFLICT)
+
+    @property
+    def tasks(self) -> tuple[Operation, ...]:
+        return tuple(o for o in self.operations if o.action is Action.TASK)
 
     @property
     def digest(self) -> str:
@@ -60,6 +71,9 @@ class Plan:
         return hashlib.sha256(orjson.dumps(effects, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
+Held: TypeAlias = dict[tuple[Kind, BusinessKey], list[Found]]
+
+_SENDS_NOTHING = frozenset({Action.NO_OP, Action.CONFLICT, Action.TASK})
 _CREATED_UNBILLABLE = {"billable": False}
 
 
@@ -68,6 +82,7 @@ def diff(desired: Desired, found: Sequence[Found], *, keep: Mapping[BusinessKey,
 
     `keep` says, by business key, which of several duplicates is the one we know (from the crosswalk).
     """
+    desired = closed_if_billed(desired, found)
     held = _by_key(found, keep or {})
     if desired.project is None:
         # Closing a project closes its unbilled parts; what was billed stays as it was.
@@ -85,8 +100,8 @@ def diff(desired: Desired, found: Sequence[Found], *, keep: Mapping[BusinessKey,
     return Plan(desired.contract, (*operations, *closing, *activation))
 
 
-def _by_key(found: Iterable[Found], keep: Mapping[BusinessKey, ErpRef]) -> dict[tuple[Kind, BusinessKey], list[Found]]:
-    groups: dict[tuple[Kind, BusinessKey], list[Found]] = {}
+def _by_key(found: Iterable[Found], keep: Mapping[BusinessKey, ErpRef]) -> Held:
+    groups: Held = {}
     for item in found:
         if item.active:
             groups.setdefault((item.kind, item.key), []).append(item)
@@ -99,8 +114,8 @@ def _by_key(found: Iterable[Found], keep: Mapping[BusinessKey, ErpRef]) -> dict[
 
 
 def _without_parts_of_extras(
-    groups: dict[tuple[Kind, BusinessKey], list[Found]],
-) -> dict[tuple[Kind, BusinessKey], list[Found]]:
+    groups: Held,
+) -> Held:
     """Parts of a surplus project go with it, so they are neither kept nor closed one by one."""
     surplus = {f.ref for (kind, _), matches in groups.items() if kind is Kind.PROJECT for f in matches[1:]}
     if not surplus:
@@ -111,6 +126,9 @@ def _without_parts_of_extras(
 
 def _one(wanted: ErpObject, held: Found | None) -> tuple[Operation, list[Operation]]:
     after = fields_of(wanted)
+    # A new rate prices the hours that are not billed yet; a billed milestone has nothing left to bill.
+    if held is not None and held.billed and isinstance(wanted, BillingMilestone):
+        return _invoiced(held, wanted), []
     billable = after.get("billable") is True
     if held is None:
         created = {**after, **_CREATED_UNBILLABLE} if billable else after
@@ -130,20 +148,6 @@ def _update(wanted: ErpObject, held: Found, after: Fields, changed: set[str]) ->
         return Operation(Action.NO_OP, wanted.kind, wanted.key, ref=held.ref, wanted=wanted)
     names = [name for name in after if name in changed]
     before, new = {n: held.fields[n] for n in names}, {n: after[n] for n in names}
-    # A new rate prices the hours that are not billed yet; a billed milestone has nothing left to bill.
-    if held.billed and wanted.kind is Kind.MILESTONE:
-        words = f"{wanted.kind} {wanted.key} is already invoiced; {', '.join(names)} differs from the contract"
-        return Operation(
-            Action.CONFLICT,
-            wanted.kind,
-            wanted.key,
-            held.ref,
-            before,
-            new,
-            wanted,
-            ErrorClass.ERP_REJECTED,
-            words,
-        )
     return Operation(Action.UPDATE, wanted.kind, wanted.key, held.ref, before, new, wanted)
 
 
@@ -168,17 +172,21 @@ def _extra(extra: Found) -> Operation:
 
 def _superfluous(held: Found) -> Operation:
     if held.billed and held.kind is not Kind.PROJECT:
-        words = f"{held.kind} {held.key} is already invoiced but no longer in the contract"
-        return Operation(
-            Action.CONFLICT,
-            held.kind,
-            held.key,
-            held.ref,
-            held.fields,
-            why=ErrorClass.ERP_REJECTED,
-            words=words,
-        )
+        return _invoiced(held, None)
     return Operation(Action.CLOSE, held.kind, held.key, held.ref, held.fields)
+
+
+def _invoiced(held: Found, wanted: BillingMilestone | None) -> Operation:
+    """An invoiced part stays as it is; what its books lack to the contract is a task."""
+    difference = unsettled(held, wanted)
+    if difference is None:
+        return Operation(Action.NO_OP, held.kind, held.key, held.ref, wanted=wanted)
+    before, after = {"amount": difference.held}, {"amount": difference.wanted}
+    currency = wanted.currency if wanted else str(held.fields.get("currency") or "")
+    words = told(difference, currency)
+    return Operation(
+        Action.TASK, held.kind, held.key, held.ref, before, after, wanted, words=words, difference=difference
+    )
 
 
 def _children_first(held: Found) -> tuple[int, BusinessKey, ErpRef]:

@@ -3,7 +3,7 @@
 Errors: a connector maps everything its vendor can answer to the Erp* errors of sync_core/errors.py, once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -11,7 +11,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from sync_core.desired import ErpObject, Found, Kind, Project
+from sync_core.batches import Answer, BatchWindow, Group, Handed
+from sync_core.desired import ErpObject, Found, Kind, Project, Scalar
 from sync_core.errors import ClmError
 from sync_core.keys import BusinessKey, ErpRef, ExternalId
 
@@ -51,6 +52,8 @@ class Capabilities:
     settle_s: float = 0.0  # longest time a request may still run after we lost sight of it
     kinds: frozenset[Kind] = frozenset(Kind)  # kinds it can hold
     foreign_currency: bool = True  # a project may be in another currency than its legal entity's ledger
+    batches: BatchWindow | None = None  # takes writes in batches at night; then it is a TakesBatches
+    keeps: Callable[[ErpObject], ErpObject] | None = None  # what it would hold of an object, where that is less
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ class Observation:
 
     references: References
     found: tuple[Found, ...]
+    handed: tuple[Handed, ...] = ()  # of an ERP with batches: what of these keys it has not answered yet
+    answers: tuple[Answer, ...] = ()  # its last answer to each group of these keys
 
 
 class FinancialKind(StrEnum):
@@ -156,6 +161,47 @@ class ErpConnector(Protocol):
 
 
 @runtime_checkable
+class TakesBatches(Protocol):
+    """An ERP connector with `capabilities.batches`: the engine hands whole plans over and looks in the morning."""
+
+    name: str
+
+    def written(self, group: Group) -> bytes:
+        """The group as the ERP takes it. Call it after an `observe` of the contract; raises ErpRejected for what has no
+        place in a record.
+        """
+        ...
+
+    async def hand_over(self, groups: Sequence[bytes], ctx: CallContext) -> str:
+        """One file of these groups, in order; its name there. Raises the Erp* errors, ErpRateLimited out of hours."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectPage:
+    projects: tuple[Found, ...]  # open ones, whoever made them, with the key that they bear now; without parts
+    cursor: str  # pass it to the next call
+    more: bool
+
+
+@runtime_checkable
+class ListsProjects(Protocol):
+    """An ERP connector that can be asked for projects without a key of ours, and can have ours written on them."""
+
+    name: str
+
+    async def projects(self, cursor: str | None, ctx: CallContext) -> ProjectPage: ...
+
+    async def parts(self, project: Found, ctx: CallContext) -> Sequence[Found]:
+        """Its contract lines, milestones and labour rates, with the keys that they bear now."""
+        ...
+
+    async def relabel(self, kind: Kind, ref: ErpRef, key: BusinessKey, ctx: CallContext) -> None:
+        """From now on the ERP knows this object by our key. Safe to repeat."""
+        ...
+
+
+@runtime_checkable
 class TellsVersion(Protocol):
     """An ERP connector whose ERP says which release it runs; one that cannot leaves the method out."""
 
@@ -164,6 +210,24 @@ class TellsVersion(Protocol):
     async def version(self, ctx: CallContext) -> str | None:
         """As the vendor writes it. Raises the Erp* errors."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Billing:
+    """What an ERP billed of a contract, in its currency, without tax."""
+
+    currency: str
+    billed: Decimal
+    paid: Decimal
+    disputed: Decimal  # by disputes that are open
+    next_bill_on: date | None = None
+
+    @property
+    def stored(self) -> dict[str, str | None]:
+        """As plain JSON; amounts as texts."""
+        day = self.next_bill_on.isoformat() if self.next_bill_on else None
+        return {"currency": self.currency, "billed": str(self.billed), "paid": str(self.paid),
+                "disputed": str(self.disputed), "next_bill_on": day}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +240,16 @@ class WriteBack:
     erp: str
     provisioned_at: datetime | None
     note: str | None = None  # what its people should know, such as that an approval is needed; for a CLM with a place
+    revision: int | None = None  # of the contract, that the ERP was last read back with
+    billing: Billing | None = None  # None: nothing was invoiced yet
+    values: Mapping[str, Scalar] = field(default_factory=dict)  # fields that ERP or master data own and say otherwise
+
+    @property
+    def said(self) -> dict[str, object]:
+        """As plain JSON: what the contract's page shows as told."""
+        billing = self.billing.stored if self.billing else None
+        return {"status": self.status, "project_ref": self.project_ref, "erp": self.erp, "note": self.note,
+                "revision": self.revision, "billing": billing, "values": dict(self.values)}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

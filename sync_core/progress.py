@@ -38,5 +38,6 @@ class State(StrEnum):
     WAITING = "waiting"
     BLOCKED = "blocked"
     ACTIVE = "active"
+    SUSPENDED = "suspended"
     ENDED = "ended"
     SET_ASIDE = "set_aside"

@@ -96,6 +96,7 @@ class Effect:
     before: Fields | None
     after: Fields | None
     words: str = ""
+    system: str = ""  # the ERP, of a move, which has to do with two
 
     @classmethod
     def of(cls, operation: Operation) -> "Effect":
@@ -114,11 +115,12 @@ class Effect:
             before if isinstance(before, dict) else None,
             after if isinstance(after, dict) else None,
             str(stored["words"]),
+            str(stored.get("system", "")),
         )
 
     @property
     def stored(self) -> dict[str, object]:
-        names = ("action", "kind", "key", "ref", "before", "after", "words")
+        names = ("action", "kind", "key", "ref", "before", "after", "words", *(("system",) if self.system else ()))
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -132,12 +134,13 @@ class Effect:
     @property
     def whole(self) -> bytes:
         """What it does, to the field."""
-        return _canonical([self.action, self.kind, self.key, self.ref, self.before, self.after])
+        where = [self.system] if self.system else []
+        return _canonical([self.action, self.kind, self.key, self.ref, self.before, self.after, *where])
 
     @property
     def outcome(self) -> bytes:
         """What stands afterwards, whatever stood before."""
-        return _canonical([self.action, self.kind, self.key, self.after])
+        return _canonical([self.action, self.kind, self.key, self.after, *([self.system] if self.system else [])])
 
     def __str__(self) -> str:
         return f"{self.action} {self.kind} {self.key}".replace("_", " ")

@@ -30,13 +30,13 @@ _FREEZE = """
     ), placed AS (
         SELECT judged.*, row_number() OVER (ORDER BY priority DESC, contract_id) AS position,
                CASE WHEN state = 'draft' OR lane = '' THEN 'blocked' WHEN other IS NOT NULL THEN 'superseded'
-                    WHEN state IN ('active', 'ended') AND wanted_rev = done_rev AND NOT troubled
+                    WHEN state IN ('active', 'suspended', 'ended') AND wanted_rev = done_rev AND NOT troubled
                         THEN 'already_confirmed'
                     ELSE 'eligible' END AS eligibility,
                CASE WHEN state = 'draft' THEN 'not signed yet'
                     WHEN lane = '' THEN 'no ERP is known for its legal entity; correct the contract or the estate'
                     WHEN other IS NOT NULL THEN 'replay ' || other || ' is about to do it'
-                    WHEN state IN ('active', 'ended') AND wanted_rev = done_rev AND NOT troubled
+                    WHEN state IN ('active', 'suspended', 'ended') AND wanted_rev = done_rev AND NOT troubled
                         THEN 'its ERP was as wanted when last read; a fresh look says whether it still is'
                     ELSE '' END AS why
         FROM judged
@@ -76,7 +76,7 @@ COUNT = sa.text("""
 """)
 FROZEN = sa.text("SELECT contract_id FROM core.replay_item WHERE replay_id = :replay_id ORDER BY position")
 LOCK = sa.text("""
-    SELECT replay_id, created_by, confirmed_by, title, origin, state, version, entities, per_minute
+    SELECT replay_id, created_by, confirmed_by, title, origin, state, version, entities, per_minute, move_from, move_to
     FROM core.replay WHERE replay_id = :replay_id FOR UPDATE
 """)
 ENTITIES = sa.text("""
@@ -146,7 +146,10 @@ CANCEL_UNDISPATCHED = sa.text("""
 
 # What a contract goes on with once its item ended without a run of its own. Untouched, and without news since its
 # dispatch, it gets back what it was before; else it goes on from where it is, as after any run that stopped.
-_BACK = "NOT (i.in_hand OR i.sent) AND free.wanted_rev = CAST(i.was ->> 'rev' AS bigint) AS back"
+# One that has left its ERP on the way to another one goes on.
+_BACK = """NOT (i.in_hand OR i.sent) AND free.wanted_rev = CAST(i.was ->> 'rev' AS bigint) AND NOT EXISTS (
+            SELECT FROM core.placement AS p
+            WHERE p.contract_id = i.contract_id AND p.replay_id = i.replay_id AND p.leaving IS NULL) AS back"""
 _GIVE_BACK = f"""
     {marking("ended")}, given AS (
         UPDATE core.contract AS c SET replay_id = NULL,
@@ -178,7 +181,11 @@ EXPIRE = sa.text(f"""
         SELECT c.contract_id, c.replay_id, c.wanted_rev, c.last_error
         FROM core.contract AS c JOIN core.replay_item AS i USING (replay_id, contract_id)
         WHERE c.replay_id IS NOT NULL AND i.finished_at IS NULL
+          AND NOT EXISTS (  -- a move takes as long as its ERPs take: one may accept batches only at night
+              SELECT FROM core.replay AS r WHERE r.replay_id = c.replay_id AND r.move_to IS NOT NULL)
           AND (i.dispatched_at < :before OR i.tries >= :most_tries) AND c.lease_owner IS NULL
+          -- nothing is wrong with one that waits for the window or the answer of an ERP with batches
+          AND NOT (c.state = 'waiting' AND c.last_error IS NOT NULL AND c.last_error_class IS NULL AND c.due_at > :now)
         ORDER BY c.source, c.external_id FOR UPDATE OF c SKIP LOCKED
     ), ended AS (
         UPDATE core.replay_item AS i

@@ -9,7 +9,7 @@ from sync_core.progress import State
 
 Values = dict[str, object]
 
-STUCK: Final = "(c.state IN ('blocked', 'set_aside') OR c.state = 'waiting' AND c.last_error IS NOT NULL)"
+STUCK: Final = "(c.state IN ('blocked', 'set_aside') OR c.state = 'waiting' AND c.last_error_class IS NOT NULL)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,14 @@ import calendar
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Final
 
 from sync_core.contract import BillingKind, Terms
 from sync_core.errors import InvalidMoney
 from sync_core.estate import Estate
 from sync_core.money import exponent
+
+DRAFT_PRIORITY: Final = -1.0  # a look at a draft waits for every contract that was signed
 
 
 @dataclass(frozen=True, slots=True)

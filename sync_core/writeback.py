@@ -21,6 +21,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from sync_core import told
 from sync_core.clock import Clock
 from sync_core.errors import ClmError
 from sync_core.keys import ExternalId
@@ -49,13 +50,14 @@ _RENEW = sa.text("""
     UPDATE core.watermark SET updated_at = now() WHERE name = :name AND value = :holder RETURNING name
 """)
 _END = sa.text("UPDATE core.watermark SET value = NULL, updated_at = now() WHERE name = :name AND value = :holder")
-_DUE = sa.text("""
-    SELECT contract_id, external_id, state, project_ref, lane, first_active_at, writeback_at, done_rev,
+_DUE = sa.text(f"""
+    SELECT contract_id, external_id, state, project_ref, lane, first_active_at, writeback_at, done_rev, held_values,
+           revision, {told.NEXT_BILL} AS next_bill_on, c.currency, {told.SUMS},
            (SELECT k.message FROM core.case AS k WHERE k.contract_id = c.contract_id AND k.state = 'open'
               AND k.cause = 'approval_needed' AND k.decided_by IS NULL) AS asks,
            (SELECT e.data FROM core.event AS e WHERE e.source = c.source AND e.external_id = c.external_id
               AND e.type = 'com.tieline.workflow.decided.v1' ORDER BY e.seq DESC LIMIT 1) AS decided
-    FROM core.contract AS c
+    FROM core.contract AS c {told.JOIN}
     WHERE source = :source AND writeback_at <= :now ORDER BY writeback_at LIMIT :most
 """)
 # These three lock in the order of the workers' group commit. The time alone would not do: on a clock that stands a
@@ -64,10 +66,13 @@ _DONE = sa.text("""
     WITH same AS (
         SELECT c.contract_id FROM core.contract AS c JOIN jsonb_to_recordset(CAST(:told AS jsonb)) AS t(
             id bigint, due_at timestamptz, state text, project_ref text, lane text, first_active_at timestamptz,
-            done_rev bigint)
+            done_rev bigint, facts bigint, held jsonb)
             ON t.id = c.contract_id AND t.due_at = c.writeback_at
         WHERE c.state = t.state AND c.project_ref IS NOT DISTINCT FROM t.project_ref AND c.lane = t.lane
           AND c.first_active_at IS NOT DISTINCT FROM t.first_active_at AND c.done_rev = t.done_rev
+          AND c.held_values IS NOT DISTINCT FROM t.held AND t.facts IS NOT DISTINCT FROM (
+              SELECT max(f.seq) FROM core.financial_fact AS f
+              WHERE f.contract_id = c.contract_id AND f.currency = c.currency)
         ORDER BY c.source, c.external_id FOR UPDATE OF c
     )
     UPDATE core.contract AS c SET writeback_at = NULL FROM same WHERE c.contract_id = same.contract_id
@@ -113,6 +118,8 @@ class _Report:
     item: WriteBack
     due_at: datetime
     done_rev: int
+    facts: int | None  # the newest financial fact that it tells of
+    held: Mapping[str, Any] | None
 
 
 @dataclass(slots=True)
@@ -155,14 +162,15 @@ class _Turn:
     async def _reports(self) -> list[_Report]:
         """What is due, if it is our turn. When nothing is, the turn ends with that very look, so none slips through."""
         begun = time.monotonic()
-        due = {"source": self.source, "now": self.clock.now()}
+        now = self.clock.now()
+        due = {"source": self.source, "now": now}
         async with self.engine.begin() as conn:
             if not self.held and (await conn.execute(_ANY_DUE, due)).first() is None:
                 return []
             if (await conn.execute(_TAKE, {**self._names, "turn_s": TURN_S})).first() is None:
                 self.held = False
                 return []
-            rows = (await conn.execute(_DUE, {**due, "most": self.most})).all()
+            rows = (await conn.execute(_DUE, {**due, **told.binds(now.date()), "most": self.most})).all()
             if not rows:
                 await conn.execute(_END, self._names)
         self.held, self.send_before = bool(rows), begun + SEND_WITHIN_S
@@ -214,17 +222,18 @@ class _Turn:
         except TimeoutError as late:
             raise ClmUnanswered(self.source, f"no answer within {CALL_S:g} s") from late
 
-    async def _finish(self, told: Sequence[_Report], refused: Sequence[_Report]) -> None:
+    async def _finish(self, done: Sequence[_Report], refused: Sequence[_Report]) -> None:
         now = self.clock.now()
         async with self.engine.begin() as conn:
             if (await conn.execute(_RENEW, self._names)).first() is None:
                 # Somebody may have told newer states before our call arrived: whatever is true now is told after it.
                 log.warning("the turn to tell %s was lost while it was told; telling it again", self.source)
                 self.held, self.over = False, True
-                await conn.execute(_AGAIN, {"ids": [r.contract_id for r in (*told, *refused)], "now": now})
+                await conn.execute(_AGAIN, {"ids": [r.contract_id for r in (*done, *refused)], "now": now})
                 return
-            if told:
-                await conn.execute(_DONE, {"told": _json([_said(report) for report in told])})
+            if done:
+                await conn.execute(_DONE, {"told": _json([_said(report) for report in done])})
+                await conn.execute(told.KEEP, {"told": told.stored([_kept(report) for report in done]), "now": now})
             if refused:
                 later = [{"id": report.contract_id, "due_at": report.due_at} for report in refused]
                 await conn.execute(_LATER, {"refused": _json(later), "now": now})
@@ -249,8 +258,11 @@ class _Turn:
 
 def _report(row: sa.Row[Any]) -> _Report:
     note = note_of(row.asks, row.decided)
-    item = WriteBack(ExternalId(row.external_id), row.state, row.project_ref, row.lane, row.first_active_at, note)
-    return _Report(row.contract_id, item, row.writeback_at, row.done_rev)
+    item = WriteBack(
+        ExternalId(row.external_id), row.state, row.project_ref, row.lane, row.first_active_at, note,
+        row.revision if row.state in ("active", "suspended") else None, told.billing_of(row), row.held_values or {},
+    )  # fmt: skip
+    return _Report(row.contract_id, item, row.writeback_at, row.done_rev, row.facts, row.held_values)
 
 
 def note_of(asks: str | None, decided: Mapping[str, Any] | None) -> str | None:
@@ -274,7 +286,13 @@ def _said(report: _Report) -> dict[str, object]:
         "lane": item.erp,
         "first_active_at": item.provisioned_at,
         "done_rev": report.done_rev,
+        "facts": report.facts,
+        "held": report.held,
     }
+
+
+def _kept(report: _Report) -> dict[str, object]:
+    return {"id": report.contract_id, "said": report.item.said}
 
 
 def _json(rows: Sequence[Mapping[str, object]]) -> str:

@@ -8,7 +8,7 @@ import orjson
 
 DOCUMENT: Final = Path(__file__).parent.parent / "docs" / "events.md"
 
-_JSON_BLOCK = re.compile(r"^### `(?P<type>[a-z0-9.]+)`$.*?^```json\n(?P<json>.*?)^```$", re.MULTILINE | re.DOTALL)
+_JSON_BLOCK = re.compile(r"^### `(?P<type>[a-z0-9._]+)`$.*?^```json\n(?P<json>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def _examples() -> dict[str, dict[str, object]]:

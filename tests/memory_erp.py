@@ -21,6 +21,7 @@ from sync_core.ports import (
     Capabilities,
     FinancialPage,
     Observation,
+    ProjectPage,
     References,
     Refs,
     Scope,
@@ -55,9 +56,9 @@ class MemoryErp:
         self.by_owner[found.key if found.kind.shared else owning_contract(found.key)].add(found.ref)
 
     def under(self, *owners: str) -> list[Found]:
-        """Active objects of these contracts and shared keys, oldest first."""
-        refs = sorted(ref for owner in owners for ref in self.by_owner.get(owner, ()))
-        return [self.objects[ref] for ref in refs if self.objects[ref].active]
+        """Objects of these contracts and shared keys, oldest first: active ones, and closed projects that billed."""
+        held = [self.objects[ref] for ref in sorted(ref for owner in owners for ref in self.by_owner.get(owner, ()))]
+        return [f for f in held if f.active or f.billed_amount is not None]
 
     def of(self, kind: Kind) -> list[Found]:
         return [f for f in self.objects.values() if f.kind is kind and f.active]
@@ -121,7 +122,7 @@ class MemoryConnector:
         self.erp.creates[obj.kind, obj.key] += 1
         owner = obj.key if obj.kind.shared else owning_contract(obj.key)
         if self.erp.upsert:
-            held = next((f for f in self.erp.under(owner) if (f.kind, f.key) == (obj.kind, obj.key)), None)
+            held = next((f for f in self.erp.under(owner) if f.active and (f.kind, f.key) == (obj.kind, obj.key)), None)
             if held is not None:
                 return held.ref
         parent = None
@@ -150,8 +151,23 @@ class MemoryConnector:
     async def close(self, kind: Kind, ref: ErpRef, ctx: CallContext) -> None:
         async with self._call("close", ctx):
             for held in list(self.erp.objects.values()):
-                if held.ref == ref or held.parent == ref:
+                if held.ref == ref or (held.parent == ref and not held.billed):  # what was invoiced stays in the books
                     self.erp.hold(replace(held, active=False))
+
+    async def projects(self, cursor: str | None, ctx: CallContext) -> ProjectPage:
+        async with self._call("list projects", ctx):
+            begin, held = int(cursor or 0), self.erp.of(Kind.PROJECT)
+            return ProjectPage(tuple(held[begin : begin + 2]), str(begin + 2), more=len(held) > begin + 2)
+
+    async def parts(self, project: Found, ctx: CallContext) -> Sequence[Found]:
+        async with self._call("list parts", ctx):
+            return [held for held in self.erp.objects.values() if held.parent == project.ref]
+
+    async def relabel(self, kind: Kind, ref: ErpRef, key: BusinessKey, ctx: CallContext) -> None:
+        async with self._call(f"relabel {kind}", ctx):
+            held = self.erp.objects[ref]
+            self.erp.by_owner[owning_contract(held.key)].discard(ref)
+            self.erp.hold(replace(held, key=key))
 
     async def financial_status(self, cursor: str | None, ctx: CallContext) -> FinancialPage:
         return FinancialPage((), cursor or "", more=False)

@@ -123,6 +123,12 @@ def signed(contract_id: str, terms: dict[str, object] | None = None, *, revision
     }
 
 
+def amended(contract_id: str, number: int = 1, *, revision: int | None = None, **changes: object) -> dict[str, object]:
+    """The `data` of an amended event; the revision after the number if none is given."""
+    header = {"number": number, "executed_at": SIGNED_AT.isoformat()}
+    return {"contract_id": contract_id, "revision": revision or number + 1, "amendment": header, "changes": changes}
+
+
 def cloud_event(event_id: str, kind: str, data: dict[str, object], *, at: datetime = SIGNED_AT) -> dict[str, object]:
     """A CloudEvent in structured form; `kind` such as "signed.v1"."""
     return {

@@ -8,28 +8,37 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 
 from app.api import (
+    amendments,
     approvals,
+    asyncapi,
     audit,
     clients,
+    conflicts,
     contracts,
     corrections,
+    drift,
     exception_work,
     exceptions,
     finance,
     holds,
     kpis,
+    moves,
     openapi,
+    policies,
     quarantine,
+    renewals,
     replay_work,
     replays,
     saved_filters,
     schedules,
+    schemas,
     snapshots,
     status,
     subscribers,
     telemetry,
     traces,
     unknown,
+    validations,
 )
 from app.api.calling import Api
 
@@ -37,9 +46,10 @@ __all__ = ["Api", "add_to"]
 
 # Fixed words of a path before its parameters; what nothing answers comes last.
 _RESOURCES = (
-    contracts, saved_filters, exceptions, exception_work, corrections, approvals, quarantine, replays, replay_work,
-    audit, holds, finance, clients, subscribers, status, kpis, snapshots, schedules, telemetry, traces,
-    openapi, unknown,
+    contracts, amendments, saved_filters, exceptions, exception_work, corrections, conflicts, approvals,
+    quarantine, moves,
+    replays, replay_work, renewals, policies, audit, holds, finance, clients, subscribers, status, kpis, snapshots,
+    schedules, telemetry, traces, validations, drift, schemas, openapi, asyncapi, unknown,
 )  # fmt: skip
 
 

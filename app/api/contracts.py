@@ -17,6 +17,7 @@ from sync_core.authority import Permission
 from sync_core.commands.desk import NotFound
 from sync_core.desired import Scalar
 from sync_core.errors import Function
+from sync_core.life_row import RenewalState
 from sync_core.progress import State
 from sync_core.reads.contract import ContractDetail
 from sync_core.reads.contracts import ContractFilter, Sort
@@ -49,6 +50,10 @@ class ContractView(View):
     project_ref: str | None
     last_error: str | None
     functions: Annotated[list[str], Field(description="Business functions with an open exception on it")]
+    suspension: Annotated[str, Field(description="Since when and why it is suspended; empty: it is not")]
+    renewal: Annotated[RenewalState, Field(description="Empty: nothing is to be renewed")]
+    renews_on: date | None
+    notice_by: date | None
 
 
 class ChangeView(View):

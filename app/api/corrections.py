@@ -13,7 +13,7 @@ from app.api.exception_views import ExceptionId
 from app.api.inputs import Body, Id, Reason
 from app.api.routing import CHANGING, EDITING, problems, resource
 from sync_core.authority import Permission
-from sync_core.commands import corrections
+from sync_core.commands import amendments, corrections
 from sync_core.commands.desk import Once
 from sync_core.errors import ErrorClass
 
@@ -77,6 +77,41 @@ def preview(call: Correcting, exception_id: Id, body: Values) -> Response:
     made = call.api.commands.corrections.preview(call.actor, exception_id, body.values)
     call.showed_one("correction.preview", f"exception {exception_id}")
     return answer(CorrectionPreviewView.model_validate(made), version=made.version)
+
+
+class Acceptance(Body):
+    reason: Reason
+
+
+class SilentAcceptedView(View):
+    """What was published is agreed from now on."""
+
+    exception_id: ExceptionId
+    event_id: str
+    correlation_id: str
+    changes: list[ChangeView]
+
+
+@routes.post(
+    "/exceptions/{exception_id}/accept",
+    response_model=SilentAcceptedView,
+    responses=problems(*EDITING),
+    summary="Accept a silent change: what the CLM published becomes the agreed terms",
+)
+def accept(
+    call: Correcting,
+    exception_id: Id,
+    version: Annotated[int | None, Depends(read_version)],
+    body: Acceptance,
+    key: Annotated[Once | None, Depends(once)],
+) -> Response:
+    return done(
+        call.carry_out(
+            key,
+            lambda act: amendments.accept(act, exception_id, body.reason, version=version),
+            SilentAcceptedView.model_validate,
+        )
+    )
 
 
 @routes.post(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from fastapi import Query
 from pydantic import AliasChoices, AwareDatetime, Field, JsonValue
 
-from app.api.answers import Moment, MoneyTotalView, MoneyView, Seconds, View
+from app.api.answers import Amount, Moment, MoneyTotalView, MoneyView, Seconds, View
 from app.api.inputs import Text
 from sync_core.errors import ErrorClass, Function
 from sync_core.reads.exceptions import ExceptionFilter
@@ -88,6 +88,16 @@ class RefusedByView(View):
     at: Moment
 
 
+class DifferenceView(View):
+    """One thing on which two sides do not agree."""
+
+    kind: Annotated[str, Field(examples=["credit", "re-bill", "withdraw", "changed"])]
+    what: Annotated[str, Field(examples=["milestone design", "value"])]
+    held: Annotated[str | None, Field(description="What was invoiced, or agreed")]
+    wanted: Annotated[str | None, Field(description="What the contract says, or was published; null: nothing of it")]
+    amount: Annotated[Amount, Field(description="wanted - held, in the contract's currency; 0 where it is no money")]
+
+
 class ExceptionDetailView(View):
     """History oldest first."""
 
@@ -99,6 +109,7 @@ class ExceptionDetailView(View):
     follows: Annotated[FollowedView | None, Field(description="Of the same fields, for another exception")]
     followed_by: Annotated[int | None, Field(description="The exception found after this one was corrected")]
     refused: RefusedByView | None
+    differences: Annotated[list[DifferenceView], Field(description="Invoiced and agreed, or agreed and published")]
 
 
 class GroupView(View):

@@ -9,6 +9,7 @@ from app.api.calling import Call, calling
 from app.api.exception_views import (
     ActionView,
     CorrectionFormView,
+    DifferenceView,
     ExceptionDetailView,
     ExceptionView,
     FollowedView,
@@ -64,6 +65,7 @@ def one_exception(call: Reading, exception_id: Id) -> Response:
         follows=FollowedView.model_validate(found.follows) if found.follows else None,
         followed_by=found.followed_by,
         refused=RefusedByView.model_validate(found.refused) if found.refused else None,
+        differences=[DifferenceView.model_validate(one) for one in found.differences],
     )
     return answer(view, version=found.row.version)
 

@@ -61,7 +61,7 @@ class FigureView(View):
     label: str
     unit: Unit
     value: Number
-    note: Annotated[str, Field(description="Why there is no value, where it is null")]
+    note: Annotated[str, Field(description="What it is of, the rates it was converted at, or why it is null")]
 
 
 class AnswerView(View):
@@ -73,6 +73,7 @@ class AnswerView(View):
     n: int
     n_open: int
     excluded: Annotated[dict[str, int], Field(description="Cases that are not counted, by reason")]
+    rate_dates: Annotated[dict[str, date], Field(description="By currency, the day of the rate it was converted at")]
     figures: list[FigureView]
 
 
@@ -167,6 +168,7 @@ def _answer(answer: Answer, known: Definition, currency: str) -> Mapping[str, ob
         "n": answer.n,
         "n_open": answer.n_open,
         "excluded": dict(answer.excluded),
+        "rate_dates": dict(answer.rate_dates),
         "figures": [_figure(figure, answer, currency) for figure in answer.figures],
     }
 

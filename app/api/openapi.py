@@ -25,6 +25,7 @@ of an issuer that the estate file names. Errors are problem details (RFC 9457) w
 _SCOPES: Final[Mapping[Permission, str]] = {
     Permission.EVENTS_WRITE: "Deliver events",
     Permission.CONTRACTS_READ: "Read contracts, legal holds and the status",
+    Permission.VALIDATIONS_WRITE: "Ask whether terms would be provisioned",
     Permission.EXCEPTIONS_READ: "Read exceptions, approvals and quarantine",
     Permission.EXCEPTIONS_WRITE: "Assign, hand over, acknowledge and comment on exceptions; save filters",
     Permission.EXCEPTIONS_DECIDE: "Close exceptions by decision",
@@ -33,7 +34,10 @@ _SCOPES: Final[Mapping[Permission, str]] = {
     Permission.REPLAY_READ: "Read replays and what is stuck",
     Permission.REPLAY_PREVIEW: "Make replays, which previews them",
     Permission.REPLAY_EXECUTE: "Confirm, pause, resume and cancel replays",
+    Permission.POLICY_WRITE: "Propose policies, withdraw one's own",
+    Permission.POLICY_APPROVE: "Refuse policies; their approval is a person's",
     Permission.REPLAY_APPROVE: "Refuse replays; their approval is a person's",
+    Permission.ADOPTION_WRITE: "Decide which project of an ERP is whose, from the command line",
     Permission.QUARANTINE_WRITE: "Release and dismiss quarantined events",
     Permission.AUDIT_READ: "Read the audit",
     Permission.EVIDENCE_READ: "Export evidence",
@@ -43,6 +47,7 @@ _SCOPES: Final[Mapping[Permission, str]] = {
     Permission.FINANCE_WRITE: "Import exchange rates, disputes, the baseline and assumptions",
     Permission.SNAPSHOT_WRITE: "Have snapshots made",
     Permission.SCHEDULES_WRITE: "Run scheduled jobs now, pause them and let them go on",
+    Permission.SCHEMAS_WRITE: "Register versions of events, acknowledge new fields",
     Permission.SUBSCRIBERS_WRITE: "Administer subscribers of outgoing events",
     Permission.ACCESS_WRITE: "Administer the programs that may call the API",
 }

@@ -47,6 +47,9 @@ class ReplayView(View):
     version: int
     whole: Annotated[bool, Field(description="All of its items are within reach")]
     states: dict[ItemState, int]
+    move_from: Annotated[str | None, Field(description="Of a move: the ERP that its contracts leave")]
+    move_to: str | None
+    undoes: Annotated[int | None, Field(description="The move that this one takes back")]
 
 
 class TotalsView(View):
@@ -123,6 +126,8 @@ class ItemView(View):
     tries: int
     run_id: UUID | None
     finished_at: Moment | None
+    billed: Annotated[MoneyView | None, Field(description="Of a move: invoiced in the ERP that it leaves")]
+    to_bill: Annotated[MoneyView | None, Field(description="Of a move: left to bill in the ERP that it comes to")]
 
 
 class EffectView(View):
@@ -135,6 +140,7 @@ class EffectView(View):
     before: dict[str, Scalar] | None
     after: dict[str, Scalar] | None
     words: str
+    system: Annotated[str, Field(description="The ERP, of a move; else empty: that of the contract")]
 
 
 class ItemDetailView(View):

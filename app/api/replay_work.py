@@ -34,11 +34,11 @@ Approving = Annotated[Call, Depends(calling(Permission.REPLAY_APPROVE))]
 Key = Annotated[Once | None, Depends(once)]
 Version = Annotated[int | None, Depends(read_version)]
 
-_MADE: Final[dict[str, Any]] = {"response_model": ReplayMadeView, "status_code": HTTPStatus.CREATED}
+MADE: Final[dict[str, Any]] = {"response_model": ReplayMadeView, "status_code": HTTPStatus.CREATED}
 _MOVED: Final[dict[str, Any]] = {"response_model": ReplayMovedView, "responses": problems(*EDITING)}
 
 
-@routes.post("/replays", **_MADE, responses=problems(*CHANGING, 404), summary="Make a replay: workers preview it")
+@routes.post("/replays", **MADE, responses=problems(*CHANGING, 404), summary="Make a replay: workers preview it")
 def make(call: Previewing, body: NewReplay, key: Key) -> Response:
     """The list of contracts is frozen now; nothing is sent to an ERP before it is confirmed."""
 
@@ -46,17 +46,17 @@ def make(call: Previewing, body: NewReplay, key: Key) -> Response:
         selection = body.selection(contract_ids(act, body.contracts, Permission.REPLAY_PREVIEW))
         return replays.preview(act, selection, origin=body.origin, title=body.title)
 
-    return _made(call, key, work)
+    return made_replay(call, key, work)
 
 
 @routes.post(
     "/replays/{replay_id}/offer-again",
-    **_MADE,
+    **MADE,
     responses=problems(*CHANGING, 404),
     summary="Make a new one of what changed, failed, mismatched, could not be verified or was cancelled",
 )
 def offer_again(call: Previewing, replay_id: Id, key: Key) -> Response:
-    return _made(call, key, lambda act: replays.offer_again(act, replay_id))
+    return made_replay(call, key, lambda act: replays.offer_again(act, replay_id))
 
 
 @routes.post(
@@ -113,7 +113,8 @@ def cancel(call: Executing, replay_id: Id, version: Version, body: Why, key: Key
     return _moved(call, key, lambda act: replays.cancel(act, replay_id, reason=body.reason, version=version))
 
 
-def _made(call: Call, key: Once | None, work: Callable[[Act], ReplayMade]) -> Response:
+def made_replay(call: Call, key: Once | None, work: Callable[[Act], ReplayMade]) -> Response:
+    """Of a command that makes a replay."""
     made = call.carry_out(key, work, ReplayMadeView.model_validate)
     where = {"location": f"/v1/replays/{orjson.loads(made.body)['replay_id']}"}
     return done(made, status=HTTPStatus.CREATED, headers=where)

@@ -24,6 +24,7 @@ class LaneView(View):
     slots_used: int
     slots_total: int
     waiting: Annotated[MoneyTotalView, Field(description="Contracts that wait for their first activation")]
+    observed: Annotated[int, Field(description="Contracts of which what would be done here is only looked at")]
 
 
 class StatusView(View):

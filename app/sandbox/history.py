@@ -21,12 +21,10 @@ from app.sandbox.approver import Approver
 from app.sandbox.clm import server as clm_server
 from app.sandbox.clm.app import SandboxClm
 from app.sandbox.clm.changes import Change, DeliveryFault, Repeat
-from app.sandbox.cloud import server as erp_server
 from app.sandbox.colleagues import Colleagues
-from app.sandbox.erp_troubles import FIRST_RELEASE, Turn, slow, turns
+from app.sandbox.erp_troubles import Turn, turns
+from app.sandbox.history_erps import Erps, erps_of
 from app.sandbox.in_process import InProcess
-from app.sandbox.master_data import required
-from app.sandbox.portfolio.firms import known_firms
 from app.sandbox.portfolio.plan import Portfolio, plan
 from app.sandbox.portfolio.steps import Step
 from collectors import releases
@@ -36,16 +34,13 @@ from sync_core import lanes
 from sync_core.clock import VirtualClock
 from sync_core.commands.commands import Commands
 from sync_core.connectors.clm import sandbox as clm_connector
-from sync_core.connectors.erp import sandbox_cloud
 from sync_core.engine.lane_watch import LaneWatch
 from sync_core.engine.session import open_session
 from sync_core.engine.worker import Worker
 from sync_core.errors import ErpUnavailable
 from sync_core.estate import Estate
-from sync_core.keys import Lane
-from sync_core.lanes import LaneGate
 from sync_core.polling import poll
-from sync_core.ports import ClmConnector, ErpConnector
+from sync_core.ports import ClmConnector
 from sync_core.writeback import write_back
 
 if TYPE_CHECKING:
@@ -76,9 +71,8 @@ class History:
     clock: VirtualClock
     estate: Estate
     clm: SandboxClm
-    erp: erp_server.SandboxCloud
+    erps: Erps
     clms: dict[str, ClmConnector]
-    erps: dict[str, ErpConnector]
     worker: Worker
     approver: Approver
     colleagues: Colleagues
@@ -137,7 +131,9 @@ class History:
         """Whether there is something to look at: news of the CLM, or master data that was changed."""
         if isinstance(step.action, Change | Repeat | DeliveryFault):
             return self.clm.perform(step.action) is not None
-        demo_books.mend(self.erp.store, step.action)
+        demo_books.mend(self.erps.cloud.store, step.action)
+        if self.erps.legacy is not None:
+            self.erps.legacy.mend(step.action)
         self.rechecks_until = self.clock.now() + _RECHECKS
         return True
 
@@ -150,15 +146,15 @@ class History:
         """The ERP's faults and release as they are by now; the turns that are still to come."""
         due = bool(left) and left[0].at <= now
         while left and left[0].at <= now:
-            self.erp.faults.clear()
+            self.erps.cloud.faults.clear()
             for fault in left[0].faults:
-                self.erp.faults.add(fault())
-            self.erp.api.release = left[0].release or self.erp.api.release
+                self.erps.cloud.faults.add(fault())
+            self.erps.cloud.api.release = left[0].release or self.erps.cloud.api.release
             if left[0].said:
                 say(left[0].said)
             left = left[1:]
         if due:
-            await releases.collect(self.engine, self.erps, self.clms, clock=self.clock)
+            await releases.collect(self.engine, self.erps.connectors, self.clms, clock=self.clock)
         return left
 
     async def _poll(self) -> None:
@@ -190,8 +186,8 @@ class History:
     async def _report(self) -> None:
         """At the end of each day: to the CLM, and from the ERP."""
         await write_back(self.engine, self.clms, clock=self.clock)
-        await releases.collect(self.engine, self.erps, self.clms, clock=self.clock)
-        for erp in self.erps.values():
+        await releases.collect(self.engine, self.erps.connectors, self.clms, clock=self.clock)
+        for erp in self.erps.connectors.values():
             try:
                 await collect(self.engine, erp, clock=self.clock)
             except ErpUnavailable as down:
@@ -241,26 +237,7 @@ async def _assemble(
 ) -> History:
     clm = clm_server.build(clock, seed=systems.seed, token=systems.clm_token, journal=systems.clm_journal)
     stack.callback(clm.close)
-    erp = erp_server.build(
-        clock,
-        seed=systems.seed,
-        client_id=systems.erp.user or "tieline",
-        client_secret=systems.erp_secret,
-        state=systems.erp_state,
-        release=FIRST_RELEASE,
-    )
-    stack.callback(erp.close)
-    erp.faults.add(slow())
-    demo_books.fill(erp.store, required(estate, known_firms(estate)))
-    gate = LaneGate(Lane(systems.erp.name))
-    connector = sandbox_cloud.connect(
-        replace(systems.erp, url="http://erp.sandbox"),
-        secret=systems.erp_secret,
-        gate=gate,
-        clock=clock,
-        transport=InProcess(erp),
-    )
-    stack.push_async_callback(connector.aclose)
+    erps = erps_of(systems, clock, estate, stack)
     source = clm_connector.connect(
         replace(systems.clm, url="http://clm.sandbox", options={**systems.clm.options, "page_size": "1000"}),
         secrets=(systems.clm_token,),
@@ -270,15 +247,15 @@ async def _assemble(
     stack.push_async_callback(source.aclose)
     url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     session = await stack.enter_async_context(open_session(url, name="history", version="demo", now=clock.now()))
+    known = [erp for erp in estate.erp if erp.name in erps.connectors]
     async with engine.begin() as conn:
-        await lanes.declare(conn, [(systems.erp, connector.capabilities.settle_s)])
-    erps: dict[str, ErpConnector] = {systems.erp.name: connector}
-    watch = LaneWatch(engine, erps, {systems.erp.name: gate}, clock, session.worker_id)
-    worker = Worker(engine, erps, watch, estate, clock, session.worker_id)
+        await lanes.declare(conn, [(erp, erps.connectors[erp.name].capabilities.settle_s) for erp in known])
+    watch = LaneWatch(engine, erps.connectors, erps.gates, clock, session.worker_id)
+    worker = Worker(engine, erps.connectors, watch, estate, clock, session.worker_id)
     people = sa.create_engine(engine.url)
     stack.callback(people.dispose)
     commands = Commands(people, clock=clock, estate=estate)
     approver = Approver(people, commands, systems.seed, until)
     colleagues = Colleagues(people, commands, systems.seed, estate)
     clms: dict[str, ClmConnector] = {systems.clm.source: source}
-    return History(engine, people, clock, estate, clm, erp, clms, erps, worker, approver, colleagues, until)
+    return History(engine, people, clock, estate, clm, erps, clms, worker, approver, colleagues, until)

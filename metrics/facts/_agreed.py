@@ -6,19 +6,25 @@ it is agreed, and its money is stuck. Values are absolute, so of a chain of amen
 
 from typing import Final
 
-from metrics.facts._fold_order import FOLD_ORDER
+from metrics.facts._fold_order import FOLD_ORDER, as_agreed
 
 _TYPES: Final = ("signed", "amended", "corrected", "renewed", "cancelled", "terminated")
-VALUES: Final = {"agreeing": [f"com.tieline.contract.{what}.v1" for what in _TYPES]}
+# What an amendment heads invoices by waits for its effective day (sync_core/effective.py).
+_HEADS: Final = ["customer", "legal_entity", "po_number", "tax"]
+VALUES: Final = {"agreeing": [f"com.tieline.contract.{what}.v1" for what in _TYPES], "heads": _HEADS}
 
-# `terms` of what says any: a signature all of them, the others what changed.
-EVENTS: Final = f"""
+# `terms` of what says any: a signature all of them, the others what changed. `stepping` says in `seen_on` of which day.
+_EVENTS: Final = f"""
     SELECT o.contract_id, e.occurred_at, e.recorded_at, split_part(e.type, '.', 4) AS what,
-           coalesce(e.data -> 'terms', e.data -> 'changes', CASE WHEN e.data ->> 'ends_on' IS NOT NULL
-               THEN jsonb_build_object('ends_on', e.data -> 'ends_on') END) AS terms,
+           coalesce(e.data -> 'terms', CASE
+               WHEN metrics.day(e.data #>> '{{amendment,effective_on}}') > o.seen_on
+               THEN (e.data -> 'changes') - CAST(:heads AS text[]) ELSE e.data -> 'changes' END,
+               CASE WHEN e.data ->> 'ends_on' IS NOT NULL
+                    THEN jsonb_build_object('ends_on', e.data -> 'ends_on') END) AS terms,
            row_number() OVER (PARTITION BY o.contract_id ORDER BY {FOLD_ORDER}) AS place
     FROM stepping AS o JOIN core.event AS e USING (source, external_id) WHERE e.type = ANY(:agreeing)
 """
+EVENTS: Final = as_agreed(_EVENTS, signs="r.what = 'signed'", ends="r.what IN ('cancelled', 'terminated')")
 STOOD: Final = """
     SELECT e.contract_id, max(e.place) FILTER (WHERE e.what = 'signed') AS signed,
            coalesce(max(e.place) FILTER (WHERE e.what IN ('cancelled', 'terminated')), 0) AS ended

@@ -16,3 +16,18 @@ FOLD_ORDER: Final = f"""
          ELSE coalesce(metrics.number(e.data #>> '{{amendment,number}}'), 0) END,
     e.occurred_at, e.id COLLATE "C"
 """
+
+
+def as_agreed(rows: str, *, signs: str, ends: str) -> str:
+    """Of rows with contract_id and place, those that count: a signature stands until the contract ends.
+
+    What is published again meanwhile is no agreement (sync_core/silent.py). `signs` and `ends` are conditions on `r`.
+    """
+    before = "OVER (PARTITION BY r.contract_id ORDER BY r.place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
+    return f"""
+        SELECT r.* FROM (
+            SELECT r.*, {signs} AND max(r.place) FILTER (WHERE {signs}) {before}
+                        > coalesce(max(r.place) FILTER (WHERE {ends}) {before}, 0) AS published_again
+            FROM ({rows}) AS r
+        ) AS r WHERE r.published_again IS NOT TRUE
+    """

@@ -5,8 +5,8 @@ saw its event and found the whole contract as wanted, because it changed nothing
 was sent again keeps the times of its first event and takes the value of its last.
 
 What it changed of the value is signed in the month of its execution, and not in that of the signature: the contract's
-own value, which counts there, has it in already, unless it waits. One that a later signature stands above counts
-nowhere.
+own value, which counts there, has it in already, unless it waits. One that a signature after an end stands
+above counts nowhere.
 
 `bill_on` is the day by which it had to be done: the first bill date on or after its execution, as it was agreed when it
 came. Nothing that comes later moves it.
@@ -15,21 +15,22 @@ came. Nothing that comes later moves it.
 from typing import Final
 
 from metrics.buckets import BOUNDS
-from metrics.facts._fold_order import FOLD_ORDER
+from metrics.facts._fold_order import FOLD_ORDER, as_agreed
 from metrics.facts._signature import SIGNED_AT
 from metrics.facts.fact import OF_WEEK, Fact, bucket_of
 from metrics.months import MONTH
 
 _COLUMNS: Final = (
     "contract_id", "number", "legal_entity", "service_line", "geography", "billing", "currency", "test", "outcome",
-    "period", "executed_at", "received_at", "effective_at", "retroactive", "done_at", "waits", "ordering_s", "lag_s",
-    "lag_work_s", "own_work_s", "executed_work_s", "received_work_s", "billing_lag_s", "exposure_s", "in_time", "day_s",
-    "delta", "bill_on", "signed_on", "stands",
+    "period", "executed_at", "received_at", "effective_at", "retroactive", "done_at", "ended_at", "waits", "ordering_s",
+    "lag_s", "lag_work_s", "own_work_s", "executed_work_s", "received_work_s", "billing_lag_s", "exposure_s",
+    "in_time", "day_s", "delta", "bill_on", "signed_on", "stands",
 )  # fmt: skip
 
 _AMENDED: Final = "com.tieline.contract.amended.v1"
 _SIGNED: Final = "com.tieline.contract.signed.v1"
 _CORRECTED: Final = "com.tieline.contract.corrected.v1"
+_CANCELLED, _TERMINATED = "com.tieline.contract.cancelled.v1", "com.tieline.contract.terminated.v1"
 
 # Those that were ever amended: looked up contract by contract (LIMIT), never by reading all amendments that there are.
 _AMENDED_ONES: Final = f"""
@@ -42,7 +43,7 @@ _NUMBER: Final = """
     (SELECT n FROM metrics.number(e.data #>> '{amendment,number}') AS n WHERE n BETWEEN 1 AND 2000000000)"""
 # All their events, in the order of their content (sync_core/fold.py); `rank` is that of arrival, up to which a run of
 # that revision has seen them.
-_SAID: Final = f"""
+_STORED: Final = f"""
     SELECT c.contract_id, e.seq, e.type, e.type = '{_SIGNED}' AS signs, e.recorded_at, e.occurred_at,
            row_number() OVER (PARTITION BY c.contract_id ORDER BY e.seq) AS rank,
            row_number() OVER (PARTITION BY c.contract_id ORDER BY {FOLD_ORDER}) AS place,
@@ -57,6 +58,7 @@ _SAID: Final = f"""
                 WHEN '{_AMENDED}' THEN e.data -> 'changes' WHEN '{_CORRECTED}' THEN e.data -> 'changes' END AS terms
     FROM amended AS c JOIN core.event AS e USING (source, external_id)
 """
+_SAID: Final = as_agreed(_STORED, signs="r.signs", ends=f"r.type IN ('{_CANCELLED}', '{_TERMINATED}')")
 # What was agreed when the amendment came: the events that were there by then, or by the signature if it was later.
 _KNOWING: Final = """
     SELECT l.contract_id, l.number, l.rank AS upto, CAST(l.executed_at AT TIME ZONE :zone AS date) AS executed_on,
@@ -129,7 +131,7 @@ _ORDERED: Final = """
 """
 _PLACED: Final = f"""
     SELECT c.contract_id, o.number, c.legal_entity, c.service_line, c.geography, c.billing, c.currency, c.test,
-           c.signed_at, c.state, coalesce(b.on_date, b.month_end) AS bill_on,
+           c.signed_at, c.state, c.state_since, coalesce(b.on_date, b.month_end) AS bill_on,
            o.executed_at, o.received_at, o.waits, o.complete_at, o.delta, o.stands,
            CAST({SIGNED_AT} AT TIME ZONE :zone AS date) AS signed_on,
            CAST(o.effective_on AS timestamp) AT TIME ZONE k.zone AS effective_at,
@@ -138,7 +140,7 @@ _PLACED: Final = f"""
                   WHERE p.contract_id = c.contract_id AND p.step = 'active' AND p.amendment >= o.number
                     AND p.recorded_at >= o.received_at),
                  (SELECT min(r.finished_at) FROM core.run AS r
-                  WHERE r.contract_id = c.contract_id AND r.outcome = 'converged' AND r.state = 'active'
+                  WHERE r.contract_id = c.contract_id AND r.outcome = 'converged' AND r.state IN ('active', 'suspended')
                     AND r.rev >= o.rank AND r.started_at >= o.received_at AND NOT o.waits)) AS done_at
     FROM ({_ORDERED}) AS o JOIN core.contract AS c USING (contract_id) JOIN billed AS b USING (contract_id, number)
          JOIN metrics.calendar AS k ON k.calendar = coalesce(
@@ -162,7 +164,10 @@ _FRESH: Final = f"""
     SELECT s.contract_id, s.number, s.legal_entity, s.service_line, s.geography, s.billing, s.currency, s.test,
            s.outcome, CAST(date_trunc('week', s.executed_at, :zone) AT TIME ZONE :zone AS date) AS period,
            s.executed_at, s.received_at, s.effective_at, coalesce(s.retroactive, false) AS retroactive,
-           CASE WHEN s.outcome IN ('synced', 'early') THEN s.done_at END AS done_at, s.waits,
+           CASE WHEN s.outcome IN ('synced', 'early') THEN s.done_at END AS done_at,
+           CASE WHEN s.outcome = 'superseded' THEN coalesce(
+               (SELECT max(p.occurred_at) FROM core.progress AS p
+                WHERE p.contract_id = s.contract_id AND p.step = 'ended'), s.state_since) END AS ended_at, s.waits,
            CAST(extract(epoch FROM s.complete_at - s.received_at) AS bigint) AS ordering_s,
            CASE s.outcome WHEN 'synced' THEN CAST(extract(epoch FROM s.done_at - s.executed_at) AS bigint) END AS lag_s,
            CASE s.outcome WHEN 'synced' THEN s.done_work_s - s.executed_work_s END AS lag_work_s,

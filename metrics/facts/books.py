@@ -17,12 +17,13 @@ _COLUMNS: Final = (
 )  # fmt: skip
 
 _STEPPING: Final = """
-    SELECT c.contract_id, c.source, c.external_id, c.value, coalesce(
+    SELECT c.contract_id, c.source, c.external_id, c.value,
+           CAST(c.updated_at AT TIME ZONE :zone AS date) AS seen_on, coalesce(
         (SELECT max(r.started_at) FROM core.run AS r
          WHERE r.contract_id = c.contract_id AND r.outcome = 'converged'), '-infinity') AS confirmed_at
     FROM core.contract AS c
     WHERE c.contract_id = ANY(:ids) AND c.signed_at IS NOT NULL AND c.first_active_at IS NOT NULL
-      AND c.state <> 'ended' AND (c.state <> 'active' OR c.wanted_rev <> c.done_rev)
+      AND c.state <> 'ended' AND (c.state NOT IN ('active', 'suspended') OR c.wanted_rev <> c.done_rev)
 """
 # What the events that no run has confirmed yet change of the value; 0 where none of them does.
 _ON_ITS_WAY: Final = """
@@ -51,7 +52,7 @@ _SIDES: Final = f"""
                     ELSE greatest(coalesce(p.value, 0) - coalesce(b.billed - b.credited, 0), 0) END AS remaining,
                CASE WHEN c.state = 'ended' THEN 'ended'
                     WHEN c.first_active_at IS NULL THEN 'not_provisioned'
-                    WHEN c.state <> 'active' OR c.wanted_rev <> c.done_rev THEN 'on_its_way'
+                    WHEN c.state NOT IN ('active', 'suspended') OR c.wanted_rev <> c.done_rev THEN 'on_its_way'
                     WHEN p.value IS NULL THEN 'not_reported' ELSE '' END AS reason,
                coalesce(w.delta, 0) AS delta
         FROM core.contract AS c LEFT JOIN ({PROJECT}) AS p USING (contract_id)

@@ -14,7 +14,7 @@ from metrics.facts._touches import TOUCHES
 from metrics.facts.fact import OF_WEEK, Fact
 
 _COLUMNS: Final = (
-    "contract_id", "legal_entity", "service_line", "geography", "billing", "test", "stage", "lost", "period",
+    "contract_id", "legal_entity", "service_line", "geography", "billing", "test", "stage", "step", "lost", "period",
     "signed_on", "active_on", "billable_on", "invoice_on", "payment_on", "touches",
 )  # fmt: skip
 HAND_OFFS: Final = ("active", "billable", "invoice", "payment")  # what each number of `touches` leads to
@@ -62,6 +62,13 @@ _BILLABLE: Final = """
          ELSE CAST(date_trunc('month', CAST(greatest(d.active_on, d.starts_on) AS timestamp)) + interval '1 month'
                    - interval '1 day' AS date) END
 """
+# How far one came that has not even an invoice: the engine has it at least.
+_STEP: Final = """
+    coalesce((SELECT p.step FROM core.progress AS p
+              WHERE p.contract_id = d.contract_id AND p.step IN ('validated', 'project_created', 'billing_set_up')
+              ORDER BY array_position(ARRAY['validated', 'project_created', 'billing_set_up'], p.step) DESC LIMIT 1),
+             'captured')
+"""
 # Which hand-off a touch came before; null for one after the first payment.
 _BEFORE: Final = """
     CASE WHEN d.first_active_at IS NULL OR t.at <= d.first_active_at THEN 1
@@ -81,6 +88,7 @@ _FRESH: Final = f"""
     SELECT d.contract_id, d.legal_entity, d.service_line, d.geography, d.billing, d.test,
            CASE WHEN d.payment_on IS NOT NULL THEN 'paid' WHEN d.invoice_on IS NOT NULL THEN 'invoiced'
                 WHEN d.active_on IS NOT NULL THEN 'active' ELSE 'signed' END AS stage,
+           CASE WHEN coalesce(d.payment_on, d.invoice_on, d.active_on) IS NULL THEN {_STEP} ELSE '' END AS step,
            d.state = 'ended' AND d.invoice_on IS NULL AND d.payment_on IS NULL AS lost,
            CAST(date_trunc('week', d.began_at, :zone) AT TIME ZONE :zone AS date) AS period,
            d.signed_on, d.active_on, d.billable_on, d.invoice_on, d.payment_on,
@@ -105,7 +113,8 @@ def _waits(measure: str, since: str, condition: str) -> str:
 
 
 _CELLS: Final = f"""
-    SELECT CASE WHEN f.lost THEN 'lost' ELSE 'stage' END, f.period, f.stage, -1, 1, 0 WHERE NOT f.test
+    SELECT CASE WHEN f.lost THEN 'lost' ELSE 'stage' END, f.period, coalesce(nullif(f.step, ''), f.stage), -1, 1, 0
+        WHERE NOT f.test
     UNION ALL SELECT 'test', f.period, '', -1, 1, 0 WHERE f.test
     {_took("to_active", "f.signed_on", "f.active_on")}
     {_took("to_billable", "f.active_on", "f.billable_on")}

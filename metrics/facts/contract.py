@@ -17,8 +17,10 @@ _COLUMNS: Final = (
     "contract_id", "legal_entity", "service_line", "geography", "billing", "currency", "value", "test", "outcome",
     "step", "state", "period", "signed_at", "captured_at", "validated_at", "project_at", "billing_at", "active_at",
     "stable_at", "ended_at", "cycle_s", "cycle_work_s", "signed_work_s", "stable_work_s", "steps_s", "steps_work_s",
-    "step_at", "step_work_s", "touches", "corrected_at", "amended", "reopened", "bill_on",
+    "step_at", "step_work_s", "touches", "corrected_at", "amended", "reopened", "bill_on", "late",
 )  # fmt: skip
+
+PROMISED_DAYS: Final = 2  # working days of the legal entity from the signature to the read-back
 
 # What is known of the contracts, each part once: without MATERIALIZED the planner works every part out anew wherever it
 # is used.
@@ -45,8 +47,7 @@ _TOUCHED: Final = f"""
     SELECT t.contract_id,
            coalesce(array_agg(DISTINCT t.kind ORDER BY t.kind)
                     FILTER (WHERE t.at <= coalesce(c.first_active_at, 'infinity')), '{{}}') AS touches,
-           min(t.at) FILTER (WHERE t.kind = 'correction' AND t.at > c.first_active_at
-                                AND t.at <= c.first_active_at + interval '30 days') AS corrected_at
+           min(t.at) FILTER (WHERE t.kind = 'correction' AND t.at > c.first_active_at) AS corrected_at
     FROM ({TOUCHES}) AS t JOIN known AS c USING (contract_id) GROUP BY t.contract_id
 """
 # What stopped a contract within seven days of a moment {at}; a block of a later amendment is that amendment's.
@@ -116,7 +117,10 @@ _FRESH: Final = f"""
            EXISTS (SELECT FROM core.event AS e WHERE e.source = t.source AND e.external_id = t.external_id
                    AND e.type = 'com.tieline.contract.amended.v1'
                    AND e.recorded_at < coalesce(t.first_active_at, 'infinity')) AS amended,
-           t.outcome = 'provisioned' AND t.stopped AS reopened, t.bill_on
+           t.outcome = 'provisioned' AND t.stopped AS reopened, t.bill_on,
+           CASE t.outcome WHEN 'provisioned' THEN t.work[6] - t.work[1] > {PROMISED_DAYS} * (
+               SELECT k.day_s FROM metrics.calendar AS k WHERE k.calendar IN (t.legal_entity, '')
+               ORDER BY k.calendar DESC LIMIT 1) END AS late
     FROM timed AS t LEFT JOIN touched AS h USING (contract_id)
 """
 
@@ -127,8 +131,6 @@ _MONDAY: Final = "CAST(CAST(date_trunc('week', f.active_at, :zone) AT TIME ZONE 
 _NAMES: Final = f"CAST('{{{','.join(STEPS)}}}' AS text[])"
 _CELLS: Final = f"""
     SELECT f.outcome, f.period, '', -1, 1, 0 WHERE {_COUNTED}
-    UNION ALL SELECT f.outcome || '_at', f.period, f.step, -1, 1, 0
-        WHERE {_COUNTED} AND f.outcome IN ('open', 'cancelled')
     UNION ALL SELECT 'test', f.period, '', -1, 1, 0 WHERE f.test
     UNION ALL SELECT 'signed', f.period, f.currency, {MONTH.format("(f.signed_at AT TIME ZONE :zone)")}, 1, f.value
         WHERE {_COUNTED} AND f.outcome <> 'unsigned' AND f.value IS NOT NULL
@@ -136,6 +138,7 @@ _CELLS: Final = f"""
         WHERE {_COUNTED} AND f.outcome = 'provisioned'
     UNION ALL SELECT 'cycle_work', f.period, '', {bucket_of("f.cycle_work_s")}, 1,
         f.cycle_work_s WHERE {_COUNTED} AND f.outcome = 'provisioned'
+    UNION ALL SELECT 'late', f.period, '', -1, 1, 0 WHERE {_COUNTED} AND f.late
     UNION ALL SELECT 'cancelled_cycle', f.period, '', {bucket_of("f.cycle_s")}, 1, f.cycle_s
         WHERE {_COUNTED} AND f.outcome = 'cancelled'
     UNION ALL SELECT 'stable_work', f.period, '', {bucket_of("f.stable_work_s")}, 1, f.stable_work_s
@@ -148,7 +151,9 @@ _CELLS: Final = f"""
     UNION ALL SELECT 'auto', f.period, {_MONDAY}, -1, 1, 0
         WHERE {_COUNTED} AND f.outcome = 'provisioned' AND f.touches = '{{}}'
     UNION ALL SELECT 'corrected', f.period, {_MONDAY}, -1, 1, 0
-        WHERE {_COUNTED} AND f.outcome = 'provisioned' AND f.touches = '{{}}' AND f.corrected_at IS NOT NULL
+        WHERE {_COUNTED} AND f.outcome = 'provisioned' AND f.touches = '{{}}'
+          AND f.corrected_at <= f.active_at + interval '30 days'
+    UNION ALL SELECT 'corrected_any', f.period, '', -1, 1, 0 WHERE {_COUNTED} AND f.corrected_at IS NOT NULL
     UNION ALL SELECT 'touched', f.period, t.kind, -1, 1, 0 FROM unnest(f.touches) AS t(kind)
         WHERE {_COUNTED} AND f.outcome = 'provisioned'
     UNION ALL SELECT 'open_touched', f.period, '', -1, 1, 0

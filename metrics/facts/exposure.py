@@ -25,10 +25,12 @@ _STEPPING: Final = """
     FROM core.contract AS c CROSS JOIN LATERAL (
         SELECT coalesce(array_agg(k.cause ORDER BY k.cause), '{}') AS causes,
                min(coalesce(k.first_opened_at, k.opened_at)) AS since
-        FROM core.case AS k WHERE k.contract_id = c.contract_id AND k.state = 'open'
+        FROM core.case AS k
+        WHERE k.contract_id = c.contract_id AND k.state = 'open'
+          AND k.cause NOT IN ('earned_not_billed', 'silent_change')  -- the ERP is as agreed
     ) AS k
     WHERE c.contract_id = ANY(:ids) AND c.signed_at IS NOT NULL
-      AND (c.state NOT IN ('active', 'ended') OR c.wanted_rev <> c.done_rev OR c.unclean_at IS NOT NULL
+      AND (c.state NOT IN ('active', 'suspended', 'ended') OR c.wanted_rev <> c.done_rev OR c.unclean_at IS NOT NULL
            OR k.causes <> '{}')
 """
 # Since when: a first activation since the signature, a change since the first of those that no run has confirmed.

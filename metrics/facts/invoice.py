@@ -28,7 +28,7 @@ MISMATCHES: Final[Mapping[str, tuple[str, ...]]] = {
     "po": ("po_missing",),
     "tax": ("tax_code_missing", "tax_profile_missing", "customer_tax_profile_missing"),
     "entity": ("legal_entity_unknown", "legal_entity_missing", "currency_differs"),
-    "amendment": ("amendment_missing", "events_contradict", "billed_differs"),
+    "amendment": ("amendment_missing", "events_contradict", "billed_differs", "silent_change"),
 }  # fmt: skip
 
 _COLUMNS: Final = (
@@ -110,7 +110,7 @@ _UNCONFIRMED: Final = f"""
       AND coalesce(metrics.moment_of(e.data -> 'amendment' ->> 'executed_at'), e.occurred_at)
           < {_DAY.format("i.issued_on")}
       AND NOT EXISTS (SELECT FROM core.run AS r
-                      WHERE r.contract_id = c.contract_id AND r.outcome = 'converged' AND r.state = 'active'
+                      WHERE r.contract_id = c.contract_id AND r.outcome = 'converged' AND r.state IN ('active', 'suspended')
                         AND r.started_at >= e.recorded_at AND r.finished_at < {_DAY.format("i.issued_on + 1")})
 """
 _OPEN_CASE: Final = f"""

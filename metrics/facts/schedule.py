@@ -27,13 +27,13 @@ _EVENTS: Final = f"""
 """
 # What each event says of a milestone; of one that it sets and removes, the removal holds.
 _SAID: Final = """
-    SELECT e.contract_id, e.recorded_at, e.place, m.value ->> 'key' AS key, false AS removed,
-           metrics.day(m.value ->> 'due_on') AS due_on, metrics.number(m.value ->> 'amount') AS amount
+    SELECT e.contract_id, e.recorded_at, e.place, e.what = 'signed' AS signs, m.value ->> 'key' AS key,
+           false AS removed, metrics.day(m.value ->> 'due_on') AS due_on, metrics.number(m.value ->> 'amount') AS amount
     FROM scheduling AS e CROSS JOIN LATERAL jsonb_array_elements(
         CASE jsonb_typeof(coalesce(e.data -> 'terms', e.data -> 'changes') -> 'milestones') WHEN 'array'
              THEN coalesce(e.data -> 'terms', e.data -> 'changes') -> 'milestones' ELSE '[]' END) AS m(value)
     UNION ALL
-    SELECT e.contract_id, e.recorded_at, e.place, m.value, true, NULL, NULL
+    SELECT e.contract_id, e.recorded_at, e.place, false, m.value, true, NULL, NULL
     FROM scheduling AS e CROSS JOIN LATERAL jsonb_array_elements_text(
         CASE jsonb_typeof(e.data -> 'changes' -> 'remove_milestones') WHEN 'array'
              THEN e.data -> 'changes' -> 'remove_milestones' ELSE '[]' END) AS m(value)
@@ -43,18 +43,23 @@ _MONTHS: Final = """
     FROM (SELECT DISTINCT contract_id, CAST(date_trunc('month', CAST(due_on AS timestamp)) AS date) AS month
           FROM said WHERE due_on IS NOT NULL) AS s
 """
-# By joins, not by a look-up for each month: a batch has thousands of contracts.
+# By joins, not by a look-up for each month: a batch has thousands of contracts. The first signature after the last end
+# is the one that stands: what is published again meanwhile is no agreement (sync_core/silent.py).
 _STOOD: Final = """
-    SELECT m.contract_id, m.month, m.begins, max(e.place) FILTER (WHERE e.what = 'signed') AS signed,
-           max(e.place) FILTER (WHERE e.what IN ('cancelled', 'terminated')) AS ended
-    FROM months AS m JOIN scheduling AS e ON e.contract_id = m.contract_id AND e.recorded_at < m.begins
+    SELECT b.contract_id, b.month, b.begins, min(e.place) AS signed
+    FROM (SELECT m.contract_id, m.month, m.begins,
+                 coalesce(max(e.place) FILTER (WHERE e.what IN ('cancelled', 'terminated')), 0) AS ended
+          FROM months AS m JOIN scheduling AS e ON e.contract_id = m.contract_id AND e.recorded_at < m.begins
+          GROUP BY 1, 2, 3) AS b
+         JOIN scheduling AS e ON e.contract_id = b.contract_id AND e.recorded_at < b.begins AND e.what = 'signed'
+              AND e.place > b.ended
     GROUP BY 1, 2, 3
 """
 _IN_FORCE: Final = f"""
     SELECT DISTINCT ON (m.contract_id, m.month, s.key) m.contract_id, m.month, s.removed, s.due_on, s.amount
     FROM ({_STOOD}) AS m
          JOIN said AS s ON s.contract_id = m.contract_id AND s.recorded_at < m.begins AND s.place >= m.signed
-    WHERE coalesce(m.ended, 0) < m.signed
+              AND (s.place = m.signed OR NOT s.signs)
     ORDER BY m.contract_id, m.month, s.key, s.place DESC, s.removed DESC
 """
 _FRESH: Final = f"""

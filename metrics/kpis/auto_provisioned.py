@@ -20,6 +20,7 @@ _KINDS: Final = {
     "correction": "Data corrected",
     "decision": "Exception closed by decision",
     "exception": "Exception that somebody had to clear",
+    "release": "Released from quarantine by hand",
     "replay": "Replayed by hand",
     "replay_outage": "Replayed by hand after an outage",
 }
@@ -51,11 +52,12 @@ class AutoProvisioned:
         title="Auto-provisioned contracts",
         unit=Unit.SHARE,
         better=Better.HIGHER,
-        version=1,
+        version=2,
         says="So many of the contracts signed became billable without anybody doing anything; what is still open is "
         "not counted as one of them yet.",
         formula="automatic / (confirmed + open): automatic is confirmed by read-back without a correction, a decision, "
-        "an exception to clear or a manual replay between receipt and confirmation. A young week can only rise.",
+        "an exception to clear, a release or a replay by hand between receipt and confirmation. A young week can only "
+        "rise.",
         splits=(By.WEEK, By.LEGAL_ENTITY, By.SERVICE_LINE, By.GEOGRAPHY, By.BILLING),
         target=0.8,
         target_says="suggested: green from 80 %, amber from 60 %",
@@ -103,14 +105,15 @@ class AutoProvisioned:
         )  # fmt: skip
 
     def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
+        waiting = unsigned.contract_rows(source, _WAITING)
         if not source.latest:
-            return drill(source, _LISTING, after=after, limit=limit)
+            return drill(source, _LISTING, after=after, limit=limit, waiting=waiting)
         n: dict[str, int] = {}
         for cell in source.cells(("contract.open", "contract.provisioned", "contract.auto")):
             n[cell.measure] = n.get(cell.measure, 0) + cell.n
         automatic = n.pop("contract.auto", 0)
         known = Known(sum(n.values()), automatic if n else None)
-        return drill(source, _LISTING, after=after, limit=limit, known=known, walks=(_WALK,))
+        return drill(source, _LISTING, after=after, limit=limit, known=known, walks=(_WALK,), waiting=waiting)
 
 
 def _read(source: Source, by: By | None) -> Iterator[tuple[str, Inputs]]:
@@ -168,6 +171,8 @@ _LISTING: Final = Listing(
     adds="automatic",
 )  # fmt: skip
 
+_WAITING: Final = """extract(epoch FROM f.recorded_at) AS place, extract(epoch FROM f.recorded_at) AS newest,
+    'in quarantine' AS outcome, '' AS touched_by, 0 AS automatic"""
 # The window's first and last moment are told with a day to spare, for the index; the weeks decide.
 _WALK: Final = Walk(
     "contract",
@@ -175,7 +180,7 @@ _WALK: Final = Walk(
     " AND f.signed_at > CAST(:start AS timestamp) AT TIME ZONE :zone - interval '1 day'"
     " AND f.signed_at < CAST(:end AS timestamp) AT TIME ZONE :zone + interval '1 day'",
     ONE, "true", "f.signed_at DESC", "extract(epoch FROM f.signed_at)",
-    "(f.signed_at, f.contract_id) < (to_timestamp(CAST(:order_after AS float8)), :key_after)",
+    "(f.signed_at, f.contract_id) < (to_timestamp(CAST(CAST(:order_after AS numeric) AS float8)), :key_after)",
 )  # fmt: skip
 
 KPI = AutoProvisioned()

@@ -50,8 +50,7 @@ _HAND_OFFS: Final = {
     "active": "Signed to active", "billable": "Active to billable", "invoice": "Billable to first invoice",
     "payment": "First invoice to first payment",
 }  # fmt: skip
-_BEFORE_ACTIVE: Final = ("contract.open_at", "contract.cancelled_at")
-_CELLS: Final = ("cash.stage", "cash.lost", "cash.test", "cash.touches", *_WAITS, *_BEFORE_ACTIVE)
+_CELLS: Final = ("cash.stage", "cash.lost", "cash.test", "cash.touches", *_WAITS)
 
 Key = tuple[str, str]
 
@@ -83,7 +82,7 @@ class ContractToCash:
         title="Contract to cash",
         unit=Unit.DAYS,
         better=Better.LOWER,
-        version=1,
+        version=2,
         says="Half of the signed contracts had brought their first payment within so many days of their signature.",
         formula="Kaplan-Meier median of (first payment - last signature) in calendar days; contracts without a payment "
         "count for as long as they have been signed, those that ended unbilled are counted apart.",
@@ -126,10 +125,11 @@ class ContractToCash:
         )  # fmt: skip
 
     def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
+        waiting = unsigned.contract_rows(source, _WAITING)
         if not source.latest:
-            return drill(source, _LISTING, after=after, limit=limit)
+            return drill(source, _LISTING, after=after, limit=limit, waiting=waiting)
         kept = sum(cell.n for cell in source.cells(("cash.stage",)))
-        return drill(source, _LISTING, after=after, limit=limit, known=Known(kept, None), walks=_WALKS)
+        return drill(source, _LISTING, after=after, limit=limit, known=Known(kept, None), walks=_WALKS, waiting=waiting)
 
 
 def _timed_parts(source: Source, by: By | None) -> Iterator[tuple[str, Inputs]]:
@@ -167,14 +167,9 @@ def _counted(cell: Cell) -> Inputs:
             return Inputs(touches={(name, "touches"): int(cell.amount), (name, "contracts"): cell.n})
         case "cash.test":
             return Inputs(counts={"test": cell.n})
-        # What is not active yet is counted by its step, below.
-        case "cash.stage" if cell.label != "signed":
+        case "cash.stage":
             return Inputs(furthest={cell.label: cell.n})
-        case "cash.lost" if cell.label != "signed":
-            return Inputs(furthest={cell.label: cell.n}, lost={cell.label: cell.n})
-        case "contract.open_at":
-            return Inputs(furthest={cell.label: cell.n})
-        case "contract.cancelled_at":
+        case "cash.lost":
             return Inputs(furthest={cell.label: cell.n}, lost={cell.label: cell.n})
     return Inputs()
 
@@ -224,6 +219,8 @@ _LISTING: Final = Listing(
     adds=None,
 )  # fmt: skip
 
+_WAITING: Final = """f.open_s / 86400 AS place, CAST(f.open_s / 86400 AS integer) AS days,
+    'in quarantine' AS stage"""
 _WALKS: Final = (
     Walk("cash", f"{_KEPT} AND f.payment_on IS NOT NULL", WEEKS, OF_WEEK, "(f.payment_on - f.signed_on) DESC",
          "f.payment_on - f.signed_on",

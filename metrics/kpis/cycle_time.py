@@ -8,6 +8,7 @@ from metrics import unsigned
 from metrics.asking import By
 from metrics.drilling import Known, Listing, drill
 from metrics.durations import NONE, Durations
+from metrics.facts.contract import PROMISED_DAYS
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
 from metrics.percentiles import DAY_S, HOUR_S, figures, in_unit, why_none
 from metrics.reading import WORKED_NOW, WORKED_NOW_S, Timed, durations_of, merged, timed_need, together
@@ -32,7 +33,7 @@ _STABLE: Final = Timed(
 _CANCELLED: Final = Timed("contract", "contract.cancelled_cycle", "f.outcome = 'cancelled' AND NOT f.test", "f.cycle_s")
 _TIMES: Final = {"working": _WORKING, "calendar": _CALENDAR, "stable": _STABLE, "cancelled": _CANCELLED}
 _COUNTED: Final = tuple(
-    f"contract.{what}" for what in ("before_signature", "test", "amended", "reopened", "not_stable")
+    f"contract.{what}" for what in ("before_signature", "test", "amended", "reopened", "not_stable", "late")
 )
 
 
@@ -94,6 +95,8 @@ class CycleTime:
                          inputs.time("calendar").ended_by(cancelled, days * DAY_S), Unit.SHARE,
                          "Aalen-Johansen: cancellation is another end") for days in _BY_DAYS),
                 Figure("provisioned", "Provisioned", working.n_ended, Unit.COUNT),
+                Figure("late", f"Of these, after more than {PROMISED_DAYS} working days", counts.get("late", 0),
+                       Unit.COUNT, "of the legal entity's calendar"),
                 Figure("quarantined", "Signatures in quarantine", counts.get("quarantined", 0), Unit.COUNT,
                        "counted as open"),
                 Figure("amended", "Amended before they were active", counts.get("amended", 0), Unit.COUNT,
@@ -107,11 +110,12 @@ class CycleTime:
         )  # fmt: skip
 
     def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
+        waiting = unsigned.contract_rows(source, _WAITING)
         if not source.latest:
-            return drill(source, _LISTING, after=after, limit=limit)
+            return drill(source, _LISTING, after=after, limit=limit, waiting=waiting)
         rows = counted(source, ("contract.provisioned",), "contract.open", not_yet=_NOT_YET)
         return drill(source, _LISTING, after=after, limit=limit, known=Known(rows.n, None), walks=_WALKS,
-                     bound={"open_in": rows.open_in})  # fmt: skip
+                     bound={"open_in": rows.open_in}, waiting=waiting)  # fmt: skip
 
 
 def _read(source: Source, by: By | None) -> Iterator[tuple[str, Inputs]]:
@@ -163,6 +167,9 @@ _LISTING: Final = Listing(
     adds=None,
 )  # fmt: skip
 
+# Of one in quarantine nobody knows when it was signed: its clock runs from the receipt.
+_WAITING: Final = """CAST(f.open_work_s AS numeric) / 3600 AS place, CAST(f.open_work_s AS numeric) / 3600
+    AS working_hours, 'in quarantine' AS outcome, '' AS tag"""
 _NOT_ENDED: Final = "f.outcome = 'open' AND NOT f.test"
 _WALKS: Final = (
     by_week("contract", _ENDED, "f.cycle_work_s"),

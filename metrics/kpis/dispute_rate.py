@@ -1,19 +1,22 @@
-"""Billing dispute rate: of the invoices issued, how many their customers disputed within 60 days."""
+"""Billing dispute rate: of the invoices issued, how many their customers disputed within 60 days.
 
-from collections.abc import Iterator, Mapping, Sequence
+Of invoices that had their 60 days alone, so that periods can be compared: a younger one may still be disputed. Cells
+are of weeks, so an invoice counts as soon as the last day of its week is 60 days past.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from metrics.asking import By
+from metrics.converted import money, noted, without_rate
 from metrics.drilling import Listing, drill
 from metrics.facts.invoice import MATURE_DAYS
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
-from metrics.months import following, month_of
+from metrics.months import month_of
 from metrics.proportion import wilson
-from metrics.rates import KNOWN_RATES, Converted, Rates, rates_of
+from metrics.rates import KNOWN_RATES, Rates, rates_of
 from metrics.source import Cell, Need, Source, chosen
 
 _STATES: Final = {"open": "Still open", "upheld": "Upheld", "settled": "Settled, outcome not reported",
@@ -28,6 +31,7 @@ _MEASURES: Final = tuple(
 _EXCELLENT, _ACCEPTABLE = 0.02, 0.05
 
 Key = tuple[str, str, int]  # measure, label, month
+Cells = Mapping[Key, tuple[int, Decimal]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +39,21 @@ class Inputs:
     """Cells by measure, label and month. With a `cause`: all invoices, looked at for it; such add up to all again."""
 
     cells: Mapping[Key, tuple[int, Decimal]] = field(default_factory=dict)
+    young: Mapping[Key, tuple[int, Decimal]] = field(default_factory=dict)  # of those that may still be disputed
     rates: Rates | None = None
     cause: str | None = None
 
     def __add__(self, other: "Inputs") -> "Inputs":
         rates = self.rates or other.rates
         if self.cause is not None or other.cause is not None:
-            return Inputs(self.cells or other.cells, rates)
-        both = dict(self.cells)
-        for key, (n, amount) in other.cells.items():
-            held_n, held = both.get(key, (0, Decimal(0)))
-            both[key] = (held_n + n, held + amount)
-        return Inputs(both, rates)
+            return Inputs(self.cells or other.cells, self.young or other.young, rates)
+        return Inputs(_added(self.cells, other.cells), _added(self.young, other.young), rates)
 
     def count(self, measure: str, *, label: str | None = None) -> int:
         return sum(n for (what, of, _), (n, _a) in self.cells.items() if what == measure and label in (None, of))
 
-    def by_month(self, measure: str) -> Iterator[tuple[int, int]]:
-        yield from ((month, n) for (what, _, month), (n, _a) in self.cells.items() if what == measure)
+    def count_young(self, measure: str) -> int:
+        return sum(n for (what, _, _m), (n, _a) in self.young.items() if what == measure)
 
     def money(self, measure: str) -> dict[str, Decimal]:
         """By currency."""
@@ -67,16 +68,24 @@ class Inputs:
         return {name: self.count("cause", label=name) for name in names}
 
 
+def _added(one: Cells, other: Cells) -> Cells:
+    both = dict(one)
+    for key, (n, amount) in other.items():
+        held_n, held = both.get(key, (0, Decimal(0)))
+        both[key] = (held_n + n, held + amount)
+    return both
+
+
 class DisputeRate:
     definition = Definition(
         slug="dispute-rate",
         title="Billing dispute rate",
         unit=Unit.SHARE,
         better=Better.LOWER,
-        version=1,
-        says="Of the invoices issued, this share was disputed within 60 days of issue.",
-        formula="distinct invoices with a dispute raised within 60 days of issue / invoices issued on days of the "
-        "window; the trend is by month of issue, and a month is provisional until its last day is 60 days past.",
+        version=2,
+        says="Of the invoices that had 60 days to be disputed in, this share was.",
+        formula="distinct invoices with a dispute raised within 60 days of issue / invoices issued in weeks of the "
+        "window that ended at least 60 days ago; younger ones are told apart. The trend is by month of issue.",
         splits=(By.WEEK, By.LEGAL_ENTITY, By.SERVICE_LINE, By.GEOGRAPHY, By.BILLING, By.LABEL),
         target=0.02,
         target_says="suggested: below 2 % excellent, 2 to 5 % acceptable, above 5 % act",
@@ -88,28 +97,28 @@ class DisputeRate:
         return Inputs()
 
     def needs(self, by: By | None) -> Sequence[Need]:
-        return (Need(_MEASURES, _split(by)),)
+        return _needed(by)
 
     def read(self, source: Source, by: By | None) -> Mapping[str, Inputs]:
         if source.as_of is None:
             return {}
         rates = rates_of(source)
-        grouped: dict[str, dict[Key, tuple[int, Decimal]]] = {}
-        for cell in source.cells(_MEASURES, _split(by)):
-            group = str(month_of(cell.bucket)) if by is By.WEEK else cell.group
-            grouped.setdefault(group, {})[_key(cell)] = (cell.n, cell.amount)
-        found = {group: Inputs(cells, rates) for group, cells in grouped.items()}
+        ripe, young = (_grouped(source.cells_of(need), by) for need in _needed(by))
+        found = {
+            group: Inputs(ripe.get(group, {}), young.get(group, {}), rates)
+            for group in sorted(ripe.keys() | young.keys())
+        }
         return _by_cause(found) if by is By.LABEL else found
 
     def answer(self, inputs: Inputs, source: Source) -> Answer:
         issued, disputed = inputs.count("issued"), inputs.count("disputed")
-        excluded = {words: inputs.count(what) for what, words in _LEFT_OUT.items()}
+        excluded = {words: inputs.count(what) + inputs.count_young(what) for what, words in _LEFT_OUT.items()}
+        excluded[f"younger than {MATURE_DAYS} days"] = inputs.count_young("issued")
         if issued == 0:
-            return Answer(None, 0, excluded=excluded, why_none="no invoice was issued in the window")
+            return Answer(None, 0, excluded=excluded, figures=tuple(_so_far(inputs)), why_none=_why_none(inputs))
         if inputs.cause is not None:
             of_cause = inputs.count("cause", label=inputs.cause)
             return Answer(of_cause / issued, issued, figures=tuple(_limits("rate", "Rate", of_cause, issued)))
-        today = None if source.as_of is None else source.as_of.astimezone(ZoneInfo(source.estate.group.timezone)).date()
         return Answer(
             value=disputed / issued,
             n=issued,
@@ -118,14 +127,29 @@ class DisputeRate:
             figures=(
                 *_limits("rate", "Rate", disputed, issued),
                 Figure("band", "Disputed", disputed, Unit.COUNT, _band(disputed / issued)),
-                *_maturity(inputs, today),
+                *_so_far(inputs),
+                Figure("late", "Disputed later than that", inputs.count("late"), Unit.COUNT,
+                       f"more than {MATURE_DAYS} days after issue, so in no rate"),
                 *_money(inputs),
                 *_outcomes(inputs, disputed),
             ),
-        )
+            rate_dates=(inputs.rates or Rates("")).total(inputs.money("issued")).rate_dates,
+        )  # fmt: skip
 
     def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
-        return drill(source, _LISTING, after=after, limit=limit)
+        return drill(source, _LISTING, after=after, limit=limit, bound={"ripe": source.ripe(MATURE_DAYS)})
+
+
+def _needed(by: By | None) -> tuple[Need, Need]:
+    return Need(_MEASURES, _split(by), ripe_days=MATURE_DAYS), Need(_MEASURES, _split(by), young_days=MATURE_DAYS)
+
+
+def _grouped(cells: Iterable[Cell], by: By | None) -> dict[str, dict[Key, tuple[int, Decimal]]]:
+    grouped: dict[str, dict[Key, tuple[int, Decimal]]] = {}
+    for cell in cells:
+        group = str(month_of(cell.bucket)) if by is By.WEEK else cell.group
+        grouped.setdefault(group, {})[_key(cell)] = (cell.n, cell.amount)
+    return grouped
 
 
 def _split(by: By | None) -> By | None:
@@ -155,22 +179,23 @@ def _limits(key: str, label: str, k: int, n: int) -> Iterator[Figure]:
     yield Figure(f"{key}_high", f"{label}, 95 % upper limit", limits[1], Unit.SHARE, "Wilson")
 
 
-def mature(month: date, today: date) -> bool:
-    """Whether all invoices of the month had their days to be disputed."""
-    return today >= following(month) - timedelta(days=1) + timedelta(days=MATURE_DAYS)
+def _why_none(inputs: Inputs) -> str:
+    younger = inputs.count_young("issued")
+    if not younger:
+        return "no invoice was issued in the window"
+    return f"no invoice of the window is {MATURE_DAYS} days old yet; {younger} are younger"
 
 
-def _maturity(inputs: Inputs, today: date | None) -> Iterator[Figure]:
-    def of(measure: str, *, ripe: bool) -> int:
-        return sum(n for month, n in inputs.by_month(measure) if today and mature(month_of(month), today) is ripe)
-
-    issued, disputed = of("issued", ripe=True), of("disputed", ripe=True)
-    yield Figure("mature_rate", "Rate of the months that are complete", disputed / issued if issued else None,
-                 Unit.SHARE, f"months whose last day is {MATURE_DAYS} days past")  # fmt: skip
-    yield Figure("provisional", "Invoices of provisional months", of("issued", ripe=False), Unit.COUNT,
-                 f"they may still be disputed: the last day of their month is not {MATURE_DAYS} days past")  # fmt: skip
-    yield Figure("late", "Disputed later than that", inputs.count("late"), Unit.COUNT,
-                 f"more than {MATURE_DAYS} days after issue, so in no month's rate")  # fmt: skip
+def _so_far(inputs: Inputs) -> Iterator[Figure]:
+    """Of the invoices that may still be disputed; and what the rate would be with them."""
+    issued, disputed = inputs.count_young("issued"), inputs.count_young("disputed")
+    every, of_them = inputs.count("issued") + issued, inputs.count("disputed") + disputed
+    yield Figure("provisional", "Younger invoices", issued, Unit.COUNT,
+                 f"not in the rate: the last day of their week is not {MATURE_DAYS} days past")  # fmt: skip
+    yield Figure("so_far", "Of the younger ones, disputed so far", disputed / issued if issued else None, Unit.SHARE,
+                 "can only rise")  # fmt: skip
+    yield Figure("with_younger", "Rate with the younger ones in it", of_them / every if every else None, Unit.SHARE,
+                 "too good: can only rise" if issued else "")  # fmt: skip
 
 
 def _money(inputs: Inputs) -> Iterator[Figure]:
@@ -179,18 +204,13 @@ def _money(inputs: Inputs) -> Iterator[Figure]:
     share = None
     if invoiced.amount:
         share = float((disputed.amount or Decimal(0)) / invoiced.amount)
-    yield Figure("value_rate", "Disputed amount / invoiced amount", share, Unit.SHARE, _dates(invoiced))
-    yield Figure("invoiced_amount", "Invoiced", invoiced.amount, Unit.MONEY, _dates(invoiced))
-    yield Figure("disputed_amount", "Disputed amount", disputed.amount or Decimal(0), Unit.MONEY, _dates(disputed))
-    for currency, amount in sorted(invoiced.unconverted.items()):
-        yield Figure(f"unconverted_{currency}", f"Invoiced in {currency}", amount, Unit.MONEY,
-                     "there is no rate, so it is in the counts and not in the amounts", currency)  # fmt: skip
-
-
-def _dates(total: Converted) -> str:
-    return (
-        "rates of " + ", ".join(f"{c} {day}" for c, day in sorted(total.rate_dates.items())) if total.rate_dates else ""
-    )
+    yield Figure("value_rate", "Disputed amount / invoiced amount", share, Unit.SHARE, noted("", invoiced))
+    yield money("invoiced_amount", "Invoiced", invoiced)
+    yield money("disputed_amount", "Disputed amount", disputed if disputed.unconverted else replace(
+        disputed, amount=disputed.amount or Decimal(0)))  # fmt: skip
+    without = "there is no rate, so it is in the counts and not in the amounts"
+    yield from without_rate("unconverted", "Invoiced", invoiced, without)
+    yield from without_rate("disputed_unconverted", "Disputed", disputed, without)
 
 
 def _outcomes(inputs: Inputs, disputed: int) -> Iterator[Figure]:
@@ -212,7 +232,7 @@ _LISTING: Final = Listing(
         FROM metrics.invoice_fact AS f LEFT JOIN core.contract AS c ON c.contract_id = f.contract_id
              LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = f.currency
         WHERE {{valid}} AND f.kind = 'invoice' AND NOT f.test AND f.disputes > 0 AND {chosen("f")}
-          AND f.issued_on >= :start AND f.issued_on < :end
+          AND f.issued_on >= :start AND f.issued_on < least(CAST(:end AS date), CAST(:ripe AS date))
     """,
     columns=(
         Column("invoice", "Invoice"), Column("system", "ERP"), Column("contract", "Contract"),

@@ -13,12 +13,13 @@ from typing import Final
 import orjson
 
 from metrics.asking import By
+from metrics.converted import money, without_rate
 from metrics.drilling import Known, Listing, drill
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
 from metrics.rates import KNOWN_RATES, Rates, rates_of
 from metrics.reading import WORKED_NOW, WORKED_NOW_S, group_of
 from metrics.source import Need, Source, chosen
-from metrics.unread import still_unread
+from metrics.unread import CAUSE, DAY_S, still_unread, still_unread_rows
 from metrics.walking import ONE, Walk
 from sync_core.reads.ages import CALENDAR_BUCKETS, CALENDAR_DAYS, WORKING_BUCKETS, cuts_of
 
@@ -125,17 +126,15 @@ class ExceptionAgeing:
     def answer(self, inputs: Inputs, source: Source) -> Answer:
         total = sum(inputs.view("working"), Bucket())
         rates = inputs.rates or Rates(source.estate.group.reporting_currency)
-        money = rates.total(total.money)
+        held = rates.total(total.money)
         return Answer(
             value=total.cases or None,
             n=total.cases,
             n_open=total.cases,
             excluded={"of a test contract": inputs.test},
             figures=(
-                Figure("exposure", "Their money", money.amount, Unit.MONEY),
-                *(Figure(f"unconverted_{currency}", f"Money in {currency}", amount, Unit.MONEY,
-                         "there is no rate, so it is in no sum", currency)
-                  for currency, amount in sorted(money.unconverted.items())),
+                money("exposure", "Their money", held),
+                *without_rate("unconverted", "Money", held),
                 Figure("oldest", "Oldest", _age(total.oldest, source), Unit.DAYS, _since(total.oldest)),
                 *_figures("working", _WORKING_KEYS, WORKING_BUCKETS, inputs, rates, source),
                 *_figures("calendar", _CALENDAR_KEYS, CALENDAR_BUCKETS, inputs, rates, source),
@@ -143,13 +142,15 @@ class ExceptionAgeing:
                        "in the counts; their money is not known"),
             ),
             why_none="" if total.cases else "no exception is open",
+            rate_dates=held.rate_dates,
         )  # fmt: skip
 
     def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
+        waiting = still_unread_rows(source, _WAITING)
         if not source.latest:
-            return drill(source, _LISTING, after=after, limit=limit)
+            return drill(source, _LISTING, after=after, limit=limit, waiting=waiting)
         n = sum(cell.n for cell in source.cells(("case.open",), start=date.min, end=date.max))
-        return drill(source, _LISTING, after=after, limit=limit, known=Known(n, None), walks=(_WALK,))
+        return drill(source, _LISTING, after=after, limit=limit, known=Known(n, None), walks=(_WALK,), waiting=waiting)
 
 
 def _placed(working: int, calendar: int, bucket: Bucket, rates: Rates) -> Inputs:
@@ -161,11 +162,10 @@ def _figures(
 ) -> Iterator[Figure]:
     """`<view>_<bucket>` is how many, with `_money` and `_oldest` beside it."""
     for key, name, bucket in zip(keys, names, inputs.view(view), strict=True):
-        money = rates.total(bucket.money)
-        without = ", ".join(f"{amount} {currency}" for currency, amount in sorted(money.unconverted.items()))
+        held = rates.total(bucket.money)
+        without = ", ".join(f"{amount} {currency}" for currency, amount in sorted(held.unconverted.items()))
         yield Figure(f"{view}_{key}", name, bucket.cases, Unit.COUNT)
-        yield Figure(f"{view}_{key}_money", f"{name}, money", money.amount, Unit.MONEY,
-                     f"without a rate: {without}" if without else "")  # fmt: skip
+        yield money(f"{view}_{key}_money", f"{name}, money", held, f"without a rate: {without}" if without else "")
         yield Figure(f"{view}_{key}_oldest", f"{name}, oldest", _age(bucket.oldest, source), Unit.DAYS,
                      _since(bucket.oldest))  # fmt: skip
 
@@ -191,9 +191,7 @@ _LISTING: Final = Listing(
                    AS exposure_reporting
         FROM metrics.case_fact AS f {WORKED_NOW} LEFT JOIN core.contract AS c ON c.contract_id = f.contract_id
              LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = f.currency
-             CROSS JOIN LATERAL (
-                 SELECT k.day_s FROM metrics.calendar AS k WHERE k.calendar IN (f.legal_entity, '')
-                 ORDER BY k.calendar DESC LIMIT 1) AS day
+             CROSS JOIN LATERAL (SELECT {DAY_S} AS day_s) AS day
         WHERE {{valid}} AND f.outcome = 'open' AND NOT f.test AND {chosen("f")}
     """,
     columns=(
@@ -209,9 +207,13 @@ _LISTING: Final = Listing(
     adds=None,
 )  # fmt: skip
 
+_WAITED: Final = f"CAST(f.lasted_s AS numeric) / {_DAY}"
+_WAITING: Final = f"""
+    f.function, {CAUSE} AS cause, f.recorded_at AS opened_at,
+    CAST(f.lasted_work_s AS numeric) / f.day_s AS working_days, {_WAITED} AS days, {_WAITED} AS place"""
 _WALK: Final = Walk(
     "case", "f.outcome = 'open' AND NOT f.test", ONE, "true", "f.opened_at", _DAYS,
-    "f.opened_at > :as_of - make_interval(secs => CAST(:order_after AS float8) * 86400 + 0.001)"
+    "f.opened_at > :as_of - make_interval(secs => CAST(CAST(:order_after AS numeric) AS float8) * 86400 + 0.001)"
     f" AND ({_DAYS}, f.case_id) < (CAST(:order_after AS numeric), :key_after)", "f.case_id",
 )  # fmt: skip
 

@@ -13,7 +13,7 @@ from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
 from metrics.percentiles import DAY_S, HOUR_S, figures, in_unit
 from metrics.reading import WORKED_NOW, WORKED_NOW_S
 from metrics.source import Need, Source, chosen
-from metrics.unread import Unread, received
+from metrics.unread import CAUSE, Unread, received, received_rows
 from metrics.walking import by_entity, by_week, counted, not_yet
 from sync_core.survival import SAMPLE_FLOOR
 
@@ -111,11 +111,12 @@ class ExceptionResolution:
         )  # fmt: skip
 
     def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
+        waiting = received_rows(source, _WAITING)
         if not source.latest:
-            return drill(source, _LISTING, after=after, limit=limit)
+            return drill(source, _LISTING, after=after, limit=limit, waiting=waiting)
         rows = counted(source, ("case.resolved",), "case.open", not_yet=_NOT_YET)
         return drill(source, _LISTING, after=after, limit=limit, known=Known(rows.n, None), walks=_WALKS,
-                     bound={"open_in": rows.open_in})  # fmt: skip
+                     bound={"open_in": rows.open_in}, waiting=waiting)  # fmt: skip
 
 
 def _by_group(rows: Iterable[Unread]) -> dict[str, list[Unread]]:
@@ -190,6 +191,10 @@ _LISTING: Final = Listing(
     adds=None,
 )  # fmt: skip
 
+_WAITING: Final = f"""
+    f.function, {CAUSE} AS cause, f.recorded_at AS opened_at, f.ended_at AS closed_at, 0 AS hand_offs,
+    CASE WHEN f.ended_at IS NULL THEN 'in quarantine' ELSE 'released' END AS outcome,
+    CAST(f.lasted_work_s AS numeric) / 3600 AS place, CAST(f.lasted_work_s AS numeric) / 3600 AS working_hours"""
 _NOT_ENDED: Final = "f.outcome = 'open' AND NOT f.test"
 _WALKS: Final = (
     by_week("case", "f.outcome = 'resolved' AND NOT f.test", "f.spent_work_s", "f.case_id"),

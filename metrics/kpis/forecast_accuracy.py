@@ -6,11 +6,12 @@ from decimal import Decimal
 from typing import Final
 
 from metrics.asking import By
+from metrics.converted import money, without_rate
 from metrics.drilling import Known, Listing, drill
 from metrics.forecasting import Forecasts, forecasts, needed, whole_months
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
 from metrics.months import MONTH, month_of
-from metrics.rates import KNOWN_RATES, rates_of
+from metrics.rates import KNOWN_RATES, Converted, rates_of
 from metrics.source import Need, Source, chosen
 from metrics.walking import BY_KEY, Walk
 
@@ -21,7 +22,7 @@ class ForecastAccuracy:
         title="Billing forecast error",
         unit=Unit.SHARE,
         better=Better.LOWER,
-        version=1,
+        version=2,
         says="What the schedules foresaw for a month on its first day was this far from what was billed in it.",
         formula="mean over months of |forecast - billed| / billed (MAPE): milestones due in the month by the schedules "
         "in force on its first day, against invoices issued in it; months that are over and lie whole in the window.",
@@ -46,12 +47,16 @@ class ForecastAccuracy:
         billed = sum((m.billed for m in months), Decimal(0))
         total = sum((abs(m.error) for m in months), Decimal(0))
         scored = [m for m in months if m.billed > 0]
+        unpriced = inputs.unpriced
+        planned, invoiced = inputs.total(inputs.planned), inputs.total(inputs.billed)
+        signed = inputs.total(inputs.signed) if inputs.signatures else Converted(None)
         return Answer(
             value=inputs.mape,
             n=len(scored),
             excluded={
                 "invoice billed by time and materials": inputs.by_time,
-                "month in which nothing was billed": len(months) - len(scored),
+                "month in which nothing was billed": len(months) - len(scored) - len(unpriced),
+                "month in which nothing billed has an exchange rate": len(unpriced),
                 "milestone of a test contract": inputs.test,
             },
             figures=(
@@ -59,18 +64,18 @@ class ForecastAccuracy:
                        "(forecast - billed) / billed of all months: above zero, too much was foreseen"),
                 Figure("weighted", "Error weighted by amount", float(total / billed) if billed > 0 else None,
                        Unit.SHARE, "sum of |forecast - billed| / sum of billed"),
-                Figure("forecast", "Forecast", sum((m.forecast for m in months), Decimal(0)) if months else None,
-                       Unit.MONEY, _dates(inputs)),
-                Figure("billed", "Billed", billed if months else None, Unit.MONEY, _dates(inputs)),
-                Figure("signed", "Signed", inputs.signed_amount, Unit.MONEY,
-                       "of all contracts in these months: signatures, and what amendments executed in them changed"),
+                money("forecast", "Forecast", planned),
+                money("billed", "Billed", invoiced),
+                money("signed", "Signed", signed,
+                      "of all contracts in these months: signatures, and what amendments executed in them changed"),
                 Figure("signatures", "Contracts and amendments of value signed", inputs.signatures, Unit.COUNT),
                 Figure("milestones", "Milestones foreseen", inputs.milestones, Unit.COUNT),
                 Figure("invoices", "Invoices issued", inputs.invoices, Unit.COUNT),
-                *(Figure(f"unconverted_{currency}", f"Billed in {currency}", amount, Unit.MONEY,
-                         "there is no rate, so it is in neither sum", currency)
-                  for currency, amount in sorted(inputs.unconverted.items())),
+                *without_rate("unconverted", "Billed", invoiced),
+                *without_rate("forecast_unconverted", "Foreseen", planned),
+                *without_rate("signed_unconverted", "Signed", signed),
             ),
+            rate_dates={**planned.rate_dates, **invoiced.rate_dates},
             why_none="" if scored else "no month that is over lies whole in the window and had something billed",
         )  # fmt: skip
 
@@ -92,15 +97,6 @@ class ForecastAccuracy:
             "bare_currencies": [c for _, c in bare],
         }  # fmt: skip
         return drill(source, _LISTING, after=after, limit=limit, known=Known(n, None), walks=_WALKS, bound=bound)
-
-
-def _dates(inputs: Forecasts) -> str:
-    if inputs.rates is None:
-        return ""
-    currencies = sorted({currency for _, currency in (*inputs.planned, *inputs.billed)})
-    known = [(currency, inputs.rates.date_of(currency)) for currency in currencies]
-    told = ", ".join(f"{currency} {day}" for currency, day in known if day is not None)
-    return f"rates of {told}" if told else ""
 
 
 _WHOLE: Final = """f.month >= :start

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from metrics.asking import By
+from metrics.converted import money, without_rate
 from metrics.drilling import Known, Listing, drill
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
 from metrics.rates import KNOWN_RATES, Rates, rates_of
@@ -117,6 +118,7 @@ class Reconciliation:
                 *_without(inputs, rates),
             ),
             why_none=none,
+            rate_dates=unexplained.rate_dates,
         )  # fmt: skip
 
     def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
@@ -138,7 +140,7 @@ def _sum(
     if total.amount is None:
         without = ", ".join(sorted(total.unconverted))
         note = f"there is no rate for {without}" if without else "nothing was signed"
-    return Figure(key, label, total.amount, Unit.MONEY, note)
+    return money(key, label, total, note)
 
 
 def _own(inputs: Inputs) -> Iterator[Figure]:
@@ -149,9 +151,8 @@ def _own(inputs: Inputs) -> Iterator[Figure]:
 
 
 def _without(inputs: Inputs, rates: Rates) -> Iterator[Figure]:
-    for currency, amount in sorted(rates.total(inputs.of("signed")).unconverted.items()):
-        yield Figure(f"unconverted_{currency}", f"Signed in {currency}", amount, Unit.MONEY,
-                     "there is no rate, so it is in the counts and in no converted sum", currency)  # fmt: skip
+    without = "there is no rate, so it is in the counts and in no converted sum"
+    yield from without_rate("unconverted", "Signed", rates.total(inputs.of("signed")), without)
 
 
 _LISTING: Final = Listing(

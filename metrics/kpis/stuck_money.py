@@ -16,9 +16,10 @@ import orjson
 import sqlalchemy as sa
 
 from metrics.asking import By
+from metrics.converted import money, without_rate
 from metrics.drilling import Listing, drill
 from metrics.exposures import CALENDARS, DUE, WALKS, ranked
-from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit, Value
+from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
 from metrics.rates import KNOWN_RATES, Converted, Rates, rates_of
 from metrics.reading import group_of
 from metrics.source import Need, Source, chosen
@@ -132,7 +133,7 @@ class StuckMoney:
     def answer(self, inputs: Inputs, source: Source) -> Answer:
         total = sum(inputs.verified.values(), Stuck())
         rates = inputs.rates or Rates(source.estate.group.reporting_currency)
-        gross = rates.total(total.sums.get("gross", {}))
+        gross, unverified = _sum(total, "gross", rates), _part(inputs.unverified, rates)
         return Answer(
             value=gross.amount if total.n else None,
             n=total.n,
@@ -141,17 +142,16 @@ class StuckMoney:
                       "unverified": inputs.unverified.n},
             figures=(
                 *_amounts(total, rates),
-                *(Figure(f"unconverted_{currency}", f"Stuck in {currency}", amount, Unit.MONEY,
-                         "there is no rate, so it is in no sum", currency)
-                  for currency, amount in sorted(gross.unconverted.items())),
+                *without_rate("unconverted", "Stuck", gross),
                 *_causes(inputs, rates),
-                Figure("unverified", "Unverified", _part(inputs.unverified, rates), Unit.MONEY,
-                       "a write was sent and got no answer; in no other sum"),
+                money("unverified", "Unverified", unverified, "a write was sent and got no answer; in no other sum"),
+                *without_rate("unverified_unconverted", "Unverified", unverified),
                 Figure("unverified_contracts", "Unverified contracts", inputs.unverified.n, Unit.COUNT),
                 Figure("oldest", "Oldest", _age(total.oldest, source), Unit.DAYS,
                        "" if total.oldest is None else f"since {total.oldest:%Y-%m-%d %H:%M} UTC"),
             ),
             why_none=_why_none(total, gross, rates.reporting),
+            rate_dates=gross.rate_dates,
         )  # fmt: skip
 
     def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
@@ -189,13 +189,13 @@ def _inputs(row: sa.Row[*tuple[Any, ...]], rates: Rates) -> Inputs:
     return Inputs(verified, in_step=row.contracts - row.stuck, rates=rates)
 
 
-def _money(stuck: Stuck, name: str, rates: Rates) -> Value:
-    return rates.total(stuck.sums.get(name, {})).amount if stuck.n else None
+def _sum(stuck: Stuck, name: str, rates: Rates) -> Converted:
+    return rates.total(stuck.sums.get(name, {})) if stuck.n else Converted(None)
 
 
-def _part(stuck: Stuck, rates: Rates) -> Value:
+def _part(stuck: Stuck, rates: Rates) -> Converted:
     """Of no contract it is zero."""
-    return _money(stuck, "gross", rates) if stuck.n else Decimal(0)
+    return _sum(stuck, "gross", rates) if stuck.n else Converted(Decimal(0))
 
 
 def _why_none(total: Stuck, gross: Converted, reporting: str) -> str:
@@ -207,21 +207,21 @@ def _why_none(total: Stuck, gross: Converted, reporting: str) -> str:
 
 
 def _amounts(total: Stuck, rates: Rates) -> Iterator[Figure]:
-    yield Figure("gross", "Gross", _money(total, "gross", rates), Unit.MONEY, "sum of the absolute differences")
-    yield Figure("net", "Net", _money(total, "net", rates), Unit.MONEY,
-                 "signed less confirmed: above 0 the ERPs would bill too little")  # fmt: skip
-    yield Figure("misses_bill_run", "Misses the next bill run", _money(total, "misses", rates), Unit.MONEY,
-                 "of it, what should be billed by the next run of its legal entity")  # fmt: skip
-    yield Figure("money_days", "Money-days", _money(total, "money_days", rates), Unit.MONEY_DAYS,
-                 "each difference times the working days it has stood")  # fmt: skip
+    yield money("gross", "Gross", _sum(total, "gross", rates), "sum of the absolute differences")
+    yield money("net", "Net", _sum(total, "net", rates),
+                "signed less confirmed: above 0 the ERPs would bill too little")  # fmt: skip
+    yield money("misses_bill_run", "Misses the next bill run", _sum(total, "misses", rates),
+                "of it, what should be billed by the next run of its legal entity")  # fmt: skip
+    yield money("money_days", "Money-days", _sum(total, "money_days", rates),
+                "each difference times the working days it has stood", Unit.MONEY_DAYS)  # fmt: skip
     for age, words in AGES.items():
-        yield Figure(age, f"For {words}", _money(total, age, rates), Unit.MONEY)
+        yield money(age, f"For {words}", _sum(total, age, rates))
 
 
 def _causes(inputs: Inputs, rates: Rates) -> Iterator[Figure]:
     for cause in Cause:
         stuck = inputs.of(cause)
-        yield Figure(f"cause_{cause}", f"By {cause}", _part(stuck, rates), Unit.MONEY)
+        yield money(f"cause_{cause}", f"By {cause}", _part(stuck, rates))
         yield Figure(f"cause_{cause}_contracts", f"By {cause}, contracts", stuck.n, Unit.COUNT)
 
 

@@ -66,7 +66,8 @@ def decide(act: Act, case_id: int, approve: bool, reason: str, *, version: int |
     row = choose(act, needs, [case_id], version=version).rows[0]
     contract = fold(events_of(act.conn, row.source, row.external_id))
     asked = _asked(act, row, contract)
-    if act.actor.name in correctors(act.conn, [row.contract_id]).get(row.contract_id, ()):
+    ids = [row.contract_id]
+    if act.actor.name in correctors(act.conn, ids, standing=ids if contract.repaired else ()).get(row.contract_id, ()):
         why_not = "you corrected this contract yourself, so another approver must decide; ask one"
         raise Forbidden(COMMANDS["decide"], why_not)
     data = {

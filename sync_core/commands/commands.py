@@ -4,17 +4,25 @@ import sqlalchemy as sa
 
 from sync_core.clock import Clock
 from sync_core.commands.access import Access
+from sync_core.commands.amendments import Amendments
+from sync_core.commands.adoptions import Adoptions
 from sync_core.commands.approvals import Approvals
 from sync_core.commands.audit_export import AuditExport
 from sync_core.commands.cases import Cases
+from sync_core.commands.conflicts import Conflicts
 from sync_core.commands.corrections import Corrections
+from sync_core.commands.customers import Customers
 from sync_core.commands.desk import Desk
+from sync_core.commands.drift import DriftWatch
 from sync_core.commands.exports import Exports
 from sync_core.commands.finance import Finance
 from sync_core.commands.holds import Holds
+from sync_core.commands.moves import Moves
+from sync_core.commands.policies import Policies
 from sync_core.commands.quarantine import Quarantine
 from sync_core.commands.replays import Replays
 from sync_core.commands.schedules import Schedules
+from sync_core.commands.schemas import Schemas
 from sync_core.commands.snapshots import Snapshots
 from sync_core.commands.subscribers import Subscribers
 from sync_core.estate import Estate
@@ -29,6 +37,9 @@ class Commands:
         self.access = Access(desk)
         self.cases = Cases(desk)
         self.corrections = Corrections(desk)
+        self.amendments = Amendments(desk)
+        self.conflicts = Conflicts(desk)
+        self.customers = Customers(desk)
         self.approvals = Approvals(desk)
         self.quarantine = Quarantine(desk)
         self.exports = Exports(desk)
@@ -36,6 +47,11 @@ class Commands:
         self.holds = Holds(desk)
         self.finance = Finance(desk)
         self.replays = Replays(desk)
+        self.moves = Moves(desk)
+        self.adoptions = Adoptions(desk)
         self.snapshots = Snapshots(desk)
         self.subscribers = Subscribers(desk)
         self.schedules = Schedules(desk)
+        self.drift = DriftWatch(desk)
+        self.schemas = Schemas(desk)
+        self.policies = Policies(desk)

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import orjson
 import sqlalchemy as sa
 
+from sync_core import told
 from sync_core.authority import Permission
 from sync_core.commands.desk import Act
 from sync_core.commands.files import Row, unique
@@ -68,7 +69,15 @@ def store_disputes(act: Act, rows: Sequence[Row]) -> tuple[list[dict[str, str]],
         for one, (_, invoice) in zip(said, pairs, strict=True)
     ]
     values = {"import": IMPORT, "rows": orjson.dumps(stored).decode(), "now": act.now}
-    return said, lambda: act.conn.execute(_STORE, values).rowcount
+
+    def store() -> int:
+        new = act.conn.execute(_STORE, values).rowcount
+        if new:
+            contracts = sorted({invoice.contract_id for _, invoice in pairs})
+            act.conn.execute(told.DUE, {"ids": contracts, "at": act.now + told.DEBOUNCE})
+        return new
+
+    return said, store
 
 
 def _invoice_of(row: Row, found: Invoices) -> sa.Row[Any]:

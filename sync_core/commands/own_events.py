@@ -8,13 +8,13 @@ import orjson
 
 from sync_core.cloudevents import CloudEvent
 from sync_core.commands.desk import Act, InvalidInput
-from sync_core.events import Event, SchemaUnknown, understand
+from sync_core.events import OWN_ID, Event, SchemaUnknown, understand
 from sync_core.intake_rows import as_json, stored_row
 from sync_core.intake_sql import STORE
 from sync_core.json_exact import holds_nul
 from sync_core.json_exact import parse as parse_exact
 
-OWN: Final = "tieline:"  # what their ids begin with
+OWN: Final = OWN_ID
 
 
 def own_event(act: Act, event_type: str, source: str, data: Mapping[str, object]) -> Event:

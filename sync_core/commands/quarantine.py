@@ -14,7 +14,7 @@ from sync_core.audit import Entry
 from sync_core.authority import Actor, Permission
 from sync_core.commands import words
 from sync_core.commands.desk import Act, CommandRefused, Desk, NotFound, texts
-from sync_core.intake import understood_again
+from sync_core.intake import registered_of, understood_again
 from sync_core.intake_rows import as_json
 
 MOST: Final = 200  # bodies are read whole
@@ -61,7 +61,8 @@ _CHOSEN = sa.text("""
     WHERE q.quarantine_id = ANY(:ids) ORDER BY q.quarantine_id FOR UPDATE OF q
 """)
 _DISMISS = sa.text("""
-    UPDATE core.quarantine SET dismissed_at = :now, dismissed_by = :actor, dismissed_reason = :reason
+    UPDATE core.quarantine
+    SET dismissed_at = :now, dismissed_by = :actor, dismissed_reason = :reason, ended_xid = pg_current_xact_id()
     WHERE quarantine_id = ANY(:ids)
 """)
 
@@ -69,13 +70,14 @@ _DISMISS = sa.text("""
 def release(act: Act, quarantine_ids: Sequence[int], *, reason: str = "") -> QuarantineChanged:
     why = words.reason(reason) if reason.strip() else ""
     rows, held = _choose(act, quarantine_ids)
-    again = understood_again(rows, estate=act.estate, now=act.now)
+    registered = registered_of(act.conn.execute(intake_sql.REGISTERED, {"types": None}))
+    again = understood_again(rows, estate=act.estate, now=act.now, registered=registered)
     held += [Held(row.quarantine_id, said) for row, said in again.still]
     ids = [row.quarantine_id for row in again.done]
     if not ids:
         raise CommandRefused(f"nothing could be released: {held[0].words}")
     act.conn.execute(intake_sql.STORE, {"rows": as_json(again.rows), "now": act.now, "releasing": True})
-    act.conn.execute(intake_sql.RELEASED, {"ids": ids, "now": act.now})
+    act.conn.execute(intake_sql.RELEASED_BY, {"ids": ids, "now": act.now, "by": act.actor.name})
     act.wakes = True
     _note(act, "quarantine.release", again.done, held, why)
     return QuarantineChanged(tuple(ids), tuple(held))

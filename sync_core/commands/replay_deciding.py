@@ -11,9 +11,12 @@ from sync_core.commands.desk import Act, CommandRefused, InvalidInput, NotFound,
 from sync_core.commands.replay_row import ReplayConfirmed, ReplayMoved, end, opened, possible
 from sync_core.estate import Estate
 from sync_core.money import written
+from sync_core.moving import NOTHING_LEFT
+from sync_core.placement_sql import PIN
 from sync_core.replay import MOST_ITEMS, ReplayState
 
 MOST_PER_MINUTE: Final = 60_000
+_NOTHING_LEFT: Final = {"nothing_left": f'[{{"cause": "{NOTHING_LEFT}"}}]'}
 LONGEST_TICKET: Final = 60
 
 
@@ -37,7 +40,8 @@ def confirm(
     bound = {"replay_id": replay_id, "some": only is not None, "chosen": list(only or ()), "now": act.now}
     skipped = sum(act.conn.execute(statement, bound).rowcount for statement in sql.LEAVE_OUT)
     chosen = sorted(act.conn.execute(sql.CHOOSE, bound).all(), key=lambda item: item.position)
-    if not chosen:
+    pinned = act.conn.execute(PIN, {**_NOTHING_LEFT, "replay_id": replay_id, "now": act.now}).rowcount
+    if not chosen and not pinned:
         raise CommandRefused("no item is left to carry out: each is without a good preview, stopped, or not chosen")
     writing = [item for item in chosen if item.writes]
     money = sum((item.money_reporting for item in writing if item.money_reporting is not None), Decimal(0))

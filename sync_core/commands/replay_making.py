@@ -81,6 +81,8 @@ def offer_again(act: Act, replay_id: int) -> ReplayMade:
     row = visible(act, replay_id, Permission.REPLAY_PREVIEW)
     if not row.state.over or act.conn.scalar(sql.LEFT, {"replay_id": replay_id}):
         raise CommandRefused(f"replay {replay_id} is {said(row.state)}; wait until it is over, or cancel it")
+    if row.move_to is not None:
+        raise CommandRefused(f"replay {replay_id} is a move; make a new move of what is left")
     found = act.conn.execute(sql.AGAIN, {"replay_id": replay_id}).scalars().all()
     if not found:
         raise CommandRefused(f"replay {replay_id} left nothing to offer again")

@@ -11,6 +11,7 @@ from sync_core import replay_sql as sql
 from sync_core.audit import Entry
 from sync_core.authority import Permission
 from sync_core.commands.desk import Act, Changed, CommandRefused, NotFound
+from sync_core.placement_sql import CANCELLED
 from sync_core.replay import Origin, ReplayState
 
 
@@ -52,6 +53,8 @@ class ReplayRow:
     version: int
     entities: frozenset[str]
     per_minute: int
+    move_from: str | None = None
+    move_to: str | None = None
 
     @property
     def subject(self) -> str:
@@ -68,6 +71,7 @@ def end(act: Act, row: ReplayRow, state: ReplayState, why: str, words: str, acti
     at = {"replay_id": row.replay_id, "now": act.now}
     version = act.conn.execute(sql.END, {**at, "state": state.value, "actor": act.actor.name}).scalar_one()
     stopped = act.conn.execute(sql.CANCEL_UNDISPATCHED, {**at, "words": words}).rowcount
+    act.conn.execute(CANCELLED, {"replay_id": row.replay_id})
     stopped += int(act.conn.scalar(sql.CANCEL_DISPATCHED, at) or 0)
     act.wakes = True
     act.note(Entry(action, row.subject, reason=why, detail={"before": row.state, "cancelled_items": stopped}))
@@ -99,6 +103,7 @@ def visible(act: Act, replay_id: int, permission: Permission) -> ReplayRow:
     return ReplayRow(
         found.replay_id, found.created_by, found.confirmed_by, found.title, Origin(found.origin),
         ReplayState(found.state), found.version, frozenset(found.entities), found.per_minute,
+        found.move_from, found.move_to,
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
-"""Finds connectors by the `kind` in the estate file: one module or package each in connectors/erp and connectors/clm.
+"""Finds connectors by the `kind` in the estate file: one module or package each in connectors/erp, clm and mdm.
 
-Such a module offers `connect(...)` as ErpFactory or ClmFactory below; nothing else registers it.
+Such a module offers `connect(...)` as ErpFactory, ClmFactory or MdmFactory below; nothing else registers it.
 """
 
 import importlib
@@ -13,8 +13,11 @@ import httpx
 from sync_core.clock import Clock
 from sync_core.connectors import clm as clm_modules
 from sync_core.connectors import erp as erp_modules
+from sync_core.connectors import mdm as mdm_modules
 from sync_core.errors import InvalidEstate
 from sync_core.estate import Clm, Erp
+from sync_core.estate_master import Mdm
+from sync_core.master.records import MdmConnector
 from sync_core.ports import ClmConnector, ErpConnector, Gate
 
 
@@ -37,6 +40,12 @@ class ClmFactory(Protocol):
     ) -> ClmConnector: ...
 
 
+class MdmFactory(Protocol):
+    def __call__(
+        self, mdm: Mdm, /, *, secrets: Sequence[str], clock: Clock, transport: httpx.AsyncBaseTransport | None = None
+    ) -> MdmConnector: ...
+
+
 def erp(kind: str) -> ErpFactory:
     """Raises InvalidEstate, naming the kinds there are, for one that is unknown."""
     return cast("ErpFactory", _connect("erp", kind, erp_modules.__name__, erp_modules.__path__))
@@ -45,6 +54,11 @@ def erp(kind: str) -> ErpFactory:
 def clm(kind: str) -> ClmFactory:
     """Raises InvalidEstate, naming the kinds there are, for one that is unknown."""
     return cast("ClmFactory", _connect("clm", kind, clm_modules.__name__, clm_modules.__path__))
+
+
+def mdm(kind: str) -> MdmFactory:
+    """Raises InvalidEstate, naming the kinds there are, for one that is unknown."""
+    return cast("MdmFactory", _connect("mdm", kind, mdm_modules.__name__, mdm_modules.__path__))
 
 
 def _connect(section: str, kind: str, package: str, path: Sequence[str]) -> object:

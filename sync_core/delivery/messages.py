@@ -73,7 +73,7 @@ class ContractUnblocked(OfContract):
 
 
 class ContractEnded(OfContract):
-    """The contract was cancelled or terminated, and its ERP was read back."""
+    """The contract was cancelled, terminated or not renewed, and its ERP was read back."""
 
 
 class ExceptionRef(Model):
@@ -191,11 +191,13 @@ class ApprovalDecided(ApprovalRequested):
 
 
 class RenewalDue(OfContract):
-    """The day by which notice must be given is near."""
+    """The day by which notice must be given is near; once for each number of days ahead that the estate names."""
 
     notice_by: date
     renews_on: date | None
-    automatic: bool
+    automatic: Annotated[bool, Field(description="It comes by itself unless it is declined")]
+    initiated: Annotated[bool, Field(description="The parties talk about it already")] = False
+    days_ahead: Annotated[int | None, Field(description="Which of the estate's numbers of days was reached")] = None
 
 
 class AmendmentLate(OfContract):
@@ -237,6 +239,20 @@ class ObjectiveBroken(Message):
     state: Annotated[str, Field(description="page, ticket, exhausted, stuck or violated")]
     says: Annotated[str, Field(description="One sentence: by what it is broken")]
     since: datetime
+
+
+class SchemaRef(Model):
+    type: str
+    source: Annotated[str, Field(description="Who sent it")]
+
+
+class SchemaDrifted(Message):
+    """A field came in that no schema here knows; it is kept with its events, and told once."""
+
+    schema_: Annotated[SchemaRef, Field(alias="schema")]
+    path: str
+    shape: Annotated[str, Field(description="JSON type of its first value")]
+    first_seen_at: datetime
 
 
 class Ping(Message):
@@ -285,6 +301,7 @@ _KNOWN: dict[str, type[Message]] = {
     "amendment.late.v1": AmendmentLate,
     "snapshot.made.v1": SnapshotMade,
     "objective.broken.v1": ObjectiveBroken,
+    "schema.drifted.v1": SchemaDrifted,
     "test.ping.v1": Ping,
 }
 OUTGOING: Mapping[str, OutgoingType] = {

@@ -25,6 +25,7 @@ WORDS: Final[Mapping[str, Word]] = {
     f"{PREFIX}approval.decided.v1": Word.APPROVAL,
     f"{PREFIX}replay.finished.v1": Word.REPLAY,
     f"{PREFIX}objective.broken.v1": Word.SLO,
+    f"{PREFIX}schema.drifted.v1": Word.SCHEMA,
 }
 CLOSING: Final = frozenset({f"{PREFIX}exception.resolved.v1", f"{PREFIX}exception.decided.v1"})
 RESTORED: Final = f"{PREFIX}lane.restored.v1"

@@ -28,6 +28,7 @@ _NAMES: Final[Mapping[Word, tuple[str, str]]] = {
     Word.RENEWAL: ("notice date is near", "notice dates are near"),
     Word.REPLAY: ("replay finished", "replays finished"),
     Word.ACTIVATED: ("contract billable", "contracts billable"),
+    Word.SCHEMA: ("event version with new fields", "event versions with new fields"),
 }
 # What chat services and mail programs would read as something else; a link of ours is made from nothing of theirs.
 _MARKS = str.maketrans(
@@ -100,16 +101,25 @@ def _line(note: Note) -> str:
         return f"{what} of {plain(data.get('contract_id') or 'an unknown contract')}: {plain(data.get('reason'), 200)}"
     if note.word is Word.SLO:
         return f"{plain((data.get('objective') or {}).get('title'), 120)}: {plain(data.get('says'), 240)}"
+    if note.word is Word.SCHEMA:
+        schema = data.get("schema") or {}
+        return f"{plain(schema.get('type'))} of {plain(schema.get('source'))}: {plain(data.get('path'), 120)}"
     if note.word is Word.REPLAY:
         counts = ", ".join(f"{n:,} {_spaced(state)}" for state, n in (data.get("result") or {}).items() if n)
         return f"{_replay(data)}: {counts}"
     if note.word is Word.APPROVAL:
         return _approval(note)
     when = {
-        Word.RENEWAL: f", notice by {plain(data.get('notice_by'))}",
+        Word.RENEWAL: f", notice by {plain(data.get('notice_by'))}{_renewing(data)}",
         Word.AMENDMENT_LATE: f", bill run {plain(data.get('bill_run'))[:10]}",
     }.get(note.word, f", project {plain(note.contract.get('project'))}")
     return f"{_of_contract(note)}{when}"
+
+
+def _renewing(data: Mapping[str, Any]) -> str:
+    if data.get("initiated"):
+        return ", under way"
+    return ", renews by itself unless it is declined" if data.get("automatic") else ""
 
 
 def _lane(note: Note) -> str:

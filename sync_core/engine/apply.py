@@ -52,6 +52,7 @@ class Applier:
     outcome: Outcome
     scope: Scope
     refs: dict[tuple[Kind, BusinessKey], ErpRef] = field(default_factory=dict)
+    posted: frozenset[ErpRef] = frozenset()  # made by a batch, and journalled as that
 
     async def apply(self, desired: Desired, plan: Plan, observed: Observation, known: Known) -> Observation:
         """The last read-back, in which everything is as wanted. Raises ReadBackMismatch when it is not."""
@@ -61,7 +62,7 @@ class Applier:
         self.outcome.operations += [
             noted(o, "no_op" if o.kind.shared or o.ref == known.get(o.key) else "adopted", self.clock.now())
             for o in plan.operations
-            if o.action is Action.NO_OP
+            if o.action is Action.NO_OP and o.ref not in self.posted
         ]
         if not plan.writes:
             return observed
@@ -188,7 +189,7 @@ class Applier:
             operation.action, operation.kind, operation.key, ref, status, operation.before, operation.after,
             started, ended, span,
             getattr(error, "error_class", None) if error else None,
-            str(error) if error else None,
+            str(error) if error else operation.words or None,
         )  # fmt: skip
 
 

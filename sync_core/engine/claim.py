@@ -5,7 +5,7 @@ clock, because every worker must agree on them.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -14,13 +14,19 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from sync_core.desired import Kind
+from sync_core.adoption import Adopted, Result
+from sync_core.conflicts import Choice
+from sync_core.desired import Fields, Kind
 from sync_core.engine import items
+from sync_core.engine.differing import differing
 from sync_core.engine.items import ReplayItem
 from sync_core.events import Amended, Event, SchemaUnknown, Signed, understand
 from sync_core.keys import BusinessKey, ContractId, ErpRef
 from sync_core.locks import Lock, held
+from sync_core.master import lookup
+from sync_core.master.match import Masters
 from sync_core.measured import marking
+from sync_core.moving import Behind, Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ class Claimed:
     first_active_at: datetime | None
     project_ref: str | None
     last_error: str | None
-    open_causes: frozenset[str] = frozenset()  # of its exceptions, where it is blocked
+    open_causes: frozenset[str] = frozenset()  # of its exceptions, but where it is due or ended
     decided_causes: frozenset[str] = frozenset()  # likewise: closed by decision, and they may be found again
     replay: ReplayItem | None = None  # this run carries it
 
@@ -69,10 +75,10 @@ _CLAIM = sa.text("""
     WHERE c.contract_id = ANY(ARRAY(SELECT contract_id FROM picked))
     RETURNING c.contract_id, c.source, c.external_id, c.state, c.state_since, c.lane, c.due_at, c.lease_token,
               c.attempt, c.unclean_at, c.done_rev, c.first_active_at, c.project_ref, c.last_error,
-              CASE WHEN c.state = 'blocked' THEN ARRAY(
+              CASE WHEN c.state IN ('blocked', 'active', 'suspended', 'draft') THEN ARRAY(
                   SELECT k.cause FROM core.case AS k WHERE k.contract_id = c.contract_id AND k.state = 'open')
               END AS open_causes,
-              CASE WHEN c.state = 'blocked' THEN ARRAY(
+              CASE WHEN c.state IN ('blocked', 'active', 'suspended', 'draft') THEN ARRAY(
                   SELECT k.cause FROM core.case AS k WHERE k.contract_id = c.contract_id AND k.state = 'decided')
               END AS decided_causes,
               c.replay_id, c.priority
@@ -109,13 +115,28 @@ async def claim(
 # revision above what we saw, and finishing makes the contract due again.
 _LOAD = sa.text("""
     SELECT c.contract_id, c.wanted_rev, e.source, e.id, e.type, e.occurred_at, e.recorded_at, e.correlation_id,
-           e.traceparent, CAST(e.data AS text) AS data
+           e.traceparent, CAST(e.data AS text) AS data,
+           c.unclean_at IS NOT NULL OR c.last_error_class IN (
+               'transient', 'ambiguous', 'erp_rejected', 'credentials', 'schema_unknown', 'internal') AS unsure
     FROM core.contract AS c JOIN core.event AS e USING (source, external_id)
     WHERE c.contract_id = ANY(:ids) ORDER BY e.seq
 """)
 _KNOWN = sa.text("""
-    SELECT contract_id, system, kind, business_key, ref, fields ->> 'value' AS value FROM core.crosswalk
+    SELECT contract_id, system, kind, business_key, ref, fields ->> 'value' AS value,
+           coalesce(fields, '{}') || coalesce(agreed, '{}') AS agreed, kept
+    FROM core.crosswalk
     WHERE contract_id = ANY(:ids) AND state = 'confirmed' AND ref IS NOT NULL
+""")
+
+# Where contracts were moved to; and those of moves under way: until their turn they stay where they are.
+_PLACED = sa.text("""
+    SELECT c.contract_id, p.lane, p.leaving, p.behind, EXISTS (
+        SELECT FROM core.replay_item AS i JOIN core.replay AS r USING (replay_id)
+        WHERE i.contract_id = c.contract_id AND i.finished_at IS NULL AND r.move_to IS NOT NULL) AS awaited,
+        EXISTS (SELECT FROM core.observed AS o WHERE o.contract_id = c.contract_id) AS observed,
+        a.lane AS adopted_in, a.result, a.words, a.refs
+    FROM unnest(CAST(:ids AS bigint[])) AS c(contract_id) LEFT JOIN core.placement AS p USING (contract_id)
+         LEFT JOIN core.adoption AS a ON a.contract_id = c.contract_id AND a.taken_at IS NULL
 """)
 
 
@@ -132,38 +153,71 @@ class Loaded:
     known: dict[BusinessKey, ErpRef]
     project_in: str | None = None  # the ERP that holds the project, as last confirmed
     project_value: Decimal | None = None
+    placement: Placement | None = None  # since it was moved
+    awaited: bool = False  # a move that has not come to it yet is about to move it
+    observed: bool = False  # its ERP was only observed so far
+    adoption: Adopted | None = None  # what was decided of a project that its ERP held before, and is not carried out
+    agreed: dict[str, dict[tuple[Kind, BusinessKey], Fields]] = field(default_factory=dict)  # by ERP
+    kept: set[Choice] = field(default_factory=set)  # conflicts of which a person said that the contract's value counts
+    unsure: bool = False  # a run before this one may have written what nobody saw confirmed
+    clm_differs: str | None = None  # what the CLM was seen to say otherwise than its events, in words
+    masters: Masters | None = None  # master data that it may mean; None: there is none
     unreadable: str | None = None  # a stored event that this release cannot read any more
+    signed_again: dict[str, datetime] = field(default_factory=dict)  # when each signature was stored, by its event's id
 
 
 async def load(conn: AsyncConnection, ids: Sequence[ContractId]) -> dict[ContractId, Loaded]:
-    """Events and known references of the claimed contracts, in two statements for all of them."""
+    """Events and what else is known of the claimed contracts, in a few statements for all of them."""
     loaded: dict[ContractId, Loaded] = {}
     for row in await conn.execute(_LOAD, {"ids": list(ids)}):
-        item = loaded.get(row.contract_id)
-        if item is None:
-            item = Loaded(row.wanted_rev, [], row.recorded_at, row.correlation_id, row.traceparent, None, {})
-            loaded[row.contract_id] = item
-        try:
-            payload = understand(row.type, row.data)
-        except SchemaUnknown as wrong:
-            item.unreadable = f"event {row.id}: {wrong.message}"
-            continue
-        item.events.append(Event(row.source, row.id, row.type, row.occurred_at, payload))
-        item.correlation_id, item.traceparent = row.correlation_id, row.traceparent
-        if isinstance(payload, Signed) and not any(isinstance(e.payload, Signed) for e in item.events[:-1]):
-            item.captured_at = row.recorded_at
-        if isinstance(payload, Amended):
-            item.gap_since = row.recorded_at
+        if row.contract_id not in loaded:
+            loaded[row.contract_id] = Loaded(
+                row.wanted_rev, [], row.recorded_at, row.correlation_id, row.traceparent, None, {}, unsure=row.unsure
+            )
+        _note_event(loaded[row.contract_id], row)
+    for number, words in (await differing(conn, list(loaded))).items():
+        loaded[number].clm_differs = words
     for row in await conn.execute(_KNOWN, {"ids": list(ids)}):
         if row.contract_id in loaded:
             _note_known(loaded[row.contract_id], row)
+    for row in await conn.execute(_PLACED, {"ids": list(loaded)}):
+        _note_placed(loaded[row.contract_id], row)
+    await lookup.find(conn, loaded)
     return loaded
 
 
+def _note_event(item: Loaded, row: sa.Row[Any]) -> None:
+    try:
+        payload = understand(row.type, row.data)
+    except SchemaUnknown as wrong:
+        item.unreadable = f"event {row.id}: {wrong.message}"
+        return
+    item.events.append(Event(row.source, row.id, row.type, row.occurred_at, payload))
+    item.correlation_id, item.traceparent = row.correlation_id, row.traceparent
+    if isinstance(payload, Signed):
+        item.captured_at = item.captured_at if item.signed_again else row.recorded_at
+        item.signed_again[row.id] = row.recorded_at
+    if isinstance(payload, Amended):
+        item.gap_since = row.recorded_at
+
+
 def _note_known(item: Loaded, row: sa.Row[Any]) -> None:
-    item.known[BusinessKey(row.business_key)] = ErpRef(row.ref)
+    kind, key = Kind(row.kind), BusinessKey(row.business_key)
+    item.known[key] = ErpRef(row.ref)
+    item.agreed.setdefault(row.system, {})[kind, key] = row.agreed
+    item.kept.update((kind, key, name, wanted, found) for name, (wanted, found) in (row.kept or {}).items())
     if row.kind == Kind.PROJECT:
         item.project_in, item.project_value = row.system, Decimal(row.value) if row.value else None
+
+
+def _note_placed(item: Loaded, row: sa.Row[Any]) -> None:
+    item.awaited, item.observed = row.awaited, row.observed
+    if row.adopted_in is not None:
+        refs = {(Kind(kind), BusinessKey(key)): ErpRef(ref) for kind, key, ref in row.refs}
+        item.adoption = Adopted(row.adopted_in, Result(row.result), row.words, refs)
+    if row.lane is not None:
+        behind = {lane: Behind.parse(stored) for lane, stored in row.behind.items()}
+        item.placement = Placement(row.lane, row.leaving, behind)
 
 
 # Locked in the order in which intake and the group commit lock, so that none waits for another in a circle.

@@ -6,23 +6,33 @@ anywhere leaves nothing to clean up: the next one looks first and goes on from w
 an item of a replay writes nothing but what was confirmed.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
+from sync_core import restated
 from sync_core.checks import Finding, checked
 from sync_core.clock import Clock
+from sync_core.closing import EARNED, left_to_bill
+from sync_core.conflicts import baseline
 from sync_core.contract import Contract, Stage
 from sync_core.desired import Desired, Found, Kind
+from sync_core.drafts import warning
+from sync_core.engine import differing
+from sync_core.engine.adopting import not_yet, refusal, take
 from sync_core.engine.apply import Applier, SharedObjects, noted
 from sync_core.engine.claim import Claimed, Loaded
-from sync_core.engine.look import Intent, intend, see
-from sync_core.engine.outcome import GAP_GRACE, RECHECK_CONTRACT, Done, Outcome, recheck_at
-from sync_core.engine.replayed import departed, skip
+from sync_core.engine.leaving import Leaver, stays
+from sync_core.engine.look import Intent, Sight, answers_of, intend, see
+from sync_core.engine.nightly import Post, answered, posted_refs
+from sync_core.engine.only_observing import only_observed, watch
+from sync_core.engine.outcome import GAP_GRACE, RECHECK_CONTRACT, RECHECK_TASK, Done, Outcome, recheck_at
+from sync_core.engine.replayed import depart, departed
 from sync_core.errors import ErrorClass, Function
 from sync_core.estate import Estate
 from sync_core.keys import BusinessKey, ErpRef
+from sync_core.moving import changed_since
 from sync_core.ownership import Arises
 from sync_core.plan import Action, Plan
 from sync_core.ports import CallContext, ErpConnector, Observation
@@ -37,33 +47,74 @@ class Converger:
     estate: Estate
     clock: Clock
     shared: SharedObjects
+    in_hand: Callable[[str], int] = lambda _lane: 1  # contracts of a lane that are being worked on
+    post: Post = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.post = Post(self.connectors, self.shared, self.clock, self.in_hand)
 
     async def run(self, claimed: Claimed, loaded: Loaded, outcome: Outcome, ctx: CallContext) -> None:
         """Fill `outcome`. Raises the error that stopped the run; what was done until then is in `outcome`."""
         intent = intend(loaded, self.estate, self.connectors, now=self.clock.now())
         contract = outcome.contract = intent.contract
-        outcome.held_value = loaded.project_value
+        outcome.held_value, outcome.was_observed = loaded.project_value, loaded.observed
+        if loaded.placement is not None:
+            outcome.placed = loaded.placement.leaving or loaded.placement.lane
+            outcome.billed_elsewhere = loaded.placement.billed_elsewhere
         if not intent.signed:
             outcome.state = "draft" if contract.stage is Stage.DRAFT else "ended"
-            self._departed(["it is not signed"], claimed, loaded, outcome)
+            if not self._departed(["it is not signed"], claimed, loaded, outcome):
+                self._look_at_draft(contract, outcome)
             return
         if contract.stage is Stage.SIGNED:
             self._signed(contract, loaded, outcome)
+        try:
+            await self._go_on(intent, claimed, loaded, outcome, ctx)
+        finally:
+            self._look_again(claimed, loaded, outcome)
+
+    async def _go_on(
+        self, intent: Intent, claimed: Claimed, loaded: Loaded, outcome: Outcome, ctx: CallContext
+    ) -> None:
         if intent.stops:
-            self._stop(intent, claimed, outcome)
+            if not stays(intent, claimed, loaded, outcome, self.clock.now()):
+                self._stop(intent, claimed, outcome)
             return
         outcome.lane = intent.lane if intent.connector else None
+        if intent.placement is not None and intent.placement.leaving is not None:
+            leaver = Leaver(self.connectors, self.estate, self.clock, self.shared, self.post)
+            await leaver.run(intent, intent.placement, claimed, loaded, outcome, ctx)
+            return
         if intent.desired is None or intent.connector is None:
             # Ended, and no ERP ever held anything of it: nothing is left to read back.
             outcome.state, outcome.read_back = "ended", loaded.project_in is None
             self._departed(self._differs(claimed, None, intent.lane), claimed, loaded, outcome)
             return
+        if early := not_yet(loaded.adoption, self.estate.erps.get(intent.lane)):
+            watch(early, claimed, loaded, outcome, self.clock.now())
+            return
+        await take(loaded.adoption, intent.connector, self.clock, outcome, ctx)
         await self._converge(intent, intent.desired, intent.connector, claimed, loaded, outcome, ctx)
+
+    def _look_at_draft(self, contract: Contract, outcome: Outcome) -> None:
+        """Legal is told what would stop it, while it can still be changed. No ERP is asked."""
+        warned = warning(contract, self.estate)
+        outcome.checked = checked((), Arises.DRAFT)
+        if warned is not None:
+            outcome.tasks.append(warned)
+            outcome.next_due = self.clock.now() + RECHECK_CONTRACT
+
+    def _refused(self, claimed: Claimed, outcome: Outcome) -> None:
+        """By a batch's answer, if it was: it is asked again when the next one may be sent."""
+        if outcome.findings:
+            due = outcome.next_due
+            self._block(claimed, outcome, self.clock.now())
+            outcome.next_due = due
 
     def _stop(self, intent: Intent, claimed: Claimed, outcome: Outcome) -> None:
         now = self.clock.now()
         outcome.findings += intent.stops
-        outcome.checked = checked(intent.stops, *_of_contract(intent.contract))
+        outcome.checked = checked(intent.stops, *_of_contract(intent))
         self._block(claimed, outcome, now)
         if intent.findings:
             outcome.next_due = now + RECHECK_CONTRACT
@@ -74,15 +125,15 @@ class Converger:
 
     def _departed(self, how: Sequence[str], claimed: Claimed, loaded: Loaded, outcome: Outcome) -> bool:
         """Whether the run ends here, because a replay confirmed something else than would be done now."""
-        if claimed.replay is None or not how:
-            return False
-        outcome.state, outcome.read_back = None, False
-        skip(outcome, claimed.replay, how, loaded, self.clock.now())
-        return True
+        return depart(how, claimed, loaded, outcome, self.clock.now())
 
     def _signed(self, contract: Contract, loaded: Loaded, outcome: Outcome) -> None:
         if contract.signed_at is not None:
             outcome.steps += [(Step.SIGNED, contract.signed_at), (Step.CAPTURED, loaded.captured_at)]
+        outcome.tasks += differing.tasks(loaded.clm_differs)
+        late = restated.due(contract, loaded.signed_again, GAP_GRACE, self.clock.now())
+        if late is not None and late <= self.clock.now():
+            outcome.tasks.append(restated.finding(contract))
 
     async def _converge(
         self,
@@ -94,31 +145,52 @@ class Converger:
         outcome: Outcome,
         ctx: CallContext,
     ) -> None:
-        sight = await see(intent, wanted, connector, loaded, self.estate, ctx)
+        sight = await see(intent, wanted, connector, loaded, self.estate, ctx, now=self.clock.now())
         plan, desired = sight.plan, sight.desired
-        outcome.digest = plan.digest
-        if self._departed(self._differs(claimed, plan, intent.lane), claimed, loaded, outcome):
+        outcome.digest, outcome.answers = plan.digest, answers_of(sight, connector, self.clock.now())
+        if self._left_alone(intent, sight, claimed, loaded, outcome):
             return
         outcome.findings += sight.findings
-        steps = (Arises.PLAN, *_of_contract(intent.contract))
+        outcome.tasks += [*sight.tasks, *changed_since(sight.scope.contract, intent.contract.terms, intent.placement)]
+        steps = (Arises.PLAN, *_of_contract(intent))
         outcome.checked = checked(outcome.findings, *steps) | sight.looked_for
         kept = {(o.kind, o.key): o.ref for o in plan.operations if o.ref and o.wanted is not None}
         _remember(outcome, desired, sight.observed, kept)
+        agreed = loaded.agreed.get(intent.lane, {})
+        outcome.values = {**intent.values, **sight.values}
+        outcome.agreed = baseline(sight.wanted, outcome.confirmed, agreed, sight.left)
         if outcome.findings:
-            _note_conflicts(outcome, plan, self.clock.now())
+            _note(outcome, plan, self.clock.now())
             self._block(claimed, outcome, self.clock.now())
             return
         if desired.project is not None:
             outcome.steps.append((Step.VALIDATED, self.clock.now()))
-        applier = Applier(connector, self.shared, self.clock, ctx, outcome, sight.scope)
+        _note(outcome, plan, self.clock.now())
+        if await self.post.deliver(claimed, sight, connector, outcome, ctx):
+            self._refused(claimed, outcome)
+            return
+        outcome.operations += answered(plan, sight.observed, loaded.known, agreed)
+        fresh = posted_refs(sight.observed, plan.contract, loaded.known)
+        applier = Applier(connector, self.shared, self.clock, ctx, outcome, sight.scope, posted=fresh)
         observed = await applier.apply(desired, plan, sight.observed, loaded.known)
         _remember(outcome, desired, observed, applier.refs)
-        self._finish(intent.contract, desired, claimed, loaded, outcome)
+        outcome.agreed = baseline(sight.wanted, outcome.confirmed, agreed, sight.left)
+        self._finish(intent.contract, desired, observed, claimed, loaded, outcome)
+
+    def _left_alone(self, intent: Intent, sight: Sight, claimed: Claimed, loaded: Loaded, outcome: Outcome) -> bool:
+        """Whether nothing is done: a replay confirmed something else, or the ERP is only observed."""
+        if self._departed(self._differs(claimed, sight.plan, intent.lane), claimed, loaded, outcome):
+            return True
+        only = only_observed(intent, sight, self.estate)
+        if only is not None:
+            watch(only, claimed, loaded, outcome, self.clock.now(), refused=refusal(loaded.adoption, intent.lane))
+        return only is not None
 
     def _finish(
         self,
         contract: Contract,
         desired: Desired,
+        observed: Observation,
         claimed: Claimed,
         loaded: Loaded,
         outcome: Outcome,
@@ -130,11 +202,15 @@ class Converger:
             outcome.state = "ended"
             outcome.steps += [(Step.ENDED, now)] if claimed.state != "ended" else []
             return
-        outcome.state = "active"
+        left = left_to_bill(desired, observed.found)
+        outcome.tasks += [left] if left else []
+        outcome.suspended = not desired.project.billable
+        outcome.state = "suspended" if outcome.suspended else "active"
         waits = contract.missing_amendment is not None
         outcome.project_ref = next((f.ref for f in outcome.confirmed if f.kind is Kind.PROJECT), None)
         if claimed.first_active_at is None or any(done.status == "done" for done in outcome.operations):
-            outcome.steps += [*_built(outcome.operations, now), (Step.ACTIVE, now)]
+            outcome.steps += _built(outcome.operations, now)
+            outcome.steps += [] if outcome.suspended else [(Step.ACTIVE, now)]
         outcome.steps += [(Step.UNBLOCKED, now)] if claimed.state == "blocked" and not waits else []
         outcome.next_due = self._midnight(contract, desired.changes_on)
         if waits:
@@ -152,6 +228,22 @@ class Converger:
         outcome.findings.append(Finding(ErrorClass.SEQUENCE_GAP, "amendment_missing", Function.LEGAL, words))
         self._block(claimed, outcome, now)
 
+    def _look_again(self, claimed: Claimed, loaded: Loaded, outcome: Outcome) -> None:
+        """For what becomes an exception in time, or is settled by people without an event of the contract."""
+        now, contract = self.clock.now(), outcome.contract
+        times = [outcome.next_due] if outcome.next_due else []
+        silent = contract if contract is not None and contract.stage is Stage.SIGNED else None
+        late = restated.due(silent, loaded.signed_again, GAP_GRACE, now) if silent else None
+        times += [late] if late is not None and late > now else []
+        # What was decided on stays so until there is news: nobody waits for it.
+        known = claimed.decided_causes - claimed.open_causes if outcome.seen_rev == claimed.done_rev else frozenset()
+        stands = outcome.state in ("active", "suspended")
+        waits = {f.cause for f in outcome.tasks} - known - {restated.CAUSE}
+        if stands and waits:
+            # What an ended contract has left to bill is billed on a day.
+            times.append(now + (RECHECK_CONTRACT if waits == {EARNED} else RECHECK_TASK))
+        outcome.next_due = min(times, default=None)
+
     def _midnight(self, contract: Contract, day: date | None) -> datetime | None:
         entity = self.estate.entities.get(contract.terms.legal_entity if contract.terms else "")
         zone = ZoneInfo(entity.timezone if entity else "UTC")
@@ -165,13 +257,15 @@ class Converger:
             outcome.steps.append((Step.BLOCKED, now))
 
 
-def _of_contract(contract: Contract) -> tuple[Arises, ...]:
-    """The steps in which `intend` looks at a contract; one that has ended is not looked at."""
-    return (Arises.EVENTS, Arises.CONTRACT, Arises.POLICY) if contract.stage is Stage.SIGNED else ()
+def _of_contract(intent: Intent) -> tuple[Arises, ...]:
+    """The steps in which `intend` looks at a contract; one that ended with nothing left to bill is not looked at."""
+    return (Arises.EVENTS, Arises.CONTRACT, Arises.POLICY, Arises.DRAFT) if intent.provisions else (Arises.DRAFT,)
 
 
-def _note_conflicts(outcome: Outcome, plan: Plan, now: datetime) -> None:
+def _note(outcome: Outcome, plan: Plan, now: datetime) -> None:
+    """What is for people; nothing of it is sent."""
     outcome.operations += [noted(o, "conflict", now) for o in plan.conflicts]
+    outcome.operations += [noted(o, "task", now) for o in plan.tasks]
 
 
 def _remember(
@@ -182,7 +276,9 @@ def _remember(
     latest: dict[tuple[Kind, BusinessKey], Found] = {}
     for found in observed.found:
         at = (found.kind, found.key)
-        if found.active and at in wanted and (at not in latest or kept.get(at) == found.ref):
+        # What was invoiced and is no longer in the contract stays ours to know.
+        ours = at in wanted or (found.billed and found.kind is Kind.MILESTONE)
+        if found.active and ours and (at not in latest or kept.get(at) == found.ref):
             latest[at] = found
     outcome.confirmed = list(latest.values())
 

@@ -18,6 +18,7 @@ from sync_core import replay_sql as sql
 from sync_core.authority import SYSTEM
 from sync_core.clock import Clock
 from sync_core.measured import marking
+from sync_core.placement_sql import CANCELLED
 from sync_core.replay import DEADLINE, MOST_TRIES, ItemState
 
 log = logging.getLogger(__name__)
@@ -48,8 +49,17 @@ _DISPATCH = sa.text(f"""
             ORDER BY i.position LIMIT CAST(floor(earning.tokens) AS int)
             FOR UPDATE OF c SKIP LOCKED
         ) AS next
+    ), placed AS (
+        INSERT INTO core.placement AS held (contract_id, lane, leaving, replay_id, placed_at)
+        SELECT p.contract_id, r.move_to, r.move_from, r.replay_id, CAST(:now AS timestamptz)
+        FROM picked AS p JOIN core.replay AS r USING (replay_id) WHERE r.move_to IS NOT NULL
+        ON CONFLICT (contract_id) DO UPDATE
+        SET lane = excluded.lane, leaving = excluded.leaving, replay_id = excluded.replay_id,
+            placed_at = excluded.placed_at, left_at = NULL,
+            was = jsonb_build_object('lane', held.lane, 'leaving', held.leaving)
     ), marked AS (
         UPDATE core.contract AS c SET replay_id = p.replay_id, due_at = :now, attempt = 0,
+            lane = coalesce((SELECT r.move_from FROM core.replay AS r WHERE r.replay_id = p.replay_id), c.lane),
             state = CASE WHEN c.state IN ('blocked', 'set_aside') THEN 'waiting' ELSE c.state END,
             state_since = CASE WHEN c.state IN ('blocked', 'set_aside') THEN :now ELSE c.state_since END
         FROM picked AS p WHERE c.contract_id = p.contract_id
@@ -94,6 +104,7 @@ class Dispatcher:
         async with self._engine.begin() as conn:
             await conn.execute(sql.EXPIRE, {"now": now, "before": now - DEADLINE, "most_tries": MOST_TRIES})
         async with self._engine.begin() as conn:
+            await conn.execute(CANCELLED, {"replay_id": None})
             await conn.execute(sql.CANCEL_DISPATCHED, {"now": now, "replay_id": None})
         while await self._finish_one(now):
             pass

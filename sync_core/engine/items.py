@@ -33,6 +33,8 @@ class ReplayItem:
     digest: str | None
     touched: bool
     was: Was
+    moves: bool = False  # it takes the contract to another ERP
+    undoes: bool = False  # a move back, of what is not billed since
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,9 @@ _TAKE = sa.text("""
     UPDATE core.replay_item AS i SET tries = i.tries + 1, touched = i.in_hand OR i.sent, in_hand = true
     FROM unnest(CAST(:replays AS bigint[]), CAST(:ids AS bigint[])) AS mine(replay_id, contract_id)
     WHERE i.replay_id = mine.replay_id AND i.contract_id = mine.contract_id AND i.finished_at IS NULL
-    RETURNING i.contract_id, i.replay_id, i.lane, i.plan, i.digest, i.touched, i.was
+    RETURNING i.contract_id, i.replay_id, i.lane, i.plan, i.digest, i.touched, i.was,
+              (SELECT r.move_to IS NOT NULL FROM core.replay AS r WHERE r.replay_id = i.replay_id) AS moves,
+              (SELECT r.undoes IS NOT NULL FROM core.replay AS r WHERE r.replay_id = i.replay_id) AS undoes
 """)
 
 
@@ -61,6 +65,8 @@ async def take(conn: AsyncConnection, marked: Mapping[ContractId, int]) -> dict[
             row.digest,
             row.touched,
             _was(row.was),
+            row.moves,
+            row.undoes,
         )
         for row in await conn.execute(_TAKE, bound)
     }

@@ -10,6 +10,7 @@ from datetime import timedelta
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core import breaker, lanes
+from sync_core.answers_needed import DeclaresNeeds
 from sync_core.clock import Clock
 from sync_core.engine.failure import Verdict
 from sync_core.errors import TielineError
@@ -67,6 +68,18 @@ class LaneWatch:
             views = await lanes.share_slots(conn, list(self.gates.values()), worker=self._worker_id, spare=spare)
         self.closed = frozenset(view.lane for view in views if view.breaker != "closed")
 
+    def most(self, in_flight: int) -> dict[str, int]:
+        """Contracts that may be in hand of each lane that is open: twice its slots. Of an ERP with batches as many as
+        there may be at all, so that they go out in one file.
+        """
+        batched = {lane for lane, erp in self._connectors.items() if erp.capabilities.batches}
+        wide = {lane: in_flight if lane in batched else max(gate.size, 1) * 2 for lane, gate in self.gates.items()}
+        return {lane: size for lane, size in wide.items() if lane not in self.closed}
+
+    def in_hand(self, lane: str) -> int:
+        """Contracts of a lane that this worker is at."""
+        return self.gates[lane].contracts if lane in self.gates else 1
+
     async def give_back(self) -> None:
         async with self._engine.begin() as conn:
             await lanes.give_back(conn, worker=self._worker_id)
@@ -103,7 +116,10 @@ class LaneWatch:
         ctx = CallContext("probe", time.monotonic() + PROBE_TIMEOUT_S)
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
-                await self._connectors[lane].ping(ctx)
+                connector = self._connectors[lane]
+                await connector.ping(ctx)
+                if isinstance(connector, DeclaresNeeds):
+                    await connector.check(ctx)
         except (TielineError, TimeoutError) as wrong:
             log.info("lane %s is still down: %s", lane, wrong)
             return

@@ -3,30 +3,44 @@
 `intend` needs the database's knowledge alone; `see` reads the ERP. Neither writes anything anywhere.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from sync_core import references
 from sync_core.checks import Finding, contract_findings, reference_findings
+from sync_core.closing import closed_if_billed
+from sync_core.conflicts import Difference, Knowledge, settle
 from sync_core.contract import Contract, Stage
 from sync_core.derive import derive
-from sync_core.desired import Desired, LabourCategory
+from sync_core.desired import Desired, LabourCategory, Scalar
+from sync_core.domains import Owner
+from sync_core.earlier import earlier_values
 from sync_core.engine.claim import Loaded
 from sync_core.errors import ErrorClass, Function, StoredEventUnreadable
 from sync_core.estate import Estate
+from sync_core.estate_ownership import rule_for
 from sync_core.fold import fold
-from sync_core.keys import BusinessKey, contract_key
+from sync_core.keys import BusinessKey, ErpRef, contract_key
+from sync_core.lifecycle import on_day
+from sync_core.master.match import Identified, identify
+from sync_core.moving import Placement, rest
 from sync_core.plan import Plan, diff
-from sync_core.ports import CallContext, ErpConnector, Observation, Scope
+from sync_core.ports import CallContext, Capabilities, ErpConnector, Observation, Scope
+from sync_core.references import Answer, Question, month_of
+
+_NOTHING_KNOWN = Knowledge()
+_CAUSES = {ErrorClass.OWNERSHIP_CONFLICT: "ownership_conflict"}
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
     """What should be, as far as it is known without the ERP.
 
-    `desired` None: nothing was signed, or `findings` say what the contract lacks. `connector` None beside a desired
-    state: no ERP of the estate has anything to do with it.
+    `contract` is as it stands today. `desired` None: nothing was signed, or `findings` say what the contract lacks.
+    `connector` None beside a desired state: no ERP of the estate has anything to do with it.
     """
 
     contract: Contract
@@ -35,6 +49,10 @@ class Intent:
     desired: Desired | None = None
     lane: str = ""
     connector: ErpConnector | None = None
+    placement: Placement | None = None  # since it was moved
+    provisions: bool = False  # something has to exist for it, so it is checked
+    whole: Desired | None = None  # while it leaves an ERP: what the contract asks for, invoiced or not
+    values: Mapping[str, Scalar] = field(default_factory=dict)  # what master data says otherwise than the contract
 
     @property
     def signed(self) -> bool:
@@ -55,25 +73,59 @@ class Sight:
     plan: Plan
     findings: tuple[Finding, ...]
     looked_for: frozenset[str]  # in the ERP's master data
+    tasks: tuple[Finding, ...]  # for people, and nothing waits for them
+    wanted: Desired  # by the contract alone: `desired` has the ERP's value where that stands
+    left: tuple[Difference, ...] = ()  # what stands in the ERP although the contract says otherwise
+    values: Mapping[str, Scalar] = field(default_factory=dict)  # the same by the contract's names of the fields
 
 
 def intend(loaded: Loaded, estate: Estate, connectors: Mapping[str, ErpConnector], *, now: datetime) -> Intent:
     """Raises StoredEventUnreadable."""
     if loaded.unreadable is not None:
         raise StoredEventUnreadable(f"a stored event cannot be read any more: {loaded.unreadable}")
-    return intend_of(fold(loaded.events), loaded.project_in, estate, connectors, now=now)
+    stays = Placement(loaded.project_in) if loaded.awaited and loaded.project_in else None
+    contract, placement = fold(loaded.events), loaded.placement or stays
+    known = identify(contract, loaded.masters, owned=rule_for(estate.ownership, "customer.name").owner is Owner.MDM)
+    intent = intend_of(known.contract, loaded.project_in, estate, connectors, now=now, placement=placement)
+    return _with_master(intent, known, estate)
+
+
+def _with_master(intent: Intent, known: Identified, estate: Estate) -> Intent:
+    """What master data says of the customer and the legal entity stops a contract before its ERP is read."""
+    if known.findings and intent.provisions:
+        return replace(intent, findings=(*intent.findings, *known.findings), desired=None, connector=None)
+    system = estate.mdms.get(known.record.system) if known.record else None
+    desired = intent.desired
+    if desired is not None and system is not None and system.creates_customers:
+        desired = replace(desired, may_create_customer=True)
+    return replace(intent, desired=desired, values=known.values)
 
 
 def intend_of(
-    contract: Contract, project_in: str | None, estate: Estate, connectors: Mapping[str, ErpConnector], *, now: datetime
+    contract: Contract,
+    project_in: str | None,
+    estate: Estate,
+    connectors: Mapping[str, ErpConnector],
+    *,
+    now: datetime,
+    placement: Placement | None = None,
 ) -> Intent:
     """`project_in`: the ERP that holds its project. The back-test of a policy asks here too."""
-    intent = Intent(contract)
+    day = local_day(contract, estate, now)
+    standing = on_day(contract, day)
+    intent = Intent(standing.contract, placement=placement, provisions=standing.wanted is not None)
     if not intent.signed:
         return intent
-    if contract.stage is Stage.SIGNED and (findings := contract_findings(contract, estate)):
+    no_terms = standing.contract.terms is None and standing.contract.stage is Stage.SIGNED
+    if (intent.provisions or no_terms) and (findings := contract_findings(standing.contract, estate)):
         return replace(intent, findings=tuple(findings))
-    desired = derive(contract, estate, on=_today(contract, estate, now))
+    desired = derive(contract, estate, on=day)
+    if placement is not None and placement.leaving is not None:
+        nothing = Desired(desired.contract, placement.leaving, (), may_create_customer=False)
+        there = connectors.get(nothing.lane)
+        return replace(intent, desired=nothing, whole=desired, lane=nothing.lane, connector=there)
+    if placement is not None:
+        desired = rest(desired, standing.contract.terms, placement)
     lane = desired.lane if desired.project else project_in or desired.lane
     if project_in not in (None, lane):
         return replace(intent, misplaced=_elsewhere(project_in or "", lane))
@@ -81,18 +133,46 @@ def intend_of(
 
 
 async def see(
-    intent: Intent, desired: Desired, connector: ErpConnector, known: Loaded, estate: Estate, ctx: CallContext
-) -> Sight:
+    intent: Intent, desired: Desired, connector: ErpConnector, known: Loaded, estate: Estate, ctx: CallContext,
+    *, now: datetime,
+) -> Sight:  # fmt: skip
     """A fresh read of the ERP and the plan that follows from it. Raises what the connector raises."""
     scope = scope_of(intent.contract, desired, estate)
     observed = await connector.observe(scope, ctx)
-    desired = _representable(desired, connector)
-    plan = diff(desired, observed.found, keep=known.known)
-    looked = reference_findings(desired, observed, estate, connector.capabilities)
-    return Sight(scope, desired, observed, plan, (*looked.findings, *_conflicts(plan)), looked.causes)
+    day = local_day(intent.contract, estate, now)
+    # What a batch may have written while newer events came is ours, and so is what a lost worker may have.
+    unsure, keeps = known.unsure or observed.handed or observed.answers, connector.capabilities.keeps
+    sent = earlier_values(known.events, estate, day, keeps) if unsure else frozenset()
+    knowledge = Knowledge(known.agreed.get(intent.lane, {}), frozenset(known.kept), sent)
+    return judged(scope, desired, observed, estate, connector.capabilities, known=known.known, knowledge=knowledge)
 
 
-def _today(contract: Contract, estate: Estate, now: datetime) -> date:
+def judged(
+    scope: Scope,
+    desired: Desired,
+    observed: Observation,
+    estate: Estate,
+    capabilities: Capabilities,
+    *,
+    known: Mapping[BusinessKey, ErpRef],
+    knowledge: Knowledge = _NOTHING_KNOWN,
+) -> Sight:
+    """What follows from a read, whether it is fresh or put together from what is known (sync_core/validation.py)."""
+    desired = closed_if_billed(representable(desired, capabilities), observed.found)
+    settled = settle(desired, diff(desired, observed.found, keep=known), knowledge, estate.ownership)
+    looked, plan = reference_findings(desired, observed, estate, capabilities), settled.plan
+    found, tasks = (*looked.findings, *_conflicts(plan)), tuple(_tasks(plan))
+    return Sight(scope, settled.desired, observed, plan, found, looked.causes, tasks, desired, settled.left,
+                 settled.values)  # fmt: skip
+
+
+def answers_of(sight: Sight, connector: ErpConnector, now: datetime) -> dict[Question, Answer]:
+    """What this read says to all contracts that refer to the same master data."""
+    scope, observed = sight.scope, sight.observed
+    return references.answers_of(connector.name, scope, observed, connector.capabilities, month_of(now))
+
+
+def local_day(contract: Contract, estate: Estate, now: datetime) -> date:
     """The day it is at the legal entity: rates change at its midnight."""
     entity = estate.entities.get(contract.terms.legal_entity if contract.terms else "")
     return now.astimezone(ZoneInfo(entity.timezone if entity else "UTC")).date()
@@ -114,30 +194,42 @@ def scope_of(contract: Contract, desired: Desired, estate: Estate) -> Scope:
     )
 
 
-def _representable(desired: Desired, connector: ErpConnector) -> Desired:
-    """Without the kinds that this ERP has no place for."""
-    held = tuple(o for o in desired.objects if o.kind in connector.capabilities.kinds)
+def representable(desired: Desired, capabilities: Capabilities) -> Desired:
+    """Without what this ERP has no place for: whole kinds, and the ends of long names."""
+    held = tuple(o for o in desired.objects if o.kind in capabilities.kinds)
+    if capabilities.keeps is not None:
+        kept = tuple(capabilities.keeps(o) for o in held)
+        return replace(desired, objects=kept)
     return (
         desired
         if len(held) == len(desired.objects)
-        else Desired(desired.contract, desired.lane, held, desired.may_create_customer, desired.changes_on)
+        else replace(desired, objects=held)
     )
 
 
 def _conflicts(plan: Plan) -> list[Finding]:
-    """One finding per class of conflict, however many objects it concerns."""
-    causes = {ErrorClass.DUPLICATE_FOUND: "double_in_erp"}
-    found: dict[ErrorClass, list[str]] = {}
+    """One finding of each kind, however many objects it concerns."""
+    told: dict[ErrorClass, list[str]] = {}
     for operation in plan.conflicts:
-        found.setdefault(operation.why or ErrorClass.ERP_REJECTED, []).append(operation.words)
+        told.setdefault(operation.why or ErrorClass.DUPLICATE_FOUND, []).append(operation.words)
     return [
-        Finding(why, causes.get(why, "billed_differs"), Function.FINANCE_OPERATIONS, "; ".join(sorted(words)))
-        for why, words in found.items()
+        Finding(why, _CAUSES.get(why, "double_in_erp"), Function.FINANCE_OPERATIONS, "; ".join(sorted(words)))
+        for why, words in told.items()
     ]
+
+
+def _tasks(plan: Plan) -> Iterator[Finding]:
+    """What was invoiced otherwise than the contract says now; its money is what is to be credited and billed anew."""
+    told = sorted(((o.words, o.difference) for o in plan.tasks if o.difference), key=lambda one: one[0])
+    if told:
+        words, parts = "; ".join(words for words, _ in told), tuple(difference for _, difference in told)
+        money = sum((abs(difference.amount) for difference in parts), Decimal(0))
+        yield Finding(ErrorClass.ERP_REJECTED, "billed_differs", Function.FINANCE_OPERATIONS, words, money, parts)
 
 
 def _elsewhere(held_by: str, wanted: str) -> Finding:
     words = (
-        f"its project stands in {held_by}, the contract now belongs to {wanted}; close the one before the other opens"
+        f"its project stands in {held_by}, the contract now belongs to {wanted}; move it there, or close the one in "
+        f"{held_by}"
     )
     return Finding(ErrorClass.OWNERSHIP_CONFLICT, "project_elsewhere", Function.FINANCE_OPERATIONS, words)

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sync_core import intake_sql
 from sync_core.estate import Estate
 from sync_core.events import REGISTRY
-from sync_core.intake import understood_again
+from sync_core.intake import registered_schemas, understood_again
 from sync_core.intake_rows import as_json
 from sync_core.keys import ContractId
 
@@ -24,8 +24,9 @@ _HELD = sa.text("""
 
 async def release_of(conn: AsyncConnection, ids: Sequence[ContractId], *, estate: Estate, now: datetime) -> int:
     """How many events were released. They make their contracts due, as events do. The caller commits."""
-    found = (await conn.execute(_HELD, {"ids": list(ids), "types": list(REGISTRY)})).all()
-    again = understood_again(found, estate=estate, now=now)
+    registered = await registered_schemas(conn)
+    found = (await conn.execute(_HELD, {"ids": list(ids), "types": [*REGISTRY, *registered]})).all()
+    again = understood_again(found, estate=estate, now=now, registered=registered)
     if not again.done:
         return 0
     await conn.execute(intake_sql.STORE, {"rows": as_json(again.rows), "now": now, "releasing": True})

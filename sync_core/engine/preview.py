@@ -24,7 +24,9 @@ from sync_core.engine.claim import Loaded
 from sync_core.engine.commit import Batcher
 from sync_core.engine.failure import Verdict
 from sync_core.engine.lane_watch import LaneWatch
-from sync_core.engine.look import intend, see
+from sync_core.engine.leaving import survey
+from sync_core.engine.look import Intent, intend, see
+from sync_core.engine.only_observing import withheld
 from sync_core.engine.originals import release_of
 from sync_core.engine.outcome import retry_at
 from sync_core.engine.preview_rows import Preview, Ticket
@@ -182,6 +184,9 @@ class Previewer:
 
     async def _look(self, ticket: Ticket, loaded: Loaded, ctx: CallContext) -> Preview:
         now = self._clock.now()
+        if ticket.move is not None:
+            behind = loaded.placement.behind if loaded.placement else {}
+            loaded = replace(loaded, placement=replace(ticket.move, behind=behind))
         intent = intend(loaded, self._estate, self._connectors, now=now)
         if not intent.signed:
             return _failed(ticket, "not signed yet")
@@ -192,9 +197,25 @@ class Previewer:
             return replace(known, findings=intent.stops)
         if intent.desired is None or intent.connector is None:
             return known  # ended, and no ERP holds anything of it
-        sight = await see(intent, intent.desired, intent.connector, loaded, self._estate, ctx)
+        if ticket.move is not None:
+            return await self._survey(known, intent, loaded, ctx)
+        sight = await see(intent, intent.desired, intent.connector, loaded, self._estate, ctx, now=now)
         self._lanes.succeeded(intent.lane)
-        return replace(known, effects=effects_of(sight.plan), findings=sight.findings)
+        findings = (*sight.findings, *withheld(intent, sight, self._estate))
+        return replace(known, effects=effects_of(sight.plan), findings=findings)
+
+    async def _survey(self, known: Preview, intent: Intent, loaded: Loaded, ctx: CallContext) -> Preview:
+        """Of a move: both ERPs."""
+        assert loaded.placement is not None  # noqa: S101 - the ticket's
+        found = await survey(
+            intent, loaded.placement, self._connectors, loaded, self._estate, ctx, now=self._clock.now(),
+            undo=known.ticket.undo,
+        )  # fmt: skip
+        self._lanes.succeeded(intent.lane)
+        return replace(
+            known, lane=loaded.placement.lane, effects=found.effects, findings=found.findings,
+            billed=found.behind.billed, to_bill=found.to_bill,
+        )  # fmt: skip
 
     async def _stopped(self, ticket: Ticket, wrong: TielineError) -> Preview:
         """Trouble of the ERP passes, or stops its lane; what is the contract's own is told at once."""

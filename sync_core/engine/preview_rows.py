@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sync_core.checks import Finding
 from sync_core.journal import document
 from sync_core.keys import ContractId
+from sync_core.moving import Placement
 from sync_core.plan import Action
 from sync_core.replay import Effect, Origin, PreviewState, digest_of
 
@@ -25,6 +26,8 @@ class Ticket:
     token: int
     tries: int
     origin: Origin
+    move: Placement | None = None  # it is of a move: where to, and which ERP it leaves
+    undo: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class Preview:
     currency: str = ""
     money_reporting: Decimal | None = None
     bill_on: date | None = None
+    billed: Decimal | None = None  # of a move: invoiced in the ERP that it leaves
+    to_bill: Decimal | None = None  # and what is then to be billed in the other
 
 
 # SKIP LOCKED: what another worker is claiming is its own. A lapsed lease is a stalled worker's; a dead one's are given
@@ -64,7 +69,8 @@ _CLAIM = sa.text("""
         preview_until = now() + make_interval(secs => :lease_s)
     FROM picked JOIN core.replay AS r USING (replay_id)
     WHERE i.replay_id = picked.replay_id AND i.contract_id = picked.contract_id
-    RETURNING i.replay_id, i.contract_id, i.lane, i.preview_token, i.preview_tries, r.origin
+    RETURNING i.replay_id, i.contract_id, i.lane, i.preview_token, i.preview_tries, r.origin,
+              r.move_from, r.move_to, r.undoes IS NOT NULL AS undo
 """)
 _KEEP = sa.text("""
     UPDATE core.replay_item AS i
@@ -76,11 +82,12 @@ _KEEP = sa.text("""
         creates = p.creates, updates = p.updates, activates = p.activates, closes = p.closes, no_ops = p.no_ops,
         conflicts = p.conflicts, money = coalesce(p.money, i.money), currency = coalesce(p.currency, i.currency),
         money_reporting = CASE WHEN p.currency IS NULL THEN i.money_reporting ELSE p.money_reporting END,
-        bill_on = coalesce(p.bill_on, i.bill_on)
+        bill_on = coalesce(p.bill_on, i.bill_on), billed = p.billed, to_bill = p.to_bill
     FROM jsonb_to_recordset(CAST(:previews AS jsonb)) AS p(
         replay_id bigint, contract_id bigint, token bigint, preview text, why text, tries int, due_at timestamptz,
         lane text, plan jsonb, findings jsonb, digest text, creates int, updates int, activates int, closes int,
-        no_ops int, conflicts int, money numeric, currency text, money_reporting numeric, bill_on date)
+        no_ops int, conflicts int, money numeric, currency text, money_reporting numeric, bill_on date,
+        billed numeric, to_bill numeric)
     WHERE i.replay_id = p.replay_id AND i.contract_id = p.contract_id AND i.preview_token = p.token
     RETURNING i.replay_id, i.contract_id
 """)
@@ -97,7 +104,7 @@ async def claim(
     return [
         Ticket(
             row.replay_id, ContractId(row.contract_id), row.lane, row.preview_token, row.preview_tries,
-            Origin(row.origin),
+            Origin(row.origin), Placement(row.move_to, row.move_from) if row.move_to else None, row.undo,
         )
         for row in await conn.execute(_CLAIM, bound)
     ]  # fmt: skip
@@ -133,6 +140,8 @@ def _row(preview: Preview) -> dict[str, object]:
         "currency": p.currency or None,
         "money_reporting": p.money_reporting,
         "bill_on": p.bill_on,
+        "billed": p.billed,
+        "to_bill": p.to_bill,
     }
 
 
@@ -149,5 +158,6 @@ _COUNTED = {
 def _counts(effects: Sequence[Effect]) -> dict[str, int]:
     counts = dict.fromkeys(_COUNTED.values(), 0)
     for effect in effects:
-        counts[_COUNTED[effect.action]] += 1
+        if effect.action in _COUNTED:  # a task is none of the effects
+            counts[_COUNTED[effect.action]] += 1
     return counts

@@ -6,21 +6,42 @@ An item without an end stays pending: its contract goes on by itself, and the it
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
-from sync_core.engine.claim import Loaded
+from sync_core.engine.claim import Claimed, Loaded
 from sync_core.engine.items import ItemEnd, ReplayItem
 from sync_core.engine.outcome import Done, Outcome
 from sync_core.errors import ErrorClass, ReadBackMismatch, WorkersLost
 from sync_core.plan import Plan
-from sync_core.replay import ItemState, departures, digest_of, effects_of, told
+from sync_core.replay import Effect, ItemState, departures, digest_of, effects_of, told
+
+_TAMPERED: Final = "the stored plan is not the one whose digest was confirmed"
 
 
 def departed(item: ReplayItem, plan: Plan | None, lane: str) -> list[str]:
     """How what would be done now departs from what was confirmed; empty: do it."""
     if digest_of(item.lane, item.effects) != item.digest:
-        return ["the stored plan is not the one whose digest was confirmed"]
+        return [_TAMPERED]
+    if item.moves:
+        return []  # it was compared before anything was closed; half-way there is no staying
     now = effects_of(plan) if plan else ()
     return departures(item.effects, now, lanes=(item.lane, lane), touched=item.touched)
+
+
+def departed_move(item: ReplayItem, now: Sequence[Effect], lane: str) -> list[str]:
+    """As `departed`, of a move that is about to begin: `now` is what it would do in both ERPs."""
+    if digest_of(item.lane, item.effects) != item.digest:
+        return [_TAMPERED]
+    return departures(item.effects, now, lanes=(item.lane, lane), touched=item.touched)
+
+
+def depart(how: Sequence[str], claimed: Claimed, loaded: Loaded, outcome: Outcome, now: datetime) -> bool:
+    """Whether the run ends here, because a replay confirmed something else than would be done now."""
+    if claimed.replay is None or not how:
+        return False
+    outcome.state, outcome.read_back = None, False
+    skip(outcome, claimed.replay, how, loaded, now)
+    return True
 
 
 def skip(outcome: Outcome, item: ReplayItem, why: Sequence[str], loaded: Loaded, now: datetime) -> None:
@@ -50,10 +71,14 @@ def conclude(outcome: Outcome, wrong: Exception | None) -> None:
 
 def _end(outcome: Outcome, item: ReplayItem, wrong: Exception | None) -> ItemEnd | None:
     words = outcome.reason or ""
+    if outcome.onward:
+        return None
     if isinstance(wrong, ReadBackMismatch):
         return ItemEnd(ItemState.MISMATCH, words)
     if wrong is None and outcome.read_back:
         return ItemEnd(ItemState.VERIFIED, words)
+    if outcome.name == "waiting":
+        return None  # for the window or the answer of an ERP with batches
     if outcome.state in ("blocked", "set_aside"):
         return ItemEnd(_failed_or_unknown(outcome, item, wrong), words)
     if wrong is None:

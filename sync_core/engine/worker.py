@@ -18,7 +18,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sync_core import journal
+from sync_core import journal, meters, references_store
 from sync_core.clock import Clock
 from sync_core.engine import claim as queue
 from sync_core.engine.claim import Claimed, Loaded
@@ -81,11 +81,11 @@ class Worker:
 
     def __post_init__(self) -> None:
         self._outcomes: Batcher[Outcome, bool] = Batcher(self._store, gather_s=GATHER_S, enough=self._enough)
-        self._shared_at = -math.inf
+        self._shared_at, self._references = -math.inf, references_store.Memory()
         for gate in self.lanes.gates.values():
             gate.contracts = 0  # those of a session that was lost
         broker = Broker(self.engine, self.worker_id, self.clock, lease_s=self.pace.lease_s)
-        self._converger = Converger(self.connectors, self.estate, self.clock, broker)
+        self._converger = Converger(self.connectors, self.estate, self.clock, broker, self.lanes.in_hand)
 
     # ---- the loop --------------------------------------------------------------------------------------------
 
@@ -157,7 +157,7 @@ class Worker:
         left = self.pace.in_flight - len(self.running)
         if left <= 0:
             return {}
-        most = {lane: max(g.size, 1) * 2 for lane, g in self.lanes.gates.items() if lane not in self.lanes.closed}
+        most = self.lanes.most(self.pace.in_flight)
         free = {lane: min(left, size - self.lanes.gates[lane].contracts) for lane, size in most.items()}
         # Half of a lane's contracts wait for a slot, so a quarter can be missing before any more are claimed: each
         # claim is a commit, and claiming one by one costs most of all.
@@ -198,6 +198,7 @@ class Worker:
             log.exception("contract %s: the database is lost before its outcome was stored", claimed.external_id)
         finally:
             step.end(outcome.name, ok=outcome.error_class is None, words=outcome.error or "")
+            meters.ran(claimed.lane, outcome.name, (self.clock.now() - outcome.started_at).total_seconds())
 
     async def _keep(self, outcome: Outcome) -> None:
         """Store the outcome, or that it could not be stored. When that fails too, the lease runs out: no loss."""
@@ -288,8 +289,11 @@ class Worker:
             await asyncio.sleep(self.pace.sweep_s)
 
     async def _store(self, outcomes: Sequence[Outcome]) -> list[bool]:
+        now = self.clock.now()
         async with self.engine.begin() as conn:
-            kept = await journal.store(conn, outcomes, worker=self.worker_id, estate=self.estate, now=self.clock.now())
+            kept = await journal.store(conn, outcomes, worker=self.worker_id, estate=self.estate, now=now)
+            learnt = await self._references.keep(conn, [outcome.answers for outcome in outcomes], now)
+        self._references.stored(learnt)
         for outcome in outcomes:
             if outcome.mere_recheck:  # its calls are in no journal
                 LATENCIES.calls(outcome.calls)

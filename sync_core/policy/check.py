@@ -27,6 +27,7 @@ def check(estate: "Estate") -> None:
         "approval": policy.approval,
         "owner": policy.owner,
         "mandatory": policy.mandatory,
+        "clause": policy.clause,
     }
     for table, rules in every.items():
         _names(table, rules)
@@ -37,13 +38,21 @@ def check(estate: "Estate") -> None:
                 f"policy file: [[{table}]] {one.name!r} and {other.name!r} are equally specific ({one.where}; "
                 f"{other.where}) and fit the same contracts; make one of them more specific, or take it out"
             )
+    _own_keys(estate)
+    _names_known(estate)
+
+
+def _own_keys(estate: "Estate") -> None:
+    policy = estate.policy
     for calendar in policy.bill_calendar:
         _calendar(calendar)
     for approval in policy.approval:
         _approval(approval)
     for owner in policy.owner:
         _owner(owner, estate)
-    _names_known(estate)
+    for clause in policy.clause:
+        if not all(name.strip() for name in clause.clauses):
+            raise _refused("clause", clause, "a clause has no name; name each as the CLM does")
 
 
 def _names(table: str, rules: Sequence[Rule]) -> None:

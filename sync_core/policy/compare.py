@@ -6,14 +6,18 @@ Each side is the engine's own answer (`intend_of`), as far as it is known before
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 
-from sync_core.approvals import NEEDED, request
+from sync_core.approvals import NEEDED, reporting_amount, request
+from sync_core.clauses import unapproved
 from sync_core.contract import Contract, Stage
 from sync_core.engine.look import intend_of
-from sync_core.errors import Function
+from sync_core.errors import Function, InvalidMoney
 from sync_core.estate import Estate
 from sync_core.findings import Finding
+from sync_core.money import Money
+from sync_core.moving import Placement
 from sync_core.policy.fields import lacking
 
 
@@ -26,6 +30,7 @@ class Effect(StrEnum):
     SLA = "sla"  # the same function has another time for it
     MANDATORY = "mandatory"  # it lacks fields that are asked for, or lacks none any more
     TAX = "tax"  # another tax code
+    CLAUSE = "clause"  # other clauses are still to be approved, or none any more
     BLOCKED = "blocked"  # it is stopped before an ERP is written, or no longer
 
 
@@ -36,6 +41,7 @@ class Known:
     contract_id: int
     contract: Contract
     project_in: str | None = None
+    placed_in: str | None = None  # since it was moved, whatever the policy says
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,7 @@ class Standing:
     approval: str
     missing: tuple[str, ...]
     tax_code: str
+    clauses: tuple[str, ...]
     owners: Mapping[str, tuple[Function, int | None]]
 
 
@@ -63,22 +70,25 @@ class Difference:
     external_id: str
     legal_entity: str
     changes: tuple[Change, ...]
+    amount: Decimal | None = None  # the contract's value in the reporting currency; None: no rate is known
 
 
 def standing(known: Known, estate: Estate, *, now: datetime) -> Standing:
-    intent = intend_of(known.contract, known.project_in, estate, {}, now=now)
+    placement = Placement(known.placed_in) if known.placed_in else None
+    intent = intend_of(known.contract, known.project_in, estate, {}, now=now, placement=placement)
     contract, terms = known.contract, known.contract.terms
     causes = tuple(sorted({finding.cause for finding in intent.stops}))
     owners = {finding.cause: _owner(finding, contract, estate) for finding in intent.stops}
     if terms is None or contract.stage is not Stage.SIGNED or terms.legal_entity not in estate.entities:
-        return Standing("", causes, "", (), "", owners)  # the engine asks the other tables of nothing like it
+        return Standing("", causes, "", (), "", (), owners)  # the engine asks the other tables of nothing like it
     rule = estate.mandatory_for(terms)
     return Standing(
-        lane=estate.lane_of(terms) or "",
+        lane=known.placed_in or estate.lane_of(terms) or "",
         causes=causes,
         approval=_approval(contract, intent.stops, estate),
         missing=tuple(lacking(terms, rule.fields)) if rule else (),
         tax_code=estate.tax_code_of(terms) or "",
+        clauses=tuple(unapproved(contract, estate)),
         owners=owners,
     )
 
@@ -105,6 +115,7 @@ def changes(before: Standing, after: Standing) -> Iterator[Change]:
         (Effect.APPROVAL, before.approval, after.approval),
         (Effect.MANDATORY, ", ".join(before.missing), ", ".join(after.missing)),
         (Effect.TAX, before.tax_code, after.tax_code),
+        (Effect.CLAUSE, ", ".join(before.clauses), ", ".join(after.clauses)),
         (Effect.BLOCKED, ", ".join(before.causes), ", ".join(after.causes)),
     )
     for effect, old, new in sides:
@@ -125,4 +136,16 @@ def back_test(contracts: Iterable[Known], before: Estate, after: Estate, *, now:
         if found:
             terms = known.contract.terms
             entity = terms.legal_entity if terms else ""
-            yield Difference(known.contract_id, known.contract.external_id, entity, found)
+            amount = amount_of(known.contract, before)
+            yield Difference(known.contract_id, known.contract.external_id, entity, found, amount)
+
+
+def amount_of(contract: Contract, estate: Estate) -> Decimal | None:
+    """Its value in the reporting currency, at the rate of its signature; None: there is none, or no rate."""
+    terms = contract.terms
+    if terms is None:
+        return None
+    try:
+        return reporting_amount(contract, Money.of(terms.value, terms.currency), estate)
+    except InvalidMoney:
+        return None

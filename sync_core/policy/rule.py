@@ -189,6 +189,17 @@ class Mandatory(Rule):
         return ", ".join(self.fields) or "nothing"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Clauses(Rule):
+    """Which clauses a signed contract must have standard or approved before anything of it is in an ERP."""
+
+    clauses: Names
+
+    @property
+    def says(self) -> str:
+        return ", ".join(self.clauses) or "none"
+
+
 def overlap(one: Rule, other: Rule) -> bool:
     """Whether a contract can meet the conditions of both, where both name the same ones."""
     return all(set(one.condition(name)) & set(other.condition(name)) for name in one.named)

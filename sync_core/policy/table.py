@@ -1,13 +1,13 @@
 """The tables: the policy file's rules, and beneath them what the estate file says of its legal entities. Pure."""
 
 import tomllib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from sync_core.errors import InvalidEstate
-from sync_core.policy.rule import BillCalendar, Mandatory, Ownership, Route, Rule, TaxRegime, Threshold
+from sync_core.policy.rule import BillCalendar, Clauses, Mandatory, Ownership, Route, Rule, TaxRegime, Threshold
 
 if TYPE_CHECKING:
     from sync_core.estate import Estate
@@ -27,6 +27,7 @@ class Policy:
     approval: tuple[Threshold, ...] = ()
     owner: tuple[Ownership, ...] = ()
     mandatory: tuple[Mandatory, ...] = ()
+    clause: tuple[Clauses, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,10 @@ class Tables:
     approval: Table[Threshold]
     owner: Table[Ownership]
     mandatory: Table[Mandatory]
+    clause: Table[Clauses]
 
 
+TABLES: Final = tuple(field.name for field in fields(Tables))
 _POLICY = TypeAdapter(Policy)
 
 
@@ -95,6 +98,7 @@ def tables(estate: "Estate") -> Tables:
         approval=Table("approval", own.approval, approvals, "no approval"),
         owner=Table("owner", own.owner, (), "the function of the cause, as docs/exceptions.md lists them"),
         mandatory=Table("mandatory", own.mandatory, orders, "nothing beyond what every contract needs"),
+        clause=Table("clause", own.clause, (), "no clause but those that the CLM rejects"),
     )
 
 

@@ -1,24 +1,30 @@
 """One exception with all that its page shows: history, comments, the form that mends it, and what can be done."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from sync_core.approvals import NEEDED, REFUSED
 from sync_core.authority import Actor
-from sync_core.case_rules import RULES, Deed, Kind, Refusal, refusal
+from sync_core.case_rules import RULES, SILENT, Deed, Kind, Refusal, refusal
+from sync_core.conflicts import CAUSE as CONFLICT
 from sync_core.contract_events import correctors, events_of
 from sync_core.corrections import CorrectionForm, form
 from sync_core.errors import StoredEventUnreadable
 from sync_core.estate import Estate
+from sync_core.findings import Difference
 from sync_core.fold import fold
 from sync_core.known_codes import known_codes
+from sync_core.master.match import NEAR
 from sync_core.ownership import CAUSES
 from sync_core.reads.approvals import RefusedBefore, refusals
+from sync_core.reads.conflicts import Conflict, conflicts
 from sync_core.reads.exceptions import COLUMNS, FROM, ExceptionRow, exception_row
+from sync_core.reads.master import Alikes, alikes
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
 
 MOST_MOMENTS: Final = 1_000
@@ -98,9 +104,12 @@ class CaseDetail:
     follows: Followed | None = None
     followed_by: int | None = None  # the exception that was found after this one was corrected
     refused: RefusedBefore | None = None  # of one that an approver refused
+    conflicts: tuple[Conflict, ...] = ()  # of an ownership conflict: each field with both values
+    alike: Alikes | None = None  # of a near-duplicate: the master records that the customer may be
+    differences: tuple[Difference, ...] = ()  # of two sides that do not agree: what, and by how much
 
 
-_CASE = sa.text(f"SELECT {COLUMNS}, c.source FROM {FROM} WHERE k.case_id = :case AND {OF_CONTRACT}")
+_CASE = sa.text(f"SELECT {COLUMNS}, c.source, k.detail FROM {FROM} WHERE k.case_id = :case AND {OF_CONTRACT}")
 _HISTORY = sa.text("""
     SELECT what, function, from_function, assignee, actor, note, occurred_at FROM core.case_history
     WHERE case_id = :case ORDER BY recorded_at DESC, recorded_xid DESC LIMIT :most
@@ -122,8 +131,25 @@ def case_detail(
     refused = refusals(conn, [row.contract_id] if row.cause == REFUSED else [])
     return CaseDetail(
         row, found.source, history, made, _actions(conn, row, made), open_for(row, history, now),
-        follows=_follows(row, links), followed_by=_followed_by(row, links), refused=refused.get(row.contract_id),
+        follows=_follows(row, links), followed_by=_followed_by(row, links), differences=_differences(found.detail),
+        conflicts=conflicts(conn, row.contract_id, estate) if row.cause == CONFLICT else (),
+        alike=_alike(conn, found, row),
+        refused=refused.get(row.contract_id),
     )  # fmt: skip
+
+
+def _alike(conn: sa.Connection, found: sa.Row[Any], row: ExceptionRow) -> Alikes | None:
+    if row.cause != NEAR:
+        return None
+    terms = fold(events_of(conn, found.source, found.external_id)).terms
+    return alikes(conn, row.case_id, terms.customer) if terms else None
+
+
+def _differences(detail: Mapping[str, Any]) -> tuple[Difference, ...]:
+    listed = detail.get("differences", [])
+    return tuple(
+        Difference(one["kind"], one["what"], one["held"], one["wanted"], Decimal(one["amount"])) for one in listed
+    )
 
 
 def _form(conn: sa.Connection, found: sa.Row[Any], estate: Estate) -> CorrectionForm | None:
@@ -152,6 +178,9 @@ def _actions(conn: sa.Connection, row: ExceptionRow, made: CorrectionForm | None
     correct = "" if made and made.correctable else made.where if made else "its events cannot be read"
     deeds = (Deed.ASSIGN, Deed.ACKNOWLEDGE, Deed.HAND_OVER, Deed.COMMENT, Deed.DECIDE)
     actions = [*(CaseAction(deed, row) for deed in deeds), CaseAction(Deed.CORRECT, row, correct)]
+    deciding = {SILENT: Deed.ACCEPT, CONFLICT: Deed.RESOLVE, NEAR: Deed.IDENTIFY}
+    if row.cause in deciding:
+        actions.append(CaseAction(deciding[row.cause], row))
     if row.cause in (NEEDED, REFUSED):
         authors = correctors(conn, [row.contract_id]).get(row.contract_id, ())
         actions.append(CaseAction(Deed.APPROVE, row, except_for=authors))

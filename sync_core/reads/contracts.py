@@ -9,6 +9,7 @@ from typing import Final
 
 import pandas as pd
 
+from sync_core.life_row import RenewalState
 from sync_core.money import Money
 from sync_core.progress import State
 from sync_core.reads.paging import Listed, Listing, Order, Row, Where
@@ -66,6 +67,10 @@ class ContractRow:
     project_ref: str | None
     last_error: str | None
     functions: tuple[str, ...]  # those with an open exception
+    suspension: str  # in words; empty: it is not suspended
+    renewal: RenewalState
+    renews_on: date | None
+    notice_by: date | None
     age: timedelta | None  # since the signature: until active, or until now
 
 
@@ -74,7 +79,7 @@ ContractPage = Listed[ContractRow]
 COLUMNS: Final = """
     contract_id, source, external_id, title, customer_name, legal_entity, service_line, geography, billing, lane,
     state, state_since, signed_at, first_active_at, updated_at, value, currency, value_reporting, bill_on, project_ref,
-    last_error, ARRAY(SELECT DISTINCT k.function FROM core.case AS k
+    last_error, suspension, renewal, renews_on, notice_by, ARRAY(SELECT DISTINCT k.function FROM core.case AS k
                       WHERE k.contract_id = contract.contract_id AND k.state = 'open') AS functions
 """
 _ORDERS: Final = {
@@ -154,6 +159,10 @@ def contract_row(row: Row, *, now: datetime, reporting: str) -> ContractRow:
         project_ref=row.project_ref,
         last_error=row.last_error,
         functions=tuple(row.functions),
+        suspension=row.suspension,
+        renewal=RenewalState(row.renewal or ""),
+        renews_on=row.renews_on,
+        notice_by=row.notice_by,
         age=age,
     )
 

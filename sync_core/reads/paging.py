@@ -7,7 +7,7 @@ with a value, then rows without one. A cursor comes from a URL: it is checked, n
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Generic, TypeVar
 
@@ -101,7 +101,7 @@ class Order:
     column: str
     descending: bool
     nullable: bool
-    kind: type[datetime] | type[Decimal]
+    kind: type[datetime] | type[Decimal] | type[date]
     row_id: str
 
     def way(self, *, backward: bool) -> tuple[str, str]:
@@ -273,13 +273,14 @@ def beyond(order: Order, cursor: Cursor | None, *, backward: bool) -> tuple[str,
     return (after if backward else f"(value IS NULL OR {after})"), values
 
 
-def _value(order: Order, text: str) -> datetime | Decimal:
+def _value(order: Order, text: str) -> datetime | Decimal | date:
     """Raises InvalidCursor for what cannot be a value of the order."""
     try:
-        value = order.kind.fromisoformat(text) if issubclass(order.kind, datetime) else Decimal(text)
+        value = order.kind.fromisoformat(text) if issubclass(order.kind, date) else Decimal(text)
     except (ValueError, InvalidOperation) as wrong:
         raise InvalidCursor("the page link belongs to another sorting; start again at the first page") from wrong
-    usable = value.tzinfo is not None if isinstance(value, datetime) else value.is_finite()
+    usable = value.is_finite() if isinstance(value, Decimal) else True
+    usable = value.tzinfo is not None if isinstance(value, datetime) else usable
     if not usable:
         raise InvalidCursor("the page link belongs to another sorting; start again at the first page")
     return value

@@ -3,24 +3,21 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-from sync_core.approvals import reporting_amount
 from sync_core.checks import contract_findings
 from sync_core.contract import Contract
 from sync_core.contract_events import events_of, stored
-from sync_core.errors import InvalidMoney, StoredEventUnreadable
+from sync_core.errors import StoredEventUnreadable
 from sync_core.estate import Estate
 from sync_core.events import Event
 from sync_core.fold import fold
-from sync_core.money import Money
 from sync_core.policy.check import APPROVALS
-from sync_core.policy.compare import Difference, Known, back_test
+from sync_core.policy.compare import Difference, Known, amount_of, back_test
 from sync_core.policy.explain import Explained, explain
 from sync_core.policy.rule import subject_of
 
@@ -39,10 +36,12 @@ _SIGNED = sa.text("""
         WHERE (signed_at >= :since OR signed_at IS NULL)
           AND (CAST(:entities AS text[]) IS NULL OR legal_entity = ANY(:entities))
     )
-    SELECT c.contract_id, p.system AS project_in, e.source, e.id, e.type, e.occurred_at, CAST(e.data AS text) AS data
+    SELECT c.contract_id, p.system AS project_in, moved.lane AS placed_in,
+           e.source, e.id, e.type, e.occurred_at, CAST(e.data AS text) AS data
     FROM chosen AS c JOIN core.event AS e USING (source, external_id)
     LEFT JOIN core.crosswalk AS p
       ON p.contract_id = c.contract_id AND p.kind = 'project' AND p.state = 'confirmed' AND p.ref IS NOT NULL
+    LEFT JOIN core.placement AS moved ON moved.contract_id = c.contract_id
     ORDER BY c.contract_id, e.seq
 """)
 
@@ -80,7 +79,7 @@ def explain_contract(contract: Contract, estate: Estate) -> tuple[Explained, ...
     if terms is None:
         return ()
     tables, subject = estate.tables, subject_of(terms)
-    amount = subject_of(terms, amount=_amount(contract, estate))
+    amount = subject_of(terms, amount=amount_of(contract, estate))
     found = {finding.cause for finding in contract_findings(contract, estate)} - APPROVALS
     causes = sorted(found)[:MOST_CAUSES] or [""]
     owners = tuple(explain(tables.owner, subject_of(terms, cause=cause)) for cause in causes)
@@ -90,6 +89,7 @@ def explain_contract(contract: Contract, estate: Estate) -> tuple[Explained, ...
         explain(tables.route, subject),
         explain(tables.approval, amount),
         explain(tables.mandatory, subject),
+        explain(tables.clause, subject),
         explain(tables.tax, subject),
         explain(tables.bill_calendar, subject),
         *owners,
@@ -122,26 +122,17 @@ def compared(
     )
 
 
-def _amount(contract: Contract, estate: Estate) -> Decimal | None:
-    terms = contract.terms
-    if terms is None:
-        return None
-    try:
-        return reporting_amount(contract, Money.of(terms.value, terms.currency), estate)
-    except InvalidMoney:
-        return None
-
-
 def _folded(rows: Iterable[sa.Row[Any]], counts: dict[str, int]) -> Iterator[Known]:
     """Rows of one contract stand together."""
     for contract_id, some in groupby(rows, key=attrgetter("contract_id")):
         events: list[Event] = []
         project_in: str | None = None
+        placed_in: str | None = None
         try:
             for row in some:
-                project_in = row.project_in
+                project_in, placed_in = row.project_in, row.placed_in
                 events.append(stored(row))
         except StoredEventUnreadable:
             counts["unreadable"] += 1
             continue
-        yield Known(int(contract_id), fold(events), project_in)
+        yield Known(int(contract_id), fold(events), project_in, placed_in)

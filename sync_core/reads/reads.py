@@ -22,6 +22,7 @@ from sync_core.reads import releases as history
 from sync_core.reads import schedules as timetable
 from sync_core.reads import trace as traces
 from sync_core.reads.ages import cuts_of
+from sync_core.reads.amendments import AmendmentHistory, amendment_history
 from sync_core.reads.attention import CauseGroup, cause_groups
 from sync_core.reads.case_reads import CaseReads
 from sync_core.reads.choices import Choices, choices
@@ -31,10 +32,15 @@ from sync_core.reads.exceptions import ExceptionFilter, ExceptionPage, Exception
 from sync_core.reads.finance_reads import FinanceReads
 from sync_core.reads.holds import HoldFilter, HoldPage, hold_listing
 from sync_core.reads.paging import Window
+from sync_core.reads.policies import PolicyReads
+from sync_core.reads.renewal_reads import RenewalReads
 from sync_core.reads.replay_reads import ReplayReads
+from sync_core.reads.schema_reads import SchemaReads
 from sync_core.reads.scope import Entities, scope_of
 from sync_core.reads.snapshot import snapshot
 from sync_core.reads.snapshot_reads import SnapshotReads
+from sync_core.reads.told import Told, told
+from sync_core.reads.watch_reads import WatchReads
 
 ALL_CONTRACTS = ContractFilter()
 OPEN_EXCEPTIONS = ExceptionFilter()
@@ -44,7 +50,10 @@ FIRST_PAGE = Window()
 _NUMBERS = count()  # an id() could be given again
 
 
-class Reads(CaseReads, ReplayReads, DeliveryReads, SnapshotReads, FinanceReads):
+class Reads(
+    CaseReads, ReplayReads, DeliveryReads, SnapshotReads, FinanceReads, SchemaReads,
+    WatchReads, RenewalReads, PolicyReads,
+):  # fmt: skip
     """Safe for many threads. `engine` connects as the application's role, to the primary or to a replica."""
 
     def __init__(self, engine: sa.Engine, *, clock: Clock, estate: Estate) -> None:
@@ -122,6 +131,18 @@ class Reads(CaseReads, ReplayReads, DeliveryReads, SnapshotReads, FinanceReads):
         now, reporting, entities = self._clock.now(), self._reporting, self._contracts()
         with snapshot(self._engine) as conn:
             return contract_listing(wanted, sort, now=now, reporting=reporting, entities=entities).page(conn, window)
+
+    def amendments(self, contract_id: int) -> AmendmentHistory | None:
+        """Before and after each; None when there is no such contract within reach."""
+        entities = self._contracts()
+        with snapshot(self._engine) as conn:
+            return amendment_history(conn, contract_id, entities=entities)
+
+    def told(self, contract_id: int) -> Told | None:
+        """What its CLM was told last; None when nothing was, or there is no such contract within reach."""
+        entities = self._contracts()
+        with snapshot(self._engine) as conn:
+            return told(conn, contract_id, entities=entities)
 
     def contract(self, contract: int | tuple[str, str]) -> detail.ContractDetail | None:
         """By our id, or by (CLM source, contract id); None when there is no such contract within reach."""

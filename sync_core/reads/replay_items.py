@@ -80,6 +80,8 @@ class ItemRow:
     tries: int
     run_id: UUID | None  # its last run
     finished_at: datetime | None
+    billed: Money | None = None  # of a move: invoiced in the ERP that it leaves, and stays there
+    to_bill: Money | None = None  # and what is then to be billed in the other
 
     @property
     def writes(self) -> int:
@@ -100,7 +102,8 @@ COLUMNS: Final = f"""i.item_id, contract_id, i.position, c.external_id, c.title,
     i.lane, i.eligibility, i.eligibility_why, i.preview, i.preview_why, i.previewed_at, i.creates, i.updates,
     i.activates, i.closes, i.no_ops, i.conflicts, i.findings, {STOPPED} AS stopped, i.money, i.currency,
     i.money_reporting, i.bill_on, i.digest,
-    i.confirmed, i.state, i.skip, i.words, i.dispatched_at, i.tries, i.run_id, i.finished_at, u.urgency,
+    i.confirmed, i.state, i.skip, i.words, i.dispatched_at, i.tries, i.run_id, i.finished_at, i.billed, i.to_bill,
+    u.urgency,
     CASE WHEN i.state = 'pending' THEN c.last_error END AS last_error, c.last_error_class,
     (SELECT r.finished_at FROM core.run AS r WHERE r.contract_id = c.contract_id ORDER BY r.started_at DESC LIMIT 1)
         AS last_run_at"""
@@ -184,5 +187,7 @@ def item_row(row: Row, *, reporting: str) -> ItemRow:
         "money_reporting": None if row.money_reporting is None else Money(row.money_reporting, reporting),
         "state": ItemState(row.state),
         "skip": Skip(row.skip) if row.skip else None,
+        "billed": None if row.billed is None else Money(row.billed, row.currency),
+        "to_bill": None if row.to_bill is None else Money(row.to_bill, row.currency),
     }
     return ItemRow(**values)

@@ -7,6 +7,8 @@ import sqlalchemy as sa
 from sync_core.authority import Permission
 from sync_core.clock import Clock
 from sync_core.estate import Estate
+from sync_core.reads.elsewhere import Elsewhere, elsewhere
+from sync_core.reads.moves import ReconciledPage, ReconciledRow, Reconciliation, reconciled, reconciliation
 from sync_core.reads.paging import Window
 from sync_core.reads.replay_asked import Asked, asked
 from sync_core.reads.replay_items import (
@@ -22,7 +24,7 @@ from sync_core.reads.replays import ReplayDetail, ReplayPage, replay_detail, rep
 from sync_core.reads.scope import Entities
 from sync_core.reads.snapshot import snapshot
 from sync_core.reads.stuck import StuckPage, StuckSort, stuck_listing
-from sync_core.replay import ReplayState
+from sync_core.replay import MOST_ITEMS, ReplayState
 from sync_core.selection import StuckFilter
 
 _FIRST_PAGE, _ALL_STUCK, _ALL_ITEMS = Window(), StuckFilter(), ItemFilter()
@@ -45,11 +47,39 @@ class ReplayReads:
         with snapshot(self._engine) as conn:
             return stuck_listing(wanted, sort, now=now, estate=self.estate, entities=entities).page(conn, window)
 
-    def replays(self, *, states: Sequence[ReplayState] = (), window: Window = _FIRST_PAGE) -> ReplayPage:
-        """Newest first: those of which anything is within reach. Without `states`: in any. Raises InvalidCursor."""
+    def replays(
+        self, *, states: Sequence[ReplayState] = (), moves: bool | None = None, window: Window = _FIRST_PAGE
+    ) -> ReplayPage:
+        """Newest first: those of which anything is within reach. Without `states`: in any; `moves`: only those, or
+        none. Raises InvalidCursor.
+        """
         entities = self.reach(Permission.REPLAY_READ)
         with snapshot(self._engine) as conn:
-            return replay_page(conn, window, entities=entities, states=states)
+            return replay_page(conn, window, entities=entities, states=states, moves=moves)
+
+    def reconciliation(self, move_id: int) -> Reconciliation | None:
+        """Both ERPs against what was signed, currency by currency; None when there is no such move within reach."""
+        entities = self.reach(Permission.REPLAY_READ)
+        with snapshot(self._engine) as conn:
+            return reconciliation(conn, move_id, entities=entities)
+
+    def reconciled(self, move_id: int, *, window: Window = _FIRST_PAGE) -> ReconciledPage:
+        """Contract by contract, what differs most first. Empty for no move. Raises InvalidCursor."""
+        entities = self.reach(Permission.REPLAY_READ)
+        with snapshot(self._engine) as conn:
+            return reconciled(move_id, entities=entities).page(conn, window)
+
+    def elsewhere(self, contract_id: int) -> Elsewhere:
+        """Whether it was moved, and whether its ERP is only observed. Needs contracts:read."""
+        entities = self.reach(Permission.CONTRACTS_READ)
+        with snapshot(self._engine) as conn:
+            return elsewhere(conn, contract_id, entities=entities)
+
+    def all_reconciled(self, move_id: int) -> Sequence[ReconciledRow]:
+        """For a file."""
+        entities = self.reach(Permission.REPLAY_READ)
+        with snapshot(self._engine) as conn:
+            return reconciled(move_id, entities=entities).first(conn, MOST_ITEMS)
 
     def replay(self, replay_id: int) -> ReplayDetail | None:
         """None when there is no such replay, or nothing in it is within reach."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from sync_core.reads.amounts import MoneyTotal, Part, add_up
-from sync_core.reads.paging import Listed, Listing, Order, Row, Where, Window
+from sync_core.reads.paging import Listed, Listing, Order, Row, Values, Where, Window
 from sync_core.reads.replay_items import STOPPED
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
 from sync_core.replay import ItemState, Origin, PreviewState, ReplayState
@@ -75,6 +75,13 @@ class ReplayRow:
     version: int
     whole: bool
     states: Mapping[ItemState, int]
+    move_from: str | None = None  # of a move: the ERP that its contracts leave
+    move_to: str | None = None
+    undoes: int | None = None  # the move that this one takes back
+
+    @property
+    def noun(self) -> str:
+        return "Move" if self.move_to else "Replay"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +95,7 @@ ReplayPage = Listed[ReplayRow]
 
 _COLUMNS: Final = """replay_id, title, origin, state, lane, selection, items, created_at, created_by, offered_from,
     reason, ticket, per_minute, confirmed_by, confirmed_at, needs_approval, approval_why, approved_by, approved_at,
-    approval_reason, ended_by, finished_at, version, entities"""
+    approval_reason, ended_by, finished_at, version, entities, move_from, move_to, undoes"""
 _WHY_BEYOND: Final = "the whole of it is above a threshold of the estate"
 _VISIBLE: Final = "(CAST(:entities AS text[]) IS NULL OR entities && CAST(:entities AS text[]))"
 _ORDER: Final = Order("created_at", descending=True, nullable=False, kind=datetime, row_id="replay_id")
@@ -115,12 +122,21 @@ _TOTALS = sa.text(f"""
 
 
 def replay_page(
-    conn: sa.Connection, window: Window, *, entities: Entities, states: Sequence[ReplayState] = ()
+    conn: sa.Connection,
+    window: Window,
+    *,
+    entities: Entities,
+    states: Sequence[ReplayState] = (),
+    moves: bool | None = None,
 ) -> ReplayPage:
-    """Newest first: those of which anything is within reach. Without `states`: in any."""
-    where = Where((_VISIBLE,), {**bound(entities)})
+    """Newest first: those of which anything is within reach. Without `states`: in any; `moves`: only those, or none."""
+    conditions, values = [_VISIBLE], Values(bound(entities))
     if states:
-        where = Where((_VISIBLE, "state = ANY(:states)"), {**bound(entities), "states": [s.value for s in states]})
+        conditions.append("state = ANY(:states)")
+        values["states"] = [s.value for s in states]
+    if moves is not None:
+        conditions.append(f"move_to IS {'NOT ' if moves else ''}NULL")
+    where = Where(tuple(conditions), values)
     page = Listing(_COLUMNS, "core.replay", where, _ORDER, lambda row: row).page(conn, window)
     counted = _states(conn, [row.replay_id for row in page.rows], entities)
     rows = tuple(_replay(row, counted, entities) for row in page.rows)

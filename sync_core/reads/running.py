@@ -19,13 +19,15 @@ SILENCE = timedelta(seconds=60)
 
 # Slot leases are by the database's clock. A run that converged has read its ERP back, and the watermark of an ERP's
 # books moves when a page of them was read: both are calls that were answered.
-LANES = sa.text("""
+LANES = sa.text(f"""
     SELECT l.lane, l.breaker, l.reason, l.failures, l.opened_at, l.probe_at, l.max_in_flight,
            (SELECT count(*) FROM core.lane_slot AS s
             WHERE s.lane = l.lane AND s.worker_id IS NOT NULL AND s.lease_until > now()) AS slots_used,
            greatest((SELECT r.finished_at FROM core.run AS r WHERE r.lane = l.lane AND r.outcome = 'converged'
                      ORDER BY r.finished_at DESC LIMIT 1),
-                    (SELECT w.updated_at FROM core.watermark AS w WHERE w.name = 'erp:' || l.lane)) AS reached_at
+                    (SELECT w.updated_at FROM core.watermark AS w WHERE w.name = 'erp:' || l.lane)) AS reached_at,
+           (SELECT count(*) FROM core.observed AS o JOIN core.contract AS c USING (contract_id)
+            WHERE o.lane = l.lane AND {OF_CONTRACT}) AS observed
     FROM core.lane AS l ORDER BY l.lane
 """)
 WORKERS = sa.text(f"""
@@ -79,6 +81,7 @@ class LaneState:
     slots_used: int
     waiting: MoneyTotal  # contracts that wait for their first activation here
     reached_at: datetime | None  # when the ERP last answered, as far as is kept; None: never
+    observed: int = 0  # contracts of which what would be done here is only looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +141,9 @@ def lanes(conn: sa.Connection, *, now: datetime, reporting: str, entities: Entit
         LaneState(
             row.lane, row.breaker, row.reason, row.failures, row.opened_at, row.probe_at, row.max_in_flight,
             row.slots_used, waiting.get(row.lane, nothing), row.reached_at,
+            row.observed,
         )
-        for row in conn.execute(LANES)
+        for row in conn.execute(LANES, bound(entities))
     ]  # fmt: skip
 
 
@@ -181,6 +185,7 @@ def _lane_json(lane: LaneState) -> dict[str, object]:
         "slots_used": lane.slots_used,
         "slots_total": lane.slots_total,
         "reached_at": None if lane.reached_at is None else lane.reached_at.isoformat(),
+        "observed": lane.observed,
         "waiting": lane.waiting.count,
         "waiting_money": str(lane.waiting.money.amount),
         "currency": lane.waiting.money.currency,

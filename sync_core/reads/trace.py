@@ -140,7 +140,7 @@ def _event(event: sa.Row[Any]) -> Step:
 
 
 def _run(run: sa.Row[Any], operations: Sequence[sa.Row[Any]], *, depth: int) -> Iterator[Step]:
-    ok = run.outcome in ("converged", "skipped")
+    ok = run.outcome in ("converged", "skipped", "waiting")
     yield Step(
         Part.RUN, depth, f"run in {run.lane}" if run.lane else "run", run.error or "", run.started_at, run.finished_at,
         "ok" if ok else run.outcome, ok=ok,

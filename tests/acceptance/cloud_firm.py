@@ -80,15 +80,15 @@ def estate(erp_url: str, *, source: str = SOURCE, clm_url: str | None = None) ->
 class Cloud:
     """The ERP in a process of its own. No key is unique there: every create makes another record."""
 
-    def __init__(self, house: House, *, port: int = 0) -> None:
-        self._house, self._state = house, house.place / "erp.jsonl"
+    def __init__(self, house: House, *, port: int = 0, name: str = "erp") -> None:
+        self._house, self._name, self._state = house, name, house.place / f"{name}.jsonl"
         self._process = self._start(port)
         self._admin("POST", "master", _MASTER)
 
     def _start(self, port: int) -> Process:
         options = ["--port", str(port), "--state", str(self._state), "--no-unique-keys"]
         options += ["--client-secret", ERP_SECRET, "--admin-token", ADMIN_TOKEN]
-        process = self._house.start("erp", "app.sandbox.cloud", *options)
+        process = self._house.start(self._name, "app.sandbox.cloud", *options)
         ready = process.first_line()
         assert ready, process.last_words()
         self.url = str(orjson.loads(ready)["url"])
@@ -117,7 +117,7 @@ class Cloud:
         found: dict[tuple[str, str], list[str]] = {}
         closed: set[str] = set()
         for kind in KINDS:
-            for item in self._objects(kind):
+            for item in self.objects(kind):
                 if item.get("status") == "closed" or item.get("project_id") in closed:
                     closed.add(str(item["id"]))
                 else:
@@ -125,9 +125,17 @@ class Cloud:
         return found
 
     def not_billable(self) -> list[str]:
-        return [str(p["external_id"]) for p in self._objects("project") if p["status"] not in ("active", "closed")]
+        return [str(p["external_id"]) for p in self.objects("project") if p["status"] not in ("active", "closed")]
 
-    def _objects(self, kind: str) -> list[dict[str, object]]:
+    def bill_until(self, day: str) -> None:
+        """It invoices what is due by then."""
+        self._admin("POST", "advance", {"through": day})
+
+    def edit(self, kind: str, ref: str, **fields: str) -> None:
+        """Somebody changes a record by hand."""
+        self._admin("PATCH", "objects", {"kind": kind, "id": ref, "fields": fields})
+
+    def objects(self, kind: str) -> list[dict[str, object]]:
         items: list[dict[str, object]] = self._admin("GET", f"objects?kind={kind}")["items"]  # type: ignore[assignment]
         return items
 

@@ -97,6 +97,12 @@ class Process:
             self._end(signal.SIGKILL)
             raise
 
+    def ends(self, *, within_s: float = 30.0) -> int:
+        """By itself; the exit code. Raises TimeoutExpired for one that does not."""
+        code = self._popen.wait(within_s)
+        self.ended = True
+        return code
+
     def _end(self, number: signal.Signals) -> None:
         self._popen.send_signal(number)
         self._popen.wait(_STOP_S)

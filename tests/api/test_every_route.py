@@ -12,9 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core.engine.replaying import Replayer
 from sync_core.estate import ReplayPolicy, load
-from tests.api import measured_routes
+from tests.api import amended_routes, measured_routes, ownership_routes, schema_routes
 from tests.api.door import Door, if_match
+from tests.api.moved_routes import moves
+from tests.api.policy_routes import policies
 from tests.api.walk import Walk
+from tests.api.watched_routes import watched
 from tests.engine.governed import RULES, Desk
 from tests.reads.handmade import add_case, insert
 from tests.sows import ESTATE_TOML, SOURCE, cloud_event, milestone_terms, signed
@@ -25,13 +28,18 @@ name = "data-lake"
 url = "https://lake.example.com/events"
 secret_env = ["LAKE_SECRET"]
 """
-# A program may not approve a replay; that it cannot is asserted below.
-NEVER_DONE = {("POST", "/v1/replays/{replay_id}/approve")}
+SPARE = """
+[[erp]]
+name = "spare"
+kind = "sandbox_cloud"
+"""
+# A program may not approve a replay or a policy; that it cannot is asserted below.
+NEVER_DONE = {("POST", "/v1/replays/{replay_id}/approve"), ("POST", "/v1/policies/{proposal_id}/approve")}
 
 
 @pytest.fixture
 async def walk(async_database: AsyncEngine, database: sa.Engine) -> Any:
-    known = load(ESTATE_TOML + RULES + SUBSCRIBER)
+    known = load(ESTATE_TOML + RULES + SUBSCRIBER + SPARE)
     estate = replace(known, replay=ReplayPolicy(Decimal(10**9), second_person_from_count=2))
     desk = Desk(async_database, sync=database, estate=estate)
     large = milestone_terms(
@@ -55,7 +63,9 @@ async def test_every_route_does_what_it_says_and_answers_as_published(walk: Walk
     await approvals(walk)
     await filters(walk)
     await quarantine(walk)
+    await schema_routes.schemas(walk)
     await replays(walk)
+    await moves(walk)
     await holds(walk)
     await measured_routes.finance(walk)
     await clients(walk)
@@ -63,6 +73,10 @@ async def test_every_route_does_what_it_says_and_answers_as_published(walk: Walk
     await measured_routes.kpis(walk)
     await measured_routes.snapshots(walk)
     await measured_routes.running(walk)
+    await watched(walk)
+    await amended_routes.amendments(walk)
+    await ownership_routes.sides(walk)
+    await policies(walk)
     await audit(walk)
     document = walk.door.published.document["paths"]
     wanted = {(method.upper(), path) for path, item in document.items() for method in item}
@@ -75,6 +89,7 @@ async def contracts(walk: Walk) -> None:
     assert [(one["external_id"], one["value"]) for one in listed] == [
         ("C-3", {"amount": "25000.00", "currency": "USD"})
     ]
+    assert (await walk.get("/renewals?days=3650"))["items"] == []
     one = await walk.get(f"/contracts/{listed[0]['contract_id']}")
     assert one == await walk.get(f"/contracts/by-key?source={SOURCE}&external_id=C-3")
     assert [event["what"] for event in one["events"]] == ["signed"]

@@ -20,7 +20,16 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.api.door import EVERY_SCOPE, Door, replay
 
-NUMBERS = {"contract_id", "exception_id", "replay_id", "quarantine_id", "row_id", "secret_id", "snapshot_id"}
+NUMBERS = {
+    "contract_id",
+    "exception_id",
+    "replay_id",
+    "quarantine_id",
+    "row_id",
+    "secret_id",
+    "snapshot_id",
+    "registration_id",
+}
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

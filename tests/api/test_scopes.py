@@ -30,14 +30,21 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/exceptions/{exception_id}/correction/preview": {"values": {}},
     "POST /v1/exceptions/{exception_id}/decide": {"reason": "as agreed"},
     "POST /v1/exceptions/{exception_id}/hand-over": {"function": "tax", "reason": "yours"},
+    "POST /v1/exceptions/{exception_id}/identify": {"record": None, "reason": "no relation"},
+    "POST /v1/exceptions/{exception_id}/resolve": {"decisions": {"project.name": "ours"}, "reason": "as agreed"},
     "POST /v1/holds": {"contract_ids": [1], "reason": "a lawsuit"},
     "POST /v1/holds/release": {"hold_ids": [1], "reason": "it is over"},
     "POST /v1/quarantine/dismiss": {"quarantine_ids": [1], "reason": "a test"},
     "POST /v1/quarantine/release": {"quarantine_ids": [1]},
+    "POST /v1/moves": {"move_from": "cloud", "move_to": "next", "contracts": [1]},
     "POST /v1/replays": {"contracts": [1]},
     "POST /v1/schedules/{job}/pause": {"reason": "the ERP is moved"},
     "POST /v1/schedules/{job}/resume": {"reason": "it is moved"},
     "POST /v1/schedules/{job}/run": {"reason": "figures for the board"},
+    "POST /v1/schema-drift/acknowledge": {"drift_ids": [1], "reason": "known to us"},
+    "POST /v1/schema-registrations": {"type": "x", "json_schema": "{}", "reads_as": "y", "reason": "an upgrade"},
+    "POST /v1/schema-registrations/preview": {"type": "x", "json_schema": "{}", "reads_as": "y"},
+    "POST /v1/schema-registrations/{registration_id}/withdraw": {"reason": "they went back"},
     "POST /v1/snapshots": {},
     "POST /v1/subscribers/{name}/pause": {"reason": "not now"},
     "POST /v1/subscribers/{name}/replay": {"seq": 1, "reason": "they lost it"},
@@ -48,8 +55,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/replays/{replay_id}/refuse": {"reason": "not now"},
 }
 PARAMETERS = {"client_id": "erp-bridge", "name": "mine", "secret_id": "1", "contract_id": "1", "replay_id": "1",
+              "move_id": "1",
               "exception_id": "1", "quarantine_id": "1", "row_id": "1", "slug": "none", "job": "none",
-              "snapshot_id": "1"}  # fmt: skip
+              "snapshot_id": "1", "registration_id": "1"}  # fmt: skip
 QUERIES = {"GET /v1/contracts/by-key": {"source": SOURCE, "external_id": "none"},
            "GET /v1/snapshots/diff": {"week": "2026-W46", "other": "2026-W47"}}  # fmt: skip
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 import app
 from app import demo_alarms
 from app.demo import DemoSystems, published
+from app.demo_legacy import LegacySystem
 from app.sandbox import history
 from app.sandbox.approver import APPROVER
 from app.sandbox.clm.server import build
@@ -72,7 +73,12 @@ async def test_the_past_ends_with_the_exceptions_that_its_story_left_open_and_su
     assert told
     # A period that is closed for one contract holds up others too.
     assert told <= found
-    assert {cause for _, cause in found - told} <= {"erp_rejected", "approval_needed", "outcome_unknown"}
+    beside = {"erp_rejected", "approval_needed", "outcome_unknown", "earned_not_billed", "draft_would_not_provision"}
+    assert {cause for _, cause in found - told} <= beside
+    assert "draft_would_not_provision" in {cause for _, cause in found}
+    async with async_database.connect() as conn:
+        paused = (await conn.execute(sa.text("SELECT suspension FROM core.contract WHERE state = 'suspended'"))).all()
+    assert [row.suspension.rpartition(": ")[2] for row in paused] == ["The client's regulator reviews the programme"]
     assert held
     assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
     assert [words for words in said if words.startswith("the ERP was down for 7 hours on ")]
@@ -168,4 +174,5 @@ def systems(estate: Estate, folder: Path) -> DemoSystems:
         erp_state=folder / "erp.jsonl",
         erp_secret="secret-of-the-erp",
         admin_token="token-of-the-admin",
+        legacy=LegacySystem(7, estate.erp[1], folder / "legacy.jsonl", "secret-of-the-legacy", "token-of-the-admin"),
     )

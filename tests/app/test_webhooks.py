@@ -2,7 +2,8 @@
 
 import base64
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 
 import httpx
 import orjson
@@ -16,11 +17,14 @@ from app.webhooks import Intake
 from sync_core.bell import Bell
 from sync_core.clock import VirtualClock
 from sync_core.cloudevents import BATCH, JSON, STRUCTURED
-from sync_core.events import REGISTRY
+from sync_core.estate import Estate
+from sync_core.estate_schemas import SchemaPlan
+from sync_core.events import PREFIX, REGISTRY
 from sync_core.signatures import sign, signing_key
 from tests.intake.deliveries import NOW, rows
 from tests.intake.test_quarantine import OTHER, wider_estate
 from tests.sows import SOURCE, cloud_event, signed
+from tests.versions import as_v2
 
 KEY = signing_key("whsec_" + base64.b64encode(bytes(32)).decode())
 OTHER_KEY = signing_key("whsec_" + base64.b64encode(bytes([1] * 32)).decode())
@@ -29,8 +33,10 @@ LIMIT = 20_000
 Client = httpx.AsyncClient
 
 
-def application(engine: AsyncEngine) -> FastAPI:
-    intake = Intake(engine, wider_estate(), {SOURCE: [KEY], OTHER: [OTHER_KEY]}, VirtualClock(NOW), Bell(engine), LIMIT)
+def application(engine: AsyncEngine, estate: Estate | None = None) -> FastAPI:
+    intake = Intake(
+        engine, estate or wider_estate(), {SOURCE: [KEY], OTHER: [OTHER_KEY]}, VirtualClock(NOW), Bell(engine), LIMIT
+    )
     app = FastAPI()
     app.include_router(webhooks.router(intake))
     return app
@@ -66,6 +72,34 @@ async def test_an_event_is_accepted_and_its_repeat_is_answered_as_before(
     assert again.status_code == 200
     assert again.json()["receipts"] == [receipt | {"status": "duplicate"}]
     assert len(await rows(async_database, "SELECT 1 FROM core.event")) == 1
+
+
+async def test_the_sender_of_a_deprecated_version_is_told_so_in_the_headers(async_database: AsyncEngine) -> None:
+    plan = SchemaPlan(f"{PREFIX}signed.v1", date(2026, 1, 1), date(2027, 6, 30))
+    dated = replace(wider_estate(), schema=(plan,))
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(application(async_database, dated)), base_url="http://tieline"
+    ) as client:
+        first = await post(client, structured("e-1", "C-1"))
+        again = await post(client, structured("e-1", "C-1"))
+        second = orjson.dumps(cloud_event("e-2", "signed.v2", as_v2(signed("C-2"))))
+        later = await post(client, second)
+        mixed = await post(client, b"[" + second + b"," + structured("e-3", "C-3") + b"]", BATCH)
+        listed = (await client.get("/v1/schemas")).json()["schemas"]
+    for answer in (first, again, mixed):
+        assert answer.headers["deprecation"] == "@1767225600"
+        assert answer.headers["sunset"] == "Wed, 30 Jun 2027 00:00:00 GMT"
+        assert '</v1/schemas/com.tieline.contract.signed.v2>; rel="successor-version"' in answer.headers["link"]
+    assert (first.status_code, again.status_code, later.status_code) == (202, 200, 202)
+    assert "deprecation" not in later.headers
+    known = {one["type"]: one for one in listed}
+    assert known[f"{PREFIX}signed.v1"] == {
+        "type": f"{PREFIX}signed.v1", "signature": True, "state": "deprecated", "owner": "legal", "since": "0.1.0",
+        "deprecated_on": "2026-01-01", "sunset_on": "2027-06-30", "removed_on": None,
+        "successor": f"{PREFIX}signed.v2", "href": f"/v1/schemas/{PREFIX}signed.v1",
+        "summary": "Fully executed: the whole terms, as of the last signature.",
+    }  # fmt: skip
+    assert known[f"{PREFIX}signed.v2"]["state"] == "active"
 
 
 async def test_a_batch_answers_for_each_of_its_events(client: Client) -> None:

@@ -160,6 +160,40 @@ def test_a_message_is_given_up_once(database: sa.Engine, clock: VirtualClock) ->
     assert (found.attempts, found.messages, found.failed_messages) == (3, 1, 1)
 
 
+def test_a_message_that_is_given_up_later_has_failed_among_those_it_was_first_tried_with(
+    database: sa.Engine, clock: VirtualClock
+) -> None:
+    """Four hours ago two messages in one lane, of which one is given up now in another; and now one that is well."""
+    with database.begin() as conn:
+        for contract in (1, 2):
+            add_run(conn, contract, outcome="retry", error_class="transient", at=NOW - timedelta(hours=4))
+        add_run(conn, 3)
+        replayed = add_run(conn, 4, outcome="failed", error_class="internal")  # no message: a person asked for it
+        conn.execute(
+            sa.text("""
+            WITH asked AS (
+                INSERT INTO core.replay (created_at, created_by, title, origin, selection, entities, items, state,
+                                         per_minute)
+                VALUES (:at, 'pat', '', 'current', '{}', '{GB01}', 1, 'finished', 1) RETURNING replay_id)
+            INSERT INTO core.replay_item (replay_id, contract_id, position, eligibility, preview, preview_due_at, state,
+                                          run_id)
+            SELECT replay_id, 4, 1, 'eligible', 'done', :at, 'failed', CAST(:run AS uuid) FROM asked"""),
+            {"at": NOW, "run": replayed},
+        )
+    counted(database, clock)
+    with database.begin() as conn:
+        add_run(conn, 1, lane="legacy", outcome="failed", error_class="internal")
+    counted(database, clock)
+    technical = Technical(database, clock=clock)
+    recent = technical.report(timedelta(hours=1)).attempts
+    assert {lane: (part.messages, part.failed_messages) for lane, part in recent.items()} == {
+        "cloud": (1, 0), "legacy": (0, 0),
+    }  # fmt: skip
+    assert (recent["cloud"].message_failure_rate, recent["legacy"].message_failure_rate) == (0.0, None)
+    longer = technical.report(timedelta(hours=6)).attempts
+    assert (longer["cloud"].messages, longer["cloud"].failed_messages) == (3, 1)
+
+
 def test_read_backs_that_found_something_else_are_told_apart(database: sa.Engine, clock: VirtualClock) -> None:
     with database.begin() as conn:
         add_run(conn, 1)

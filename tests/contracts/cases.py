@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from datetime import time as hour
 from functools import partial
 
 import httpx
@@ -19,6 +20,9 @@ from app.sandbox.cloud import masterdata
 from app.sandbox.cloud.faults import Effect, Fault
 from app.sandbox.cloud.serve import serving
 from app.sandbox.cloud.server import SandboxCloud, build
+from app.sandbox.legacy import admin as legacy_admin
+from app.sandbox.legacy import server as legacy
+from sync_core.batches import BatchWindow
 from sync_core.clock import Clock, SystemClock, VirtualClock
 from sync_core.connectors import discovery
 from sync_core.desired import Kind
@@ -133,6 +137,55 @@ async def _cloud_case(
         await connector.aclose()
 
 
+LEGACY_OPTIONS = {
+    "zone": "Europe/Vienna", "opens": "22:00", "closes": "04:00", "answers": "06:00", "settle_s": "2",
+    "entity.US01": "0101", "entity.PY01": "0102", "currency.USD": "01", "currency.PYG": "77", "tax.US-TX": "T8",
+    "terms.NET30": "Z30", "category.SRV": "E10",
+}  # fmt: skip
+
+
+@asynccontextmanager
+async def _sandbox_legacy(_request: pytest.FixtureRequest) -> AsyncIterator[Case]:
+    """Its test system: the window is always open, and a night follows each batch."""
+    window = BatchWindow(hour(22), hour(4), hour(6), "Europe/Vienna")
+    app = legacy.build(SystemClock(), window=window, password=SECRET, at_once=True)
+    legacy_admin.put_master(
+        app.store,
+        {
+            "currencies": [{"code": "01", "iso": "USD"}, {"code": "77", "iso": "PYG"}],
+            "legal_entities": [
+                {"code": "0101", "name": "Example Inc", "currency": "USD"},
+                {"code": "0102", "name": "Ejemplo SA", "currency": "PYG"},
+            ],
+            "tax_codes": [{"legal_entity": "0101", "code": "T8", "rate": "8.25"}],
+            "payment_terms": [{"code": "Z30", "days": "30"}],
+            "revenue_categories": [{"code": "E10", "account": "4000"}],
+        },
+    )
+    lane = Lane()
+
+    async def count(kind: Kind, key: str) -> int:
+        return sum(doc["kind"] == kind and doc["external_id"] == key for doc in legacy_admin.objects(app.store))
+
+    def lose(_kind: Kind) -> None:
+        app.faults.add(Fault(Effect.RESET, "batch.send", count=1, after_commit=True))
+
+    async def bill(ref: ErpRef) -> None:
+        milestone = app.store.get("milestone", ref)
+        assert milestone is not None
+        app.nights.billing.advance(date.fromisoformat(str(milestone["bill_date"])) + timedelta(days=1))
+        app.nights.publish(datetime.now(UTC))
+
+    async with serving(app) as url:
+        erp = Erp("legacy", "sandbox-legacy", url, user="tieline", timeout_s=10, options=LEGACY_OPTIONS)
+        connector = discovery.erp(erp.kind)(erp, secret=SECRET, gate=lane, clock=SystemClock())
+        try:
+            yield Case(connector, SANDBOX_SETUP, lane, count, lose, bill)
+        finally:
+            await connector.aclose()
+    app.close()
+
+
 TRYTON_SETUP = Setup("LE-US-01", "USD", "NET30", "US-CA-STD", "MILESTONE-POINT-IN-TIME", "4.1.2")
 
 
@@ -161,5 +214,6 @@ CASES: Mapping[str, Opener] = {
     "sandbox_cloud": partial(_sandbox_cloud, upsert=True),
     "sandbox_cloud_without_upsert": partial(_sandbox_cloud, upsert=False),
     "sandbox_cloud_in_one_process": partial(_sandbox_cloud, upsert=True, over_http=False),
+    "sandbox_legacy": _sandbox_legacy,
     "tryton": _tryton,
 }

@@ -153,6 +153,23 @@ async def test_activation_makes_the_project_billable_and_changes_nothing_else(ca
     assert project.fields == {**setup.fields, "billable": True}
 
 
+async def test_a_project_that_is_held_bills_nothing_until_it_is_activated_again(case: Case, sample: Sample) -> None:
+    def fields(found: dict[tuple[Kind, BusinessKey], list[Found]]) -> dict[tuple[Kind, BusinessKey], object]:
+        return {at: [item.fields for item in items] for at, items in found.items()}
+
+    made = await provision(case, sample)
+    at = (Kind.PROJECT, sample.project.key)
+    await case.connector.activate(sample.project, made[at], context())
+    before = await look(case, sample)
+    wanted = replace(sample.project, billable=False)
+    await case.connector.update(wanted, before[at][0].ref, ("billable",), context())
+    after = await look(case, sample)
+    (project,) = after[at]
+    assert fields(after) == {**fields(before), at: [{**before[at][0].fields, "billable": False}]}
+    await case.connector.activate(sample.project, project.ref, context())
+    assert fields(await look(case, sample)) == fields(before)
+
+
 async def test_a_closed_part_is_gone_and_closing_it_again_is_safe(case: Case, fixed_fee: Sample) -> None:
     made = await provision(case, fixed_fee)
     gone = fixed_fee.of(Kind.MILESTONE)[1]

@@ -36,6 +36,10 @@ def test_both_are_read_with_plain_defaults() -> None:
         (NOTIFY.replace("lane", "lanes"), "notify.0.on.1"),
         (NOTIFY + "digest_minutes = 1441\n", "digest_minutes"),
         ("[delivery]\nrenewal_days = 61\n", "renewal_days"),
+        ("[renewal]\nalert_days = [30, 30]\n", "alert_days must be different"),
+        ("[renewal]\nalert_days = [0]\n", "alert_days must be different"),
+        ("[renewal]\nalert_days = [9]\n[delivery]\nrenewal_days = 9\n", "take one of the two out"),
+        ("[renewal]\ndays = [9]\n", "renewal.days"),
     ],
 )
 def test_what_contradicts_itself_is_refused(text: str, words: str) -> None:

@@ -27,8 +27,9 @@ def event(
     return Event(SOURCE, event_id or f"{kind}-{revision}", name, occurred_at, payload)
 
 
-def signing(revision: int, **terms: object) -> Event:
-    return event("signed", revision, {"signed_at": START.isoformat(), "terms": milestone_terms(**terms)})
+def signing(revision: int, *, event_id: str = "", **terms: object) -> Event:
+    data = {"signed_at": START.isoformat(), "terms": milestone_terms(**terms)}
+    return event("signed", revision, data, event_id=event_id)
 
 
 def amending(number: int, revision: int, **changes: object) -> Event:

@@ -45,7 +45,7 @@ def raised_in_code() -> dict[str, str | None]:
 
 DYNAMIC = {
     "approval_needed", "approval_refused", "double_in_erp", "billed_differs", "erp_credentials", "erp_schema_unknown",
-    "outcome_unknown", "internal",
+    "outcome_unknown", "internal", "ownership_conflict",
 }  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """What time alone brings about is announced once for its subject and date."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -10,13 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core.delivery.messages import OUTGOING
 from sync_core.delivery.scan import Scan
-from sync_core.estate_delivery import PREFIX
 from tests import rows
 from tests.delivery.support import announcer, told
-from tests.engine.support import Bench
 from tests.reads.handmade import add_case, add_contract, add_event
 from tests.rows import NOW
-from tests.sows import SIGNED_AT, cloud_event, milestone_terms, signed
 
 # The 27th of November 2026 is a Friday; the 28th and 29th are the weekend; bill runs are on the 15th and the last day.
 THURSDAY = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -64,31 +61,6 @@ async def test_an_amendment_that_the_next_bill_run_would_miss_is_late(database: 
     [row] = told(database)
     fits(row)
     assert (row["contract_id"], row["data"]["bill_run"][:10]) == (late, "2026-11-30")
-
-
-async def test_a_notice_date_is_announced_from_so_many_days_before(
-    database: sa.Engine, async_database: AsyncEngine
-) -> None:
-    bench = Bench(async_database)
-    scan = Scan(async_database, bench.estate, announcer(async_database).values)
-    near = {"renews_on": "2026-06-01", "notice_by": "2026-04-01", "automatic": True}
-    moved = {"contract_id": "C-2", "revision": 2, "renewal": {**near, "notice_by": "2027-04-01"}}
-    await bench.arrive(
-        cloud_event("e1", "signed.v1", signed("C-1", milestone_terms(renewal=near))),
-        cloud_event("e2", "signed.v1", signed("C-2", milestone_terms(renewal=near))),
-        cloud_event("e3", "renewed.v1", moved),
-        cloud_event("e4", "signed.v1", signed("C-3")),
-    )
-    await (await bench.worker()).drain()
-    assert await scan.renewals(SIGNED_AT - timedelta(days=1)) == 0, "31 days before"
-    assert await scan.renewals(SIGNED_AT) == 1
-    assert await scan.renewals(SIGNED_AT + timedelta(days=1)) == 0
-    assert await scan.renewals(datetime(2027, 3, 20, tzinfo=UTC)) == 1, "the date that C-2 was moved to"
-    for row in told(database):
-        fits(row)
-    days = [date.fromisoformat(row["data"]["notice_by"]) for row in told(database)]
-    assert days == [date(2026, 4, 1), date(2027, 4, 1)]
-    assert {row["type"] for row in told(database)} == {f"{PREFIX}renewal.due.v1"}
 
 
 async def test_an_entity_without_bill_runs_has_none_to_miss(async_database: AsyncEngine) -> None:

@@ -12,7 +12,7 @@ from sync_core.keys import ErpRef
 from sync_core.ports import CallContext, Observation, Scope
 from tests.engine.governed import Desk
 from tests.memory_erp import MemoryConnector
-from tests.sows import cloud_event, milestone_terms, signed
+from tests.sows import amended, cloud_event, milestone_terms, signed
 
 
 @pytest.fixture
@@ -71,8 +71,9 @@ async def test_a_second_project_closes_no_difference_and_does_not_take_the_first
     desk.erp.hold(replace(milestone, billed=True))
     desk.erp.hold(replace(project, billed=True))
     terms = milestone_terms()
-    terms["milestones"][0]["name"] = "Other words"  # type: ignore[index]
-    await desk.arrive(cloud_event("e2", "signed.v1", signed("C-1", terms, revision=2)))
+    terms["milestones"][0]["amount"] = "9000.00"  # type: ignore[index]
+    terms["milestones"][1]["amount"] = "16000.00"  # type: ignore[index]
+    await desk.arrive(cloud_event("e2", "amended.v1", amended("C-1", milestones=terms["milestones"])))
     await desk.run(after=timedelta(minutes=1))
     desk.erp.hold(replace(project, ref=ErpRef("A0000"), billed=True))  # the ERP lists it first
     for _ in range(2):
@@ -88,8 +89,9 @@ async def test_a_milestone_that_the_contract_has_no_more_is_closed_in_the_crossw
     parts = terms["milestones"]
     assert isinstance(parts, list)
     first, second = parts
-    first["amount"], terms["milestones"] = terms["value"], [first]
-    await desk.arrive(cloud_event("e2", "signed.v1", signed("C-1", terms, revision=2)))
+    first["amount"] = terms["value"]
+    changed = amended("C-1", milestones=[first], remove_milestones=[second["key"]])
+    await desk.arrive(cloud_event("e2", "amended.v1", changed))
     await desk.run(after=timedelta(minutes=1))
     assert await desk.states() == {"C-1": "active"}
     held = await desk.rows("SELECT business_key, state FROM core.crosswalk WHERE kind = 'milestone' ORDER BY 1")

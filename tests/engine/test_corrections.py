@@ -111,8 +111,8 @@ async def test_what_a_run_could_not_look_for_stays_open(desk: Desk) -> None:
     """Without its legal entity nobody can tell whether the ERP has the tax profile by now."""
     desk.erp.tax_codes.clear()
     case = await blocked(desk, milestone_terms(), "tax_profile_missing")
-    unknown = signed("C-1", milestone_terms(legal_entity="XX99"), revision=2)
-    await desk.arrive(cloud_event("e2", "signed.v1", unknown))
+    unknown = {"contract_id": "C-1", "revision": 2, "overrides": 1, "changes": {"legal_entity": "XX99"}}
+    await desk.arrive(cloud_event("e2", "corrected.v1", unknown))
     await desk.run()
     assert [(c[0], c[2]) for c in await desk.cases()] == [
         ("tax_profile_missing", "open"), ("legal_entity_unknown", "open"),

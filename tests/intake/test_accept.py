@@ -41,10 +41,11 @@ async def test_a_signature_makes_its_contract_wait_with_what_a_page_shows_of_it(
     assert stored.attributes["subject"] == "C-1"
 
 
-async def test_a_draft_is_shown_and_not_due(async_database: AsyncEngine) -> None:
+async def test_a_draft_is_shown_and_looked_at_after_all_that_was_signed(async_database: AsyncEngine) -> None:
     await deliver(async_database, drafting("C-1"), approval("C-1", 1))
     row = await contract_row(async_database, "C-1")
-    assert (row.state, row.due_at, row.wanted_rev, row.title) == ("draft", None, 2, "Claims platform rollout")
+    assert (row.state, row.due_at, row.wanted_rev, row.title) == ("draft", NOW, 2, "Claims platform rollout")
+    assert row.priority < 0
 
 
 async def test_a_draft_that_is_signed_waits_with_the_signed_terms(async_database: AsyncEngine) -> None:

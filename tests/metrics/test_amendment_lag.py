@@ -204,7 +204,9 @@ def test_zero_and_negative_ones_count_and_values_are_summed_by_currency(
     assert [row["delta"] for row in facts(database, "amendment")] == [50, 0, -20, -10, 1]
     assert [answer.figure(kind).value for kind in ("positive", "zero", "negative")] == [2, 1, 2]
     assert answer.figure("delta").value == Decimal("17.5")  # 30 - 10 * 1.25
-    assert answer.figure("delta").note == "BRL 1, GBP -10, USD 30; without a rate, so not in it: BRL"
+    assert answer.figure("delta").note == (
+        "BRL 1, GBP -10, USD 30; without a rate, so not in it: BRL; rates of GBP 2020-01-01"
+    )
 
 
 def test_sent_again_it_keeps_its_first_times_and_takes_its_last_value(database: sa.Engine, clock: VirtualClock) -> None:
@@ -246,6 +248,28 @@ def test_an_amendment_in_quarantine_is_open_since_its_receipt(database: sa.Engin
                occurred_at=MONDAY, recorded_at=MONDAY)  # fmt: skip
     answer = asked(database, clock, "amendment-lag").answer
     assert (answer.n, answer.n_open, answer.figure("quarantined").value) == (1, 1, 1)
+
+
+def test_each_amendment_in_quarantine_is_one_and_is_late_after_a_working_day(
+    database: sa.Engine, clock: VirtualClock
+) -> None:
+    contract = active(database)
+    # Since Thursday noon it is more than a working day, since Friday noon less.
+    for name, at in (("1", rows.NOW - 4 * DAY + 6 * HOUR), ("2", rows.NOW - 3 * DAY + 6 * HOUR), ("3", MONDAY)):
+        insert(database, "quarantine", source=rows.SOURCE, event_id=f"a-{name}", type="com.tieline.contract.amended.v9",
+               external_id=contract.external_id, reason="not registered", signature=True, body=b"{}",
+               received_by="webhook", correlation_id="q", occurred_at=at, recorded_at=at)  # fmt: skip
+    in_time = active(database)
+    amended(database, in_time, 1, MONDAY)
+    done(database, in_time, 1, MONDAY + HOUR)
+    found = asked(database, clock, "amendment-lag", By.LEGAL_ENTITY)
+    answer = found.answer
+    with database.connect() as conn:
+        day_s = conn.scalar(sa.text("SELECT day_s FROM metrics.calendar WHERE calendar = 'GB01'"))
+    assert day_s == 8.5 * 3600
+    assert (answer.n, answer.n_open, answer.figure("quarantined").value) == (4, 3, 3)
+    assert (answer.figure("late").value, answer.figure("in_time").value) == (2, 1 / 3)
+    assert found.parts["GB01"] == answer
 
 
 def test_it_was_open_then(database: sa.Engine, clock: VirtualClock) -> None:

@@ -75,11 +75,30 @@ def test_every_kind_of_touch_and_what_is_none(database: sa.Engine, clock: Virtua
     assert (answer.value, answer.figure("auto").value) == (3 / 8, 3)
     touched = {figure.key: figure.value for figure in answer.figures if figure.key.startswith("touched:")}
     assert touched == {
-        "touched:correction": 1, "touched:decision": 1, "touched:exception": 1, "touched:replay": 1,
-        "touched:replay_outage": 2,
+        "touched:correction": 1, "touched:decision": 1, "touched:exception": 1, "touched:release": 0,
+        "touched:replay": 1, "touched:replay_outage": 2,
     }  # fmt: skip
     shown = Measures(database, clock=clock, estate=ESTATE).drill("auto-provisioned", Ask(WINDOW))
     assert (shown.count, shown.total) == (8, 3)
+
+
+def test_a_release_from_quarantine_is_a_touch_where_a_person_asked_for_it(
+    database: sa.Engine, clock: VirtualClock
+) -> None:
+    by_hand, by_worker, later = (made(database, TUESDAY, TUESDAY + 4 * HOUR) for _ in range(3))
+    for contract, hours, by in ((by_hand, 1, "pat@example.com"), (by_worker, 1, None), (later, 5, "pat@example.com")):
+        add_quarantined(database, contract.external_id, hours=400)
+        with database.begin() as conn:
+            conn.execute(
+                sa.text("""UPDATE core.quarantine SET released_at = :at, released_by = :by,
+                           ended_xid = pg_current_xact_id() WHERE external_id = :name"""),
+                {"at": TUESDAY + hours * HOUR, "by": by, "name": contract.external_id},
+            )
+    answer = asked(database, clock, "auto-provisioned").answer
+    assert (answer.value, answer.figure("touched:release").value) == (2 / 3, 1)
+    assert {row["contract_id"]: row["touches"] for row in facts(database, "contract")} == {
+        by_hand.contract_id: ["release"], by_worker.contract_id: [], later.contract_id: [],
+    }  # fmt: skip
 
 
 def test_an_exception_that_ended_by_itself_is_no_touch(database: sa.Engine, clock: VirtualClock) -> None:
@@ -170,9 +189,10 @@ def test_a_later_correction_is_first_pass_but_not_clean(database: sa.Engine, clo
     assert (answer.value, answer.figure("auto").value) == (1.0, 4)
     assert (answer.figure("clean_30").value, answer.figure("clean_30_n").value) == (2 / 3, 3)
     assert answer.figure("corrected").value == 1
-    assert {row["contract_id"] for row in facts(database, "contract") if row["corrected_at"] is None} >= {
-        clean.contract_id, late.contract_id,
-    }  # fmt: skip
+    found = {row["contract_id"]: row["corrected_at"] for row in facts(database, "contract")}
+    assert [found[one.contract_id] for one in (clean, corrected, late)] == [
+        None, LONG_AGO + 29 * DAY, LONG_AGO + 31 * DAY,
+    ]  # fmt: skip
 
 
 _LIVES = st.tuples(st.booleans(), st.lists(st.tuples(st.sampled_from(["case", "correction", "replay", "approval"]),

@@ -137,6 +137,22 @@ def test_the_funnel_says_where_contracts_are_and_where_they_were_lost(database: 
     assert (answer.n, answer.n_open) == (6, 5)
 
 
+def test_an_invoice_before_the_activation_is_one_contract_at_its_furthest_stage(
+    database: sa.Engine, clock: VirtualClock
+) -> None:
+    billed = made(database, SIGNED)
+    step(database, billed, "validated", SIGNED)
+    gone = made(database, SIGNED, state="ended")
+    step(database, gone, "project_created", SIGNED)
+    for contract in (billed, gone):
+        _booked(database, contract, "invoice", date(2026, 9, 20), "issued")
+    step(database, made(database, SIGNED), "billing_set_up", SIGNED)
+    answer = asked(database, clock, "contract-to-cash").answer
+    stages = ("signed", "captured", "validated", "project_created", "billing_set_up", "active", "invoiced", "paid")
+    assert [answer.figure(f"reached_{stage}").value for stage in stages] == [3, 3, 3, 3, 3, 2, 2, 0]
+    assert [answer.figure(f"lost_{stage}").value for stage in stages] == [0] * 8
+
+
 def test_touches_stand_at_the_hand_off_before_which_they_came(database: sa.Engine, clock: VirtualClock) -> None:
     contract = made(database, SIGNED, SIGNED + DAY, bill_on=date(2026, 9, 20))
     _booked(database, contract, "invoice", date(2026, 9, 25), "issued")
@@ -172,7 +188,7 @@ def test_any_lives_give_what_plain_counting_gives(
                         bill_on=SIGNED.date() + bill * DAY, **({"state": "ended"} if ended else {}))  # fmt: skip
         said(database, contract, "approved", SIGNED, revision=1, approval="approved")  # news, so it is measured
         for kind, days in (("invoice", invoice), ("payment", payment)):
-            if days is not None and active is not None:
+            if days is not None:
                 _booked(database, contract, kind, SIGNED.date() + days * DAY, "issued")
     answer = asked(database, clock, "contract-to-cash").answer
     with database.connect() as conn:

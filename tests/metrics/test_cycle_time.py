@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from metrics.measures import Measures
 from metrics.refresh import refresh
 from sync_core.calendar import working_time
 from sync_core.clock import VirtualClock
+from sync_core.estate import load
 from tests import rows
 from tests.metrics.flow_rows import ESTATE, WINDOW, amended, asked, facts, made, ran, said, step
 from tests.metrics.support import caught_up
@@ -210,6 +212,24 @@ def test_a_receipt_or_an_end_that_is_committed_late_does_not_appear_behind_a_mom
     assert measures.kpi("cycle-time", Ask(WINDOW, as_of=moment)).answer == before.answer
     add_quarantined(database, "Q-3", hours=30)
     assert asked(database, clock, "cycle-time").answer.figure("quarantined").value == 2
+
+
+def test_more_than_two_working_days_are_those_of_the_legal_entity(database: sa.Engine, clock: VirtualClock) -> None:
+    short = 'working_time = { opens = 09:00:00, closes = 13:00:00 }'
+    estate = load(rows.ESTATE_TEXT.replace('erp = "legacy"\n', f'erp = "legacy"\n{short}\n', 1))
+    [entity] = [one.code for one in estate.entity if one.working_time.closes.hour == 13]
+    zone = ZoneInfo(next(one.timezone for one in estate.entity if one.code == entity))
+    opens = datetime(2026, 11, 9, 9, tzinfo=zone)
+    # Ten working hours of four a day, and of eight and a half: over two days in the one entity, not in the other.
+    made(database, opens, opens + 2 * DAY + 2 * HOUR, entity=entity)
+    made(database, opens, opens + 2 * DAY, entity=entity)  # eight: just in time
+    london = datetime(2026, 11, 9, 9, tzinfo=UTC)
+    made(database, london, london + DAY + 1.5 * HOUR, entity="GB01")
+    made(database, london, london + 2 * DAY + 1 * HOUR, entity="GB01")  # eighteen
+    caught_up(database, clock, estate)
+    found = Measures(database, clock=clock, estate=estate).kpi("cycle-time", Ask(WINDOW), By.LEGAL_ENTITY)
+    assert found.answer.figure("late").value == 2
+    assert {name: part.figure("late").value for name, part in found.parts.items()} == {entity: 1, "GB01": 1}
 
 
 def test_test_contracts_are_counted_as_excluded_only(database: sa.Engine, clock: VirtualClock) -> None:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from metrics.asking import Ask, By, Filters, Window
 from metrics.kpi import Answer
 from metrics.proportion import wilson
-from tests.metrics.billing import LONG, Books, dispute, figures, invoice, report
+from tests.metrics.billing import LONG, NOW, Books, dispute, figures, invoice, report
 from tests.reads.handmade import insert
 
+TODAY = NOW.date()
 CAUSES = ["", "rate", "quality"]
 
 
@@ -85,7 +86,7 @@ def test_credit_notes_re_bills_cancelled_and_test_invoices_are_no_new_ones_but_c
     assert answer.excluded == {
         "credit note": 1, "re-bill of an invoice": 1, "cancelled invoice": 1,
         "draft of an invoice": 1, "dispute in another currency": 0, "payment in another currency": 0,
-        "dispute of an invoice that no ERP reported": 1, "test contract": 1,
+        "dispute of an invoice that no ERP reported": 1, "test contract": 1, "younger than 60 days": 0,
     }  # fmt: skip
     with books.engine.connect() as conn:
         found = sa.text("SELECT credited FROM metrics.invoice_fact WHERE ref = 'I-1' AND known_to IS NULL")
@@ -121,22 +122,49 @@ def test_only_disputes_within_sixty_days_count_and_the_others_are_told(books: Bo
     assert (answer.value, answer.figure("late").value) == (0.5, 1)
 
 
-def test_months_younger_than_sixty_days_are_provisional(books: Books) -> None:
+def test_an_invoice_counts_when_its_week_is_sixty_days_past(books: Books) -> None:
     one = books.contract()
-    for n, issued in enumerate(("2026-09-23", "2026-09-24", "2026-10-01", "2026-11-02"), 1):
+    for n, issued in enumerate(("2026-09-20", "2026-09-21", "2026-10-01", "2026-11-02"), 1):
         invoice(books.engine, one, f"I-{n}", "100", issued)
-    dispute(books.engine, one, "I-1", "100", "2026-09-30")
+    dispute(books.engine, one, "I-2", "100", "2026-09-30")
     dispute(books.engine, one, "I-3", "100", "2026-10-30")
-    books.refresh()  # on the 23rd of November: the 30th of September is 54 days past
-    assert figures(books.rate(), "provisional", "mature_rate") == [4, None]
-    books.clock.advance(timedelta(days=6))  # the 29th: 60 days
-    books.refresh()
+    books.refresh()  # on the 23rd of November: the 20th of September is 64 days past, the 27th 57
     answer = books.rate()
-    assert (answer.value, figures(answer, "provisional", "mature_rate")) == (0.5, [2, 0.5])
+    assert (answer.value, answer.n, answer.excluded["younger than 60 days"]) == (0.0, 1, 3)
+    assert figures(answer, "provisional", "so_far", "with_younger") == [3, 2 / 3, 0.5]
+    assert books.measures.drill("dispute-rate", Ask(LONG)).count == 0
+    books.clock.advance(timedelta(days=3))  # the 26th: 60 days
+    moment = books.refresh()
+    for answer in (books.rate(), books.rate(as_of=moment)):
+        assert (answer.value, answer.n, figures(answer, "provisional", "so_far")) == (0.5, 2, [2, 0.5])
+    assert books.measures.drill("dispute-rate", Ask(LONG)).count == 1
     parts = books.parts(By.WEEK)
-    assert {month: (part.value, part.figure("provisional").value) for month, part in parts.items()} == {
-        "2026-09-01": (0.5, 0), "2026-10-01": (1.0, 1), "2026-11-01": (0.0, 1),
+    assert {month: (part.value, *figures(part, "provisional", "with_younger")) for month, part in parts.items()} == {
+        "2026-09-01": (0.5, 0, 0.5), "2026-10-01": (None, 1, 1.0), "2026-11-01": (None, 1, 0.0),
     }  # fmt: skip
+    young = books.rate(Window(date(2026, 10, 26), date(2026, 11, 30)))
+    assert (young.value, young.n, young.figure("so_far").value) == (None, 0, 0.0)
+    assert young.why_none == "no invoice of the window is 60 days old yet; 1 are younger"
+
+
+def steady(books: Books) -> None:
+    """From June on five invoices each Monday, of which one is disputed a month later."""
+    one = books.contract()
+    for monday in (date(2026, 6, 1) + timedelta(weeks=n) for n in range(25)):
+        for n in range(5):
+            invoice(books.engine, one, f"{monday}-{n}", "100", str(monday))
+        if monday + timedelta(days=30) <= books.clock.now().date():
+            dispute(books.engine, one, f"{monday}-0", "100", str(monday + timedelta(days=30)))
+
+
+def test_a_steady_rate_stays_what_it_is_and_does_not_look_better_every_week(books: Books) -> None:
+    steady(books)
+    books.refresh()
+    now = Window(date(2026, 8, 31), date(2026, 11, 30))
+    answer, before = books.rate(now), books.rate(now.before())
+    assert (answer.value, answer.n) == (0.2, 15)  # three of thirteen weeks
+    assert (before.value, before.n) == (0.2, 65)
+    assert figures(answer, "provisional", "so_far", "with_younger") == [50, 0.1, 8 / 65]
 
 
 def test_a_window_takes_the_invoices_of_its_days_and_splits_them_by_month(books: Books) -> None:
@@ -261,7 +289,8 @@ def test_it_is_what_a_slow_recomputation_gives(
         for m, (later, sum_, status) in enumerate(disputes):
             dispute(books.engine, one, f"{one}-{number}", str(sum_), str(on + timedelta(days=later)),
                     ref=f"{one}-{number}-{m}", status=status, cause=cause or None)  # fmt: skip
-        if window.start <= on < window.end:
+        monday = on - timedelta(days=on.weekday())
+        if window.start <= on < window.end and monday + timedelta(days=66) <= TODAY:
             in_time = [(sum_, status) for later, sum_, status in disputes if later <= 60]
             n, disputed = n + 1, disputed + bool(in_time)
             money += min(Decimal(sum(s for s, _ in in_time)), Decimal(amount))

@@ -255,3 +255,22 @@ def test_every_currency_adds_up_whatever_was_billed(
         figures = {figure.key: figure.value for figure in part.figures}
         for what in SUMS:
             assert (figures.get(f"{what}:{label}") or ZERO) == raw[what][label]
+
+
+def test_what_an_erp_invoiced_before_a_move_is_no_difference(database: sa.Engine, clock: VirtualClock) -> None:
+    contract = told(database, "C-1", [signed()], confirmed=1)
+    fact(database, contract, "invoice", "I-1", 40)
+    with database.begin() as conn:
+        rest = """UPDATE core.crosswalk SET fields = fields || '{"value": "60"}' WHERE kind = 'project'"""
+        conn.execute(sa.text(rest))
+        conn.execute(sa.text("""
+            WITH made AS (
+                INSERT INTO core.replay (created_at, created_by, title, origin, selection, entities, items, state,
+                                         per_minute, move_from, move_to)
+                VALUES (:now, 'a', 't', 'current', '{}', '{}', 0, 'finished', 1, 'old', 'cloud') RETURNING replay_id)
+            INSERT INTO core.placement (contract_id, lane, behind, replay_id, placed_at, left_at)
+            SELECT :contract, 'cloud', '{"old": {"billed": "40", "milestones": {}}}', replay_id, :now, :now FROM made
+        """), {"contract": contract, "now": rows.NOW})  # fmt: skip
+    asked = _asked(database, clock)
+    assert asked.answer.value == ZERO
+    assert [_money(asked, key) for key in ("signed", "billed", "remaining")] == [100, 40, 60]

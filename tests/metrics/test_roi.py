@@ -165,6 +165,39 @@ def test_one_known_dispute_and_one_assumption_move_the_numbers_by_what_the_hand_
     assert firm.measures.kpi("dispute-rate", Ask(WINDOW, as_of=first)).answer.value == 0.0
 
 
+def test_invoices_that_may_still_be_disputed_earn_nothing(firm: Firm) -> None:
+    one = firm.contract("2026-06-03", 2)
+    window = Window(date(2026, 8, 31), date(2026, 11, 30))
+    for n in range(10):  # of the mature ones two of ten are disputed; as before
+        invoice(firm.engine, one, f"I-{n}", "100", "2026-09-16")
+        invoice(firm.engine, one, f"Y-{n}", "100", "2026-11-04")
+    for n in range(2):
+        dispute(firm.engine, one, f"I-{n}", "100", "2026-10-10", cause="rate")
+    firm.state("baseline", dispute_rate="0.2", sync_dispute_rate="0.1")
+    firm.state("assumption", cost_of_dispute="50", cost_of_finding="1000")
+    firm.refresh()
+    answer = firm.measures.kpi("roi", Ask(window)).answer
+    assert (answer.figure("disputes_cases").value, answer.figure("disputes_money").value) == (10, 0)
+    # Nothing is on record that was wrong on the day of issue: 0.1 x 10 x 1000.
+    assert answer.figure("mismatches_money").value == 1000
+    assert answer.value == 1000
+
+
+def test_every_correction_after_the_activation_is_a_finding(firm: Firm) -> None:
+    touched, late, clean = (firm.contract("2026-06-03", 2) for _ in range(3))
+    for contract, on in ((touched, "2026-06-02"), (touched, "2026-06-20"), (late, "2026-09-20")):
+        with firm.engine.connect() as conn:
+            name = str(conn.scalar(sa.text("SELECT external_id FROM core.contract WHERE contract_id = :id"),
+                                   {"id": contract}))  # fmt: skip
+        scheduled(firm.engine, name, "corrected", 2 + (on > "2026-06-10"), on, overrides=1)
+    assert clean
+    firm.state("baseline", findings_per_contract="1")
+    firm.state("assumption", cost_of_finding="300")
+    firm.refresh()
+    answer = firm.roi()
+    assert (answer.figure("findings_measured").value, answer.value) == (Decimal(2) / 3, 300)
+
+
 def test_findings_are_those_on_record_and_amendments_are_timed(firm: Firm) -> None:
     one = firm.contract("2026-06-03", 2)
     firm.contract("2026-06-03", -24)  # at work before it was signed: a finding
@@ -179,15 +212,16 @@ def test_findings_are_those_on_record_and_amendments_are_timed(firm: Firm) -> No
         outcome="converged", state="active", correlation_id="k", started_at=day("2026-06-16"),
         finished_at=day("2026-06-16"), recorded_at=day("2026-06-16"),
     )  # fmt: skip
-    dispute(firm.engine, one, "I-1", "50", "2026-06-20")  # while the amendment was not in the ERP: another finding
-    firm.state("baseline", findings_per_contract="2", amendment_hours="100")
+    dispute(firm.engine, one, "I-1", "50", "2026-06-20")  # while the amendment was not in the ERP: a line of its own
+    firm.state("baseline", findings_per_contract="2", amendment_hours="100", sync_dispute_rate="1")
     firm.state("assumption", cost_of_finding="1000", cost_of_amendment_hour="3")
     firm.refresh()
     answer = firm.roi()
-    assert (answer.figure("findings_measured").value, answer.figure("findings_money").value) == (1, 2000)
+    assert (answer.figure("findings_measured").value, answer.figure("findings_money").value) == (Decimal("0.5"), 3000)
+    assert (answer.figure("mismatches_measured").value, answer.figure("mismatches_money").value) == (1, 0)
     with firm.engine.connect() as conn:
         lag_s = conn.scalar(sa.text("SELECT lag_work_s FROM metrics.amendment_fact WHERE known_to IS NULL"))
     # Wednesday 08:00 to Tuesday 08:00 in New York: four working days of the calendar.
     assert lag_s > 0
     assert answer.figure("amendments_money").value == (100 - Decimal(lag_s) / 3600) * 3
-    assert answer.n == 2
+    assert answer.n == 3

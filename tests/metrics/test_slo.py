@@ -66,6 +66,26 @@ def test_two_working_days_by_hand(database: sa.Engine, clock: VirtualClock) -> N
     assert events(database, "provisioned-in-time", wednesday)[timedelta(minutes=5)] == Events(2, 1)
 
 
+def test_a_miss_stays_one_when_the_contract_is_cancelled(database: sa.Engine, clock: VirtualClock) -> None:
+    late = add(database, MONDAY, None)  # its time was up on Wednesday 9:00
+    add(database, MONDAY, None, state="ended", state_since=MONDAY + 2 * DAY - HOUR)  # ended before that
+    caught_up(database, clock, rows.estate())
+    before = events(database, "provisioned-in-time")
+    assert before[PERIOD] == Events(1, 1)
+    clock.advance(HOUR)
+    with database.begin() as conn:
+        conn.execute(sa.text("UPDATE core.contract SET state = 'ended', state_since = :now WHERE contract_id = :id"),
+                     {"now": NOW, "id": late})  # fmt: skip
+        conn.execute(sa.text("INSERT INTO metrics.mark (contract_id) VALUES (:id)"), {"id": late})
+    caught_up(database, clock, rows.estate())
+    with database.connect() as conn:
+        known = sa.text("SELECT outcome FROM metrics.contract_fact WHERE known_to IS NULL AND contract_id = :id")
+        assert conn.scalar(known, {"id": late}) == "cancelled"
+    assert events(database, "provisioned-in-time") == before
+    with snapshot(database) as conn:
+        assert slo_events.stuck(Looked(conn, NOW, rows.estate())) == []
+
+
 def test_an_in_time_contract_counts_when_it_was_billable_and_not_before(
     database: sa.Engine, clock: VirtualClock
 ) -> None:
@@ -182,14 +202,14 @@ def test_amendments_by_their_bill_day(database: sa.Engine) -> None:
     """The 20th: done the day before is in time, on the day is not, open is not; billed before it was made is out."""
     insert = sa.text("""
         INSERT INTO metrics.amendment_fact (contract_id, number, legal_entity, service_line, geography, billing,
-            currency, test, outcome, period, executed_at, received_at, done_at, waits, executed_work_s,
+            currency, test, outcome, period, executed_at, received_at, done_at, ended_at, waits, executed_work_s,
             received_work_s, day_s, delta, bill_on, known_from, retroactive)
         VALUES (:number, :number, 'GB01', '', '', '', 'GBP', :test, :outcome, DATE '2026-11-09', :executed, :executed,
-            :done, false, 0, 0, 30600, 0, :bill_on, :executed,
+            :done, :ended, false, 0, 0, 30600, 0, :bill_on, :executed,
             false)
     """)
     executed = datetime(2026, 11, 10, 12, tzinfo=UTC)
-    on = executed.date().replace(day=20)
+    on, ended = executed.date().replace(day=20), datetime(2026, 11, 12, 8, tzinfo=UTC)
     cases = [
         (datetime(2026, 11, 19, 23, 59, tzinfo=UTC), on, "synced", False, executed),
         (datetime(2026, 11, 20, 0, 0, tzinfo=UTC), on, "synced", False, executed),
@@ -197,15 +217,16 @@ def test_amendments_by_their_bill_day(database: sa.Engine) -> None:
         (None, on.replace(day=28), "open", False, executed),
         (None, None, "open", False, executed),
         (datetime(2026, 11, 19, tzinfo=UTC), None, "synced", False, executed),
-        (None, on, "superseded", False, executed),
+        (None, on, "superseded", False, executed),  # its contract ended on the 12th
+        (None, on.replace(day=12), "superseded", False, executed),  # and this one's day had begun
         (None, on, "open", True, executed),
         (None, on.replace(day=9), "open", False, executed),
     ]
     with database.begin() as conn:
         for number, (done, bill_on, outcome, test, at) in enumerate(cases, start=1):
             conn.execute(insert, {"number": number, "done": done, "bill_on": bill_on, "outcome": outcome, "test": test,
-                                  "executed": at})  # fmt: skip
-    assert events(database, "amendments-in-time")[PERIOD] == Events(4, 2)
+                                  "executed": at, "ended": ended if outcome == "superseded" else None})  # fmt: skip
+    assert events(database, "amendments-in-time")[PERIOD] == Events(5, 3)
     just_after = datetime(2026, 11, 20, 0, 1, tzinfo=UTC)
     assert events(database, "amendments-in-time", just_after)[timedelta(minutes=5)] == Events(3, 2)
 

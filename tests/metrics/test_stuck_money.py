@@ -61,6 +61,36 @@ def test_an_amendment_that_waits_for_another_is_stuck_too(database: sa.Engine, c
     assert _figures(_asked(database, clock), "gross", "net") == [Decimal(10), Decimal(-10)]
 
 
+def test_what_was_published_without_an_amendment_is_not_signed(database: sa.Engine, clock: VirtualClock) -> None:
+    contract = told(database, "C-1", [signed(), signed(value="150")], confirmed=2)
+    add_case(database, contract, "silent_change", error_class="sequence_gap", function="legal")
+    assert _asked(database, clock).answer.value is None
+    told(database, "C-2", [signed(), signed(value="150"), amended(1, value="130")], confirmed=2)
+    assert _asked(database, clock).answer.value == 30
+
+
+def test_of_an_active_contract_the_invoice_that_differs_counts_alone(database: sa.Engine, clock: VirtualClock) -> None:
+    billed = [milestone("a", 40, "2026-11-01"), milestone("b", 60, "2027-06-01")]
+    lowered = amended(1, value="90", milestones=[milestone("a", 30, "2026-11-01")])
+    contract = told(database, "C-1", [signed(milestones=billed), lowered], confirmed=2)
+    with database.begin() as conn:
+        conn.execute(
+            sa.text("""UPDATE core.crosswalk SET fields = fields || '{"amount": "40"}'
+            WHERE kind = 'milestone' AND business_key LIKE '%M:a'""")
+        )
+    add_case(database, contract, "billed_differs", error_class="erp_rejected", function="finance_operations")
+    asked = _asked(database, clock)
+    assert (list(asked.parts), *_figures(asked, "gross", "net")) == (["schedule"], Decimal(10), Decimal(-10))
+
+
+def test_an_order_number_of_a_coming_day_holds_nothing_up(database: sa.Engine, clock: VirtualClock) -> None:
+    kind, said = amended(1, po_number="PO-2")
+    said["amendment"]["effective_on"] = "2027-01-01"
+    contract = told(database, "C-1", [signed(), (kind, said)], confirmed=1, state="active", done_rev=2)
+    add_case(database, contract, "billed_differs", error_class="erp_rejected", function="finance_operations")
+    assert _asked(database, clock).answer.value is None
+
+
 def test_what_never_was_in_the_erp_is_stuck_whole(database: sa.Engine, clock: VirtualClock) -> None:
     soon = [milestone("a", 40, "2026-11-30"), milestone("b", 60, "2026-12-01")]
     # Friday 9:00 in New York to Monday 1:00: one working day.
@@ -153,6 +183,16 @@ def test_who_is_in_step_a_trial_or_unverified_is_no_part_of_the_sum(database: sa
     assert asked.answer.excluded == {"on its way, no money differs": 0, "test contract": 1, "unverified": 1}
 
 
+def test_unverified_money_without_a_rate_is_listed(database: sa.Engine, clock: VirtualClock) -> None:
+    for name, currency, value in (("C-1", "BRL", "107"), ("C-2", "BRL", "105"), ("C-3", "USD", "103")):
+        story = [signed(currency=currency), amended(1, value=value)]
+        told(database, name, story, confirmed=1, unclean_at=rows.NOW)
+    asked = _asked(database, clock)
+    assert _figures(asked, "unverified", "unverified_contracts") == [Decimal(3), 3]
+    listed = asked.answer.figure("unverified_unconverted_BRL")
+    assert (listed.value, listed.currency) == (Decimal(12), "BRL")
+
+
 def test_money_without_a_rate_is_listed_and_rows_sum_to_the_value(database: sa.Engine, clock: VirtualClock) -> None:
     told(database, "C-1", [signed(currency="BRL", value="700")])
     told(database, "C-2", [signed(currency="EUR", value="200", legal_entity="DE01")])
@@ -161,6 +201,8 @@ def test_money_without_a_rate_is_listed_and_rows_sum_to_the_value(database: sa.E
     assert asked.answer.value == Decimal("230.00")
     assert asked.answer.figure("unconverted_BRL").value == Decimal(700)
     assert asked.parts["DE01"].value == Decimal("220.00")
+    assert asked.answer.rate_dates == {"EUR": date(2020, 1, 1)}
+    assert asked.answer.figure("gross").note == "sum of the absolute differences; rates of EUR 2020-01-01"
     drill = Measures(database, clock=clock, estate=rows.estate()).drill("stuck-money", Ask(WINDOW))
     assert (drill.total, drill.count) == (asked.answer.value, 3)
     assert [row["contract"] for row in drill.rows] == ["C-2", "C-3", "C-1"]

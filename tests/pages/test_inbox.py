@@ -37,7 +37,7 @@ def test_each_view_has_its_count_and_its_money(database: sa.Engine, nothing: Rea
     page = inbox(database, nothing)
     said = [tab.replace("\\", "") for tab in tabs(page)]
     assert said[:3] == ["All **3** $300", "Mine **1** $100", "Unassigned **2** $200"]
-    assert said[3:] == ["Legal **1** $100", "Tax **2** $200", "Quarantine **0**", "Analysis"]
+    assert said[3:] == ["Legal **1** $100", "Tax **2** $200", "Quarantine **0**", "Drift **0**", "Analysis"]
 
 
 @pytest.mark.parametrize(

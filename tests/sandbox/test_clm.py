@@ -31,6 +31,10 @@ async def test_every_change_raises_the_revision_and_publishes_one_event_that_is_
         (f"{one}/amendments", {"amendment": {"summary": "PO"}, "changes": {"po_number": "PO-7"}}),
         (f"{one}/corrections", {"overrides": 5, "changes": {"geography": "Europe"}}),
         (f"{one}/renewals", {"renewal": {"renews_on": "2027-06-30"}, "ends_on": "2027-06-30"}),
+        (f"{one}/renewal-talks", {"initiated_on": "2026-08-01"}),
+        (f"{one}/renewal-refusals", {"declined_on": "2026-08-02"}),
+        (f"{one}/suspension", {"suspended_on": "2026-08-03"}),
+        (f"{one}/resumption", {"resumed_on": "2026-08-04"}),
         (f"{one}/termination", {"ended_on": "2026-09-01", "reason": "stopped"}),
     ]
     answers = [(await http.post(path, json=body)).json() for path, body in asked]

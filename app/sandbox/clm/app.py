@@ -40,6 +40,7 @@ class SandboxClm:
         self._journal = Journal(journal) if journal else None
         self.store = Store(source=source, seed=seed, journal=self._journal)
         self.outbox = Outbox(self.store, clock, seed=seed, rates=faults)
+        self.adopts: frozenset[str] = frozenset()  # fields of a write-back that this CLM takes over and publishes
         self.on_event: Callable[[], None] | None = None  # told of each new event; set by whoever pumps
         self.asgi: ASGIApp | None = None
         if webhook is not None:

@@ -19,6 +19,10 @@ class ChangeKind(StrEnum):
     AMENDED = "amended"
     CORRECTED = "corrected"
     RENEWED = "renewed"
+    RENEWAL_INITIATED = "renewal_initiated"
+    RENEWAL_DECLINED = "renewal_declined"
+    SUSPENDED = "suspended"
+    RESUMED = "resumed"
     CANCELLED = "cancelled"
     TERMINATED = "terminated"
 

@@ -35,6 +35,16 @@ class PlayedChange(BaseModel):
         return Change(self.contract_id, self.kind, self.body, self.revision, self.version)
 
 
+class IntegrationBilling(BaseModel):
+    """What was billed of a contract, in its currency and without tax."""
+
+    currency: str
+    billed: str
+    paid: str
+    disputed: str
+    next_bill_on: str | None = None
+
+
 class IntegrationStatus(BaseModel):
     """What an ERP says of a contract: the write-back."""
 
@@ -43,10 +53,14 @@ class IntegrationStatus(BaseModel):
     erp: str
     provisioned_at: str | None = None
     note: str | None = None
+    revision: int | None = None
+    billing: IntegrationBilling | None = None
+    values: dict[str, str | bool | None] | None = None  # what the owners of these fields hold
 
     def kept(self) -> Body:
-        """As the contract's record shows it: without a note where there is none."""
-        return self.model_dump(exclude={"contract_id"} if self.note else {"contract_id", "note"})
+        """As the contract's record shows it: without what there is not."""
+        absent = {name for name in ("note", "revision", "billing", "values") if getattr(self, name) is None}
+        return self.model_dump(exclude={"contract_id", *absent})
 
 
 class IntegrationItem(IntegrationStatus):
@@ -55,6 +69,12 @@ class IntegrationItem(IntegrationStatus):
 
 class IntegrationBulk(BaseModel):
     items: Annotated[list[IntegrationItem], Field(max_length=1000)]
+
+
+class Adopts(BaseModel):
+    """Fields that this CLM takes over when it is told that their owner holds something else."""
+
+    fields: list[str]
 
 
 class WebhookSettings(BaseModel):
@@ -116,6 +136,10 @@ CHANGES: Mapping[str, tuple[ChangeKind, Fill]] = {
     "amendments": (ChangeKind.AMENDED, _amendment),
     "corrections": (ChangeKind.CORRECTED, _as_sent),
     "renewals": (ChangeKind.RENEWED, _as_sent),
+    "renewal-talks": (ChangeKind.RENEWAL_INITIATED, _as_sent),
+    "renewal-refusals": (ChangeKind.RENEWAL_DECLINED, _as_sent),
+    "suspension": (ChangeKind.SUSPENDED, _as_sent),
+    "resumption": (ChangeKind.RESUMED, _as_sent),
     "cancellation": (ChangeKind.CANCELLED, _as_sent),
     "termination": (ChangeKind.TERMINATED, _as_sent),
 }

@@ -21,9 +21,12 @@ from app.sandbox.clm.app import SOURCE, SandboxClm
 from app.sandbox.clm.changes import Change, ChangeKind, Repeat
 from app.sandbox.clm.requests import (
     CHANGES,
+    Adopts,
     BadRequest,
+    Body,
     FaultSettings,
     IntegrationBulk,
+    IntegrationItem,
     IntegrationStatus,
     PlayedChange,
     WebhookSettings,
@@ -143,6 +146,7 @@ class _Routes:
             Route("/sandbox/contracts/{contract_id}/repeat", self.repeat, methods=["POST"]),
             Route("/sandbox/faults", self.faults, methods=["PUT"]),
             Route("/sandbox/webhook", self.webhook, methods=["PUT"]),
+            Route("/sandbox/adopts", self.adopt, methods=["PUT"]),
         ]
 
     async def health(self, _request: Request) -> Response:
@@ -203,9 +207,26 @@ class _Routes:
         for item in bulk.items:
             try:
                 store.integrate(item.contract_id, item.kept())
+                self._taken_over(item)
             except UnknownContract:
                 unknown.append(item.contract_id)
         return _json({"written": len(bulk.items) - len(unknown), "unknown": unknown})
+
+    def _taken_over(self, item: IntegrationItem) -> None:
+        """What the owners hold becomes the contract's here, as a correction, each time that it is told."""
+        changes: Body = {}
+        for path, value in (item.values or {}).items():
+            head, _, name = path.partition(".")
+            if path in self._clm.adopts:
+                changes[head] = {name: value} if name else value
+        if changes:
+            body: Body = {"overrides": self._clm.store.revision_of(item.contract_id), "changes": changes}
+            self._clm.perform(Change(item.contract_id, ChangeKind.CORRECTED, body))
+
+    async def adopt(self, request: Request) -> Response:
+        asked = Adopts.model_validate_json(await request.body())
+        self._clm.adopts = frozenset(asked.fields)
+        return _json({"status": "set"})
 
     async def play(self, request: Request) -> Response:
         return self._done(

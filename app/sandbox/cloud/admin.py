@@ -6,22 +6,26 @@ GET counters, GET log         writes per record; every write request received, a
 GET objects?kind=project      all records of a kind
 PATCH objects                 {"kind", "id", "fields"}: someone edits a record by hand
 POST advance                  {"through": "2026-12-31"}: run the bill runs up to that night
+POST settle                   {"milestone", "amount": "-200.00"}: finance credits, or bills besides, what was invoiced
 POST tokens/revoke            every token ends now
+POST upgrade                  {"release": "2026.4.0", "renames": {"project": {"purchase_order": "po_reference"}}}
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
+from decimal import Decimal
 
 from app.sandbox.cloud import masterdata
-from app.sandbox.cloud.api import Answer
+from app.sandbox.cloud.api import Answer, Api
 from app.sandbox.cloud.billing import Billing
 from app.sandbox.cloud.faults import Faults, fault_of
 from app.sandbox.cloud.ledger import Ledger
 from app.sandbox.cloud.problems import Problem, invalid, not_found
-from app.sandbox.cloud.records import Doc, as_object
+from app.sandbox.cloud.records import Doc, as_object, number
 from app.sandbox.cloud.store import Store
 from app.sandbox.cloud.tokens import Tokens
+from app.sandbox.cloud.upgrade import API, renamed_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class Admin:
     faults: Faults
     ledger: Ledger
     tokens: Tokens
+    api: Api
 
     def handle(self, method: str, path: str, query: Mapping[str, list[str]], body: object) -> Answer:
         actions: Mapping[tuple[str, str], Callable[[], object]] = {
@@ -43,7 +48,9 @@ class Admin:
             ("GET", "objects"): lambda: {"items": list(self.store.all(query.get("kind", ["project"])[0]))},
             ("PATCH", "objects"): lambda: self._edit(as_object(body)),
             ("POST", "advance"): lambda: self._advance(as_object(body)),
+            ("POST", "settle"): lambda: self._settle(as_object(body)),
             ("POST", "tokens/revoke"): self.tokens.revoke_all,
+            ("POST", "upgrade"): lambda: self._upgrade(as_object(body)),
         }
         action = actions.get((method, path))
         if action is None:
@@ -63,6 +70,23 @@ class Admin:
         self.store.put(kind, {**doc, **edited})
         self.store.commit()
         return {**doc, **edited}
+
+    def _upgrade(self, body: Mapping[str, object]) -> dict[str, str]:
+        """Also to the release of before: names that are not given are those of v1."""
+        self.api.names.renamed = renamed_of(as_object(body.get("renames", {})))
+        self.api.release, self.api.names.api = str(body.get("release")), str(body.get("api", API))
+        return {"release": self.api.release}
+
+    def _settle(self, body: Mapping[str, object]) -> Doc:
+        ident = str(body.get("milestone"))
+        try:
+            amount = Decimal(number(body.get("amount")))
+        except ValueError as error:
+            raise invalid("invalid_field", f"amount must be {error}") from error
+        settled = self.billing.settle(ident, amount)
+        if settled is None:
+            raise not_found(f"an invoiced milestone {ident}")
+        return settled
 
     def _advance(self, body: Mapping[str, object]) -> dict[str, str]:
         try:

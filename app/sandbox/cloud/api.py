@@ -14,6 +14,7 @@ from app.sandbox.cloud.billing import Billing
 from app.sandbox.cloud.problems import Problem, invalid, not_found
 from app.sandbox.cloud.records import BY_PATH, PARTS, Doc, RecordType, as_object, checked, key_of
 from app.sandbox.cloud.store import Store
+from app.sandbox.cloud.upgrade import API, Names
 
 MOST_ITEMS = 500
 _MOST_ROWS = 200
@@ -50,6 +51,7 @@ class Api:
     unique_keys: bool
     today: Callable[[], date]
     release: str
+    names: Names = field(default_factory=Names)
 
     def put_one(self, call: Call) -> Answer:
         """PUT /v1/projects/ext:KEY"""
@@ -83,6 +85,17 @@ class Api:
         self.store.put(record.kind, changed)
         self._watch(changed)
         return Answer(200, changed)
+
+    def relabel(self, call: Call) -> Answer:
+        """POST /v1/milestones/ID/relabel: it bears this external id from now on"""
+        record, doc = self._held(call)
+        key = key_of(as_object(call.body))
+        call.keys.append(key)
+        project = self._project_of(doc) if record.part else None
+        held = self._live(record, key, project) if self.unique_keys else None
+        if held is not None and held["id"] != doc["id"]:
+            raise Problem(409, "duplicate_external_id", f"{record.kind} {key} exists already: {held['id']}")
+        return Answer(200, self.store.put(record.kind, {**doc, "external_id": key}))
 
     def delete(self, call: Call) -> Answer:
         """DELETE /v1/milestones/ID"""
@@ -143,7 +156,12 @@ class Api:
         return Answer(200, {"items": rows, "cursor": str(last), "more": last < self.store.count("fact")})
 
     def me(self, _call: Call) -> Answer:
-        return Answer(200, {"product": "sandbox-cloud", "version": self.release, "unique_keys": self.unique_keys})
+        about = {"product": "sandbox-cloud", "version": self.release, "api": API}
+        return Answer(200, {**about, "unique_keys": self.unique_keys})
+
+    def fields(self, _call: Call) -> Answer:
+        """GET /v1/fields: what the records of this release hold, for an integration to look before it writes"""
+        return Answer(200, {**self.names.described(), "version": self.release})
 
     def _many(self, call: Call, *, upsert: bool) -> Answer:
         record = BY_PATH[call.sub or call.collection]

@@ -120,7 +120,25 @@ class Billing:
         if left:
             self._queue(_month_end(day + _DAY), "month", ident)
 
-    def _invoice(self, project: Doc, day: date, amount: Decimal, source: str) -> None:
+    def settle(self, ident: str, amount: Decimal) -> Doc | None:
+        """Credit (below zero) or bill besides what an invoiced milestone was billed wrong; the milestone with what is
+        invoiced of it now. None: there is no such milestone, or nothing of it was invoiced.
+        """
+        milestone = self._store.get("milestone", ident)
+        project = self._store.get("project", str(milestone["project_id"])) if milestone else None
+        if milestone is None or project is None or not milestone.get("billed"):
+            return None
+        key = str(milestone["external_id"])
+        first = next((i for i in self._store.all("invoice") if i["source"] == key), None)
+        number = sum(1 for i in self._store.all("invoice") if str(i["source"]).startswith(f"{key}/settled")) + 1
+        self._invoice(project, self.through, amount, f"{key}/settled-{number}", of=str(first["id"]) if first else None)
+        held = Decimal(str(milestone.get("invoiced_amount", milestone["amount"])))
+        settled = self._store.put("milestone", {**milestone, "invoiced_amount": str(held + amount)})
+        self._store.commit()
+        return settled
+
+    def _invoice(self, project: Doc, day: date, amount: Decimal, source: str, *, of: str | None = None) -> None:
+        """`of`: the invoice that a credit note takes back."""
         currency = str(project["currency"])
         tax = self._store.get("tax_code", f"{project['legal_entity']}/{project['tax_code']}")
         percent = Decimal(str(tax["rate"])) if tax and tax.get("rate") else Decimal(0)
@@ -134,6 +152,8 @@ class Billing:
             "currency": currency,
             "status": "open",
         }
+        if amount < 0 and of is not None:
+            invoice["of"] = of
         self._store.put("invoice", invoice)
         # A new dict: the project was read before this bill run changed it.
         held = self._store.get("project", str(project["id"])) or project
@@ -143,6 +163,8 @@ class Billing:
         self._follow(invoice)
 
     def _follow(self, invoice: Doc) -> None:
+        if Decimal(str(invoice["amount"])) < 0:
+            return  # nobody pays or disputes a credit note
         for day, step in self._life(invoice):
             if day > self.through:
                 self._queue(day, step, str(invoice["id"]))
@@ -185,7 +207,7 @@ class Billing:
             "currency": invoice["currency"],
             "date": day.isoformat(),
             "status": status,
-            "invoice_id": None if kind == "invoice" else invoice["id"],
+            "invoice_id": invoice.get("of") if kind == "invoice" else invoice["id"],
         }
         self._store.put("fact", entry)
 

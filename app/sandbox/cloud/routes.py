@@ -26,6 +26,7 @@ def table(api: Api) -> Mapping[Shape, Route]:
         ("GET", "provisioning", True, ""): Route("provisioning.read", partial(provisioning.read, api), write=False),
         ("GET", "financials", False, ""): Route("financials.read", api.financials, write=False),
         ("GET", "me", False, ""): Route("me.read", api.me, write=False),
+        ("GET", "fields", False, ""): Route("fields.read", api.fields, write=False),
         ("PUT", "projects", True, ""): Route("project.upsert", api.put_one, write=True),
         ("POST", "projects", False, ""): Route("project.create", api.create_one, write=True),
     }
@@ -39,6 +40,8 @@ def table(api: Api) -> Mapping[Shape, Route]:
             routes["DELETE", path, True, ""] = Route(f"{record.kind}.close", api.delete, write=True)
         routes["GET", *at] = Route(f"{record.kind}.list", api.read_many, write=False)
         routes["GET", path, True, ""] = Route(f"{record.kind}.read", api.read_one, write=False)
+        if record.part or path == "projects":
+            routes["POST", path, True, "relabel"] = Route(f"{record.kind}.relabel", api.relabel, write=True)
         routes["PATCH", path, True, ""] = Route(f"{record.kind}.update", api.change, write=True)
     return routes
 

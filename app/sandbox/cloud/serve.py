@@ -3,14 +3,16 @@
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeAlias
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.sandbox.cloud.asgi import RESET
-from app.sandbox.cloud.server import SandboxCloud
+from app.sandbox.cloud.asgi import RESET, Message, Receive, Send
+
+Application: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # linger on, for zero seconds
 
@@ -36,7 +38,7 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: SandboxCloud, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+async def serving(app: Application, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
     """Serves in this event loop while the context is open; yields the base URL. Port 0: any free one."""
     config = uvicorn.Config(
         app,

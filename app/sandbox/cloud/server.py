@@ -9,7 +9,7 @@ from typing import TypeAlias
 from urllib.parse import parse_qs, parse_qsl
 
 from app.sandbox.cloud.admin import Admin
-from app.sandbox.cloud.api import Answer, Api, Call
+from app.sandbox.cloud.api import Answer, Api, Call, kind_at
 from app.sandbox.cloud.asgi import (
     Message,
     Receive,
@@ -57,8 +57,13 @@ class SandboxCloud:
         self.clock, self.store, self.billing, self.tokens = clock, store, billing, tokens
         self.faults, self.ledger = Faults(billing.seed), Ledger()
         self.api, self.admin_token = api, admin_token
-        self._admin = Admin(store, billing, self.faults, self.ledger, tokens)
+        self._admin = Admin(store, billing, self.faults, self.ledger, tokens, api)
         self._routes = table(api)
+
+    @property
+    def _runs(self) -> dict[str, str]:
+        """Each answer says which release made it."""
+        return {"X-Release": self.api.release}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -105,8 +110,10 @@ class SandboxCloud:
 
         def work() -> Answer:
             self.tokens.check(_header(scope, b"authorization"))
-            call.body = parsed(body)
-            return route.handler(call)
+            kind, names = kind_at(call), self.api.names
+            call.body = names.inward(kind, parsed(body))
+            answer = route.handler(call)
+            return Answer(answer.status, names.outward(kind, answer.body), {**answer.headers, **self._runs})
 
         try:
             answer = self._answered(work)

@@ -1,21 +1,23 @@
 """The second half of a contract's story: amendments, renewal, cancellation or termination."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from math import exp, log
 
 from pydantic import JsonValue
 
+from app.sandbox.chance import chance
 from app.sandbox.clm.changes import Change, ChangeKind
 from app.sandbox.clm.wire import jsonable, moment
-from app.sandbox.portfolio.amendments import amend, changes_between, value_up
+from app.sandbox.portfolio.amendments import amend, changes_between, deducted, value_up
 from app.sandbox.portfolio.case import Case
 from app.sandbox.portfolio.defects import Defect
-from app.sandbox.portfolio.words import CANCELLED, TERMINATED
+from app.sandbox.portfolio.words import CANCELLED, DECLINED, TERMINATED
 from sync_core.contract import BillingKind, Renewal, Terms
 
 _AMENDED = ([0, 1, 2, 3], [68, 21, 8, 3])
-_CANCELLED, _TERMINATED = 0.025, 0.02
+_CANCELLED, _TERMINATED, _DEDUCTED = 0.025, 0.02, 0.04
+_TALKS = timedelta(days=20)  # begin so long before the notice date
 
 
 def afterwards(case: Case) -> None:
@@ -29,6 +31,8 @@ def afterwards(case: Case) -> None:
         return
     for _ in range(case.rng.choices(*_AMENDED)[0]):
         _amended(case, _next_amendment(case))
+    if case.defect is None and case.tempo.office and chance("deducted", case.contract_id).random() < _DEDUCTED:
+        _deducted(case)
     if case.defect is None and case.rng.random() < _TERMINATED:
         _terminated(case)
     else:
@@ -61,6 +65,20 @@ def _amendment(case: Case, at: datetime, old: Terms, summary: str) -> dict[str, 
         "summary": summary,
     }
     return {"amendment": header, "changes": changes_between(old, case.terms)}
+
+
+def _deducted(case: Case) -> None:
+    """What was invoiced for the first milestone is accepted with a deduction: finance has to credit it."""
+    first = min(case.terms.milestones, key=lambda milestone: milestone.due_on, default=None)
+    if first is None:
+        return
+    due = datetime.combine(first.due_on, time(12), case.signed_at.tzinfo)
+    at = case.days_later(max(case.over_at or case.signed_at, due), case.rng.uniform(6, 20))
+    if case.terms.ends_on and at.date() >= case.terms.ends_on:
+        return
+    old = case.terms
+    case.terms = deducted(case.rng, old)
+    case.tell(at, ChangeKind.AMENDED, _amendment(case, at, old, "Accepted with a deduction"))
 
 
 def _gap(case: Case) -> None:
@@ -110,17 +128,28 @@ def _terminated(case: Case) -> None:
 
 
 def _renewed(case: Case) -> None:
-    """An automatic renewal counts once its notice has passed; others are agreed half the time."""
+    """An automatic renewal counts once its notice has passed; others are talked about, and half of them declined."""
     renewal, ends_on = case.terms.renewal, case.terms.ends_on
     if not case.tempo.office or renewal.renews_on is None or renewal.notice_by is None or ends_on is None:
         return
     if not renewal.automatic and case.rng.random() < 0.5:
+        _declined(case, renewal.notice_by)
         return
     at = case.office_moment(renewal.notice_by + timedelta(days=1))
     if case.over_at is not None and at <= case.over_at:
         return
+    begun = None if renewal.automatic else case.office_moment(renewal.notice_by - _TALKS)
+    if begun is not None and (case.over_at is None or begun > case.over_at):
+        case.tell(begun, ChangeKind.RENEWAL_INITIATED, {"initiated_on": begun.date().isoformat()})
     new_end = ends_on + timedelta(days=365)
     notice = new_end - (renewal.renews_on - renewal.notice_by)
     again = Renewal(new_end, notice, automatic=renewal.automatic)
     case.tell(at, ChangeKind.RENEWED, {"renewal": jsonable(again), "ends_on": new_end.isoformat()})
     case.terms = replace(case.terms, renewal=again, ends_on=new_end)
+
+
+def _declined(case: Case, notice_by: date) -> None:
+    at = case.office_moment(notice_by - timedelta(days=3))
+    if case.over_at is None or at > case.over_at:
+        said: dict[str, JsonValue] = {"declined_on": at.date().isoformat(), "reason": case.rng.choice(DECLINED)}
+        case.tell(at, ChangeKind.RENEWAL_DECLINED, said)

@@ -1,7 +1,7 @@
 """How made-up contracts are amended: new terms from old ones, and the absolute changes that lie between two terms.
 
-Only what is not yet due moves: an amendment does not touch a milestone that may be billed already. Zero-value
-amendments are common in public data, so several kinds leave the value as it is.
+Only what is not yet due moves: an amendment does not touch a milestone that may be billed already, but for a few
+deductions. Zero-value amendments are common in public data, so several kinds leave the value as it is.
 """
 
 from collections.abc import Callable, Mapping
@@ -87,6 +87,16 @@ def value_up(rng: Random, terms: Terms, on: date) -> Terms:
     extra = Milestone(f"M{number}", "Additional scope delivered", more, due_on, line.key)
     grown = _valued(terms, line, more)
     return replace(grown, milestones=(*terms.milestones, extra), ends_on=max(terms.ends_on or due_on, due_on))
+
+
+def deducted(rng: Random, terms: Terms) -> Terms:
+    """5 to 25 % less for the first milestone, though it is billed."""
+    first = min(terms.milestones, key=lambda milestone: milestone.due_on)
+    less = rounded(first.amount * rng.randrange(5, 26) / 100, terms.currency)
+    line = next((line for line in terms.lines if line.key == first.line), terms.lines[-1])
+    shrunk = _valued(terms, line, -less)
+    milestones = tuple(replace(m, amount=m.amount - less) if m is first else m for m in terms.milestones)
+    return replace(shrunk, milestones=milestones)
 
 
 def _value_down(rng: Random, terms: Terms, on: date) -> Terms:

@@ -70,7 +70,7 @@ TREATMENTS: Mapping[Defect, Treatment] = {
     Defect.REPEATED: Treatment(Function.INTEGRATION, Repair.NONE, 0),
     Defect.OUT_OF_ORDER: Treatment(Function.INTEGRATION, Repair.NONE, 0),
     Defect.SHARED_LOCAL_ID: Treatment(Function.INTEGRATION, Repair.NONE, 0),
-    Defect.UNNUMBERED_CHANGE: Treatment(Function.LEGAL, Repair.NUMBERED_AMENDMENT, 24),
+    Defect.UNNUMBERED_CHANGE: Treatment(Function.LEGAL, Repair.NUMBERED_AMENDMENT, 24, "silent_change"),
     Defect.PERIOD_CLOSED: Treatment(Function.FINANCE_OPERATIONS, Repair.MASTER_DATA, 6, "erp_rejected"),
     Defect.UNREADABLE: Treatment(Function.INTEGRATION, Repair.READABLE_AGAIN, 5),
 }

@@ -42,7 +42,7 @@ def trouble(number: int, steps: Iterable[Step]) -> Trouble | None:
     mended = next((step for step in showing if step.repairs), None)
     if brought is None or brought.defect is None or mended is None:
         return None
-    grace = GAP_GRACE if brought.defect is Defect.AMENDMENT_GAP else timedelta()
+    grace = GAP_GRACE if brought.defect in (Defect.AMENDMENT_GAP, Defect.UNNUMBERED_CHANGE) else timedelta()
     treatment = TREATMENTS[brought.defect]
     published = treatment.repair is not Repair.MASTER_DATA
     return Trouble(number, treatment.function, brought.at + grace, mended.at, published)

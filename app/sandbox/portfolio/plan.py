@@ -17,6 +17,7 @@ from app.sandbox.portfolio.case import HISTORY, LIVE
 from app.sandbox.portfolio.defects import TREATMENTS, Defect
 from app.sandbox.portfolio.open_work import late_repairs, trouble
 from app.sandbox.portfolio.planning import SigningDays
+from app.sandbox.portfolio.scenes import staged
 from app.sandbox.portfolio.signing import LONGEST_LEAD
 from app.sandbox.portfolio.steps import Step
 from app.sandbox.portfolio.story import Signing, eligible, tell
@@ -147,11 +148,12 @@ def _signings(portfolio: Portfolio) -> list[Signing]:
     drawn = sorted(_drawn(portfolio), key=lambda signing: (signing.at, signing.number))
     named = [replace(s, contract_id=f"C-{s.at.year}-{place:05d}") for place, s in enumerate(drawn, 1)]
     if not portfolio.open_share:
-        return named
+        return named  # a plan for tests: contracts without a part to play
     found = (trouble(s.number, _told(s, portfolio)) for s in named if s.defect)
     wanted = round(portfolio.contracts * portfolio.open_share)
     late = late_repairs(portfolio.seed, [t for t in found if t], end=portfolio.end, wanted=wanted)
-    return [replace(s, mended_at=late.get(s.number)) for s in named]
+    mended = [replace(s, mended_at=late.get(s.number)) for s in named]
+    return staged(mended, portfolio.end, lambda signing: _told(signing, portfolio))
 
 
 def _drawn(portfolio: Portfolio) -> Iterator[Signing]:

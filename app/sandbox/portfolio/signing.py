@@ -80,9 +80,9 @@ _SHOWS_AT_SIGNATURE = frozenset(Defect) - {Defect.AMENDMENT_GAP, Defect.UNNUMBER
 
 
 def _unreadable(case: Case, at: datetime, body: Mapping[str, JsonValue]) -> None:
-    """The CLM was updated and speaks version 2, which renamed the terms, until somebody switches it back."""
+    """The CLM was updated and speaks version 3, which renamed the terms, until somebody switches it back."""
     strange = {"signedAt": body["signed_at"], "agreement": body["terms"]}
-    case.tell(at, ChangeKind.SIGNED, strange, version=2, defect=Defect.UNREADABLE)
+    case.tell(at, ChangeKind.SIGNED, strange, version=3, defect=Defect.UNREADABLE)
     again = case.repaired_at(at, Defect.UNREADABLE)
     case.tell(again, ChangeKind.SIGNED, body, defect=Defect.UNREADABLE, repairs=True)
 

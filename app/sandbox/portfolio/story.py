@@ -7,6 +7,7 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 from app.sandbox.chance import chance
+from app.sandbox.clm.changes import ChangeKind
 from app.sandbox.master_data import (
     CustomerRecord,
     PutCustomer,
@@ -21,6 +22,7 @@ from app.sandbox.portfolio.firms import KNOWN, firm
 from app.sandbox.portfolio.signing import before_signature, signature
 from app.sandbox.portfolio.steps import Step
 from app.sandbox.portfolio.terms import Deal, make_terms
+from app.sandbox.portfolio.words import SUSPENDED
 from sync_core.contract import BillingKind, TaxAttributes, Terms
 from sync_core.estate import Entity, Estate
 from sync_core.money import quantum
@@ -45,6 +47,7 @@ class Signing:
     at: datetime
     defect: Defect | None = None
     mended_at: datetime | None = None  # set: the defect is not mended before, however fast its owner is
+    suspended_at: datetime | None = None
 
 
 def tell(signing: Signing, estate: Estate, *, earliest: datetime, tempo: Tempo) -> list[Step]:
@@ -74,6 +77,9 @@ def tell(signing: Signing, estate: Estate, *, earliest: datetime, tempo: Tempo) 
     signature(case)
     _master_data(case, deal.customer)
     afterwards(case)
+    if signing.suspended_at is not None:
+        begins_on = signing.suspended_at.date().isoformat()
+        case.tell(signing.suspended_at, ChangeKind.SUSPENDED, {"suspended_on": begins_on, "reason": SUSPENDED})
     return sorted(case.steps, key=lambda step: step.at)
 
 

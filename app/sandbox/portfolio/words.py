@@ -59,3 +59,6 @@ CLAUSES = (
 ALWAYS_CLAUSES = ("data_protection", "payment")
 CANCELLED = ("customer withdrew before the start", "budget not released", "replaced by a framework agreement")
 TERMINATED = ("terminated for convenience", "scope moved to another supplier", "programme stopped by the customer")
+
+SUSPENDED = "The client's regulator reviews the programme"
+DECLINED = ("The client goes in-house", "Another firm was chosen", "The programme has ended")

@@ -10,7 +10,9 @@ page around the entries is checked here, and their numbers are passed on digit b
 import asyncio
 import json
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Annotated
+from urllib.parse import quote
 
 import httpx
 import orjson
@@ -19,8 +21,11 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from sync_core.clock import Clock
 from sync_core.connectors.http import never_sent
+from sync_core.contract import Contract, Stage, Terms
 from sync_core.errors import ClmError, InvalidEstate
 from sync_core.estate import Clm
+from sync_core.fetching import ClmContract, fields_of
+from sync_core.keys import ExternalId
 from sync_core.ports import ClmUnanswered, PolledPage, WriteBack
 
 _TIMEOUT_S = 15.0  # of a whole call: httpx alone would wait anew for each byte of an answer that drips
@@ -48,6 +53,22 @@ class _Written(BaseModel):
 
 class _Health(BaseModel):
     version: str | None = None
+
+
+class _Terms(BaseModel):
+    stage: Stage
+    revision: int
+    terms: Terms | None
+
+
+class _Told(BaseModel):
+    status: str | None = None
+    project_ref: str | None = None
+
+
+class _View(BaseModel):
+    contract: _Terms | None
+    integration: _Told | None = None
 
 
 class SandboxClmConnector:
@@ -90,10 +111,23 @@ class SandboxClmConnector:
         except ValidationError as wrong:
             raise ClmError(self.source, f"does not say which release it runs ({_first_line(wrong)})") from wrong
 
+    async def fetch(self, external_id: str) -> ClmContract | None:
+        """As the CLM has it now. Raises ClmError."""
+        answer = await self._call("GET", f"/api/contracts/{quote(external_id, safe='')}", absent=True)
+        if not answer:
+            return None
+        try:
+            return _held(self.source, external_id, _View.model_validate(json.loads(answer, parse_float=Decimal)))
+        except (ValueError, RecursionError) as wrong:
+            raise ClmError(self.source, f"its contract is not what it should be ({_first_line(wrong)})") from wrong
+
     async def aclose(self) -> None:
         await self._client.aclose()
 
-    async def _call(self, method: str, path: str, *, query: dict[str, str] | None = None, body: bytes = b"") -> bytes:
+    async def _call(
+        self, method: str, path: str, *, query: dict[str, str] | None = None, body: bytes = b"", absent: bool = False
+    ) -> bytes:
+        """`absent`: nothing, where the CLM says that there is no such thing."""
         headers = {"content-type": "application/json"} if body else {}
         unanswered = ClmUnanswered if body else ClmError
         try:
@@ -104,10 +138,20 @@ class SandboxClmConnector:
             raise kind(self.source, f"no answer to {method} {path} ({type(wrong).__name__})") from wrong
         if answer.status_code in (401, 403):
             raise ClmError(self.source, f"refused our token ({answer.status_code}); renew it in the estate")
+        if absent and answer.status_code == 404:
+            return b""
         if answer.status_code != 200:
             kind = unanswered if answer.status_code in _NOBODY_KNOWS else ClmError
             raise kind(self.source, f"answered {answer.status_code} to {method} {path}: {answer.text[:200]}")
         return answer.content
+
+
+def _held(source: str, external_id: str, view: _View) -> ClmContract:
+    known, told = ExternalId(external_id), view.integration or _Told()
+    there = view.contract
+    whole = Contract(source, known, there.stage, there.terms) if there else None
+    fields = fields_of(whole) if whole else {}
+    return ClmContract(known, there.revision if there else 0, fields, told.status, told.project_ref)
 
 
 def _entry(event: object) -> bytes:
@@ -127,7 +171,7 @@ def _text(value: object) -> str:
     raise TypeError(f"{type(value).__name__} is no part of JSON")
 
 
-def _item(item: WriteBack) -> dict[str, str | None]:
+def _item(item: WriteBack) -> dict[str, object]:
     return {
         "contract_id": item.external_id,
         "status": item.status,
@@ -135,6 +179,9 @@ def _item(item: WriteBack) -> dict[str, str | None]:
         "erp": item.erp,
         "provisioned_at": item.provisioned_at.isoformat() if item.provisioned_at else None,
         "note": item.note,
+        "revision": item.revision,
+        "billing": item.billing.stored if item.billing else None,
+        "values": dict(item.values) or None,
     }
 
 

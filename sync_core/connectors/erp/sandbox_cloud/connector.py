@@ -10,22 +10,27 @@ from urllib.parse import quote
 
 import httpx
 
+from sync_core.answers_needed import Assurance, Needs, require
 from sync_core.clock import Clock
-from sync_core.connectors.answers import Json, Row
+from sync_core.connectors.answers import Json, Response, Row
 from sync_core.connectors.erp.sandbox_cloud.mapping import (
     NAMES,
+    PARTS,
     PATHS,
     body_of,
     fact,
+    part_found,
+    project_alone,
     project_found,
     references,
     shared_found,
     wire,
 )
-from sync_core.connectors.http import ErpHttp, Params
+from sync_core.connectors.erp.sandbox_cloud.names import Names
+from sync_core.connectors.http import OK, ErpHttp, Params
 from sync_core.connectors.oauth2 import ClientCredentials
-from sync_core.desired import BillingMilestone, ErpObject, Kind, Line, Project, Rate
-from sync_core.errors import ErpAmbiguous, InvalidEstate
+from sync_core.desired import BillingMilestone, ErpObject, Found, Kind, Line, Project, Rate
+from sync_core.errors import ErpAmbiguous, ErpRejected, InvalidEstate
 from sync_core.estate import Erp
 from sync_core.keys import BusinessKey, ErpRef
 from sync_core.ports import (
@@ -35,19 +40,22 @@ from sync_core.ports import (
     FinancialPage,
     Gate,
     Observation,
+    ProjectPage,
     Refs,
     Scope,
 )
 
 _MOST_ITEMS = 500  # of one bulk call
+_RELEASE = "x-release"
 _ALREADY_GONE = frozenset({200, 204, 404})
 
 
 class SandboxCloud:
     """ErpConnector for sandbox-cloud."""
 
-    def __init__(self, name: str, http: ErpHttp, *, upsert: bool, settle_s: float) -> None:
-        self.name = name
+    def __init__(self, name: str, http: ErpHttp, *, upsert: bool, settle_s: float, names: Names | None = None) -> None:
+        self.name, self._names = name, names or Names()
+        self._assurance = Assurance(self._look)
         self.capabilities = Capabilities(upsert=upsert, settle_s=settle_s)
         self._http = http
         self._create: tuple[str, str, Params | None] = ("create", "POST", None)
@@ -64,12 +72,14 @@ class SandboxCloud:
             "revenue_category": scope.revenue_categories,
         }
         path = f"/v1/provisioning/{quote(scope.contract, safe='')}"
-        answer = await self._http.call("contract.observe", "GET", path, ctx=ctx, write=False, params=params)
+        answer = await self._call("contract.observe", "GET", path, ctx, params=params)
         row = Row.of(self.name, answer.body)
-        found = [shared_found(Kind.CUSTOMER, customer) for customer in row.rows("customers")]
-        found += [shared_found(Kind.LABOUR_CATEGORY, category) for category in row.rows("labour_categories")]
+        names = self._names
+        found = [shared_found(Kind.CUSTOMER, names.read(Kind.CUSTOMER, each)) for each in row.rows("customers")]
+        category = Kind.LABOUR_CATEGORY
+        found += [shared_found(category, names.read(category, each)) for each in row.rows("labour_categories")]
         for project in row.rows("projects"):
-            found += project_found(project)
+            found += project_found(names.read(Kind.PROJECT, project))
         return Observation(references(row.row("references")), tuple(found))
 
     async def create(self, objects: Sequence[ErpObject], refs: Refs, ctx: CallContext) -> Mapping[BusinessKey, ErpRef]:
@@ -88,7 +98,7 @@ class SandboxCloud:
         body = {theirs: wire(wanted, ours) for ours, theirs in NAMES[kind].items() if ours in changed}
         if body:
             path = f"/v1/{PATHS[kind]}/{quote(ref, safe='')}"
-            await self._http.call(f"{kind}.update", "PATCH", path, ctx=ctx, write=True, json=body)
+            await self._write(f"{kind}.update", "PATCH", path, ctx, json=self._names.write(kind, body))
         if isinstance(wanted, Project) and "billable" in changed:
             await self._set_status("activate" if wanted.billable else "hold", ref, ctx)
 
@@ -98,7 +108,7 @@ class SandboxCloud:
     async def close(self, kind: Kind, ref: ErpRef, ctx: CallContext) -> None:
         path = f"/v1/{PATHS[kind]}/{quote(ref, safe='')}"
         method, path = ("POST", f"{path}/close") if kind is Kind.PROJECT else ("DELETE", path)
-        await self._http.call(f"{kind}.close", method, path, ctx=ctx, write=True, ok=_ALREADY_GONE)
+        await self._write(f"{kind}.close", method, path, ctx, ok=_ALREADY_GONE)
 
     async def financial_status(self, cursor: str | None, ctx: CallContext) -> FinancialPage:
         params: Params | None = {"cursor": cursor} if cursor else None
@@ -107,12 +117,44 @@ class SandboxCloud:
         facts = tuple(fact(item) for item in row.rows("items"))
         return FinancialPage(facts, row.text("cursor"), row.flag("more"))
 
+    async def projects(self, cursor: str | None, ctx: CallContext) -> ProjectPage:
+        params: Params | None = {"cursor": cursor} if cursor else None
+        answer = await self._http.call("projects.list", "GET", "/v1/projects", ctx=ctx, write=False, params=params)
+        row = Row.of(self.name, answer.body)
+        found = [found for found in map(project_alone, row.rows("items")) if found.active]
+        return ProjectPage(tuple(found), row.text("cursor"), row.flag("more"))
+
+    async def parts(self, project: Found, ctx: CallContext) -> Sequence[Found]:
+        found: list[Found] = []
+        for kind in PARTS:
+            cursor: str | None = "0"
+            while cursor is not None:
+                path = f"/v1/projects/{quote(project.ref, safe='')}/{PATHS[kind]}"
+                answer = await self._http.call(
+                    f"{kind}.list", "GET", path, ctx=ctx, write=False, params={"cursor": cursor}
+                )
+                row = Row.of(self.name, answer.body)
+                found += [part_found(kind, part, project) for part in row.rows("items")]
+                cursor = row.text("cursor") if row.flag("more") else None
+        return found
+
+    async def relabel(self, kind: Kind, ref: ErpRef, key: BusinessKey, ctx: CallContext) -> None:
+        path = f"/v1/{PATHS[kind]}/{quote(ref, safe='')}/relabel"
+        await self._http.call(f"{kind}.relabel", "POST", path, ctx=ctx, write=True, json={"external_id": key})
+
     async def ping(self, ctx: CallContext) -> None:
         await self._http.call("ping", "GET", "/v1/me", ctx=ctx, write=False)
 
     async def version(self, ctx: CallContext) -> str | None:
         answer = await self._http.call("version", "GET", "/v1/me", ctx=ctx, write=False)
         return Row.of(self.name, answer.body).text("version")
+
+    @property
+    def needs(self) -> Needs:
+        return self._names.needs
+
+    async def check(self, ctx: CallContext) -> None:
+        await self._assurance.look_again(ctx)
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -121,21 +163,20 @@ class SandboxCloud:
         verb, method, params = self._create
         path = f"/v1/projects/{quote(f'ext:{project.key}', safe=':')}" if method == "PUT" else "/v1/projects"
         customer = refs.get((Kind.CUSTOMER, project.customer))
-        body: dict[str, Json] = {"external_id": project.key, **body_of(project)}
+        body: dict[str, Json] = {"external_id": project.key, **self._names.write(Kind.PROJECT, body_of(project))}
         if customer is not None:
             body["customer_id"] = customer
-        answer = await self._http.call(f"project.{verb}", method, path, ctx=ctx, write=True, json=body, params=params)
+        answer = await self._write(f"project.{verb}", method, path, ctx, json=body, params=params)
         return ErpRef(Row.of(self.name, answer.body, write=True).text("id"))
 
     async def _create_many(
         self, path: str, objects: Sequence[ErpObject], ctx: CallContext
     ) -> Mapping[BusinessKey, ErpRef]:
         verb, method, params = self._create
-        items: list[Json] = [{"external_id": o.key, **body_of(o)} for o in objects]
+        names = self._names
+        items: list[Json] = [{"external_id": o.key, **names.write(o.kind, body_of(o))} for o in objects]
         operation = f"{objects[0].kind}.{verb}"
-        answer = await self._http.call(
-            operation, method, path, ctx=ctx, write=True, json={"items": items}, params=params
-        )
+        answer = await self._write(operation, method, path, ctx, json={"items": items}, params=params)
         rows = Row.of(self.name, answer.body, write=True).rows("items")
         made = {BusinessKey(row.text("external_id")): ErpRef(row.text("id")) for row in rows}
         lost = [o.key for o in objects if o.key not in made]
@@ -145,7 +186,46 @@ class SandboxCloud:
 
     async def _set_status(self, verb: str, ref: ErpRef, ctx: CallContext) -> None:
         path = f"/v1/projects/{quote(ref, safe='')}/{verb}"
-        await self._http.call(f"project.{verb}", "POST", path, ctx=ctx, write=True)
+        await self._write(f"project.{verb}", "POST", path, ctx)
+
+    async def _call(
+        self, operation: str, method: str, path: str, ctx: CallContext, *, params: Params | None = None
+    ) -> Response:
+        """A read; each answer says which release made it."""
+        answer = await self._http.call(operation, method, path, ctx=ctx, write=False, params=params)
+        self._assurance.seen = answer.headers.get(_RELEASE)
+        return answer
+
+    async def _write(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        ctx: CallContext,
+        *,
+        json: Json = None,
+        params: Params | None = None,
+        ok: frozenset[int] = OK,
+    ) -> Response:
+        """Not before the release that answers was looked at. One that came between refuses what it does not know."""
+        await self._assurance.sure(ctx)
+        try:
+            answer = await self._http.call(
+                operation, method, path, ctx=ctx, write=True, json=json, params=params, ok=ok
+            )
+        except ErpRejected:
+            await self._assurance.look_again(ctx)
+            raise
+        self._assurance.seen = answer.headers.get(_RELEASE)
+        return answer
+
+    async def _look(self, ctx: CallContext) -> str | None:
+        answer = await self._http.call("fields.read", "GET", "/v1/fields", ctx=ctx, write=False)
+        row = Row.of(self.name, answer.body)
+        records = row.row("records")
+        require(self.name, self.needs, row.texts("api"), {kind: records.texts(kind) for kind in records.fields})
+        release: str | None = answer.headers.get(_RELEASE)
+        return release
 
 
 def _collection(first: ErpObject, refs: Refs) -> str:
@@ -166,4 +246,5 @@ def connect(
     http.credentials = ClientCredentials(http, "/oauth/token", client_id=erp.user, client_secret=secret, clock=clock)
     upsert = erp.options.get("upsert", "true") == "true"
     settle_s = float(erp.options.get("settle_s", "0" if upsert else "2"))
-    return SandboxCloud(erp.name, http, upsert=upsert, settle_s=settle_s)
+    names = Names.of(erp.name, erp.options)
+    return SandboxCloud(erp.name, http, upsert=upsert, settle_s=settle_s, names=names)

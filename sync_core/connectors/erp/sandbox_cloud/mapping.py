@@ -92,12 +92,27 @@ def project_found(row: Row) -> list[Found]:
     is_open = status != "closed"
     held = {**_fields(Kind.PROJECT, row), "billable": status == "active"}
     parts = [(kind, part, part.flag("billed")) for kind in PARTS for part in row.rows(PATHS[kind])]
-    held_all = [Found(Kind.PROJECT, key, ref, held, None, any(billed for _, _, billed in parts), is_open)]
+    invoiced = row.decimal("billed_amount") if row.fields.get("billed_amount") is not None else None
+    held_all = [Found(Kind.PROJECT, key, ref, held, None, any(billed for _, _, billed in parts), is_open, invoiced)]
     for kind, part, billed in parts:
         values = {**_fields(kind, part), "project": key}
         at = BusinessKey(part.text("external_id")), ErpRef(part.text("id"))
-        held_all.append(Found(kind, *at, values, ref, billed, is_open or billed))
+        settled = part.decimal("invoiced_amount") if part.fields.get("invoiced_amount") is not None else None
+        held_all.append(Found(kind, *at, values, ref, billed, is_open or billed, invoiced=settled))
     return held_all
+
+
+def project_alone(row: Row) -> Found:
+    """Of a list: a project without its parts, whoever made it."""
+    status = row.text("status")
+    held = {**_fields(Kind.PROJECT, row), "billable": status == "active"}
+    at = BusinessKey(row.text("external_id")), ErpRef(row.text("id"))
+    return Found(Kind.PROJECT, *at, held, None, False, status != "closed")
+
+
+def part_found(kind: Kind, row: Row, project: Found) -> Found:
+    at = BusinessKey(row.text("external_id")), ErpRef(row.text("id"))
+    return Found(kind, *at, {**_fields(kind, row), "project": project.key}, project.ref, row.flag("billed"))
 
 
 def references(row: Row) -> References:

@@ -1,0 +1,162 @@
+"""Amendments of a contract: the terms and the schedule before and after each."""
+
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Annotated
+
+from fastapi import Response
+from pydantic import Field
+
+from app.api.answers import Amount, Moment, Seconds, View, answer
+from app.api.contracts import ChangeView, Reading
+from app.api.exception_views import DifferenceView
+from app.api.inputs import Id
+from app.api.routing import problems, resource
+from sync_core.amendments import Comparison, Row, Schedule
+from sync_core.commands.desk import NotFound
+from sync_core.money import padded
+from sync_core.reads.amendments import AmendmentHistory, AmendmentRow
+
+routes = resource("contracts")
+
+
+class ScheduleRowView(View):
+    """A milestone, or a line of a contract that bills by time. null: it is not there on that side."""
+
+    key: str
+    name: str
+    fate: Annotated[str, Field(examples=["unchanged", "added", "removed", "moved", "changed"])]
+    before: Amount | None
+    after: Amount | None
+    due_before: date | None
+    due_after: date | None
+    invoiced: Annotated[Amount | None, Field(description="As the ERP was last read; null: nothing yet")]
+    to_invoice: Amount
+    difference: Annotated[Amount, Field(description="To bill besides, or to credit if below zero")]
+
+
+class ScheduleView(View):
+    """The rows add up to `before` and `after`, the contract's value; so do invoiced + to_invoice + difference."""
+
+    rows: list[ScheduleRowView]
+    before: Amount
+    after: Amount
+    invoiced: Amount
+    to_invoice: Amount
+    difference: Amount
+
+
+class AmendmentView(View):
+    """`schedule` null: it waits for an amendment before it."""
+
+    number: int
+    executed_at: Moment
+    effective_on: date | None
+    summary: str
+    signed_by: Annotated[str, Field(description="As its CLM says; empty: it does not say")]
+    received_at: Moment
+    synced_at: Annotated[Moment | None, Field(description="When the ERP was read back with it")]
+    lag_s: Annotated[Seconds | None, Field(description="From its execution to the read-back")]
+    waits: bool
+    terms: list[ChangeView]
+    schedule: ScheduleView | None
+
+
+class SilentView(View):
+    """Published otherwise although no amendment says so; not applied."""
+
+    since: Moment | None
+    differences: list[DifferenceView]
+
+
+class AmendmentsView(View):
+    """Oldest first, in the order in which they apply."""
+
+    contract_id: int
+    external_id: str
+    currency: str | None
+    amendments: list[AmendmentView]
+    silent: SilentView | None
+    books: Annotated[ScheduleView | None, Field(description="How the contract as it stands is billed")]
+    unreadable: Annotated[str, Field(description="Why some of it cannot be told; empty: all of it is")]
+    more_events: bool
+
+
+@routes.get(
+    "/contracts/{contract_id}/amendments",
+    response_model=AmendmentsView,
+    responses=problems(404),
+    summary="Its amendments, before and after each",
+)
+def amendments(call: Reading, contract_id: Id) -> Response:
+    found = call.reads.amendments(contract_id)
+    if found is None:
+        raise NotFound(f"there is no contract {contract_id} within your reach")
+    call.showed_one(
+        "contract.read", f"contract {found.external_id}", contract_id=found.contract_id,
+        legal_entity=found.legal_entity,
+    )  # fmt: skip
+    return answer(_view(found))
+
+
+def _view(found: AmendmentHistory) -> AmendmentsView:
+    terms = found.contract.terms if found.contract else None
+    currency = terms.currency if terms else None
+    silent = SilentView(since=found.silent_since, differences=[DifferenceView.model_validate(d) for d in found.silent])
+    return AmendmentsView(
+        contract_id=found.contract_id,
+        external_id=found.external_id,
+        currency=currency,
+        amendments=[_amendment(one) for one in found.amendments],
+        silent=silent if found.silent else None,
+        books=_schedule(found.books, currency or "") if found.books else None,
+        unreadable=found.unreadable,
+        more_events=found.more_events,
+    )
+
+
+def _amendment(one: AmendmentRow) -> AmendmentView:
+    step = one.step
+    made: Comparison | None = step.comparison
+    lag: timedelta | None = one.lag
+    return AmendmentView(
+        number=step.number,
+        executed_at=step.executed_at,
+        effective_on=step.effective_on,
+        summary=step.summary,
+        signed_by=step.signed_by,
+        received_at=one.received_at,
+        synced_at=one.synced_at,
+        lag_s=lag,
+        waits=made is None,
+        terms=[ChangeView.model_validate(change) for change in made.terms] if made else [],
+        schedule=_schedule(made.schedule, made.currency) if made else None,
+    )
+
+
+def _schedule(known: Schedule, currency: str) -> ScheduleView:
+    def money(amount: Decimal) -> Decimal:
+        return Decimal(padded(amount, currency))
+
+    def row(one: Row) -> ScheduleRowView:
+        return ScheduleRowView(
+            key=one.key,
+            name=one.name,
+            fate=one.fate,
+            before=None if one.before is None else money(one.before),
+            after=None if one.after is None else money(one.after),
+            due_before=one.due_before,
+            due_after=one.due_after,
+            invoiced=None if one.invoiced is None else money(one.invoiced),
+            to_invoice=money(one.to_invoice),
+            difference=money(one.difference),
+        )
+
+    return ScheduleView(
+        rows=[row(one) for one in known.rows],
+        before=money(known.before),
+        after=money(known.after),
+        invoiced=money(known.invoiced),
+        to_invoice=money(known.to_invoice),
+        difference=money(known.difference),
+    )

@@ -1,0 +1,71 @@
+"""Do the ERPs' answers hold what their connectors need? One that does not has its lane paused before anything is sent.
+
+The lane's probe asks the same, so it goes on by itself once the ERP or the estate file was put right.
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from sync_core import breaker
+from sync_core.answers_needed import DeclaresNeeds
+from sync_core.clock import Clock
+from sync_core.errors import ErpAnswerIncomplete, ErpError
+from sync_core.latencies import LATENCIES
+from sync_core.ports import CallContext, ErpConnector
+
+log = logging.getLogger(__name__)
+
+_PROBE_AFTER: Final = timedelta(seconds=1)
+
+_NOTE = sa.text("""
+    INSERT INTO core.connector_check (lane, api, needs, checked_at, problem)
+    VALUES (:lane, :api, CAST(:needs AS jsonb), :now, :problem)
+    ON CONFLICT (lane) DO UPDATE SET api = excluded.api, needs = excluded.needs, checked_at = excluded.checked_at,
+        problem = excluded.problem
+""")
+
+
+async def collect(
+    engine: AsyncEngine, erps: Mapping[str, ErpConnector], *, clock: Clock, call_timeout_s: float = 60.0
+) -> tuple[str, ...]:
+    """The lanes whose ERP lacks something; those that do not answer say nothing of it. Commits."""
+    lacking = []
+    for lane, erp in erps.items():
+        if not isinstance(erp, DeclaresNeeds):
+            continue
+        try:
+            problem = await _problem(lane, erp, call_timeout_s)
+        except ErpError as down:
+            log.info("what %s answers could not be looked at: %s", lane, down)
+            continue
+        lacking += [lane] if problem else []
+        async with engine.begin() as conn:
+            await _note(conn, lane, erp, problem, clock.now())
+    return tuple(lacking)
+
+
+async def _problem(lane: str, erp: DeclaresNeeds, call_timeout_s: float) -> str | None:
+    ctx = CallContext(f"check:{lane}", time.monotonic() + call_timeout_s)
+    try:
+        await erp.check(ctx)
+    except ErpAnswerIncomplete as wrong:
+        return wrong.words
+    finally:
+        LATENCIES.calls(ctx.calls)
+    return None
+
+
+async def _note(conn: AsyncConnection, lane: str, erp: DeclaresNeeds, problem: str | None, now: datetime) -> None:
+    needs = orjson.dumps(erp.needs.listed()).decode()
+    bound = {"lane": lane, "api": " or ".join(erp.needs.api), "needs": needs, "now": now, "problem": problem}
+    await conn.execute(_NOTE, bound)
+    if problem is not None:
+        reason = f"{lane}: {problem}"
+        await breaker.open_breaker(conn, lane, reason=reason, paused=True, now=now, probe_at=now + _PROBE_AFTER)

@@ -1,0 +1,81 @@
+"""Governance: versions of events and who sends them, new fields, where each field goes, owners and releases."""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final
+
+import streamlit as st
+
+from pages import _acting as acting
+from pages import _filters as filters
+from pages import _frame as frame
+from pages import _governance_fields as fields
+from pages import _governance_lineage as lineage
+from pages import _governance_releases as releases
+from pages import _governance_schemas as schemas
+from pages import _tabs as tabs
+from pages._frame import Freshness, Page
+from sync_core.authority import Permission
+from sync_core.commands.commands import Commands
+from sync_core.reads import Reads
+
+PAGE = Page(
+    title="Governance", icon=":material/schema:", path="governance", order=85, section="More",
+    needs=Permission.KPI_READ,
+)  # fmt: skip
+
+_COUNTED: Final = timedelta(minutes=1)  # how often use is counted
+
+
+class Section(StrEnum):
+    VERSIONS = "versions"
+    FIELDS = "fields"
+    LINEAGE = "lineage"
+    RELEASES = "releases"
+
+
+_TITLES: Final = {
+    Section.VERSIONS: "Versions of events", Section.FIELDS: "New fields", Section.LINEAGE: "Field lineage",
+    Section.RELEASES: "Owners and releases",
+}  # fmt: skip
+
+
+def render(reads: Reads, commands: Commands | None) -> None:
+    now = reads.now
+    frame.header(
+        "Governance", "What systems say to each other, who owns it, and what is about to change; days in UTC.",
+        Freshness(now, now, _COUNTED),
+    )  # fmt: skip
+    if not frame.may(Permission.KPI_READ):
+        frame.forbidden(Permission.KPI_READ)
+        return
+    section = _section()
+    filters.unknown()
+    acting.said()
+    with frame.contained("The headline"):
+        frame.headline(schemas.headline(reads))
+    _tabs(section)
+    match section:
+        case Section.VERSIONS:
+            schemas.draw(reads, commands)
+        case Section.FIELDS:
+            fields.draw(reads, commands)
+        case Section.LINEAGE:
+            lineage.draw()
+        case Section.RELEASES:
+            releases.draw(reads)
+
+
+def _section() -> Section:
+    """It stands in the URL."""
+    asked = st.query_params.get("section", "")
+    known = {one.value for one in Section}
+    if asked and asked not in known:
+        filters.left_out("Section", asked)
+    return Section(asked) if asked in known else Section.VERSIONS
+
+
+def _tabs(current: Section) -> None:
+    first = Section.VERSIONS
+    views = {one.value: tabs.Tab(_TITLES[one], None, {"section": "" if one is first else one.value}) for one in Section}
+    tabs.draw("Part of the page", views, current=current.value)

@@ -1,0 +1,165 @@
+"""Which master record a contract's customer is, and what speaks against going on with it. Pure.
+
+In this order: the MDM's own id, what a person decided for this code, the tax number, the code. A record that was merged
+stands for the one it was merged into. Where nothing matches, records with names that are alike make an exception: a
+machine neither takes one for the other nor makes a second customer.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from sync_core.contract import Contract, Party
+from sync_core.desired import Scalar
+from sync_core.errors import ErrorClass, Function
+from sync_core.findings import Difference, Finding
+from sync_core.master.names import alike, folded, tax_key
+from sync_core.master.records import ACTIVE
+
+NEAR: Final = "customer_near_duplicate"
+INACTIVE: Final = "customer_inactive"
+CLOSED: Final = "legal_entity_closed"
+ALIKE: Final = "alike"  # kind of the differences of NEAR
+_LONGEST_CHAIN: Final = 10
+_SHOWN: Final = 5
+
+Id = tuple[str, str]  # system, mdm_id
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A customer's master record as it is kept here."""
+
+    system: str
+    mdm_id: str
+    code: str
+    name: str
+    tax_id: str | None = None
+    country: str | None = None
+    status: str = ACTIVE
+    merged_into: str | None = None
+
+    @property
+    def id(self) -> Id:
+        return self.system, self.mdm_id
+
+
+@dataclass(slots=True)
+class Masters:
+    """The records that one contract may mean, and what people decided of its customer codes."""
+
+    customers: dict[Id, Record] = field(default_factory=dict)
+    decided: dict[str, Id | None] = field(default_factory=dict)  # by the contract's code; None: none of those alike
+    entities: dict[str, str] = field(default_factory=dict)  # status of a legal entity, by code
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    record: Record | None = None
+    near: tuple[Record, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """The contract with its customer as master data has it."""
+
+    contract: Contract
+    record: Record | None = None
+    findings: tuple[Finding, ...] = ()
+    values: Mapping[str, Scalar] = field(default_factory=dict)  # what master data says otherwise, for the CLM
+
+
+def match(party: Party, masters: Masters) -> Match:
+    known = masters.customers
+    decided = masters.decided.get(party.code)
+    found = _by_id(party, known) or (known.get(decided) if decided else None)
+    if found is None:
+        found = _by_tax(party, known) or next((r for r in _ordered(known) if r.code == party.code), None)
+    if found is not None:
+        return Match(_survivor(found, known))
+    if party.code in masters.decided:
+        return Match()
+    name = folded(party.name)
+    near = [r for r in _ordered(known) if r.merged_into is None and _like(party, name, r)]
+    return Match(near=tuple(near[:_SHOWN]))
+
+
+def _ordered(known: Mapping[Id, Record]) -> list[Record]:
+    """Those that stand for themselves first, then by id: the same answer whatever order they came in."""
+    return sorted(known.values(), key=lambda r: (r.merged_into is not None, r.status != ACTIVE, r.id))
+
+
+def _by_id(party: Party, known: Mapping[Id, Record]) -> Record | None:
+    return next((r for r in _ordered(known) if party.mdm_id and r.mdm_id == party.mdm_id), None)
+
+
+def _by_tax(party: Party, known: Mapping[Id, Record]) -> Record | None:
+    """A number that several stand under tells none of them apart, unless the code does."""
+    key = tax_key(party.tax_id)
+    if key is None:
+        return None
+    same = [r for r in _ordered(known) if tax_key(r.tax_id) == key and r.merged_into is None]
+    return same[0] if len(same) == 1 else next((r for r in same if r.code == party.code), None)
+
+
+def _like(party: Party, name: str, record: Record) -> bool:
+    key = tax_key(party.tax_id)
+    if key is not None and tax_key(record.tax_id) == key:
+        return True  # several under one number: which one is for a person to say
+    return alike(name, party.country, folded(record.name), record.country)
+
+
+def _survivor(record: Record, known: Mapping[Id, Record]) -> Record:
+    """Where the chain of merges ends; a ring of them, or one that leads nowhere, ends at the last one known."""
+    for _ in range(_LONGEST_CHAIN):
+        after = known.get((record.system, record.merged_into)) if record.merged_into else None
+        if after is None:
+            break
+        record = after
+    return record
+
+
+def identify(contract: Contract, masters: Masters | None, *, owned: bool) -> Identified:
+    """`owned`: master data owns what a customer is called; else its code alone is taken from there."""
+    terms = contract.terms
+    if masters is None or terms is None:
+        return Identified(contract)
+    stated, found = terms.customer, match(terms.customer, masters)
+    record = found.record
+    if record is None:
+        return Identified(contract, findings=(*_near(stated, found.near), *_closed(terms.legal_entity, masters)))
+    party = replace(stated, code=record.code, mdm_id=record.mdm_id)
+    if owned:
+        tax_id, country = record.tax_id or stated.tax_id, record.country or stated.country
+        party = replace(party, name=record.name, tax_id=tax_id, country=country)
+    findings = (*_inactive(record), *_closed(terms.legal_entity, masters))
+    return Identified(replace(contract, terms=replace(terms, customer=party)), record, findings, _told(stated, party))
+
+
+def _told(stated: Party, party: Party) -> dict[str, Scalar]:
+    names = ("code", "name", "tax_id", "country")
+    return {f"customer.{n}": getattr(party, n) for n in names if getattr(party, n) != getattr(stated, n)}
+
+
+def _near(stated: Party, near: tuple[Record, ...]) -> Iterator[Finding]:
+    if not near:
+        return
+    listed = ", ".join(f"{r.code} “{r.name}”" for r in near)
+    words = f"customer {stated.code} “{stated.name}” is much like {listed} of master data; say whether it is the same"
+    parts = tuple(Difference(ALIKE, f"{r.system}/{r.mdm_id}", f"{r.code} {r.name}", stated.name) for r in near)
+    yield Finding(
+        ErrorClass.REFERENCE_MISSING, "customer_near_duplicate", Function.MASTER_DATA, words, differences=parts
+    )
+
+
+def _inactive(record: Record) -> Iterator[Finding]:
+    if record.status != ACTIVE:
+        words = f"master data has customer {record.code} as {record.status}; open it there, or correct the contract"
+        yield Finding(ErrorClass.REFERENCE_MISSING, "customer_inactive", Function.MASTER_DATA, words)
+
+
+def _closed(code: str, masters: Masters) -> Iterator[Finding]:
+    status = masters.entities.get(code, ACTIVE)
+    if status != ACTIVE:
+        words = f"master data has legal entity {code} as {status}; correct the contract, or open it there"
+        yield Finding(ErrorClass.REFERENCE_MISSING, "legal_entity_closed", Function.MASTER_DATA, words)

@@ -1,0 +1,111 @@
+"""The amendments of one contract: before and after each, when it was known here and when it was in the ERP."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+import sqlalchemy as sa
+
+from sync_core import amendments as core
+from sync_core.contract import Contract
+from sync_core.contract_events import stored
+from sync_core.errors import StoredEventUnreadable
+from sync_core.findings import Difference
+from sync_core.fold import fold
+from sync_core.reads.scope import CONTRACT, Entities, bound
+from sync_core.restated import differences
+
+MOST_EVENTS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class AmendmentRow:
+    """Times are UTC. `synced_at` None: not in the ERP yet, or nothing that it changes is known to be."""
+
+    step: core.AmendmentStep
+    received_at: datetime
+    synced_at: datetime | None
+
+    @property
+    def lag(self) -> timedelta | None:
+        """From its execution to the read-back; never below zero."""
+        return None if self.synced_at is None else max(self.synced_at - self.step.executed_at, timedelta())
+
+
+@dataclass(frozen=True, slots=True)
+class AmendmentHistory:
+    """Oldest first. `contract` None: no event of it can be read."""
+
+    contract_id: int
+    external_id: str
+    title: str
+    legal_entity: str
+    contract: Contract | None
+    amendments: tuple[AmendmentRow, ...] = ()
+    silent: tuple[Difference, ...] = ()  # published otherwise although no amendment says so
+    silent_since: datetime | None = None  # when that was received first
+    books: core.Schedule | None = None  # as it stands now
+    unreadable: str = ""  # why some of it cannot be told
+    more_events: bool = False  # there are more events than are read
+
+
+_CONTRACT: Final = sa.text(f"""
+    SELECT contract_id, source, external_id, title, legal_entity FROM core.contract
+    WHERE contract_id = :contract AND {CONTRACT}
+""")
+_EVENTS: Final = sa.text("""
+    SELECT source, id, type, occurred_at, recorded_at, CAST(data AS text) AS data FROM core.event
+    WHERE source = :source AND external_id = :external_id ORDER BY seq LIMIT :rows
+""")
+_INVOICED: Final = sa.text("""
+    SELECT substr(business_key, strpos(business_key, '#M:') + 3) AS key, invoiced FROM core.crosswalk
+    WHERE contract_id = :contract AND kind = 'milestone' AND state = 'confirmed' AND invoiced IS NOT NULL
+""")
+# A run that saw so many events and found the whole contract as wanted.
+_SYNCED: Final = sa.text("""
+    SELECT rev, min(finished_at) AS at FROM core.run
+    WHERE contract_id = :contract AND outcome = 'converged' AND state IN ('active', 'suspended', 'ended')
+    GROUP BY rev ORDER BY rev
+""")
+
+
+def amendment_history(conn: sa.Connection, contract_id: int, *, entities: Entities) -> AmendmentHistory | None:
+    """None when there is no such contract of these legal entities."""
+    row = conn.execute(_CONTRACT, {"contract": contract_id, **bound(entities)}).one_or_none()
+    if row is None:
+        return None
+    bare = AmendmentHistory(row.contract_id, row.external_id, row.title, row.legal_entity, None)
+    asked = {"source": row.source, "external_id": row.external_id, "rows": MOST_EVENTS + 1}
+    rows = conn.execute(_EVENTS, asked).all()
+    try:
+        events = [stored(one) for one in rows[:MOST_EVENTS]]
+    except StoredEventUnreadable as wrong:
+        return replace(bare, unreadable=wrong.message)
+    if not events:
+        return bare
+    invoiced = {one.key: Decimal(one.invoiced) for one in conn.execute(_INVOICED, {"contract": contract_id})}
+    contract = fold(events)
+    received = {one.id: one.recorded_at for one in rows}
+    ranks = {one.id: rank for rank, one in enumerate(rows, 1)}
+    synced = [(one.rev, one.at) for one in conn.execute(_SYNCED, {"contract": contract_id})]
+    found = tuple(
+        AmendmentRow(step, received[step.event_id], _synced(step, ranks[step.event_id], synced))
+        for step in core.amendments(events, invoiced)
+    )
+    return replace(
+        bare,
+        contract=contract,
+        amendments=found,
+        silent=differences(contract) if contract.silent else (),
+        silent_since=received.get(contract.silent_since or "") if contract.silent else None,
+        books=core.books(contract, invoiced),
+        more_events=len(rows) > MOST_EVENTS,
+    )
+
+
+def _synced(step: core.AmendmentStep, rank: int, synced: Sequence[tuple[int, datetime]]) -> datetime | None:
+    if step.comparison is None:
+        return None
+    return min((at for rev, at in synced if rev >= rank), default=None)

@@ -1,0 +1,178 @@
+"""The reconciliation of a move: of each contract that it was to take, the money in both ERPs against what was signed.
+
+    signed = billed in the old + to bill in the old + billed in the new + to bill in the new + difference
+
+What an ERP billed is what its read-back at the close said, or its invoices as collected since, whichever is more. What
+is to be billed is the value of the project that it holds, as last read back, less that. So a contract that has left the
+old ERP and is not in the new one yet stands with its rest in the difference.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+import sqlalchemy as sa
+
+from sync_core.money import Money
+from sync_core.reads.paging import Listed, Listing, Order, Row, Where
+from sync_core.reads.scope import OF_CONTRACT, Entities, bound
+from sync_core.replay import ItemState
+
+
+class Stands(StrEnum):
+    """Where a contract is just now."""
+
+    OLD = "old"
+    LEAVING = "leaving"  # the old ERP has not been read back as closed
+    BETWEEN = "between"  # closed in the old, not made in the new yet
+    NEW = "new"
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """In one currency; they add up by the equation above."""
+
+    signed: Money
+    billed_old: Money
+    to_bill_old: Money
+    billed_new: Money
+    to_bill_new: Money
+    difference: Money
+
+
+@dataclass(frozen=True, slots=True)
+class ReconciledRow:
+    item_id: int
+    contract_id: int
+    external_id: str
+    title: str
+    legal_entity: str
+    state: ItemState
+    stands: Stands
+    sums: Sums
+
+
+@dataclass(frozen=True, slots=True)
+class ReconciledTotal:
+    """All contracts of one currency."""
+
+    contracts: int
+    differing: int  # contracts whose difference is not nothing
+    sums: Sums
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    move_id: int
+    move_from: str
+    move_to: str
+    whole: bool  # no contract of it is beyond the reader's reach
+    totals: tuple[ReconciledTotal, ...]  # by currency, in the order of their codes
+
+
+ReconciledPage = Listed[ReconciledRow]
+
+_WITHDRAWN: Final = "('cancelled', 'canceled', 'void', 'voided', 'draft')"
+
+
+def _invoiced(lane: str) -> str:
+    """By the newest status of each invoice."""
+    return f"""coalesce((
+        SELECT sum(n.amount) FROM (
+            SELECT DISTINCT ON (f.ref) f.amount, f.status FROM core.financial_fact AS f
+            WHERE f.contract_id = c.contract_id AND f.kind = 'invoice' AND f.system = {lane}
+              AND f.currency = c.currency
+            ORDER BY f.ref, f.seq DESC) AS n
+        WHERE lower(n.status) NOT IN {_WITHDRAWN}), 0)"""
+
+
+def _held(lane: str) -> str:
+    return f"""(
+        SELECT CAST(x.fields ->> 'value' AS numeric) FROM core.crosswalk AS x
+        WHERE x.contract_id = c.contract_id AND x.kind = 'project' AND x.state = 'confirmed' AND x.system = {lane}
+        LIMIT 1)"""
+
+
+_FROM: Final = f"""core.replay_item AS i JOIN core.replay AS r USING (replay_id)
+    JOIN core.contract AS c USING (contract_id) LEFT JOIN core.placement AS p USING (contract_id)
+    CROSS JOIN LATERAL (
+        SELECT greatest({_invoiced("r.move_from")}, coalesce((
+                   SELECT sum(CAST(b.value ->> 'billed' AS numeric)) FROM jsonb_each(p.behind) AS b
+                   WHERE b.key <> r.move_to), 0), coalesce(i.billed, 0)) AS billed_old,
+               greatest({_invoiced("r.move_to")},
+                        coalesce(CAST(p.behind -> r.move_to ->> 'billed' AS numeric), 0)) AS billed_new,
+               {_held("r.move_from")} AS held_old, {_held("r.move_to")} AS held_new
+    ) AS k CROSS JOIN LATERAL (
+        SELECT CASE WHEN k.held_old IS NULL THEN 0 ELSE greatest(k.held_old - k.billed_old, 0) END AS to_bill_old,
+               CASE WHEN k.held_new IS NULL THEN 0 ELSE greatest(k.held_new - k.billed_new, 0) END AS to_bill_new
+    ) AS t CROSS JOIN LATERAL (
+        SELECT c.value - k.billed_old - t.to_bill_old - k.billed_new - t.to_bill_new AS difference,
+               CASE WHEN p.leaving IS NOT NULL THEN 'leaving' WHEN coalesce(p.lane, '') <> r.move_to THEN 'old'
+                    WHEN k.held_new IS NULL THEN 'between' ELSE 'new' END AS stands
+    ) AS d"""
+_COLUMNS: Final = """i.item_id, c.contract_id, c.external_id, c.title, c.legal_entity, c.currency, i.state, d.stands,
+    c.value AS signed, k.billed_old, t.to_bill_old, k.billed_new, t.to_bill_new, d.difference, gap.size"""
+# Contracts that were skipped because they were not there, or not signed, are no part of it.
+_CONDITIONS: Final = ("i.replay_id = :replay_id", "i.eligibility = 'eligible'", OF_CONTRACT)
+_WHERE: Final = " AND ".join(_CONDITIONS)
+_MOVE = sa.text("""
+    SELECT move_from, move_to, entities FROM core.replay WHERE replay_id = :replay_id AND move_to IS NOT NULL
+       AND (CAST(:entities AS text[]) IS NULL OR entities && CAST(:entities AS text[]))
+""")
+_TOTALS = sa.text(f"""
+    SELECT c.currency, count(*) AS contracts, count(*) FILTER (WHERE d.difference <> 0) AS differing,
+           sum(c.value) AS signed, sum(k.billed_old) AS billed_old, sum(t.to_bill_old) AS to_bill_old,
+           sum(k.billed_new) AS billed_new, sum(t.to_bill_new) AS to_bill_new, sum(d.difference) AS difference
+    FROM {_FROM} WHERE {_WHERE} GROUP BY c.currency ORDER BY c.currency
+""")
+# What differs most comes first.
+_ORDER: Final = Order("gap.size", descending=True, nullable=False, kind=Decimal, row_id="i.item_id")
+AMOUNTS: Final = tuple(Sums.__slots__)
+FILE_COLUMNS: Final = ("contract", "title", "legal_entity", "currency", *AMOUNTS, "stands", "item")
+
+
+def reconciliation(conn: sa.Connection, replay_id: int, *, entities: Entities) -> Reconciliation | None:
+    """None when there is no such move, or nothing of it is within reach."""
+    bind = {"replay_id": replay_id, **bound(entities)}
+    move = conn.execute(_MOVE, bind).one_or_none()
+    if move is None:
+        return None
+    totals = tuple(ReconciledTotal(row.contracts, row.differing, _sums(row)) for row in conn.execute(_TOTALS, bind))
+    whole = entities is None or entities.issuperset(move.entities)
+    return Reconciliation(replay_id, move.move_from, move.move_to, whole, totals)
+
+
+def reconciled(replay_id: int, *, entities: Entities) -> Listing[ReconciledRow]:
+    """Only contracts within reach."""
+    where = Where(_CONDITIONS, {"replay_id": replay_id, **bound(entities)})
+    source = f"{_FROM} CROSS JOIN LATERAL (SELECT abs(d.difference) AS size) AS gap"
+    return Listing(_COLUMNS, source, where, _ORDER, _row)
+
+
+def _row(row: Row) -> ReconciledRow:
+    return ReconciledRow(
+        row.item_id, row.contract_id, row.external_id, row.title, row.legal_entity, ItemState(row.state),
+        Stands(row.stands), _sums(row),
+    )  # fmt: skip
+
+
+def _sums(row: Row) -> Sums:
+    return Sums(*(Money(getattr(row, name), row.currency) for name in AMOUNTS))
+
+
+def listed(rows: Sequence[ReconciledRow]) -> list[dict[str, object]]:
+    """Flat, as a table of a file has them."""
+    return [
+        {
+            "contract": row.external_id,
+            "title": row.title,
+            "legal_entity": row.legal_entity,
+            "currency": row.sums.signed.currency,
+            **{name: getattr(row.sums, name).amount for name in AMOUNTS},
+            "stands": row.stands.value,
+            "item": row.state.value,
+        }
+        for row in rows
+    ]

@@ -1,0 +1,59 @@
+"""The schemas' part of `Reads`. What is counted here names no contract, so its readers see it of all legal entities."""
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+from jsonschema import Draft202012Validator
+
+from sync_core.authority import Permission
+from sync_core.clock import Clock
+from sync_core.estate import Estate
+from sync_core.reads import schemas
+from sync_core.reads.scope import Entities
+from sync_core.reads.snapshot import snapshot
+from sync_core.schema_fit import Fit, fit
+
+
+class SchemaReads:
+    """Mixed into `Reads`."""
+
+    _engine: sa.Engine
+    _clock: Clock
+    estate: Estate
+    reach: Callable[[Permission], Entities]
+
+    def schema_versions(self) -> tuple[schemas.SchemaVersion, ...]:
+        """All that are taken or were, with who sends them. Raises Forbidden."""
+        self.reach(Permission.KPI_READ)
+        with snapshot(self._engine) as conn:
+            return schemas.schema_versions(conn, self.estate, now=self._clock.now())
+
+    def unknown_versions(self) -> tuple[schemas.UnknownVersion, ...]:
+        """Types that wait in quarantine because nobody knows them. Raises Forbidden."""
+        self.reach(Permission.KPI_READ)
+        with snapshot(self._engine) as conn:
+            return schemas.unknown_versions(conn, self.estate)
+
+    def schema_registrations(self) -> tuple[schemas.Registration, ...]:
+        """Raises Forbidden."""
+        self.reach(Permission.KPI_READ)
+        with snapshot(self._engine) as conn:
+            return schemas.registrations(conn)
+
+    def schema_drift(self) -> tuple[schemas.Drift, ...]:
+        """Raises Forbidden."""
+        self.reach(Permission.KPI_READ)
+        with snapshot(self._engine) as conn:
+            return schemas.drift(conn)
+
+    def connector_checks(self) -> tuple[schemas.ConnectorCheck, ...]:
+        """Raises Forbidden."""
+        self.reach(Permission.KPI_READ)
+        with snapshot(self._engine) as conn:
+            return schemas.connector_checks(conn)
+
+    def fits(self, name: str, validator: Draft202012Validator, *, most: int | None) -> Fit:
+        """Of the newest stored events of a type, as they were sent. Raises Forbidden."""
+        self.reach(Permission.KPI_READ)
+        with snapshot(self._engine) as conn:
+            return fit(validator, schemas.stored(conn, name, most=most))

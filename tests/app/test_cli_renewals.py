@@ -1,0 +1,36 @@
+"""`tieline renewals` as an operator types it."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from app.refusals import Exit
+from tests.app.test_cli import tieline
+from tests.databases import DatabaseUrls
+from tests.policy.texts import TWO_ERPS
+from tests.reads.handmade import add_contract
+
+
+def test_renewals_are_listed_with_their_money(tmp_path: Path, database_urls: DatabaseUrls, database: sa.Engine) -> None:
+    (tmp_path / "estate.toml").write_text(TWO_ERPS)
+    due = datetime.now(UTC).date() + timedelta(days=20)
+    for name, renewal in (("R-1", "automatic"), ("R-2", "declined")):
+        add_contract(
+            database, took=1, external_id=name, renewal=renewal, notice_by=due, renewal_due=due, renews_on=due,
+            customer_name="[red]Harbour[/]",
+        )  # fmt: skip
+    settings = {"DATABASE_URL": database_urls.app_libpq, "TIELINE_ESTATE": str(tmp_path / "estate.toml")}
+
+    listed = tieline(tmp_path, "renewals", **settings)
+    assert "[red]Harbour[/]" in listed.stdout
+    assert "2 of 2; automatic 1 (100.00 USD), declined 1 (100.00 USD)" in listed.stderr
+    found = json.loads(tieline(tmp_path, "renewals", "--state", "declined", "--json", **settings).stdout)
+    assert [(one["external_id"], one["renewal"], one["due_on"]) for one in found] == [
+        ("R-2", "declined", due.isoformat())
+    ]
+    assert json.loads(tieline(tmp_path, "renewals", "--days", "5", "--json", **settings).stdout) == []
+    odd = tieline(tmp_path, "renewals", "--state", "never", **settings)
+    assert odd.returncode == Exit.USAGE
+    assert "is none of manual, automatic, initiated, declined" in odd.stderr

@@ -1,0 +1,90 @@
+"""What an amendment changes from a day on: invoices of before keep their head and their price."""
+
+from datetime import date
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sync_core.contract import Contract
+from sync_core.derive import derive
+from sync_core.desired import Kind, fields_of
+from sync_core.events import Event
+from sync_core.fold import fold
+from sync_core.lifecycle import on_day
+from tests.core.test_fold_properties import START, event, signing
+from tests.sows import estate, tm_terms
+
+ESTATE = estate()
+BEFORE, FROM, LATER = date(2026, 5, 31), date(2026, 6, 1), date(2026, 7, 1)
+
+
+def amending(number: int, since: date | None, **changes: object) -> Event:
+    header = {"number": number, "executed_at": START.isoformat(), "effective_on": since.isoformat() if since else None}
+    return event("amended", number + 1, {"amendment": header, "changes": changes})
+
+
+def po(contract: Contract, on: date) -> object:
+    project = derive(contract, ESTATE, on=on).project
+    assert project is not None
+    return project.po_number
+
+
+def test_a_purchase_order_from_a_day_on_heads_no_invoice_of_before() -> None:
+    contract = fold([signing(1), amending(1, FROM, po_number="PO-2", value="26000.00")])
+    assert (po(contract, BEFORE), po(contract, FROM)) == ("PO-77", "PO-2")
+    assert derive(contract, ESTATE, on=BEFORE).changes_on == FROM
+    assert on_day(contract, FROM).contract.terms == contract.terms
+    early = derive(contract, ESTATE, on=BEFORE).project
+    assert early is not None
+    assert early.value == 26000  # being early with the value bills nothing
+
+
+@pytest.mark.parametrize("since", [None, date(2026, 1, 1)])
+def test_what_holds_at_once_or_since_long_is_applied_whole(since: date | None) -> None:
+    contract = fold([signing(1), amending(1, since, po_number="PO-2", tax={"exempt": True})])
+    assert on_day(contract, BEFORE).contract.terms == contract.terms
+
+
+def rates(contract: Contract, on: date) -> dict[str, object]:
+    objects = derive(contract, ESTATE, on=on).objects
+    return {o.key.partition(":")[2]: fields_of(o)["rate"] for o in objects if o.kind is Kind.LABOUR_RATE}
+
+
+def test_rates_without_a_first_day_hold_from_the_day_of_their_amendment() -> None:
+    history = [event("signed", 1, {"signed_at": START.isoformat(), "terms": tm_terms()})]
+    dearer = {"category": "SR", "name": "Senior consultant", "rate": "260.00", "planned_hours": "120", "line": "1"}
+    added = {"category": "PM", "name": "Manager", "rate": "300.00", "planned_hours": "10", "line": "1"}
+    contract = fold([*history, amending(1, FROM, rates=[dearer, added], remove_rates=["JR"])])
+    assert rates(contract, BEFORE) == {"SR": "240", "JR": "160"}
+    assert rates(contract, FROM) == {"SR": "260", "PM": "300"}
+
+
+def test_amendments_of_one_term_make_one_line_of_time() -> None:
+    first, second = amending(1, LATER, po_number="PO-1"), amending(2, FROM, po_number="PO-2")
+    contract = fold([signing(1), first, second])
+    assert [po(contract, day) for day in (BEFORE, FROM, LATER)] == ["PO-77", "PO-2", "PO-2"]
+    other = fold([signing(1), amending(1, FROM, po_number="PO-1"), amending(2, LATER, po_number="PO-2")])
+    assert [po(other, day) for day in (BEFORE, FROM, LATER)] == ["PO-77", "PO-1", "PO-2"]
+    at_once = fold([signing(1), first, amending(2, None, po_number="PO-3")])
+    assert [po(at_once, day) for day in (BEFORE, LATER)] == ["PO-3", "PO-3"]
+
+
+DAYS = st.none() | st.dates(date(2026, 4, 1), date(2026, 12, 31))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(DAYS, st.sampled_from(["PO-1", "PO-2", "PO-3", None])), max_size=5), st.dates(
+    date(2026, 4, 1), date(2027, 1, 31)))  # fmt: skip
+def test_of_each_day_the_last_amendment_that_holds_by_then_counts(
+    drawn: list[tuple[date | None, str | None]], on: date
+) -> None:
+    history = [amending(n, since, po_number=value) for n, (since, value) in enumerate(drawn, 1)]
+    wanted: str | None = "PO-77"
+    for since, value in drawn:
+        if since is None or since <= on:
+            wanted = value
+    contract = fold([signing(1), *history])
+    found = on_day(contract, on).contract.terms
+    assert found is not None
+    assert found.po_number == wanted

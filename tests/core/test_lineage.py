@@ -1,0 +1,79 @@
+"""The lineage is what the code does: spot checks against mappings, all connectors declared, the document up to date."""
+
+from dataclasses import fields
+
+import pytest
+
+from app.lineage_table import DOCUMENT, document
+from sync_core.connectors.field_maps import erp_fields
+from sync_core.desired import BillingMilestone, Customer, Kind, LabourCategory, Line, Project, Rate
+from sync_core.events import PREFIX
+from sync_core.lineage import Lineage, lineage
+from sync_core.ownership import FIELDS
+
+ERPS = erp_fields()
+LINES = {one.path: one for one in lineage(ERPS)}
+HELD = {one.kind: {field.name for field in fields(one)} for one in (Customer, LabourCategory, Project, Line,
+                                                                   BillingMilestone, Rate)}  # fmt: skip
+
+
+def goes(path: str) -> set[tuple[str, str]]:
+    return {(one.kind.value, one.field) for one in LINES[path].goes}
+
+
+@pytest.mark.parametrize(
+    ("path", "places"),
+    [
+        ("value", {("project", "value")}),
+        ("po_number", {("project", "po_number")}),
+        ("customer.code", {("customer", "key"), ("project", "customer")}),
+        ("milestones[].due_on", {("milestone", "bill_on")}),
+        ("milestones[].line", {("milestone", "revenue_category")}),
+        ("rates[].rate", {("labour_rate", "rate")}),
+        ("rates[].category", {("labour_category", "key"), ("labour_rate", "key"), ("labour_rate", "category")}),
+        (
+            "service_line",
+            {
+                ("contract_line", "recognition"),
+                ("contract_line", "revenue_account"),
+                ("contract_line", "revenue_category"),
+            },
+        ),
+        ("tax.exempt", {("project", "tax_code")}),
+        ("renewal.notice_by", set()),
+        ("geography", set()),
+    ],
+)
+def test_a_field_goes_where_the_derivation_puts_it(path: str, places: set[tuple[str, str]]) -> None:
+    assert goes(path) == places
+
+
+def test_every_field_that_people_correct_is_in_it_with_its_owner() -> None:
+    for path, field in FIELDS.items():
+        leaves = [one for one in LINES.values() if covers(path, one)]
+        assert leaves, path
+        assert field.setter in {one.setter for one in leaves}
+        assert field.owner in {one.owner for one in leaves}
+
+
+def covers(path: str, one: Lineage) -> bool:
+    plain = one.path.replace("[]", "")
+    return plain == path or plain.startswith(f"{path}.")
+
+
+def test_every_connector_that_is_shipped_says_its_fields_and_knows_no_others() -> None:
+    assert {"sandbox_cloud", "tryton"} <= set(ERPS)
+    assert HELD.keys() == set(Kind)
+    for name, maps in ERPS.items():
+        for kind, names in maps.items():
+            assert names.keys() <= HELD[kind], (name, kind)
+
+
+def test_events_that_say_a_field_are_named() -> None:
+    said = {name.removeprefix(PREFIX) for name in LINES["value"].events}
+    assert said >= {"signed.v1", "signed.v2", "drafted.v1", "amended.v1", "corrected.v1"}
+    assert f"{PREFIX}signed.v2" in LINES["currency"].events
+
+
+def test_the_document_is_made_from_the_code() -> None:
+    assert DOCUMENT.read_text(encoding="utf-8") == document(), "run `make docs`"

@@ -1,0 +1,158 @@
+"""Which master record a customer is; names that are alike; what is said of it."""
+
+from dataclasses import replace
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync_core.contract import Contract, Party
+from sync_core.events import Event, understand
+from sync_core.fold import fold
+from sync_core.master.match import Identified, Masters, Record, identify, match
+from sync_core.master.names import alike, folded, similar, tax_key
+from tests.sows import SIGNED_AT, SOURCE, milestone_terms, signed
+
+HARBOUR = Record("mdm", "M-1", "CUST-1", "Harbour Mutual Inc.", "US-99-1", "US")
+BRACKEN = Record("mdm", "M-2", "CUST-2", "Brackenfield Water Ltd", "GB-1", "GB")
+
+
+def masters(*records: Record, **more: object) -> Masters:
+    return Masters({record.id: record for record in records}, **more)  # type: ignore[arg-type]
+
+
+def party(code: str = "X", name: str = "Nobody", **more: str) -> Party:
+    return Party(code, name, **more)
+
+
+@pytest.mark.parametrize(
+    ("stated", "is_"),
+    [
+        pytest.param(party(mdm_id="M-2", code="CUST-1", tax_id="US-99-1"), "M-2", id="its own id before all else"),
+        pytest.param(party(code="CUST-2", tax_id="us 99.1"), "M-1", id="the tax number before the code"),
+        pytest.param(party(code="CUST-2"), "M-2", id="the code"),
+        pytest.param(party(mdm_id="M-9", code="CUST-2"), "M-2", id="an id that is not known says nothing"),
+        pytest.param(party(tax_id="--"), None, id="a number without digits is none"),
+        pytest.param(party(), None, id="nobody"),
+    ],
+)
+def test_what_identifies_a_customer(stated: Party, is_: str | None) -> None:
+    found = match(stated, masters(HARBOUR, BRACKEN)).record
+    assert (found.mdm_id if found else None) == is_
+
+
+def test_one_number_of_several_records_identifies_none_but_by_its_code() -> None:
+    twin = replace(HARBOUR, mdm_id="M-3", code="CUST-3", name="Harbour Mutual Services")
+    known = masters(HARBOUR, twin)
+    by_code = match(party(code="CUST-3", tax_id="US-99-1"), known).record
+    assert by_code == twin
+    neither = match(party(code="NEW", tax_id="US-99-1"), known)
+    assert neither.record is None
+    assert neither.near == (HARBOUR, twin), "a person says which"
+
+
+def test_a_merged_record_stands_for_its_survivor_even_in_a_ring() -> None:
+    first = replace(HARBOUR, merged_into="M-2", status="closed")
+    second = replace(BRACKEN, merged_into="M-3")
+    third = replace(BRACKEN, mdm_id="M-3", code="CUST-3")
+    assert match(party(code="CUST-1"), masters(first, second, third)).record == third
+    ring = masters(first, replace(BRACKEN, merged_into="M-1"))
+    assert match(party(code="CUST-1"), ring).record is not None
+    assert match(party(code="CUST-1"), masters(first)).record == first, "the survivor has not been received yet"
+
+
+@pytest.mark.parametrize(
+    ("name", "country", "near"),
+    [
+        ("Harbor Mutual", "US", True),
+        ("HARBOUR  MUTUAL, L.L.C.", "us", True),
+        ("Mutual Harbour", "US", True),
+        ("Harbour Mutual", None, True),
+        ("Harbour Mutual", "GB", False),
+        ("Harbour Foods", "US", False),
+        ("Harbour Mutual 2", "US", False),
+        ("", "US", False),
+    ],
+)
+def test_names_that_are_alike(name: str, country: str | None, near: bool) -> None:
+    found = match(Party("NEW", name, country=country), masters(HARBOUR))
+    assert found.record is None
+    assert bool(found.near) is near
+
+
+def test_what_a_person_decided_holds() -> None:
+    stated = party(code="NEW", name="Harbor Mutual", country="US")
+    assert match(stated, masters(HARBOUR)).near
+    assert match(stated, masters(HARBOUR, decided={"NEW": HARBOUR.id})).record == HARBOUR
+    other = match(stated, masters(HARBOUR, decided={"NEW": None}))
+    assert (other.record, other.near) == (None, ())
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Müller & Söhne GmbH", "Mueller und Soehne"),
+        ("Ærø Shipping A/S", "Aero Shipping"),
+        ("The Limited Co.", "the limited co"),
+    ],
+)
+def test_spelling_and_legal_forms_tell_nobody_apart(one: str, other: str) -> None:
+    assert similar(folded(one), folded(other)) > 0.8
+
+
+@given(st.text(), st.text())
+def test_likeness_is_of_two_and_of_no_order(one: str, other: str) -> None:
+    first, second = folded(one), folded(other)
+    assert similar(first, second) == similar(second, first)
+    assert 0 <= similar(first, second) <= 1
+    assert alike(first, "US", first, "US") is bool(first)
+    assert folded(folded(one)) == folded(one)
+
+
+@given(st.text())
+def test_a_tax_number_is_compared_without_what_separates(text: str) -> None:
+    key = tax_key(text)
+    assert key is None or key.isalnum()
+    assert tax_key(f" {text}.") == key
+
+
+def contract(**customer: str) -> Contract:
+    named = {"code": "OLD", "name": "Harbor Mutual", "country": "US", **customer}
+    data = signed("C-1", milestone_terms(customer=named))
+    payload = understand("com.tieline.contract.signed.v1", orjson.dumps(data))
+    return fold([Event(SOURCE, "e1", "com.tieline.contract.signed.v1", SIGNED_AT, payload)])
+
+
+def customer_of(known: Identified) -> Party:
+    assert known.contract.terms is not None
+    return known.contract.terms.customer
+
+
+def test_a_contract_goes_on_with_the_masters_customer_and_its_clm_is_told() -> None:
+    known = identify(contract(tax_id="us991"), masters(HARBOUR), owned=True)
+    assert customer_of(known) == Party("CUST-1", "Harbour Mutual Inc.", "US-99-1", "US", "M-1")
+    assert known.values == {"customer.code": "CUST-1", "customer.name": "Harbour Mutual Inc.",
+                            "customer.tax_id": "US-99-1"}  # fmt: skip
+    by_clm = identify(contract(tax_id="us991"), masters(HARBOUR), owned=False)
+    assert customer_of(by_clm) == Party("CUST-1", "Harbor Mutual", "us991", "US", "M-1")
+    assert by_clm.values == {"customer.code": "CUST-1"}
+
+
+@pytest.mark.parametrize(
+    ("known", "cause"),
+    [
+        (masters(HARBOUR), "customer_near_duplicate"),
+        (masters(replace(HARBOUR, code="OLD", status="blocked")), "customer_inactive"),
+        (masters(BRACKEN, entities={"US01": "closed"}), "legal_entity_closed"),
+    ],
+)
+def test_what_master_data_says_stops_a_contract(known: Masters, cause: str) -> None:
+    found = identify(contract(), known, owned=True).findings
+    assert [finding.cause for finding in found] == [cause]
+
+
+def test_without_master_data_nothing_is_asked() -> None:
+    plain = contract()
+    assert identify(plain, None, owned=True) == Identified(plain)
+    assert identify(plain, masters(BRACKEN), owned=True).findings == ()

@@ -1,0 +1,76 @@
+"""The view of a contract's amendments: both sides of each, sums that are the value, and hostile texts as texts."""
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.commands.people import LEGAL
+from tests.engine.governed import Desk
+from tests.engine.test_invoiced_milestones import LOWER, amended, at
+from tests.engine.test_invoiced_milestones import desk as desk
+from tests.pages.stage import play, texts
+from tests.sows import cloud_event, milestone_terms, signed
+
+
+def cells(shown: object) -> str:
+    tables = shown.table  # type: ignore[attr-defined]
+    return "\n".join(one.value.to_string() for one in tables).replace("\\", "").replace("\u2060", "")
+
+
+async def test_both_sides_the_books_and_the_sums(desk: Desk) -> None:
+    before = at(desk, "clm/C-1#M:design")
+    await amended(desk, 1, "24000.00", milestones=LOWER, po_number="<script>alert(1)</script>")
+    assert at(desk, "clm/C-1#M:design") == before
+    shown = play("contract", desk.reads, {"id": "1", "view": "amendments"})
+    assert not shown.exception
+    told, table = texts(shown).replace("\\", "").replace("\u2060", ""), cells(shown)
+    assert "$10,000.00 invoiced, $16,000.00 to invoice, $2,000.00 to credit by finance" in told
+    assert "together the contract value, $24,000.00" in told
+    assert "credit $2,000.00" in table
+    for part in ("$25,000.00", "$24,000.00", "30 Sep 2026 → 30 Oct 2026", "<script>alert(1)</script>"):
+        assert part in table
+    (label,) = [one.label for one in shown.expander]
+    assert "Amendment 1" in label
+    assert "−$1,000.00" in label.replace("\\", "")
+    assert "<b>" not in label.replace(r"\<b\>", "")
+    whole = play("contract", desk.reads, {"id": "1"})
+    assert "Before and after: 1 amendment" in {link.proto.label for link in whole.get("page_link")}
+
+
+async def test_a_silent_change_is_shown_beside_the_agreed_terms_and_accepted(
+    async_database: AsyncEngine, database: sa.Engine
+) -> None:
+    desk = Desk(async_database, sync=database)
+    await desk.arrive(cloud_event("e1", "signed.v1", signed("C-1")))
+    await desk.run()
+    other = milestone_terms(po_number="*PO* <b>9</b>")
+    await desk.arrive(cloud_event("e2", "signed.v1", signed("C-1", other, revision=2)))
+    await desk.run(after=timedelta(hours=25))
+    shown = play("contract", desk.reads, {"id": "1", "view": "amendments"})
+    assert "Silent change" in texts(shown)
+    assert "*PO* <b>9</b>" in cells(shown)
+    case = await desk.case_id("silent_change")
+    page = play("exceptions", desk.reads, {"case": str(case)}, actor=LEGAL, commands=desk.people)
+    assert not page.exception
+    assert "What differs" in texts(page)
+    assert "*PO* <b>9</b>" in cells(page)
+    page.button(key="open_case_accept").click().run()
+    next(box for box in page.text_area if box.label == "Reason").input("signed on paper")
+    next(one for one in page.button if one.label == "Accept").click().run()
+    assert [one.value for one in page.warning] == []
+    await desk.run(after=timedelta(minutes=1))
+    assert await desk.told(case) == ["opened", "corrected", "resolved"]
+
+
+@pytest.mark.parametrize("query", [{"id": "1", "view": "amendments"}, {"id": "1", "view": "<b>"}])
+async def test_a_contract_without_amendments_says_so(
+    async_database: AsyncEngine, database: sa.Engine, query: dict[str, str]
+) -> None:
+    desk = Desk(async_database, sync=database)
+    await desk.arrive(cloud_event("e1", "signed.v1", signed("C-1")))
+    await desk.run()
+    shown = play("contract", desk.reads, query)
+    assert not shown.exception
+    assert ("It was never amended" in texts(shown)) is (query["view"] == "amendments")
