@@ -6,9 +6,7 @@ Commands import what they need when they run, so that `tieline --help` and `tiel
 import asyncio
 import json
 import logging
-import signal
 import sys
-from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from importlib.metadata import version as installed_version
 from typing import Annotated
@@ -37,6 +35,7 @@ from app import (
     cli_validate,
     cli_verify,
     logs,
+    until_signal,
 )
 from app.cli_begin import begin as _begin
 from app.refusals import MEANINGS, Exit, Refusal, explain
@@ -52,7 +51,6 @@ class Beside(StrEnum):
     TRYTON = "tryton"
 
 
-_SAME_SIGNAL_S = 1.0
 _CODES = " ".join(f"{code.value}: {meaning}." for code, meaning in MEANINGS.items())
 
 cli = typer.Typer(
@@ -108,7 +106,7 @@ def up(
         if one.supervisor is not None:
             one.supervisor.hurry()
 
-    _run(run, again=hurry)
+    until_signal.run(run, again=hurry)
 
 
 @cli.command()
@@ -140,7 +138,7 @@ def worker() -> None:
     wiring = Wiring(_begin("worker"), "worker")
     with Ruled(wiring) as ruled, telemetry.running(wiring):
         process = WorkerProcess(wiring, policy_id=ruled.policy_id)
-        _run(lambda stop: ruled.run(process.run, stop))
+        until_signal.run(lambda stop: ruled.run(process.run, stop))
     _begins_again(ruled.another)
 
 
@@ -160,7 +158,7 @@ def sandbox(
     wiring.home.prepare()
     wiring.home.make_secrets()
     target = webhook_url or f"http://{settings.host}:{settings.port}/v1/events"
-    _run(lambda stop: demo.run(wiring, stop, webhook_url=target, lively=lively))
+    until_signal.run(lambda stop: demo.run(wiring, stop, webhook_url=target, lively=lively))
 
 
 @cli.command(hidden=True)
@@ -256,35 +254,13 @@ def _serve(part: str, port: int | None, *, with_dashboard: bool, with_intake: bo
             await warming
 
     with Ruled(wiring) as ruled, telemetry.running(wiring):
-        _run(lambda stop: ruled.run(run, stop))
+        until_signal.run(lambda stop: ruled.run(run, stop))
     _begins_again(ruled.another)
 
 
 def _begins_again(another_policy: bool) -> None:
     if another_policy:
         raise typer.Exit(Exit.BEGIN_AGAIN)
-
-
-def _run(work: Callable[[asyncio.Event], Awaitable[None]], *, again: Callable[[], None] | None = None) -> None:
-    """Run until done or until a signal has made it stop. `again` is for the second signal."""
-    import uvloop
-
-    async def until_signal() -> None:
-        stop, loop = asyncio.Event(), asyncio.get_running_loop()
-        first: list[float] = []
-
-        def on_signal() -> None:
-            # One Ctrl-C may come twice, from the terminal and from a program around us.
-            if first and loop.time() > first[0] + _SAME_SIGNAL_S and again is not None:
-                again()
-            first.append(loop.time())
-            stop.set()
-
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, on_signal)
-        await work(stop)
-
-    uvloop.run(until_signal())
 
 
 def main() -> None:

@@ -8,6 +8,8 @@ from app.cli_exceptions import Id, exceptions, looked_up
 from app.cli_table import draw, table
 from app.cli_work import AsJson, Reason, plain, text, work
 
+__all__ = ["exceptions"]
+
 
 @exceptions.command()
 def sides(exception_id: Id, as_json: AsJson = False) -> None:
@@ -52,4 +54,4 @@ def identify(
     one = work("exceptions")
     done = one.commands.customers.identify(one.actor, exception_id, record, reason)
     what = f"is {plain(done.is_code)}" if done.is_code else "is a customer of its own"
-    typer.echo(f"{plain(done.code)} {what}; {done.contracts} contracts look again")
+    typer.echo(f"{plain(done.code)} {what}; contracts that look again: {done.contracts}")

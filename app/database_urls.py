@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import psycopg
-from alembic.util import CommandError
 from psycopg.conninfo import conninfo_to_dict
 
 from app.embedded_postgres import EmbeddedPostgres, Endpoint, Role
@@ -12,7 +11,6 @@ from app.embedded_postgres_home import read_record
 from app.home import Home
 from app.refusals import Exit, Refusal
 from app.settings import Settings, masked
-from sync_core.store import migrate as migrations
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +87,10 @@ def sqlalchemy_url(libpq_url: str) -> str:
 
 def migrate(urls: DatabaseUrls) -> None:
     """Bring the database to this release's tables. Raises Refusal when a newer release was here before."""
+    from alembic.util import CommandError
+
+    from sync_core.store import migrate as migrations
+
     try:
         migrations.migrate(sqlalchemy_url(urls.owner), app_role=urls.app_role)
     except CommandError as wrong:

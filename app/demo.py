@@ -1,8 +1,8 @@
 """The demo: the sandbox systems that the estate leaves to us, their history, and traffic that goes on.
 
-A CLM of kind `sandbox` or an ERP of kind `sandbox_cloud` without a URL is run here, in one process, and keeps its
-records in the home. With the estate that Tieline brings along, a made-up history is played before they serve, once,
-and new contracts are signed for as long as they run.
+A CLM of kind `sandbox`, an ERP of kind `sandbox_cloud` and one of kind `sandbox_legacy` without a URL are run here, in
+one process, and keep their records in the home. With the estate that Tieline brings along, a made-up history is played
+before they serve, once, and new contracts are signed for as long as they run.
 """
 
 import asyncio
@@ -35,6 +35,7 @@ from app.serving import LOOPBACK, address, listen_or_adopt, serve
 from app.settings import InvalidSettings
 from app.wiring import Wiring, token_variable
 from sync_core.estate import Clm, Erp
+from sync_core.estate_master import Mdm
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +130,8 @@ async def run(wiring: Wiring, stop: asyncio.Event, *, webhook_url: str, lively: 
         raise InvalidSettings("the estate has no sandbox CLM and ERP without a url; there is nothing to run")
     systems, mdms = systems_of(wiring, clms[0], erps[0]), wiring.sandboxed_mdm()[:1]
     old = [systems.legacy] if systems.legacy else []
-    fds, named = wiring.settings.listen_fds, (systems.clm, systems.erp, *mdms, *(one.erp for one in old))
+    named: tuple[Clm | Erp | Mdm, ...] = (systems.clm, systems.erp, *mdms, *(one.erp for one in old))
+    fds = wiring.settings.listen_fds
     doors = [listen_or_adopt(system.name, LOOPBACK, 0, listen_fds=fds) for system in named]
     if lively and not await _unless_stopped(play_history(wiring, systems), stop):
         return

@@ -26,6 +26,8 @@ from app.serving import LOOPBACK, address, listen
 from app.settings import Settings
 from app.tryton_beside import TrytonBeside
 from app.wiring import Wiring
+from sync_core.estate import Clm, Erp
+from sync_core.estate_master import Mdm
 
 _WATCH_S = 1.0
 _ASK_AGAIN_S = 0.1
@@ -130,7 +132,8 @@ class Up:
         clms, erps = wiring.sandboxed()
         if not clms or not erps:
             return []
-        run = (clms[0], erps[0], *wiring.sandboxed_mdm()[:1], *wiring.sandboxed_legacy()[:1])
+        more: tuple[Erp | Mdm, ...] = (*wiring.sandboxed_mdm()[:1], *wiring.sandboxed_legacy()[:1])
+        run: tuple[Clm | Erp | Mdm, ...] = (clms[0], erps[0], *more)
         doors = {system.name: listen(LOOPBACK, 0) for system in run}
         for name, held in doors.items():
             environment[self.settings.address_env(name)] = address(held)

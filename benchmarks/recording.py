@@ -75,6 +75,7 @@ class RecordingHttp(ErpHttp):
         write: bool,
         json: Json = None,
         data: Mapping[str, str] | None = None,
+        content: bytes | None = None,
         params: Params | None = None,
         headers: Mapping[str, str] | None = None,
         ok: Container[int] = OK,

@@ -51,8 +51,8 @@ def _rows(contract: Contract, today: date) -> Iterator[list[str]]:
     yield ["Renewal", _day(row.renews_on), f"{WORDS[row.renewal]}{said}{reason}"]
     if row.notice_by is not None and row.renewal is not RenewalState.DECLINED:
         yield ["Notice by", _day(row.notice_by), fmt.plural((row.notice_by - today).days, "day") + " from today"]
-    if row.renewal is RenewalState.DECLINED:
-        yield ["Last day", _day(row.renewal_due), "Its project is closed after it"]
+    if standing.last_day is not None:
+        yield ["Last day", _day(standing.last_day), "Its project is closed after it"]
 
 
 def _span(one: Suspension) -> str:

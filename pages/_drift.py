@@ -120,9 +120,9 @@ def _columns() -> dict[str, ColumnConfig]:
     return {
         "contract": grid.link_column(),
         "what": column.TextColumn("What differs", width="medium"),
-        "ours": column.TextColumn("The contract says", width="small"),
-        "theirs": column.TextColumn("It holds", width="small"),
-        "stands": column.TextColumn("Calls for", width="small"),
+        "ours": column.TextColumn("The contract says", width=150),
+        "theirs": column.TextColumn("It holds", width=150),
+        "stands": column.TextColumn("Calls for", width=130),
         "age": column.TextColumn("Seen for", alignment="right", width="small"),
         "system": column.TextColumn("In", width="small"),
         "entity": column.TextColumn("Entity", width="small"),

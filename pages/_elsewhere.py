@@ -1,4 +1,4 @@
-"""On a contract's page: that it was moved and what stayed behind; what would be done in an ERP that is only observed."""
+"""On a contract's page: that it was moved, and what would be done in an ERP that is only observed."""
 
 import streamlit as st
 

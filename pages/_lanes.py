@@ -32,11 +32,12 @@ def card(reads: Reads) -> None:
         if not lanes:
             frame.empty("No ERP is connected yet.", "A lane appears when a worker starts.", icon=":material/lan:")
             return
-        rows = [_row(lane, reads.now) for lane in lanes]
+        rows = [row(lane, reads.now) for lane in lanes]
         st.table(pd.DataFrame(rows, columns=_COLUMNS), border="horizontal", hide_index=True)
 
 
-def _row(lane: LaneState, now: datetime) -> list[str]:
+def row(lane: LaneState, now: datetime) -> list[str]:
+    """Its cells."""
     money = fmt.money(lane.waiting.money)
     unconverted = sentences.without_rate(lane.waiting)
     waiting = f"{fmt.count(lane.waiting.count)} ({money}{' and ' + unconverted if unconverted else ''})"

@@ -20,6 +20,7 @@ from pages._table import table
 from pages._words import action, inside
 from sync_core.authority import Permission
 from sync_core.commands.commands import Commands
+from sync_core.plan import Action
 from sync_core.reads import Reads
 from sync_core.reads.replay_items import ItemDetail, ItemFilter, ItemPage, ItemRow
 from sync_core.reads.replays import ReplayDetail
@@ -197,7 +198,7 @@ def _cells(effect: Effect, row: ItemRow) -> list[list[str]]:
     before, after = effect.before or {}, effect.after or {}
     names = [*after, *(name for name in before if name not in after)]
     currency = row.money.currency if row.money else None
-    if not effect.writes and not names:
+    if not effect.writes and (not names or (effect.action is Action.NO_OP and effect.words)):
         return [[*head, "", effect.words, ""]]
     changed = [name for name in names if before.get(name) != after.get(name)] or [""]
     lines = []

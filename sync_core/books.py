@@ -33,8 +33,8 @@ def unsettled(held: Found, wanted: BillingMilestone | None) -> Difference | None
     if billed is None:
         return None if wanted else Difference(CREDIT, what, None, None)
     if wanted is not None and currency is not None and currency != wanted.currency:
-        said = f"{padded(wanted.amount, wanted.currency)} {wanted.currency}"
-        return Difference(REBILL, what, f"{padded(billed, str(currency))} {currency}", said, wanted.amount)
+        anew = f"{padded(wanted.amount, wanted.currency)} {wanted.currency}"
+        return Difference(REBILL, what, f"{padded(billed, str(currency))} {currency}", anew, wanted.amount)
     amount = (wanted.amount if wanted else Decimal(0)) - billed
     if not amount:
         return None

@@ -1,7 +1,8 @@
 """The twelve domains of data that CLM, ERP and master data share: who owns each, and how each travels.
 
 One table for the estate's `[ownership]`, the three-way comparison (sync_core/conflicts.py), the tests of both
-directions and docs/domains.md. Fields are named `<kind of ERP object>.<field>` as in sync_core/desired.py; each is of one domain.
+directions and docs/domains.md. Fields are named `<kind of ERP object>.<field>` as in sync_core/desired.py; each is of
+one domain.
 """
 
 from collections.abc import Mapping

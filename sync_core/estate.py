@@ -117,6 +117,10 @@ class RevenueRule:
     service_line: str = "*"
     entity: str = "*"
 
+    def fits(self, billing: BillingKind, service_line: str, entity: str) -> bool:
+        named = self.service_line in ("*", service_line) and self.entity in ("*", entity)
+        return named and self.billing in (None, billing)
+
     @property
     def specificity(self) -> int:
         return (self.entity != "*") * 4 + (self.service_line != "*") * 2 + (self.billing is not None)
@@ -168,7 +172,7 @@ class Estate:
     delivery: Delivery = field(default_factory=Delivery)
     renewal: RenewalPolicy = field(default_factory=RenewalPolicy)
     snapshot: SnapshotPolicy = field(default_factory=SnapshotPolicy)
-    watch: WatchPolicy = WatchPolicy()
+    watch: WatchPolicy = field(default_factory=WatchPolicy)
     objective: tuple[ObjectiveTarget, ...] = ()
     schema: tuple[SchemaPlan, ...] = ()
     release: tuple[PlannedRelease, ...] = ()
@@ -251,14 +255,8 @@ class Estate:
         return None if cause in APPROVALS else decide(self.tables.owner, subject_of(terms, cause=cause))
 
     def revenue_for(self, billing: BillingKind, service_line: str, entity: str) -> RevenueRule | None:
-        fitting = [
-            rule
-            for rule in self.revenue
-            if rule.billing in (None, billing)
-            and rule.service_line in ("*", service_line)
-            and rule.entity in ("*", entity)
-        ]
-        return max(fitting, key=lambda rule: rule.specificity, default=None)
+        fits = (r for r in self.revenue if r.fits(billing, service_line, entity))
+        return max(fits, key=lambda rule: rule.specificity, default=None)
 
     def to_reporting(self, amount: Decimal, currency: str, on: date) -> Decimal | None:
         """In the reporting currency at the latest rate not after `on`; None when there is no such rate."""

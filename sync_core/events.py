@@ -267,10 +267,7 @@ def understand(event_type: str, data: bytes | str) -> Payload:
 
 
 def in_core_form(event_type: str, data: bytes) -> tuple[str, bytes]:
-    """The type and the data by which the core knows such an event: the same again, but for another version of it.
-
-    Raises SchemaUnknown for data of such a version that does not fit it. Pure.
-    """
+    """The type and data by which the core knows it: its own, but for another version. Raises SchemaUnknown. Pure."""
     known = REGISTRY.get(event_type)
     if known is None or known.upcast is None:
         return event_type, data

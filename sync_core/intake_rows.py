@@ -150,7 +150,7 @@ def unreadable_row(body: bytes, reason: str, *, source: str, now: datetime) -> R
 
 
 def _may_be_signature(event_type: str) -> bool:
-    """Also for a version that is not registered yet: signed.v2 carries executed terms as signed.v1 does."""
+    """Also for a version that is not registered yet: signed.v9 carries executed terms as signed.v1 does."""
     stem = event_type.rpartition(".")[0]
     return any(known.signature and stem == known.name.rpartition(".")[0] for known in REGISTRY.values())
 

@@ -29,7 +29,7 @@ from sync_core.life_row import life_row
 from sync_core.ownership import CAUSES, Arises
 from sync_core.policy.rule import Ownership
 from sync_core.progress import Step
-from sync_core.sla import due
+from sync_core.sla import due, severity
 from sync_core.summary import DRAFT_PRIORITY, Summary, summarise
 
 Row = dict[str, Any]
@@ -294,10 +294,3 @@ def project_value(found: Sequence[Found]) -> Decimal | None:
         if item.kind is Kind.PROJECT and item.fields.get("value") is not None:
             return Decimal(str(item.fields["value"]))
     return None
-
-
-def severity(reporting: Decimal | None, estate: Estate) -> str:
-    """By money in the reporting currency (bounds in the estate's group); unknown money is treated as much money."""
-    if reporting is None or reporting >= estate.group.high_exposure:
-        return "high"
-    return "medium" if reporting >= estate.group.medium_exposure else "low"

@@ -14,9 +14,9 @@ c AS MATERIALIZED (
     SELECT r.* FROM doc, jsonb_to_recordset(d -> 'contracts') AS r(
         id bigint, token bigint, seen bigint, state text, since timestamptz, next_due timestamptz, refund boolean,
         reset boolean, settled boolean, unclean boolean, billable boolean, project_ref text, error text,
-        error_class text, signed_at timestamptz, revision bigint, read_back boolean, checked text[], said jsonb, title text,
-        customer_code text, customer_name text, legal_entity text, service_line text, geography text, billing text,
-        currency text, value numeric, value_reporting numeric, bill_on date, lane text,
+        error_class text, signed_at timestamptz, revision bigint, read_back boolean, checked text[], said jsonb,
+        title text, customer_code text, customer_name text, legal_entity text, service_line text, geography text,
+        billing text, currency text, value numeric, value_reporting numeric, bill_on date, lane text,
         priority double precision, test boolean, renewal text, renews_on date, notice_by date, renewal_due date,
         suspension text)
 ),

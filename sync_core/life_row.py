@@ -37,7 +37,7 @@ def life_row(contract: Contract, on: date) -> LifeRow:
     if state is RenewalState.NONE:
         due = None
     elif state is RenewalState.DECLINED:
-        due = terms.ends_on or renewal.renews_on
+        due = standing.last_day or renewal.renews_on
     elif notice is not None and due is None:
         due = notice.said_on
     renews_on = renewal.renews_on if state is not RenewalState.NONE else None

@@ -27,6 +27,7 @@ class Standing:
     wanted: Terms | None = None
     suspension: Suspension | None = None  # in force
     changes_on: date | None = None
+    last_day: date | None = None  # after it the contract is over, because its renewal was declined
 
     @property
     def ended_on(self) -> date | None:
@@ -39,18 +40,19 @@ def on_day(contract: Contract, on: date) -> Standing:
     if contract.terms is None or contract.signed_at is None:
         return Standing(contract)
     if contract.ended_on is not None and contract.ended_on <= on:
-        worked = contract.stage is Stage.TERMINATED
+        worked = contract.stage is not Stage.CANCELLED
         return Standing(contract, _earned(contract.terms, contract.ended_on) if worked else None)
     contract, amended_on = in_force(contract, on)
     renewed = _renewed(contract, on)
-    last = _last_day(renewed)
+    last = _last_day(renewed, _meant(contract))
     if last is not None and last < on:
         over = replace(renewed, stage=Stage.EXPIRED, ended_on=last)
         return Standing(over, _earned(over.terms, last))
     suspension = next((one for one in renewed.suspensions if _covers(one, on)), None)
     coming = [day for day in (*_changes(contract, renewed, last), amended_on) if day is not None and day > on]
     # An end that lies ahead: until then it is a signed contract like any other.
-    return Standing(replace(renewed, stage=Stage.SIGNED), renewed.terms, suspension, min(coming, default=None))
+    now = replace(renewed, stage=Stage.SIGNED)
+    return Standing(now, now.terms, suspension, min(coming, default=None), last)
 
 
 def _earned(terms: Terms | None, until: date) -> Terms | None:
@@ -100,8 +102,7 @@ def _renewed(contract: Contract, on: date) -> Contract:
     terms, notice = contract.terms, contract.renewal_notice
     if terms is None or not terms.renewal.automatic or terms.renewal.renews_on is None:
         return contract
-    meant = None if notice is None else notice.renews_on or _after(terms.renewal, notice.said_on).renews_on
-    until = on
+    meant, until = _meant(contract), on
     if notice is not None and notice.declined and meant is not None:
         until = min(on, _moved(meant, -_DAY))
     renewal = _after(terms.renewal, until)
@@ -148,11 +149,22 @@ def _moved(day: date, by: timedelta) -> date:
     return day + max(min(by, date.max - day), date.min - day)
 
 
-def _last_day(contract: Contract) -> date | None:
+def _meant(contract: Contract) -> date | None:
+    """The renewal that a notice is about; None: there is no notice, or nothing left to renew."""
+    terms, notice = contract.terms, contract.renewal_notice
+    if terms is None or notice is None:
+        return None
+    return notice.renews_on or _after(terms.renewal, notice.said_on).renews_on
+
+
+def _last_day(contract: Contract, meant: date | None) -> date | None:
     """Of a contract whose renewal was declined: its end, or the day before it would have been renewed."""
     terms, notice = contract.terms, contract.renewal_notice
     if terms is None or notice is None or not notice.declined:
         return None
+    coming = terms.renewal.renews_on
+    if terms.renewal.automatic and coming is not None and (meant is None or coming < meant):
+        return None  # others come before the one that was declined
     if terms.ends_on is not None:
         return terms.ends_on
     return _moved(terms.renewal.renews_on, -_DAY) if terms.renewal.renews_on is not None else None

@@ -37,8 +37,7 @@ def _of_entity(entity: str, questions: Sequence[Question]) -> Iterator[Scope]:
     covered = {code for _, _, some in taxed for code in some}
     revenue = _chunks([code for code in codes(What.REVENUE_CATEGORY) if code not in covered])
     bare = [
-        (customer or "", tax or None, tuple(some or ()))
-        for customer, tax, some in zip_longest(others, taxes, revenue)
+        (customer or "", tax or None, tuple(some or ())) for customer, tax, some in zip_longest(others, taxes, revenue)
     ]
     labour = _chunks(codes(What.LABOUR_CATEGORY))
     for who, terms, categories in zip_longest([*taxed, *bare], codes(What.PAYMENT_TERMS), labour):

@@ -39,6 +39,7 @@ RECORDS: Final[Mapping[str, str]] = {
     "adoption": _OF_CONTRACT,
     "drift": _OF_CONTRACT,
     "drift_check": _OF_CONTRACT,
+    "told": _OF_CONTRACT,
     "replay_item": _OF_CONTRACT,
     "outgoing": _OF_CONTRACT,
     "renewal_alert": _OF_CONTRACT,

@@ -38,7 +38,7 @@ def with_values(terms: Terms, values: Mapping[Path, object]) -> Terms:
     lists: dict[str, tuple[Part, ...]] = {}
     for name in {name for name, key in values if key}:
         parts = {part_name(part): part for part in getattr(terms, name)}
-        parts |= {key: value for (of, key), value in values.items() if of == name}  # type: ignore[misc]
+        parts |= {key: value for (of, key), value in values.items() if of == name}
         lists[name] = tuple(part for part in parts.values() if part is not None)
     return replace(terms, **header, **lists)  # type: ignore[arg-type]  # made of the terms' own fields
 

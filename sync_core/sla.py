@@ -1,6 +1,7 @@
-"""By when the owner of an exception must have mended it."""
+"""By when the owner of an exception must have mended it, and how severe it is."""
 
 from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 
 from sync_core.calendar import add_working_hours
@@ -27,3 +28,10 @@ def due(
 def _after(now: datetime, hours: int, calendar: WorkingTime, zone: str) -> datetime:
     """Kept, because a commit asks the same for each of its exceptions."""
     return add_working_hours(now, hours, calendar, zone)
+
+
+def severity(reporting: Decimal | None, estate: Estate) -> str:
+    """By money in the reporting currency (bounds in the estate's group); unknown money is treated as much money."""
+    if reporting is None or reporting >= estate.group.high_exposure:
+        return "high"
+    return "medium" if reporting >= estate.group.medium_exposure else "low"

@@ -1,7 +1,7 @@
 """Would this contract be provisioned? What a CLM asks before signature, answered without asking any ERP. Pure.
 
-The checks are those of a run, by the same functions (`intend_of` and `judged` of sync_core/engine/look.py). Instead of
-a fresh read of the ERP they get one that is put together from what is known (sync_core/references.py). What is not
+The checks are those of a run, by the same functions (`intend_known` and `judged` of sync_core/engine/look.py). Instead
+of a fresh read of the ERP they get one that is put together from what is known (sync_core/references.py). What is not
 known is told apart: it is never taken for right, nor for wrong.
 """
 
@@ -12,10 +12,12 @@ from datetime import datetime, timedelta
 from sync_core.approvals import Request, request
 from sync_core.contract import Approval, ClauseStatus, Contract, Stage, Terms
 from sync_core.desired import Desired
-from sync_core.engine.look import intend_of, judged, scope_of
+from sync_core.engine.look import intend_known, judged, scope_of
 from sync_core.estate import Estate
+from sync_core.events import PREFIX, Event, Signed
 from sync_core.findings import Finding
 from sync_core.keys import ExternalId
+from sync_core.master.match import Masters
 from sync_core.ownership import where_mended
 from sync_core.plan import Operation
 from sync_core.ports import Scope
@@ -33,6 +35,11 @@ class Draft:
     terms: Terms
     approval: Approval = Approval.PENDING
     clauses: tuple[tuple[str, ClauseStatus], ...] = ()
+
+    def event(self, now: datetime) -> Event:
+        """As its signature would come."""
+        payload = Signed(contract_id=self.external_id, revision=1, signed_at=now, terms=self.terms)
+        return Event(self.source, self.external_id, f"{PREFIX}signed.v1", now, payload)
 
     def signed(self, now: datetime) -> Contract:
         return Contract(
@@ -98,10 +105,10 @@ def mended(finding: Finding) -> str:
     return where_mended(finding.cause, finding.function)
 
 
-def intended(draft: Draft, estate: Estate, *, now: datetime) -> Intended:
-    """Expects a CLM of the estate as the source."""
-    contract = draft.signed(now)
-    intent = intend_of(contract, None, estate, {}, now=now)
+def intended(draft: Draft, estate: Estate, *, now: datetime, masters: Masters | None = None) -> Intended:
+    """Expects a CLM of the estate as the source. `masters`: the master data that its customer may mean."""
+    intent = intend_known(draft.signed(now), masters, None, estate, {}, now=now)
+    contract = intent.contract
     lane = estate.lane_of(draft.terms) or ""
     asked = Intended(contract, intent.stops, lane, request(contract, estate))
     if intent.desired is None or intent.desired.project is None:

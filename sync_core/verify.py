@@ -22,6 +22,7 @@ from sync_core.events import Event
 from sync_core.fold import fold
 from sync_core.keys import BusinessKey, ErpRef
 from sync_core.life_row import life_row
+from sync_core.lifecycle import on_day
 from sync_core.master.match import Masters, identify
 from sync_core.moving import Placement
 from sync_core.plan import Action, Plan, diff
@@ -207,7 +208,10 @@ def _lanes(live: Live, routed: str) -> tuple[str, ...]:
 def _states(contract: Contract) -> frozenset[str]:
     if contract.signed_at is None:
         return frozenset({"draft", "ended", "blocked", "set_aside", "waiting"})
-    return _SIGNED if contract.stage is Stage.SIGNED else _OVER
+    if contract.stage is Stage.SIGNED:
+        return _SIGNED
+    owed = contract.ended_on is not None and on_day(contract, contract.ended_on).wanted is not None
+    return _OVER | _STANDS if owed else _OVER
 
 
 # ---- the crosswalk -----------------------------------------------------------------------------------------------

@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import Depends, Response
 from pydantic import Field
 
-from app.api.answers import View, answer, done
+from app.api.answers import Moment, View, answer, done
 from app.api.calling import Call, calling
 from app.api.conditions import once, read_version
-from app.api.exception_views import ExceptionId, Moment
+from app.api.exception_views import ExceptionId
 from app.api.inputs import Body, Id, Reason, Word
 from app.api.routing import EDITING, problems, resource
 from sync_core.authority import Permission

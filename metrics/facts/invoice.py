@@ -110,8 +110,9 @@ _UNCONFIRMED: Final = f"""
       AND coalesce(metrics.moment_of(e.data -> 'amendment' ->> 'executed_at'), e.occurred_at)
           < {_DAY.format("i.issued_on")}
       AND NOT EXISTS (SELECT FROM core.run AS r
-                      WHERE r.contract_id = c.contract_id AND r.outcome = 'converged' AND r.state IN ('active', 'suspended')
-                        AND r.started_at >= e.recorded_at AND r.finished_at < {_DAY.format("i.issued_on + 1")})
+                      WHERE r.contract_id = c.contract_id AND r.outcome = 'converged'
+                        AND r.state IN ('active', 'suspended') AND r.started_at >= e.recorded_at
+                        AND r.finished_at < {_DAY.format("i.issued_on + 1")})
 """
 _OPEN_CASE: Final = f"""
     SELECT m.kind, 1 FROM core.case AS k JOIN jsonb_to_recordset(CAST(:mismatches AS jsonb)) AS m(kind text, cause text)

@@ -78,7 +78,7 @@ class Reconciliation:
         return Inputs()
 
     def needs(self, by: By | None) -> Sequence[Need]:
-        return (Need(_MEASURES, by, False, **_STOCK),)
+        return (Need(_MEASURES, by, start=_STOCK["start"], end=_STOCK["end"]),)
 
     def read(self, source: Source, by: By | None) -> Mapping[str, Inputs]:
         if source.as_of is None:

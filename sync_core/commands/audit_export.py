@@ -7,16 +7,18 @@ that lacks rows without anybody noticing is worse than none.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
-import pandas as pd
 
 from sync_core.audit import Entry, canonical
 from sync_core.authority import Actor, Permission
 from sync_core.commands.desk import Act, Desk, InvalidInput
 from sync_core.reads.audit import AuditFilter, AuditRow, audit_listing
 from sync_core.reads.export import safe_csv
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COMMANDS: Final[Mapping[str, Permission]] = {"export": Permission.AUDIT_READ}
 
@@ -62,7 +64,9 @@ def export(act: Act, wanted: AuditFilter, *, form: Format) -> AuditFile:
     return AuditFile(f"audit-{act.now:%Y-%m-%d}.{form}", body, len(rows))
 
 
-def _table(rows: Sequence[AuditRow]) -> pd.DataFrame:
+def _table(rows: Sequence[AuditRow]) -> "pd.DataFrame":
+    import pandas as pd
+
     columns = {name: [getattr(row, name) for row in rows] for name in AuditRow.__slots__}
     columns["detail"] = [canonical(row.detail) for row in rows]
     return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})

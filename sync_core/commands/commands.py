@@ -4,8 +4,8 @@ import sqlalchemy as sa
 
 from sync_core.clock import Clock
 from sync_core.commands.access import Access
-from sync_core.commands.amendments import Amendments
 from sync_core.commands.adoptions import Adoptions
+from sync_core.commands.amendments import Amendments
 from sync_core.commands.approvals import Approvals
 from sync_core.commands.audit_export import AuditExport
 from sync_core.commands.cases import Cases

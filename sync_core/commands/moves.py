@@ -157,7 +157,7 @@ def _possible(estate: Estate, leaving: Leaving, move_from: str, move_to: str) ->
         if lane not in estate.erps:
             raise InvalidInput(f"{lane[:80]!r} is no ERP of the estate; choose {known}")
         if estate.erps[lane].mode is ErpMode.OBSERVE:
-            raise InvalidInput(f"{lane} is only observed; set its mode to \"write\" in the estate file first")
+            raise InvalidInput(f'{lane} is only observed; set its mode to "write" in the estate file first')
     if move_from == move_to:
         raise InvalidInput(f"from {move_from} to {move_to} is no move; name two ERPs")
     if leaving.legal_entity and leaving.legal_entity not in estate.entities:

@@ -104,13 +104,6 @@ class Converger:
             outcome.tasks.append(warned)
             outcome.next_due = self.clock.now() + RECHECK_CONTRACT
 
-    def _refused(self, claimed: Claimed, outcome: Outcome) -> None:
-        """By a batch's answer, if it was: it is asked again when the next one may be sent."""
-        if outcome.findings:
-            due = outcome.next_due
-            self._block(claimed, outcome, self.clock.now())
-            outcome.next_due = due
-
     def _stop(self, intent: Intent, claimed: Claimed, outcome: Outcome) -> None:
         now = self.clock.now()
         outcome.findings += intent.stops
@@ -166,8 +159,7 @@ class Converger:
         if desired.project is not None:
             outcome.steps.append((Step.VALIDATED, self.clock.now()))
         _note(outcome, plan, self.clock.now())
-        if await self.post.deliver(claimed, sight, connector, outcome, ctx):
-            self._refused(claimed, outcome)
+        if await self.post.deliver(claimed, sight, connector, outcome, ctx, self._block):
             return
         outcome.operations += answered(plan, sight.observed, loaded.known, agreed)
         fresh = posted_refs(sight.observed, plan.contract, loaded.known)

@@ -120,9 +120,7 @@ class Leaver:
             self._block(outcome, seen.findings, claimed)
             return
         connector, nothing = self.connectors[there], seen.leaving.desired
-        if await self.post.deliver(claimed, seen.leaving, connector, outcome, ctx):
-            if outcome.findings:  # the batch's answer refused it
-                self._block(outcome, (), claimed)
+        if await self.post.deliver(claimed, seen.leaving, connector, outcome, ctx, _blocked):
             return
         applier = Applier(connector, self.shared, self.clock, ctx, outcome, seen.leaving.scope)
         observed = await applier.apply(nothing, seen.leaving.plan, seen.leaving.observed, loaded.known)
@@ -157,11 +155,15 @@ class Leaver:
         outcome.left = Left(placement.leaving or "", behind)
 
     def _block(self, outcome: Outcome, findings: tuple[Finding, ...], claimed: Claimed) -> None:
-        now, was_blocked = self.clock.now(), claimed.state == "blocked"
         outcome.findings += findings
-        outcome.name, outcome.state = "blocked", "blocked"
-        outcome.next_due = recheck_at(now, claimed.state_since if was_blocked else now)
-        outcome.steps += [] if was_blocked else [(Step.BLOCKED, now)]
+        _blocked(claimed, outcome, self.clock.now())
+
+
+def _blocked(claimed: Claimed, outcome: Outcome, now: datetime) -> None:
+    was_blocked = claimed.state == "blocked"
+    outcome.name, outcome.state = "blocked", "blocked"
+    outcome.next_due = recheck_at(now, claimed.state_since if was_blocked else now)
+    outcome.steps += [] if was_blocked else [(Step.BLOCKED, now)]
 
 
 def stays(intent: Intent, claimed: Claimed, loaded: Loaded, outcome: Outcome, now: datetime) -> bool:

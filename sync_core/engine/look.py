@@ -25,7 +25,7 @@ from sync_core.estate_ownership import rule_for
 from sync_core.fold import fold
 from sync_core.keys import BusinessKey, ErpRef, contract_key
 from sync_core.lifecycle import on_day
-from sync_core.master.match import Identified, identify
+from sync_core.master.match import Identified, Masters, identify
 from sync_core.moving import Placement, rest
 from sync_core.plan import Plan, diff
 from sync_core.ports import CallContext, Capabilities, ErpConnector, Observation, Scope
@@ -85,8 +85,16 @@ def intend(loaded: Loaded, estate: Estate, connectors: Mapping[str, ErpConnector
         raise StoredEventUnreadable(f"a stored event cannot be read any more: {loaded.unreadable}")
     stays = Placement(loaded.project_in) if loaded.awaited and loaded.project_in else None
     contract, placement = fold(loaded.events), loaded.placement or stays
-    known = identify(contract, loaded.masters, owned=rule_for(estate.ownership, "customer.name").owner is Owner.MDM)
-    intent = intend_of(known.contract, loaded.project_in, estate, connectors, now=now, placement=placement)
+    return intend_known(contract, loaded.masters, loaded.project_in, estate, connectors, now=now, placement=placement)
+
+
+def intend_known(
+    contract: Contract, masters: Masters | None, project_in: str | None, estate: Estate,
+    connectors: Mapping[str, ErpConnector], *, now: datetime, placement: Placement | None = None,
+) -> Intent:  # fmt: skip
+    """With what master data says of its customer; a validation before signature asks here too."""
+    known = identify(contract, masters, owned=rule_for(estate.ownership, "customer.name").owner is Owner.MDM)
+    intent = intend_of(known.contract, project_in, estate, connectors, now=now, placement=placement)
     return _with_master(intent, known, estate)
 
 
@@ -200,11 +208,7 @@ def representable(desired: Desired, capabilities: Capabilities) -> Desired:
     if capabilities.keeps is not None:
         kept = tuple(capabilities.keeps(o) for o in held)
         return replace(desired, objects=kept)
-    return (
-        desired
-        if len(held) == len(desired.objects)
-        else replace(desired, objects=held)
-    )
+    return desired if len(held) == len(desired.objects) else replace(desired, objects=held)
 
 
 def _conflicts(plan: Plan) -> list[Finding]:

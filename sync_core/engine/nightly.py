@@ -38,7 +38,8 @@ from sync_core.progress import Step
 log = logging.getLogger(__name__)
 
 GATHER_S = 0.5  # that a group waits for others of its lane, unless all in hand are there
-LATE = timedelta(minutes=5)  # between looks, when an answer is overdue
+LATE = timedelta(minutes=15)  # between looks, when an answer is overdue
+OVERDUE = timedelta(hours=2)  # from then on somebody should look in the ERP
 _HANDED = "handed"  # status of an operation whose batch is not answered yet
 
 
@@ -66,9 +67,15 @@ class Post:
         self._boxes: dict[str, Batcher[Parcel, str | Exception]] = {}
 
     async def deliver(
-        self, claimed: Claimed, sight: Sight, connector: ErpConnector, outcome: Outcome, ctx: CallContext
+        self,
+        claimed: Claimed,
+        sight: Sight,
+        connector: ErpConnector,
+        outcome: Outcome,
+        ctx: CallContext,
+        block: Callable[[Claimed, Outcome, datetime], None],
     ) -> bool:
-        """Whether the run ends here: waiting, or with a finding. Raises what the connector raises."""
+        """Whether the run ends here: it waits, or a refusal blocks it. Raises what the connector raises."""
         window, now = connector.capabilities.batches, self._clock.now()
         if window is None or not isinstance(connector, TakesBatches):
             return False
@@ -84,6 +91,7 @@ class Post:
             told = answer.answered_at <= claimed.state_since
             if not told or (claimed.state == "blocked" and not is_open):
                 _refuse(outcome, own, answer, sight.observed)
+                block(claimed, outcome, now)
                 outcome.next_due = window.opens_after(now)
                 return True
         if not is_open:
@@ -138,8 +146,8 @@ class Post:
         finally:
             # Sent or not, whoever looks sees in the inbox what is on its way. What cannot be given back runs out.
             left = await asyncio.gather(*(self._shared.abandon(one) for one in ours), return_exceptions=True)
-            for wrong in filter(None, left):
-                log.warning("lane %s: a reservation was not given back: %s", lane, wrong)
+            for trouble in filter(None, left):
+                log.warning("lane %s: a reservation was not given back: %s", lane, trouble)
         return [results[n] for n in range(len(parcels))]
 
     async def _reserved(
@@ -221,8 +229,11 @@ def _refuse(outcome: Outcome, own: Group, answer: Answer, observed: Observation)
 def _wait_for_answer(outcome: Outcome, batch: str, due: datetime, window: BatchWindow, now: datetime) -> None:
     if now < due:
         _wait(outcome, due, f"handed over in batch {batch}; the answer comes at {_at(due, window)}")
-    else:
-        _wait(outcome, now + LATE, f"batch {batch} was to be answered at {_at(due, window)}; its answer is looked for")
+        return
+    words = f"batch {batch} was to be answered at {_at(due, window)} and is not; it is looked for again and again"
+    _wait(outcome, now + LATE, words)
+    if now >= due + OVERDUE:
+        outcome.tasks.append(Finding(ErrorClass.AMBIGUOUS, "outcome_unknown", Function.INTEGRATION, words))
 
 
 def _wait(outcome: Outcome, until: datetime, words: str) -> None:

@@ -45,7 +45,7 @@ _CUSTOMERS = sa.text("""
         INSERT INTO core.master_version (system, kind, mdm_id, version, record, changed_at, recorded_at)
         SELECT system, 'customer', mdm_id, version, to_jsonb(kept), changed_at, recorded_at FROM kept ORDER BY mdm_id
     )
-    SELECT code, folded FROM kept
+    SELECT code, folded, version > 1 AS moved FROM kept
 """)
 _ENTITIES = sa.text("""
     WITH r AS MATERIALIZED (
@@ -72,15 +72,16 @@ _ENTITIES = sa.text("""
     )
     SELECT code FROM kept
 """)
-# Contracts of these customers, and those that wait for a customer whose name is like one of these. A contract that is
-# being worked on looks again: its wanted revision rises. One that waits for another reason is not found here and looks
-# by its own timetable. Locked in the order of intake and the group commit.
+# Contracts of these customers (of a record that is new only those that wait: the others bill this customer already, and
+# the first load would wake them all), and those that wait for a customer whose name is like one of these. A contract
+# that is being worked on looks again: its wanted revision rises. One that waits for another reason is not found here
+# and looks by its own timetable. Locked in the order of intake and the group commit.
 _WAKE = sa.text("""
     WITH changed AS MATERIALIZED (
-        SELECT r.* FROM jsonb_to_recordset(CAST(:changed AS jsonb)) AS r(code text, folded text)
+        SELECT r.* FROM jsonb_to_recordset(CAST(:changed AS jsonb)) AS r(code text, folded text, moved boolean)
     ), found AS MATERIALIZED (
-        SELECT c.contract_id FROM core.contract AS c
-        WHERE c.customer_code <> '' AND c.customer_code IN (SELECT code FROM changed)
+        SELECT c.contract_id FROM core.contract AS c JOIN changed ON changed.code = c.customer_code
+        WHERE c.customer_code <> '' AND (changed.moved OR c.state IN ('blocked', 'waiting'))
         UNION
         SELECT k.contract_id FROM core.case AS k JOIN core.contract AS c USING (contract_id)
         WHERE k.state = 'open' AND k.cause = ANY(:causes)
@@ -117,7 +118,7 @@ async def keep(
     known = list(await _stored(conn, _ENTITIES, system, map(asdict, entities), now))
     if not new and not known:
         return Kept(0, 0)
-    changed = [{"code": row.code, "folded": row.folded} for row in new]
+    changed = [{"code": row.code, "folded": row.folded, "moved": row.moved} for row in new]
     bound = {"changed": _json(changed), "causes": list(WAITING), "closed": CLOSED, "now": now,
              "entities": [row.code for row in known]}  # fmt: skip
     woken = (await conn.execute(_WAKE, bound)).rowcount

@@ -1,11 +1,14 @@
 """What has come in: whether anything ever did, and how many events are stored each day."""
 
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import sqlalchemy as sa
 
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Day by day, because a count along the index costs a tenth of what it costs to say of each event which day it is of.
 INTAKE = sa.text("""
@@ -33,8 +36,10 @@ def newest(conn: sa.Connection) -> datetime | None:
     return found
 
 
-def intake(conn: sa.Connection, *, now: datetime, zone: str, days: int, entities: Entities) -> pd.DataFrame:
+def intake(conn: sa.Connection, *, now: datetime, zone: str, days: int, entities: Entities) -> "pd.DataFrame":
     """Events stored per local day, oldest first, no day absent. Columns: day (UTC midnight of its date), events."""
+    import pandas as pd
+
     today = pd.Timestamp(now).tz_convert(zone).tz_localize(None).normalize()
     listed = pd.date_range(end=today, periods=days, freq="D")
     begins = [day.tz_localize(zone).tz_convert("UTC").to_pydatetime() for day in (*listed, today + timedelta(days=1))]

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final
-
-import pandas as pd
+from typing import TYPE_CHECKING, Final
 
 from sync_core.life_row import RenewalState
 from sync_core.money import Money
 from sync_core.progress import State
 from sync_core.reads.paging import Listed, Listing, Order, Row, Where
 from sync_core.reads.scope import CONTRACT, Entities, bound
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Trigrams need three characters; shorter text is looked for at the start of the contract's id.
 _TRIGRAM, _LONGEST = 3, 200
@@ -167,18 +168,20 @@ def contract_row(row: Row, *, now: datetime, reporting: str) -> ContractRow:
     )
 
 
-def contracts_frame(page: ContractPage) -> pd.DataFrame:
+def contracts_frame(page: ContractPage) -> "pd.DataFrame":
     """A page as a table: see `contracts_table`."""
     return contracts_table(page.rows)
 
 
-def contracts_table(listed: Sequence[ContractRow]) -> pd.DataFrame:
+def contracts_table(listed: Sequence[ContractRow]) -> "pd.DataFrame":
     """A row per contract in the order given, indexed by contract_id.
 
     Columns: contract, title, customer, entity, service_line, billing, lane, state, signed_at (UTC), age_h (hours),
     value (Decimal, in `currency`), currency, value_reporting (Decimal, reporting currency), bill_on, project,
     exceptions (functions, comma-separated), updated_at (UTC).
     """
+    import pandas as pd
+
     rows = [
         {
             "contract_id": row.contract_id,

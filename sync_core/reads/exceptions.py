@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final, Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, Final, Literal
 
 from sync_core.errors import ErrorClass
 from sync_core.money import Money
 from sync_core.reads.ages import IN_BUCKET, Cuts
 from sync_core.reads.paging import Listed, Listing, Order, Row, Where
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class ExceptionSort(StrEnum):
@@ -198,18 +199,20 @@ def exception_row(row: Row, *, reporting: str) -> ExceptionRow:
     )
 
 
-def exceptions_frame(page: ExceptionPage, *, now: datetime) -> pd.DataFrame:
+def exceptions_frame(page: ExceptionPage, *, now: datetime) -> "pd.DataFrame":
     """A page as a table: see `exceptions_table`."""
     return exceptions_table(page.rows, now=now)
 
 
-def exceptions_table(listed: Sequence[ExceptionRow], *, now: datetime) -> pd.DataFrame:
+def exceptions_table(listed: Sequence[ExceptionRow], *, now: datetime) -> "pd.DataFrame":
     """A row per exception in the order given, indexed by case_id.
 
     Columns: contract, title, customer, entity, cause, function, severity, exposure (Decimal, in `currency`), currency,
     exposure_reporting (Decimal, reporting currency), age_h (hours since opened, until resolved or `now`), due_at and
     opened_at (UTC), occurrences, message.
     """
+    import pandas as pd
+
     rows = [
         {
             "case_id": row.case_id,

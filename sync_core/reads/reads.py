@@ -7,9 +7,8 @@ import copy
 from datetime import datetime
 from importlib.metadata import version
 from itertools import count
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-import pandas as pd
 import sqlalchemy as sa
 
 from sync_core.authority import Actor, Permission
@@ -41,6 +40,9 @@ from sync_core.reads.snapshot import snapshot
 from sync_core.reads.snapshot_reads import SnapshotReads
 from sync_core.reads.told import Told, told
 from sync_core.reads.watch_reads import WatchReads
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ALL_CONTRACTS = ContractFilter()
 OPEN_EXCEPTIONS = ExceptionFilter()
@@ -118,7 +120,7 @@ class Reads(
         with snapshot(self._engine) as conn:
             return arrivals.newest(conn)
 
-    def intake(self, *, days: int = 28) -> pd.DataFrame:
+    def intake(self, *, days: int = 28) -> "pd.DataFrame":
         """Events stored per day of the group's zone, today's included. Columns: day, events; see arrivals.intake."""
         entities, now = self._contracts(), self._clock.now()
         with snapshot(self._engine) as conn:

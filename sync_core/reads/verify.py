@@ -120,7 +120,7 @@ def _of_batch(
     held: dict[int, list[Held]] = {}
     for row in conn.execute(_HELD, {"ids": ids}):
         held.setdefault(row.contract_id, []).append(_held(row))
-    masters = _masters(conn, events)
+    masters = masters_of(conn, events)
     for row in rows:
         known = events.get(row.contract_id, [])
         if known is None:
@@ -147,7 +147,7 @@ def _events(conn: sa.Connection, ids: Sequence[int], as_of: datetime | None) -> 
     return found
 
 
-def _masters(conn: sa.Connection, events: Mapping[int, Sequence[Event] | None]) -> dict[int, Masters]:
+def masters_of(conn: sa.Connection, events: Mapping[int, Sequence[Event] | None]) -> dict[int, Masters]:
     """As master data stands now; empty where none was ever received."""
     known = {contract_id: listed for contract_id, listed in events.items() if listed}
     if not known or conn.scalar(lookup.NONE):

@@ -13,7 +13,7 @@ from sync_core.reads.drift import DriftFilter, DriftPage, WatchState, drift_list
 from sync_core.reads.paging import Window
 from sync_core.reads.scope import Entities
 from sync_core.reads.snapshot import snapshot
-from sync_core.reads.verify import Verified, verify
+from sync_core.reads.verify import Verified, masters_of, verify
 from sync_core.validation import Draft, Validation, intended, validated
 
 OPEN_DRIFT = DriftFilter()
@@ -55,15 +55,14 @@ class WatchReads:
             return verify(conn, self.estate, as_of=as_of, entity=entity, entities=entities, progress=progress)
 
     def validation(self, draft: Draft) -> Validation:
-        """Whether these terms would be provisioned if they were signed now. One statement, no ERP call, no write.
+        """Whether these terms would be provisioned if they were signed now. One snapshot, no ERP call, no write.
 
         Raises Forbidden without validations:write for their legal entity, which the caller asks for itself.
         """
         self.reach(Permission.VALIDATIONS_WRITE)
         now = self._clock.now()
-        asked = intended(draft, self.estate, now=now)
-        if not asked.questions:
-            return validated(asked, {}, self.estate, now=now)
         with snapshot(self._engine) as conn:
-            known = references_store.read(conn, asked.questions)
+            masters = masters_of(conn, {0: [draft.event(now)]}).get(0)
+            asked = intended(draft, self.estate, now=now, masters=masters)
+            known = references_store.read(conn, asked.questions) if asked.questions else {}
         return validated(asked, known, self.estate, now=now)

@@ -39,7 +39,7 @@ NEVER_DONE = {("POST", "/v1/replays/{replay_id}/approve"), ("POST", "/v1/policie
 
 @pytest.fixture
 async def walk(async_database: AsyncEngine, database: sa.Engine) -> Any:
-    known = load(ESTATE_TOML + RULES + SUBSCRIBER + SPARE)
+    known = load(ESTATE_TOML + RULES + SUBSCRIBER + SPARE + ownership_routes.OWNERSHIP)
     estate = replace(known, replay=ReplayPolicy(Decimal(10**9), second_person_from_count=2))
     desk = Desk(async_database, sync=database, estate=estate)
     large = milestone_terms(
@@ -75,8 +75,8 @@ async def test_every_route_does_what_it_says_and_answers_as_published(walk: Walk
     await measured_routes.running(walk)
     await watched(walk)
     await amended_routes.amendments(walk)
-    await ownership_routes.sides(walk)
     await policies(walk)
+    await ownership_routes.sides(walk)
     await audit(walk)
     document = walk.door.published.document["paths"]
     wanted = {(method.upper(), path) for path, item in document.items() for method in item}

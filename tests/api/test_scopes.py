@@ -8,6 +8,7 @@ from app.permissions_table import routes
 from sync_core.authority import Permission
 from tests.api.door import Door, if_match, key, replay
 from tests.rows import SOURCE
+from tests.sows import milestone_terms
 
 P = Permission
 LONDON = frozenset({"GB01"})
@@ -18,6 +19,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/clients": {"client_id": "made-here", "scopes": ["access:write"], "entities": None},
     "POST /v1/clients/{client_id}/disable": {"reason": "not used"},
     "POST /v1/clients/{client_id}/secrets/{secret_id}/revoke": {"reason": "leaked"},
+    "POST /v1/drift/compare": {},
+    "POST /v1/drift/repair": {},
+    "POST /v1/validations": {"terms": milestone_terms()},
     "POST /v1/exceptions/acknowledge": {"exceptions": [{"exception_id": 1}]},
     "POST /v1/exceptions/assign": {"exceptions": [{"exception_id": 1}], "assignee": None},
     "POST /v1/exceptions/decide": {"exceptions": [{"exception_id": 1}], "reason": "as agreed"},
@@ -36,6 +40,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/holds/release": {"hold_ids": [1], "reason": "it is over"},
     "POST /v1/quarantine/dismiss": {"quarantine_ids": [1], "reason": "a test"},
     "POST /v1/quarantine/release": {"quarantine_ids": [1]},
+    "POST /v1/policies": {"policy": "# none", "reason": "a try"},
+    "POST /v1/policies/{proposal_id}/approve": {"reason": "agreed"},
+    "POST /v1/policies/{proposal_id}/refuse": {"reason": "not now"},
+    "POST /v1/policies/{proposal_id}/withdraw": {"reason": "not now"},
     "POST /v1/moves": {"move_from": "cloud", "move_to": "next", "contracts": [1]},
     "POST /v1/replays": {"contracts": [1]},
     "POST /v1/schedules/{job}/pause": {"reason": "the ERP is moved"},
@@ -55,7 +63,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/replays/{replay_id}/refuse": {"reason": "not now"},
 }
 PARAMETERS = {"client_id": "erp-bridge", "name": "mine", "secret_id": "1", "contract_id": "1", "replay_id": "1",
-              "move_id": "1",
+              "move_id": "1", "proposal_id": "1",
               "exception_id": "1", "quarantine_id": "1", "row_id": "1", "slug": "none", "job": "none",
               "snapshot_id": "1", "registration_id": "1"}  # fmt: skip
 QUERIES = {"GET /v1/contracts/by-key": {"source": SOURCE, "external_id": "none"},

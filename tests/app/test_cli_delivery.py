@@ -152,6 +152,13 @@ def test_a_worker_tells_subscribers_and_people_what_happens(cli: Cli, listener: 
         jobs = {row.job: row.outcome for row in conn.execute(sa.text("SELECT job, outcome FROM core.job_run"))}
     ours = {name: outcome for name, outcome in jobs.items() if name.startswith(("announce-", "forget-events"))}
     assert ours == dict.fromkeys(
-        ("announce-overdue", "announce-late-amendments", "announce-renewals", "announce-objectives", "forget-events"),
+        (
+            "announce-overdue",
+            "announce-fields",
+            "announce-late-amendments",
+            "announce-renewals",
+            "announce-objectives",
+            "forget-events",
+        ),
         "ok",
     )

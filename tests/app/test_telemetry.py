@@ -133,7 +133,8 @@ async def test_durations_of_calls_runs_and_requests_go_out_as_metrics(
     ]
     assert ({"db.system.name": "postgresql", "db.operation.name": "SELECT"}, 1) in told["db.client.operation.duration"]
     [point] = receiver.durations["http.server.request.duration"]
-    assert (point.sum, tuple(point.explicit_bounds)) == (pytest.approx(0.02), BOUNDS[Kind.WEB])
+    assert tuple(point.explicit_bounds) == BOUNDS[Kind.WEB]
+    assert point.sum == pytest.approx(0.02)
     assert b"C-1" not in b"".join(receiver.bodies)
 
 

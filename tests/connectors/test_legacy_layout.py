@@ -1,5 +1,7 @@
 """The fixed-width layout of sandbox-legacy: what is written is read again, what has no place is refused."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,7 +83,7 @@ def test_what_a_field_cannot_hold_is_refused_and_never_cut_off(values: dict[str,
         lambda text: "",
     ],
 )
-def test_a_file_that_is_not_whole_is_refused(spoil) -> None:  # type: ignore[no-untyped-def]
+def test_a_file_that_is_not_whole_is_refused(spoil: Callable[[str], str]) -> None:
     content = file_of("T1", "BATCH", "20260303220000", [line_of({"type": "52", "terms": "Z30"})]).decode(CODE_PAGE)
     with pytest.raises(BadFile):
         records_in(spoil(content))

@@ -91,6 +91,7 @@ def test_a_later_renewal_is_declined_after_the_earlier_ones_came() -> None:
     contract = folded(signed(renewal={**AUTOMATIC, "term_months": 12}), declined(declined_on="2028-03-01"))
     assert project(contract, "2028-12-31")["ends_on"] == on("2028-12-31")
     assert on_day(contract, on("2029-01-01")).contract.stage is Stage.EXPIRED
+    assert life_row(contract, on("2026-06-01")).renewal_due == on("2027-01-01"), "one comes before"
     named = folded(signed(renewal={**AUTOMATIC, "term_months": 12}), declined(renews_on="2029-01-01"))
     assert on_day(named, on("2028-06-01")).contract.stage is Stage.SIGNED
     assert on_day(named, on("2029-01-01")).contract.stage is Stage.EXPIRED
@@ -225,4 +226,6 @@ def test_nothing_changes_before_the_day_that_is_named(events: Sequence[Event], d
 def test_a_look_at_what_stands_already_finds_the_same(events: Sequence[Event], day: date) -> None:
     standing = on_day(fold(events), day)
     again = on_day(standing.contract, day)
-    assert (again.contract, again.suspension) == (standing.contract, standing.suspension)
+    assert (again.contract, again.wanted, again.suspension) == (
+        standing.contract, standing.wanted, standing.suspension,
+    )  # fmt: skip

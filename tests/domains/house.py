@@ -196,7 +196,18 @@ async def house(engine: AsyncEngine, more: str = "") -> AsyncIterator[House]:
             await lanes.declare(conn, [(known.erp[0], erp_connector.capabilities.settle_s)])
         watch = LaneWatch(engine, {"cloud": erp_connector}, {"cloud": gate}, clock, 1)
         worker = Worker(engine, {"cloud": erp_connector}, watch, known, clock, 1, Pace())
-        yield House(engine, known, clock, *clients, clm_connector, erp_connector, mdm_connector, worker)
+        yield House(
+            engine,
+            known,
+            clock,
+            clients[0],
+            clients[1],
+            clients[2],
+            clm_connector,
+            erp_connector,
+            mdm_connector,
+            worker,
+        )
         erp.close()
 
 

@@ -101,7 +101,7 @@ async def test_an_invoiced_milestone_is_byte_identical_after_amendments_and_sett
             {"key": "golive", "name": "Go-live", "amount": "16000.00", "due_on": "2026-10-30", "line": "1"},
         ]
         lines = [{"key": "1", "description": "Rollout", "amount": "24000.00"}]
-        changes = {"value": "24000.00", "lines": lines, "milestones": lower}
+        changes: dict[str, Any] = {"value": "24000.00", "lines": lines, "milestones": lower}
         await desk.arrive(cloud_event("a1", "amended.v1", amended("C-1", **changes)))
         await desk.run(after=timedelta(hours=1))
         after = await desk.milestones()
@@ -118,4 +118,4 @@ async def test_an_invoiced_milestone_is_byte_identical_after_amendments_and_sett
         story = desk.reads.amendments(1)
         assert story is not None
         assert story.books is not None
-        assert (story.books.invoiced, story.books.to_invoice, story.books.difference) == (8000, 16000, 0)
+        assert [story.books.invoiced, story.books.to_invoice, story.books.difference] == [8000, 16000, 0]

@@ -147,6 +147,13 @@ async def test_a_merge_in_master_data_moves_contracts_to_the_survivor(floor: Flo
     ]
 
 
+async def test_the_first_load_wakes_no_contract_that_bills_its_customer_already(floor: Floor) -> None:
+    await floor.sign()
+    assert await floor.states() == {"C-1": "active"}
+    assert await floor.receive(HARBOUR) == Kept(1, 0)
+    assert await floor.receive(replace(HARBOUR, tax_id="new", changed_at=NOW + timedelta(days=1))) == Kept(1, 1)
+
+
 async def test_a_closed_legal_entity_stops_its_contracts_until_it_is_open_again(floor: Floor) -> None:
     closed = MasterEntity("E-1", "US01", "Test Partners LLC", NOW, status="closed")
     await floor.receive(closed)

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.sandbox.cloud.faults import Effect, Fault
+from sync_core.engine.worker import Worker
 from tests.engine.nights import MASTER, Nights, at, customer, hourly, terms
 from tests.engine.support import until
 
@@ -85,8 +86,8 @@ async def test_an_amendment_reverses_and_posts_again_what_is_not_billed_and_each
     after = {str(doc["external_id"]): str(doc["id"]) for doc in nights.erp.store.all("milestone")}
     assert after["clm/C-1#M:design"] == before["clm/C-1#M:design"]
     assert after["clm/C-1#M:golive"] != before["clm/C-1#M:golive"]
-    known = dict(await nights.rows("SELECT business_key, ref FROM core.crosswalk WHERE kind = 'milestone'"))
-    assert known == after
+    known = await nights.rows("SELECT business_key, ref FROM core.crosswalk WHERE kind = 'milestone'")
+    assert {str(key): str(ref) for key, ref in known} == after
     (order,) = [doc for doc in nights.erp.store.all("project") if doc["status"] == "active"]
     assert order["contract_value"] == "27000.000"
     assert await nights.rows("SELECT count(*) FROM core.case") == [(0,)]
@@ -192,6 +193,55 @@ async def test_a_change_while_the_batch_is_out_waits_for_its_answer_and_goes_out
     assert await nights.rows("SELECT cause FROM core.case") == []
 
 
+async def test_a_rate_with_billed_hours_goes_on_under_a_new_document_and_what_was_billed_stays(nights: Nights) -> None:
+    worker = await _active(nights, "C-1", hourly(starts_on="2026-03-01", rates=[_rate("240.000")]))
+    nights.go_to(at("12:00", 31) + timedelta(days=2))
+    await worker.drain()
+    nights.erp.nights.advance(nights.clock.now())
+    (old,) = nights.erp.store.all("labour_rate")
+    assert old["billed"]
+    await nights.amend("C-1", 1, {"rates": [_rate("260.000")]})
+    await worker.drain()
+    nights.go_to(at("23:00", 31) + timedelta(days=2))
+    await worker.drain()
+    nights.go_to(at("06:00", 31) + timedelta(days=3))
+    await worker.drain()
+    assert await nights.states() == {"C-1": "active"}
+    assert set(nights.held().values()) == {1}
+    (new,) = [doc for doc in nights.erp.store.all("labour_rate") if doc.get("status") != "ended"]
+    assert (new["hourly_rate"], new["booked_hours"]) == ("260.000", old["booked_hours"])
+    kept = nights.erp.store.get("labour_rate", str(old["id"]))
+    assert kept is not None
+    assert (kept["hourly_rate"], kept["billed"]) == ("240.000", True)
+
+
+def _rate(rate: str) -> dict[str, object]:
+    return {"category": "SR", "name": "Senior consultant", "rate": rate, "planned_hours": "200", "line": "1"}
+
+
+async def test_an_answer_that_does_not_come_is_told_to_integration_and_nothing_is_sent_again(nights: Nights) -> None:
+    worker = await nights.worker()
+    await nights.sign("C-1")
+    nights.go_to(at("22:00"))
+    await worker.drain()
+    nights.erp.shift = -timedelta(hours=12)  # its night is late
+    nights.go_to(at("06:00", 4))
+    await worker.drain()
+    assert await nights.rows("SELECT count(*) FROM core.case") == [(0,)]
+    nights.go_to(at("08:30", 4))
+    await worker.drain()
+    assert await nights.states() == {"C-1": "waiting"}
+    assert await nights.rows("SELECT cause, function, state FROM core.case") == [
+        ("outcome_unknown", "integration", "open")
+    ]
+    nights.erp.shift = timedelta()
+    nights.go_to(at("09:00", 4))
+    await worker.drain()
+    assert len(nights.batches()) == 1
+    assert await nights.states() == {"C-1": "active"}
+    assert await nights.rows("SELECT state, closed_how FROM core.case") == [("resolved", "read_back")]
+
+
 async def test_a_cancelled_contract_is_ended_by_a_batch_too(nights: Nights) -> None:
     worker = await _active(nights, "C-1")
     nights.go_to(at("12:00", 4))
@@ -228,7 +278,7 @@ async def test_master_data_that_the_erp_lacks_is_an_exception_before_anything_is
     assert MASTER["payment_terms"] == [{"code": "Z30", "days": "30"}]
 
 
-async def _active(nights: Nights, name: str, agreed: dict[str, object] | None = None):  # type: ignore[no-untyped-def]
+async def _active(nights: Nights, name: str, agreed: dict[str, object] | None = None) -> Worker:
     worker = await nights.worker()
     await nights.sign(name, agreed)
     nights.go_to(at("22:00"))

@@ -1,6 +1,7 @@
 """A silent change in the engine: never applied, an exception of legal after the grace time, and how it ends."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -35,7 +36,7 @@ async def desk(async_database: AsyncEngine, database: sa.Engine) -> Desk:
 
 def numbered(revision: int) -> dict[str, object]:
     """The amendment that says the same."""
-    changes = {name: HIGHER[name] for name in ("value", "lines", "milestones")}
+    changes: dict[str, Any] = {name: HIGHER[name] for name in ("value", "lines", "milestones")}
     return cloud_event(f"a{revision}", "amended.v1", amended("C-1", revision=revision, **changes))
 
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core.cloudevents import CloudEvent
+from sync_core.commands.commands import Commands
 from sync_core.commands.desk import CommandRefused, InvalidInput
 from sync_core.commands.schemas import Proposed
 from sync_core.estate_schemas import SchemaPlan
@@ -34,7 +35,7 @@ def third(contract: str) -> CloudEvent:
     return event(f"{contract}.v3", "signed.v3", as_v3(signed(contract)))
 
 
-def desk(database: sa.Engine) -> people.Commands:
+def desk(database: sa.Engine) -> Commands:
     return people.commands(database, estate=estate())
 
 

@@ -195,6 +195,27 @@ def test_a_later_correction_is_first_pass_but_not_clean(database: sa.Engine, clo
     ]  # fmt: skip
 
 
+def _plain_counts(engine: sa.Engine) -> tuple[int, int, int]:
+    """Automatic, confirmed and signed contracts, from the raw rows, one by one."""
+    with engine.connect() as conn:
+        contracts = conn.execute(sa.text("SELECT contract_id, external_id, first_active_at FROM core.contract")).all()
+        touches = conn.execute(
+            sa.text("""
+            SELECT external_id, CAST(NULL AS bigint) AS contract_id, recorded_at AS at FROM core.event
+            WHERE type LIKE '%.corrected.v1'
+            UNION ALL SELECT NULL, k.contract_id, h.occurred_at FROM core.case AS k JOIN core.case_history AS h
+            USING (case_id) WHERE h.what = 'opened' AND k.error_class <> 'policy_denied'
+            UNION ALL SELECT NULL, contract_id, dispatched_at FROM core.replay_item""")
+        ).all()
+    active = [one for one in contracts if one.first_active_at is not None]
+    clean = [
+        one for one in active
+        if not any(touch.at <= one.first_active_at for touch in touches
+                   if one.external_id == touch.external_id or one.contract_id == touch.contract_id)
+    ]  # fmt: skip
+    return len(clean), len(active), len(contracts)
+
+
 _LIVES = st.tuples(st.booleans(), st.lists(st.tuples(st.sampled_from(["case", "correction", "replay", "approval"]),
                                                      st.integers(-20, 20)), max_size=3))  # fmt: skip
 
@@ -219,7 +240,11 @@ def test_any_lives_give_what_plain_counting_gives(
                 _case(database, contract, "opened", at, "policy_denied" if kind == "approval" else "missing_data")
         if active and not any(kind != "approval" and hours <= 0 for kind, hours in touches):
             expected.add(contract.contract_id)
-    asked(database, clock, "auto-provisioned")
+    answer = asked(database, clock, "auto-provisioned").answer
+    automatic, confirmed, signed = _plain_counts(database)
+    assert (answer.value, answer.n, answer.figure("auto").value) == (automatic / signed, signed, automatic)
+    assert answer.figure("rate").value == (automatic / confirmed if confirmed else None)
+    assert answer.figure("bound_high").value == (automatic + signed - confirmed) / signed
     with database.connect() as conn:
         newest = conn.scalar(sa.text("SELECT max(contract_id) FROM core.contract")) or 0
     mine = {row["contract_id"] for row in facts(database, "contract") if row["contract_id"] > newest - len(lives)

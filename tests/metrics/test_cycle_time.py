@@ -215,7 +215,7 @@ def test_a_receipt_or_an_end_that_is_committed_late_does_not_appear_behind_a_mom
 
 
 def test_more_than_two_working_days_are_those_of_the_legal_entity(database: sa.Engine, clock: VirtualClock) -> None:
-    short = 'working_time = { opens = 09:00:00, closes = 13:00:00 }'
+    short = "working_time = { opens = 09:00:00, closes = 13:00:00 }"
     estate = load(rows.ESTATE_TEXT.replace('erp = "legacy"\n', f'erp = "legacy"\n{short}\n', 1))
     [entity] = [one.code for one in estate.entity if one.working_time.closes.hour == 13]
     zone = ZoneInfo(next(one.timezone for one in estate.entity if one.code == entity))

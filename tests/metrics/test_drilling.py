@@ -1,5 +1,6 @@
 """Rows behind a number: a viewer sees none of what has become another entity's."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -78,7 +79,8 @@ def test_what_stands_in_quarantine_is_among_the_rows_that_a_number_counts(
     for as_of in (None, moment):
         ask = Ask(WINDOW, as_of=as_of)
         answer = measures.kpi(slug, ask).answer
-        shown, after = [], None
+        shown: list[Mapping[str, object]] = []
+        after: str | None = None
         for _ in range(answer.n):
             page = measures.drill(slug, ask, after=after, limit=1)
             shown += page.rows

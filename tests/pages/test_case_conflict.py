@@ -1,6 +1,7 @@
 """Two systems that do not agree, on the exception's page: both values, a person's word, and what the CLM was told."""
 
 import uuid
+from typing import Any
 
 import orjson
 import pytest
@@ -32,10 +33,11 @@ def conflict(database: sa.Engine) -> int:
         ("contract_line", "crm/K-1#L:1", {"revenue_account": "9999"}, {"revenue_account": "4000"}),
     ]
     for step, (kind, key, found, wanted) in enumerate(sides):
-        known = {"system": "cloud", "kind": kind, "business_key": key, "ref": f"E{step}", "contract_id": contract}
+        known: dict[str, Any] = {"system": "cloud", "kind": kind, "business_key": key, "ref": f"E{step}"}
+        known["contract_id"] = contract
         theirs, ours = orjson.dumps(found).decode(), orjson.dumps(wanted).decode()
-        insert(database, "crosswalk", state="confirmed", fields=theirs, agreed=ours, **known)
-        insert(database, "operation", run_id=run, step=step, action="conflict", status="conflict", before=theirs,
+        insert(database, "crosswalk", "", state="confirmed", fields=theirs, agreed=ours, **known)
+        insert(database, "operation", "", run_id=run, step=step, action="conflict", status="conflict", before=theirs,
                after=ours, error_class="ownership_conflict", started_at=NOW, finished_at=NOW, **known)  # fmt: skip
     return add_case(database, contract, "ownership_conflict", error_class="ownership_conflict",
                     function="finance_operations", message="two values", operation="plan.diff")  # fmt: skip

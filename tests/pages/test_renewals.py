@@ -1,7 +1,9 @@
 """The renewals on the Contracts page, and the card of one contract's life."""
 
 import json
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
@@ -45,7 +47,7 @@ def test_without_renewals_the_view_says_so(nothing: Reads) -> None:
     assert "Nothing is to be renewed in this time." in clean(play("contracts", nothing, {"view": "renewals"}))
 
 
-def told(database: sa.Engine, *events: tuple[str, dict[str, object]], state: str = "active", **more: object) -> str:
+def told(database: sa.Engine, *events: tuple[str, Mapping[str, object]], state: str = "active", **more: Any) -> str:
     for number, (kind, data) in enumerate(events, 1):
         body = json.dumps({"contract_id": "T-1", "revision": number, **data})
         add_event(database, "T-1", f"com.tieline.contract.{kind}.v1", body)

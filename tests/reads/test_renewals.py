@@ -2,6 +2,7 @@
 
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -20,7 +21,8 @@ TODAY = NOW.date()
 
 def near(engine: sa.Engine, name: str, days: int, renewal: str = "manual", **columns: object) -> int:
     due = TODAY + timedelta(days=days)
-    values = {"renewal": renewal, "notice_by": due, "renewal_due": due, "renews_on": due + timedelta(days=30)}
+    renews_on = due + timedelta(days=30)
+    values: dict[str, Any] = {"renewal": renewal, "notice_by": due, "renewal_due": due, "renews_on": renews_on}
     return add_contract(engine, took=1, external_id=name, **(values | columns))
 
 
@@ -77,7 +79,8 @@ def test_pages_follow_each_other(some: sa.Engine, nothing: Reads) -> None:
 def test_the_money_is_told_by_what_becomes_of_it(some: sa.Engine, nothing: Reads) -> None:
     totals = nothing.renewal_totals()
     assert {state.value: (total.count, total.money.amount) for state, total in totals.items()} == {
-        "manual": (2, 200), "automatic": (1, 300), "initiated": (1, 100), "declined": (1, 100),
+        "manual": (2, Decimal(200)), "automatic": (1, Decimal(300)), "initiated": (1, Decimal(100)),
+        "declined": (1, Decimal(100)),
     }  # fmt: skip
     assert list(totals) == [
         RenewalState.MANUAL, RenewalState.AUTOMATIC, RenewalState.INITIATED, RenewalState.DECLINED,

@@ -41,7 +41,11 @@ def test_money_that_waits_ranks_first_and_a_known_cause_is_named(database: sa.En
     add_case(database, small, "rate_missing", exposure_reporting=Decimal(10), function="delivery")
     large = add_contract(database, state="set_aside", value_reporting=Decimal(900))
     add_contract(database, state="waiting")
-    tried = add_contract(database, state="waiting", last_error="cloud: refused", value_reporting=None, currency="BRL")
+    add_contract(database, state="waiting", last_error="the batch is answered at 06:00")  # nothing is wrong with it
+    tried = add_contract(
+        database, state="waiting", last_error="cloud: refused", last_error_class="transient", value_reporting=None,
+        currency="BRL",
+    )  # fmt: skip
     add_contract(database, took=1.0)
     page = reads.stuck()
     assert [row.contract_id for row in page.rows] == [large, small, tried]

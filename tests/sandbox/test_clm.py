@@ -112,9 +112,9 @@ async def test_a_write_back_is_kept_and_is_no_change_of_the_contract(http: httpx
 
 async def test_an_unknown_payload_version_is_published_as_it_is(http: httpx.AsyncClient, clm: SandboxClm) -> None:
     clm.perform(draft("C-1"))
-    strange = {"contract_id": "C-1", "kind": "signed", "version": 2, "body": {"agreement": {}}}
+    strange = {"contract_id": "C-1", "kind": "signed", "version": 9, "body": {"agreement": {}}}
     assert (await http.post("/sandbox/changes", json=strange)).status_code == 201
-    assert orjson.loads(clm.store.feed[-1])["type"] == "com.tieline.contract.signed.v2"
+    assert orjson.loads(clm.store.feed[-1])["type"] == "com.tieline.contract.signed.v9"
     assert (await http.get("/api/contracts/C-1")).json()["contract"]["stage"] == "draft"
 
 

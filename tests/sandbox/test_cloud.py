@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from app.sandbox.cloud.faults import Effect, Fault
+from sync_core.answers_needed import DeclaresNeeds
 from sync_core.clock import VirtualClock
 from sync_core.connectors import discovery
 from sync_core.desired import Kind
@@ -22,13 +23,19 @@ from sync_core.estate import Erp
 from sync_core.keys import BusinessKey
 from tests.contracts.cases import SANDBOX_SETUP, Lane, context
 from tests.contracts.samples import milestones
-from tests.sandbox.clouds import START, Made, cloud, fixed_fee, provision, token_form
+from tests.sandbox.clouds import START, Cloud, Made, cloud, fixed_fee, provision, token_form
+
+
+async def looked_at(it: Cloud) -> None:
+    """Once for a release: what its answers hold, which nothing is written before."""
+    assert isinstance(it.erp, DeclaresNeeds)
+    await it.erp.check(context())
 
 
 async def test_a_new_contract_takes_seven_calls() -> None:
     async with cloud() as it:
         ctx, sample = context(), fixed_fee()
-        await it.erp.ping(context())  # fetches the token
+        await looked_at(it)  # which fetches the token too
         await it.erp.observe(sample.scope, ctx)
         made: Made = {}
         for kind in Kind:
@@ -46,6 +53,7 @@ async def test_one_token_serves_all_calls_and_is_renewed_when_it_ends() -> None:
         it.clock.advance(timedelta(hours=2))
         await asyncio.gather(*(it.erp.ping(context()) for _ in range(20)))
         assert it.app.tokens.issued == 2
+        await looked_at(it)
         await it.raw.post("/_sandbox/tokens/revoke")
         ctx = context()
         await it.erp.create(fixed_fee().of(Kind.CUSTOMER), {}, ctx)
@@ -158,3 +166,28 @@ async def test_the_admin_surface_needs_its_token_and_shows_what_happened() -> No
         remove = {"payment_terms": [{"code": "NET30"}]}
         assert (await it.raw.post("/_sandbox/master/remove", json=remove)).status_code == 200
         assert not (await it.erp.observe(fixed_fee().scope, context())).references.payment_terms
+
+
+async def test_an_upgrade_renames_fields_both_ways_and_a_name_that_is_gone_is_refused() -> None:
+    async with cloud() as it:
+        await provision(it.erp, fixed_fee())
+        renames = {"project": {"purchase_order": "po_reference"}, "milestone": {"amount": "price"}}
+        await it.raw.post("/_sandbox/upgrade", json={"release": "2026.4.0", "renames": renames})
+        token = (await it.raw.post("/oauth/token", data=token_form())).json()["access_token"]
+        asked = {"authorization": f"Bearer {token}"}
+        [project] = (await it.raw.get("/v1/projects", headers=asked)).json()["items"]
+        assert ("purchase_order" in project, "po_reference" in project) == (False, True)
+        parts = (await it.raw.get(f"/v1/projects/{project['id']}/milestones", headers=asked)).json()["items"]
+        assert "price" in parts[0]
+        address = f"/v1/projects/{project['id']}"
+        gone = await it.raw.patch(address, headers=asked, json={"purchase_order": "PO-9"})
+        assert (gone.status_code, "no field purchase_order" in gone.text) == (422, True)
+        changed = await it.raw.patch(address, headers=asked, json={"po_reference": "PO-9"})
+        assert changed.json()["po_reference"] == "PO-9"
+        assert changed.headers["x-release"] == "2026.4.0"
+        described = (await it.raw.get("/v1/fields", headers=asked)).json()
+        assert "po_reference" in described["records"]["project"]
+        unknown = await it.raw.post(
+            "/_sandbox/upgrade", json={"release": "x", "renames": {"project": {"nothing": "x"}}}
+        )
+        assert unknown.status_code == 422

@@ -15,6 +15,7 @@ from sync_core.references import What
 from tests.api.door import Door
 from tests.engine.governed import Desk
 from tests.memory_erp import MemoryConnector
+from tests.reads.handmade import insert
 from tests.sows import SOURCE, cloud_event, milestone_terms, signed, tm_terms
 from tests.watch.worlds import terms as random_terms
 
@@ -69,6 +70,24 @@ async def test_random_contracts_are_found_as_their_runs_find_them(desk: Desk, da
             assert found["unverified"] == []
     assert {"active", "blocked"} <= set(states.values())
     assert len(desk.erp.calls) == calls, "no validation asked the ERP"
+
+
+async def test_what_master_data_says_is_found_as_a_run_finds_it(desk: Desk, database: sa.Engine) -> None:
+    now = desk.clock.now()
+    insert(
+        database, "master_entity", system="mdm", mdm_id="E1", code="US01", name="Test Partners LLC", status="closed",
+        changed_at=now, recorded_at=now,
+    )  # fmt: skip
+    insert(
+        database, "master_customer", system="mdm", mdm_id="C1", code="CUST-1", name="Harbour Mutual", status="inactive",
+        folded="harbour mutual", changed_at=now, recorded_at=now,
+    )  # fmt: skip
+    await desk.arrive(cloud_event("e", "signed.v1", signed("C-1")))
+    await desk.run()
+    raised = {cause for cause, _, _ in await desk.cases()}
+    assert raised >= {"legal_entity_closed", "customer_inactive"}
+    found = await ask(Door(database, clock=desk.clock, estate=desk.estate), milestone_terms())
+    assert {one["cause"] for one in found["findings"]} == raised
 
 
 async def test_it_touches_nothing_of_the_provisioning_path(desk: Desk, database: sa.Engine) -> None:

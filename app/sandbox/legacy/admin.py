@@ -91,5 +91,5 @@ def put_master(store: Store, body: Mapping[str, object]) -> None:
 
 def objects(store: Store) -> list[dict[str, object]]:
     """What was reversed is gone; what was closed is there."""
-    docs = [{"kind": kind, **doc} for kind in KINDS.values() for doc in store.all(kind)]
+    docs: list[dict[str, object]] = [{"kind": kind, **doc} for kind in KINDS.values() for doc in store.all(kind)]
     return [doc for doc in docs if doc.get("status") not in ("reversed", "ended")]

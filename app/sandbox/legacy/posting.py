@@ -134,7 +134,7 @@ class Posting:
     def _take_over(self, order: str, before: Doc, record: Record) -> None:
         """Parts and what was billed go with the order that is posted again; so does its release, unless it says."""
         status = "setup" if record["released"] == "N" else before["status"]
-        kept = {name: before[name] for name in ("billed", "billed_amount") if name in before}
+        kept: Doc = {name: before[name] for name in ("billed", "billed_amount") if name in before}
         doc = self.store.get("project", order) or {}
         self.store.put("project", {**doc, **kept, "status": status})
         for kind in ("contract_line", "milestone", "labour_rate"):

@@ -121,7 +121,7 @@ def test_what_is_of_thirteen_weeks_is_restated_by_any_of_them(one: Firm) -> None
                                              status, occurred_on, recorded_at)
             SELECT system, 'dispute', 'late', project_key, contract_id, ref, 10, currency, 'open', occurred_on + 1, :now
             FROM core.financial_fact
-            WHERE kind = 'invoice' AND occurred_on >= :monday - 56 AND occurred_on < :monday - 7
+            WHERE kind = 'invoice' AND occurred_on >= :monday - 84 AND occurred_on < :monday - 56
               AND contract_id NOT IN (SELECT contract_id FROM core.financial_fact WHERE kind = 'dispute')
             ORDER BY seq LIMIT 1 RETURNING contract_id"""), {"now": one.clock.now(), "monday": one.week})  # fmt: skip
     as_of, then = one.caught_up(), datetime.fromisoformat(first.manifest["as_of"])

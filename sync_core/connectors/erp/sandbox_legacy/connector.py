@@ -217,8 +217,8 @@ class _Basic:
 
 def _window(erp: Erp) -> BatchWindow:
     try:
-        times = [time.fromisoformat(erp.options[name]) for name in ("opens", "closes", "answers")]
-        window = BatchWindow(*times, zone=erp.options["zone"])
+        opens, closes, answers = (time.fromisoformat(erp.options[name]) for name in ("opens", "closes", "answers"))
+        window = BatchWindow(opens, closes, answers, zone=erp.options["zone"])
         ZoneInfo(window.zone)
     except (KeyError, ValueError) as wrong:
         words = "sandbox-legacy needs the options zone, opens, closes and answers, such as Europe/London and 22:00"
