@@ -24,7 +24,6 @@ CREATE TABLE metrics.amendment_fact (
     effective_at    timestamptz,     -- begin of the day in the legal entity's zone
     retroactive     boolean NOT NULL,-- effective before the day of its execution
     done_at         timestamptz,     -- read back with everything that it changes
-    ended_at        timestamptz,     -- of a superseded one: its contract ended
     waits           boolean NOT NULL,-- for an amendment before it that nobody has sent
     ordering_s      bigint,          -- until every amendment before it was there; null while it waits
     lag_s           bigint,          -- from the execution

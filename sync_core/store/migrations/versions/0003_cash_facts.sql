@@ -7,8 +7,7 @@ CREATE TABLE metrics.cash_fact (
     billing         text NOT NULL,
     test            boolean NOT NULL,
     stage           text NOT NULL,   -- the last of the stages reached: signed, active, invoiced, paid
-    step            text NOT NULL,   -- of one that was signed and no more: the last step of the engine; else ''
-    lost            boolean NOT NULL,-- ended before its first invoice
+    lost            boolean NOT NULL,-- ended before its first payment
     period          date NOT NULL,   -- Monday of the week of the signature in the group's zone
     signed_on       date NOT NULL,
     active_on       date,

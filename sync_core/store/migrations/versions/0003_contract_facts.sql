@@ -29,8 +29,7 @@ CREATE TABLE metrics.contract_fact (
     step_at         timestamptz,     -- when it reached its last step
     step_work_s     bigint,          -- metrics.worked then, for the working age of an open one
     touches         text[] NOT NULL, -- kinds of manual touches between receipt and read-back
-    corrected_at    timestamptz,     -- first manual correction after it was active
-    late            boolean,         -- of a provisioned one: more than two working days after its signature
+    corrected_at    timestamptz,     -- first manual correction within 30 days after it was active
     amended         boolean NOT NULL,-- amended before it was active
     reopened        boolean NOT NULL,-- stopped again within seven days after it was active
     bill_on         date,

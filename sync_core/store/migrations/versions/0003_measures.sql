@@ -145,13 +145,6 @@ CREATE TABLE metrics.cell (
     PRIMARY KEY (measure, level, period, legal_entity, service_line, geography, billing, label, bucket) INCLUDE (n, amount)
 );
 
--- Who knew when that a receipt was released or dismissed; of those of earlier releases, from now on.
-ALTER TABLE core.quarantine ADD COLUMN ended_xid xid8;
-UPDATE core.quarantine SET ended_xid = pg_current_xact_id() WHERE released_at IS NOT NULL OR dismissed_at IS NOT NULL;
--- Which person or program had it released; null for those that a worker understood by itself, and of earlier releases.
-ALTER TABLE core.quarantine ADD COLUMN released_by text;
-CREATE INDEX quarantine_released_by ON core.quarantine (source, external_id) WHERE released_by IS NOT NULL;
-
 -- What a refresh looks for.
 CREATE INDEX event_by_xid ON core.event (recorded_xid);
 CREATE INDEX run_by_xid ON core.run (recorded_xid);

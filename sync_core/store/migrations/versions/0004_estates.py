@@ -12,7 +12,7 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-PARTS = ("policy", "policy_proposals", "references", "drift", "schemas", "ownership", "master_data", "moves", "observed", "adoption", "lifecycle", "amendments")
+PARTS = ("policy",)
 
 
 def upgrade() -> None:
