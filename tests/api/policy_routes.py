@@ -5,17 +5,16 @@ import sqlalchemy as sa
 from sync_core.policy.activations import note
 from tests.api.walk import Walk
 from tests.commands.people import ADMINISTRATOR
-from tests.sows import ESTATE_TOML
 
 _ESTATE = sa.text("INSERT INTO core.estate_version (digest, body, activated_at) VALUES ('walk', :body, :now)")
 RULE = '[[approval]]\nname = "Everything"\nfrom_amount = 0\n'
 
 
-async def policies(walk: Walk) -> None:
+async def policies(walk: Walk, estate_text: str) -> None:
     """A program proposes and withdraws, and refuses what a person proposed; to approve is a person's."""
     now, estate = walk.desk.clock.now(), walk.door.estate
     async with walk.desk.engine.begin() as conn:
-        await conn.execute(_ESTATE, {"body": ESTATE_TOML, "now": now})
+        await conn.execute(_ESTATE, {"body": estate_text, "now": now})
         await note(conn, estate.rules_version, "", estate="walk", now=now)
     made = await walk.send("/policies", {"policy": RULE, "reason": "the auditors ask for it"}, status=201)
     assert (made["before"], made["currency"]) == (estate.rules_version, "USD")
@@ -29,7 +28,7 @@ async def policies(walk: Walk) -> None:
     address = f"/policies/{other.proposal_id}"
     tag = await walk.tag(address)
     await walk.send(f"{address}/approve", {"reason": "yes"}, tag=tag, status=403)
-    assert (await walk.send(f"{address}/refuse", {"reason": "no"}, tag=tag))["state"] == "refused"
+    assert (await walk.send(f"{address}/refuse", {"reason": "not now"}, tag=tag))["state"] == "refused"
     listed = await walk.get("/policies")
     assert [row["proposal_id"] for row in listed["proposals"]] == [other.proposal_id, made["proposal_id"]]
     assert len(listed["history"]) == 1

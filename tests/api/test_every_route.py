@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core.engine.replaying import Replayer
 from sync_core.estate import ReplayPolicy, load
+from sync_core.policy.activation import Activation
 from tests.api import amended_routes, measured_routes, ownership_routes, schema_routes
 from tests.api.door import Door, if_match
 from tests.api.moved_routes import moves
@@ -33,14 +34,19 @@ SPARE = """
 name = "spare"
 kind = "sandbox_cloud"
 """
+TOML = ESTATE_TOML + RULES + SUBSCRIBER + SPARE + ownership_routes.OWNERSHIP
 # A program may not approve a replay or a policy; that it cannot is asserted below.
 NEVER_DONE = {("POST", "/v1/replays/{replay_id}/approve"), ("POST", "/v1/policies/{proposal_id}/approve")}
 
 
 @pytest.fixture
 async def walk(async_database: AsyncEngine, database: sa.Engine) -> Any:
-    known = load(ESTATE_TOML + RULES + SUBSCRIBER + SPARE + ownership_routes.OWNERSHIP)
-    estate = replace(known, replay=ReplayPolicy(Decimal(10**9), second_person_from_count=2))
+    known = load(TOML)
+    estate = replace(
+        known,
+        policy_activation=Activation(second_person_from_count=1),
+        replay=ReplayPolicy(Decimal(10**9), second_person_from_count=2),
+    )
     desk = Desk(async_database, sync=database, estate=estate)
     large = milestone_terms(
         value="150000.00", lines=[{"key": "1", "description": "Rollout", "amount": "150000.00"}],
@@ -75,7 +81,7 @@ async def test_every_route_does_what_it_says_and_answers_as_published(walk: Walk
     await measured_routes.running(walk)
     await watched(walk)
     await amended_routes.amendments(walk)
-    await policies(walk)
+    await policies(walk, TOML)
     await ownership_routes.sides(walk)
     await audit(walk)
     document = walk.door.published.document["paths"]
