@@ -63,7 +63,11 @@ def draw(reads: Reads, commands: Commands | None) -> None:
         definition="The newest events as they were sent, held against the schema; and the schema against that of the "
         "version, field by field. Nothing is written.",
     ):  # fmt: skip
-        forms.check(reads)
+        if may(commands):
+            forms.check(reads)
+        else:
+            st.caption(":material/lock: An administrator with reach over all legal entities may hold stored events "
+                       "against a schema.")  # fmt: skip
 
 
 def _first(one: SchemaVersion) -> tuple[bool, int, str]:

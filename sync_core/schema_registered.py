@@ -74,9 +74,28 @@ def first_problem(validator: Draft202012Validator, data: object) -> str | None:
 
 
 def problems(validator: Draft202012Validator, data: object) -> Iterator[tuple[str, str]]:
-    """(field, what is wrong with it), the outermost field first; items of a list are not told apart."""
+    """(field, what is wrong with it), the outermost field first; items of a list are not told apart.
+
+    In words of the schema alone: what an event holds is for those who may read its contract.
+    """
     for wrong in sorted(validator.iter_errors(data), key=lambda one: len(one.absolute_path)):
-        yield field_of(wrong), wrong.message[:300]
+        yield field_of(wrong), _expected(wrong)
+
+
+def _expected(wrong: ValidationError) -> str:
+    if wrong.validator == "required":
+        return "is required, and missing"
+    if wrong.validator is None or not isinstance(wrong.validator, str):
+        return "the schema allows nothing here"
+    asked = wrong.validator_value
+    each = asked if isinstance(asked, list) else [asked]
+    if any(isinstance(one, Mapping | list) for one in each):
+        return f"does not meet {wrong.validator}"
+    return f"expected {wrong.validator} {', '.join(_plain(one) for one in each)}"[:300]
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else str(orjson.dumps(value, default=str), "utf-8")
 
 
 def field_of(wrong: ValidationError) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 from jsonschema import Draft202012Validator
 
-from sync_core.authority import Permission
+from sync_core.authority import Forbidden, Permission
 from sync_core.clock import Clock
 from sync_core.estate import Estate
 from sync_core.reads import schemas
@@ -53,7 +53,12 @@ class SchemaReads:
             return schemas.connector_checks(conn)
 
     def fits(self, name: str, validator: Draft202012Validator, *, most: int | None) -> Fit:
-        """Of the newest stored events of a type, as they were sent. Raises Forbidden."""
-        self.reach(Permission.KPI_READ)
+        """Of the newest stored events of a type, as they were sent, of all legal entities. Raises Forbidden.
+
+        Whoever writes the schema can ask for one value after another, so it takes who may register one.
+        """
+        if self.reach(Permission.SCHEMAS_WRITE) is not None:
+            raise Forbidden(Permission.SCHEMAS_WRITE, "a schema is held against the events of all legal entities; "
+                            "an administrator with reach over all of them may")  # fmt: skip
         with snapshot(self._engine) as conn:
             return fit(validator, schemas.stored(conn, name, most=most))

@@ -52,7 +52,8 @@ def _the_command_line_tells_it(house: House) -> None:
         assert connection.execute("SELECT DISTINCT state FROM core.contract").fetchall() == [("active",)]
     told = house.status()
     assert (told["active"], told["waiting"], told["workers"], told["quarantine"]) == (CONTRACTS, 0, 1, 0)
-    assert told["states"] == {"draft": 0, "waiting": 0, "blocked": 0, "active": CONTRACTS, "ended": 0, "set_aside": 0}
+    assert told["states"] == {"draft": 0, "waiting": 0, "blocked": 0, "active": CONTRACTS, "suspended": 0, "ended": 0,
+                              "set_aside": 0}  # fmt: skip
     shown = str(told["database"])
     assert house.urls.name in shown
     assert house.urls.app_libpq != shown, "no password"

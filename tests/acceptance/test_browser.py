@@ -128,7 +128,7 @@ def one_contract_is_told_whole(page: Page, url: str) -> None:
     page.wait_for_url(re.compile(r"/contract\?.*id=\d+"))
     expect(card(page, "timeline")).to_contain_text("Signed", timeout=DRAW_S * 1000)
     drawn(page)
-    operations = card(page, "operations").get_by_role("row").filter(has_text="Create project")
+    operations = card(page, "operations").get_by_role("row").filter(has_text=re.compile("(Create|Update) project"))
     expect(operations.first).to_contain_text(re.compile(r"PRJ-\d+"))
     expect(page.get_by_text("ERP project", exact=True).first).to_be_visible()
     expect(card(page, "crosswalk")).to_contain_text(re.compile(r"PRJ-\d+"))

@@ -107,4 +107,25 @@ def test_a_fit_counts_events_by_field_and_names_the_first() -> None:
     found = fit(validator_of(schema), events)
     assert (found.seen, found.fitting) == (4, 2)
     assert [(one.path, one.events, one.examples) for one in found.first] == [("a", 2, ["e2", "e3"]), ("b[]", 1, ["e3"])]
-    assert found.first[1].words == orjson.dumps("x").decode().replace('"', "'") + " is not of type 'integer'"
+    assert [one.words for one in found.first] == ["is required, and missing", "expected type integer"]
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ({"type": "string"}, "expected type string"),
+        ({"enum": ["a", 1, None]}, "expected enum a, 1, null"),
+        ({"const": True}, "expected const true"),
+        ({"not": {}}, "does not meet not"),
+        ({"anyOf": [{"type": "string"}]}, "does not meet anyOf"),
+        ({"additionalProperties": False}, "expected additionalProperties false"),
+        ({"propertyNames": {"pattern": "^x"}}, "expected pattern ^x"),
+        ({"required": ["other"]}, "is required, and missing"),
+        (False, "the schema allows nothing here"),
+    ],
+)
+def test_why_an_event_does_not_fit_is_told_without_what_it_holds(part: object, words: str) -> None:
+    held = {"price": "a secret price"}
+    [wrong] = fit(validator_of({"properties": {"terms": part}}), [("e1", {"terms": held})]).first
+    assert wrong.words == words
+    assert "secret" not in f"{wrong.path} {wrong.words}"

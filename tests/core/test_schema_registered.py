@@ -60,7 +60,7 @@ def test_what_cannot_be_registered_says_what_to_change(words: str, arguments: tu
         ("both a and b are there", [("a", "b")], {"a": 1, "b": 2}),
         ("x is no object", [("a", "x.y")], {"a": 1, "x": []}),
         ("the data is no object", [], []),
-        ("contract_id: 'contract_id' is a required", [], {}),
+        ("contract_id: is required, and missing", [], {}),
     ],
 )
 def test_data_that_does_not_fit_says_where(words: str, renames: list[tuple[str, str]], data: object) -> None:

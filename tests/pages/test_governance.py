@@ -9,11 +9,12 @@ import pytest
 import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
-from sync_core.authority import Actor, person
+from sync_core.authority import Actor, Forbidden, person
 from sync_core.clock import VirtualClock
 from sync_core.estate_schemas import PlannedRelease
 from sync_core.events import PREFIX
 from sync_core.reads import Reads
+from sync_core.schema_registered import validator_of
 from tests import rows
 from tests.commands import people
 from tests.pages.repair import press, shown, told
@@ -142,7 +143,7 @@ def test_stored_events_are_held_against_a_schema(database: sa.Engine) -> None:
         data = signed(name) | ({"total": total} if total else {})
         insert(database, "event", source=SOURCE, id=name, type=V1, external_id=name, occurred_at=NOW, recorded_at=NOW,
                received_by="webhook", correlation_id="c", data=json.dumps(data), attributes="{}")  # fmt: skip
-    drawn = page(database, people.EXECUTIVE)
+    drawn = page(database)
     drawn.selectbox(key="check_type").set_value(V1)
     schema = {"type": "object", "required": ["contract_id", "total"]}
     drawn.text_area(key="check_schema_text").set_value(json.dumps(schema))
@@ -153,6 +154,18 @@ def test_stored_events_are_held_against_a_schema(database: sa.Engine) -> None:
     assert ("total", "breaks") in {(row["Field"], row["Effect"]) for row in table(drawn, "Effect")}
     drawn.text_area(key="check_schema_text").set_value("")
     assert "2 of 2 stored events fit." in told(press(drawn, "Check"))
+
+
+@pytest.mark.parametrize(
+    "viewer", [people.EXECUTIVE, people.EVERYTHING, LIMITED], ids=["executive", "operator", "part"]
+)
+def test_stored_events_are_held_against_a_schema_for_nobody_else(database: sa.Engine, viewer: Actor) -> None:
+    drawn = page(database, viewer)
+    assert "may hold stored events against a schema" in texts(drawn)
+    assert "Check" not in {one.label for one in drawn.button}
+    reads = Reads(database, clock=VirtualClock(NOW), estate=rows.estate()).within(viewer)
+    with pytest.raises(Forbidden, match="schemas:write|all legal entities"):
+        reads.fits(V1, validator_of({"properties": {"terms": {"type": "string"}}}), most=None)
 
 
 def test_new_fields_are_acknowledged_with_a_reason(database: sa.Engine) -> None:
