@@ -13,7 +13,7 @@ from app.cli_work import NAMED, AsJson, Limit, Work, contracts_named, money, pla
 
 if TYPE_CHECKING:
     from sync_core.commands.replays import ReplayMade
-    from sync_core.reads.moves import ReconciledRow, Sums
+    from sync_core.reads.moves import ReconciledRow, Reconciliation, Sums
 
 move = typer.Typer(help="Moves of contracts between ERPs; docs/moves.md.", no_args_is_help=True)
 
@@ -98,6 +98,7 @@ def reconcile(
     for total in found.totals:
         drawn.add_row(f"{total.contracts:,}", *_amounts(total.sums))
     draw(drawn)
+    _age(found)
     page = reads.reconciled(move_id, window=Window(limit))
     drawn = table("contract", "stands", *heads)
     for row in page.rows:
@@ -123,6 +124,13 @@ def _say(one: Work, made: "ReplayMade", *, wait: bool, as_json: bool) -> None:
     typer.echo(f"move {made.replay_id}: {made.items:,} contracts, {made.to_preview:,} of them are previewed now")
     if wait:
         told(one.reads, previewed(one.reads, made.replay_id))
+
+
+def _age(found: "Reconciliation") -> None:
+    if not found.whole:
+        typer.echo("of contracts within your reach; the move has others")
+    if found.read_at is not None:
+        typer.echo(f"as the ERPs were read back, the oldest {found.read_at:%Y-%m-%d %H:%M} UTC")
 
 
 def _amounts(sums: "Sums") -> list[str]:

@@ -90,7 +90,8 @@ def registrations(as_json: AsJson = False) -> None:
     """Show the versions that were registered while Tieline runs, those in force first."""
     from app.api.schemas import registration_view
 
-    found = work("schemas").reads.schema_registrations()
+    reads = work("schemas").reads
+    found = reads.schema_registrations()
     if as_json:
         print_json([registration_view(one) for one in found])
         return
@@ -103,6 +104,7 @@ def registrations(as_json: AsJson = False) -> None:
             text(state), text(one.reason),
         )  # fmt: skip
     draw(shown)
+    _of_all(len(found), reads.schema_totals().registrations)
 
 
 @schemas.command()
@@ -151,7 +153,8 @@ def fields(as_json: AsJson = False) -> None:
     """Show fields that came in and that no schema here knows, those that nobody has looked at first."""
     from app.api.schemas import DriftView
 
-    found = work("schemas").reads.schema_drift()
+    reads = work("schemas").reads
+    found = reads.schema_drift()
     if as_json:
         print_json([DriftView.model_validate(one) for one in found])
         return
@@ -162,6 +165,7 @@ def fields(as_json: AsJson = False) -> None:
             f"{one.first_seen_at:%Y-%m-%d %H:%M}", f"{one.last_seen_at:%Y-%m-%d %H:%M}", text(one.acknowledged_by),
         )  # fmt: skip
     draw(shown)
+    _of_all(len(found), reads.schema_totals().fields)
 
 
 @schemas.command()
@@ -172,6 +176,12 @@ def acknowledge(
     one = work("schemas")
     done = one.commands.schemas.acknowledge(one.actor, drift_ids, reason)
     typer.echo(f"acknowledged: {', '.join(map(str, done.drift_ids))}")
+
+
+def _of_all(listed: int, total: int) -> None:
+    """A list that was cut says so."""
+    if total > listed:
+        typer.echo(f"{listed:,} of {total:,}", err=True)
 
 
 def _told(differences: "tuple[Difference, ...]", found: "Fit", event_type: str) -> None:

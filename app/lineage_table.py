@@ -16,7 +16,8 @@ _HEAD: Final = """\
 
 Made from the code by `make docs`; do not edit it. Each row is a field of the contract's terms. How it is made: a
 contract is derived twice, with that field alone changed, and what differs in the ERP objects is where it goes.
-**Owner** is the system that says what the field is; **corrected by** the business function that may set it in Tieline
+**Owner** is the system whose word counts, where the estate's `[ownership]` says nothing else ([domains](domains.md)),
+and of what is in none of its domains the CLM; **corrected by** the business function that may set it in Tieline
 until the CLM publishes it right. A field that goes nowhere is kept, shown, and used by policy, checks and alerts. `key`
 is the business key by which an object is found again. In `signed.v2` an amount stands one step deeper, in `amount`,
 with its currency beside it.
@@ -37,7 +38,7 @@ def document() -> str:
 
 def _rows(one: Lineage, erps: list[str]) -> list[str]:
     said = ", ".join(name.removeprefix(PREFIX) for name in one.events)
-    first = [f"`{one.path}`", said, one.owner, (one.setter or "").replace("_", " ")]
+    first = [f"`{one.path}`", said, one.owner.value, (one.setter or "").replace("_", " ")]
     rows = [[*first, "none", *["" for _ in erps]]] if not one.goes else []
     for at, goes in enumerate(one.goes):
         about = first if at == 0 else ["", "", "", ""]

@@ -138,21 +138,23 @@ class WorkerProcess:
     async def _prepare(self, engine: AsyncEngine, connectors: dict[str, ErpConnector]) -> None:
         body = self._wiring.estate_text
         digest = hashlib.sha256(body.encode()).hexdigest()
+        now, policy, text = self._clock.now(), self._estate.rules_version, self._wiring.policy_text
         async with engine.begin() as conn:
             if not await conn.scalar(_TABLES):
                 raise Refusal("The database has no tables of Tieline's: run `tieline migrate`.", Exit.DATABASE_REFUSED)
-            await lanes.declare(conn, [(erp, connectors[erp.name].capabilities.settle_s) for erp in self._estate.erp])
-            writing = [erp.name for erp in self._estate.erp if erp.mode is ErpMode.WRITE]
-            await observed_sql.resume(conn, writing, now=self._clock.now())
-            now = self._clock.now()
-            await conn.execute(_ESTATE, {"digest": digest, "body": body, "now": now})
-            policy, text = self._estate.rules_version, self._wiring.policy_text
             found = await conn.run_sync(in_force.latest)
             if found is not None and found.policy_id != self._policy_id:
                 raise Refusal("Another policy is in force: this worker begins again under it.", Exit.BEGIN_AGAIN)
-            await activations.note(conn, policy, text or "", estate=digest, now=now)
-            await activations.wake(conn, policy, now=now)
+            await lanes.declare(conn, [(erp, connectors[erp.name].capabilities.settle_s) for erp in self._estate.erp])
+            writing = [erp.name for erp in self._estate.erp if erp.mode is ErpMode.WRITE]
+            await observed_sql.resume(conn, writing, now=now)
             await releases.seen(conn, {releases.TIELINE: version("tieline")}, now=now)
+        # Each apart: what waits for the policy's lock, or for the audit, must hold nothing that other workers wait for.
+        async with engine.begin() as conn:
+            await conn.execute(_ESTATE, {"digest": digest, "body": body, "now": now})
+            await activations.note(conn, policy, text or "", estate=digest, now=now)
+        async with engine.begin() as conn:
+            await activations.wake(conn, policy, now=now)
 
     async def _serve(
         self,

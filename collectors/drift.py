@@ -9,10 +9,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sync_core import drift_rows, references_store
 from sync_core.clock import Clock
@@ -50,6 +51,7 @@ class Watch:
         self._engine, self._erp, self._clms, self._estate, self._clock = engine, erp, clms, estate, clock
         self._timeout_s = call_timeout_s
         self._references = references_store.Memory()
+        self._whole_at: datetime | None = None  # when all contracts were last looked through for new ones
 
     async def round(self, *, most: int, asked: int = MOST_ASKED) -> tuple[str, bool]:
         """Compare up to `most` contracts; what came of it in words, and whether the engine has work now. Commits.
@@ -59,6 +61,7 @@ class Watch:
         async with self._engine.begin() as conn:
             if await conn.scalar(_BREAKER, {"lane": self._erp.name}) != "closed":
                 return "the lane is not open", False
+            await self._enrol(conn)
             due = await drift_rows.due(conn, self._erp.name, most=most, asked=asked, now=self._clock.now())
             loaded = await queue.load(conn, [one.contract_id for one in due]) if due else {}
         compared = opened = closed = 0
@@ -73,6 +76,12 @@ class Watch:
             if trouble is not None:
                 raise trouble
         return f"{compared} compared, {opened} differences opened, {closed} closed", woken
+
+    async def _enrol(self, conn: AsyncConnection) -> None:
+        now = self._clock.now()
+        whole = self._whole_at is None or now >= self._whole_at + drift_rows.WHOLE_EVERY
+        if await drift_rows.enrol(conn, self._erp.name, whole=whole) and whole:
+            self._whole_at = now
 
     async def _together(
         self, some: Sequence[Due], loaded: Mapping[ContractId, Loaded]

@@ -35,7 +35,11 @@ def draw(found: CaseDetail, commands: Commands | None, *, why_not: str) -> None:
                     definition="The owner is the system whose word counts, by the estate file. A change by another "
                     "system is neither taken over nor overwritten without a word."):  # fmt: skip
         rows = [
-            [_named(one), _value(one, one.wanted), _value(one, one.found), _value(one, one.agreed), one.owner]
+            [
+                _named(one),
+                *(_value(one, value, found.currency) for value in (one.wanted, one.found, one.agreed)),
+                one.owner,
+            ]
             for one in found.conflicts
         ]
         table("conflict", ["Field", "Contract", "ERP", "Last equal", "Owner"], rows)
@@ -52,10 +56,10 @@ def _named(one: Conflict) -> str:
     return f"{words(one.kind)}{part}, {words(one.field).lower()}"
 
 
-def _value(one: Conflict, value: Scalar) -> str:
+def _value(one: Conflict, value: Scalar, currency: str | None) -> str:
     if value is None:
         return "–"
-    return ("yes" if value else "no") if isinstance(value, bool) else shown(one.field, str(value))
+    return ("yes" if value else "no") if isinstance(value, bool) else shown(one.field, str(value), currency)
 
 
 def _ask(found: CaseDetail, commands: Commands) -> None:
@@ -72,7 +76,7 @@ def _choice(one: Conflict, case_id: int) -> str | None:
     taken = [Take.THEIRS.value] if one.takeable else []
     options = [Take.OURS.value, *taken, ""]
     known = None if one.takeable else "The contract does not state it, so the ERP's value cannot be taken into it."
-    return st.radio(_named(one), options, index=len(options) - 1, horizontal=True, help=known,
+    return st.radio(fmt.plain(_named(one)), options, index=len(options) - 1, horizontal=True, help=known,
                     format_func=lambda option: _CHOICES[option], key=f"conflict_{case_id}_{one.name}")  # fmt: skip
 
 

@@ -66,7 +66,8 @@ def _books(found: AmendmentHistory, currency: str) -> None:
     books, terms = found.books, found.contract.terms if found.contract else None
     if books is None or terms is None or terms.billing.kind is not BillingKind.MILESTONES:
         return
-    with frame.card("books", "Invoiced and still to invoice", "As the ERP was last read; invoices are never rewritten"):
+    read = f"As the ERP was last read, {fmt.moment(found.read_at)}" if found.read_at else "Not read from an ERP yet"
+    with frame.card("books", "Invoiced and still to invoice", f"{read}; invoices are never rewritten"):
         rows = [
             [one.name, one.key, _money(one.invoiced, currency), _money(one.to_invoice or None, currency),
              _difference(one.difference, currency), _money(one.after, currency)]
@@ -81,6 +82,13 @@ def _books(found: AmendmentHistory, currency: str) -> None:
 
 
 def _adds_up(books: Schedule, currency: str) -> None:
+    """Only where it does: else how far the milestones are from the value."""
+    if books.uncovered:
+        gap, value = _money(abs(books.uncovered), currency), _money(books.after, currency)
+        told = (f"{gap} of the contract value, {value}, is in no milestone." if books.uncovered > 0 else
+                f"The milestones are {gap} more than the contract value, {value}.")  # fmt: skip
+        st.markdown(f":orange-badge[:material/warning: Does not add up] {fmt.plain(told)}")
+        return
     parts = f"{_money(books.invoiced, currency)} invoiced, {_money(books.to_invoice, currency)} to invoice"
     if books.difference:
         what = "to bill besides" if books.difference > 0 else "to credit"
@@ -120,7 +128,9 @@ def _told(found: AmendmentHistory, one: AmendmentRow) -> str:
 
 
 def _delta(made: Comparison) -> str:
-    change = made.schedule.delta
+    change = made.delta
+    if change is None:
+        return f"{_money(made.schedule.before, made.currency_before)} → {_money(made.schedule.after, made.currency)}"
     if not change:
         return "value unchanged"
     sign = "+" if change > 0 else "−"
@@ -131,32 +141,33 @@ def _terms(key: str, made: Comparison) -> None:
     if not made.terms:
         st.caption("No term but the schedule changed." if _moved(made.schedule.rows) else "No term changed.")
         return
-    rows = [[words(change.field), _side(change.field, change.before, made.currency),
+    rows = [[words(change.field), _side(change.field, change.before, made.currency_before),
              _side(change.field, change.after, made.currency)] for change in made.terms]  # fmt: skip
     table(f"terms_{_safe(key)}", ["Term", "Before", "After"], rows)
 
 
 def _schedule(key: str, made: Comparison) -> None:
-    rows = [_row(one, made.currency) for one in made.schedule.rows]
+    rows = [_row(one, made) for one in made.schedule.rows]
     if not rows:
         return
     sums = [
         "**All**",
         "",
         "",
-        _marked(made.schedule.before, made.currency),
+        _marked(made.schedule.before, made.currency_before),
         _marked(made.schedule.after, made.currency),
     ]
     columns = ["Part", "Change", "Due", "Before", "After"]
     marked(f"schedule_{_safe(key)}", columns, [*rows, sums])
 
 
-def _row(one: Row, currency: str) -> list[str]:
+def _row(one: Row, made: Comparison) -> list[str]:
     badge = _FATES[one.fate]
     if one.invoiced is not None:
-        badge = f"{badge} :gray-badge[:material/receipt_long: Invoiced {fmt.plain(_money(one.invoiced, currency))}]"
-    return [fmt.plain(one.name), badge.strip(), fmt.plain(_dues(one)), _marked(one.before, currency),
-            _marked(one.after, currency)]  # fmt: skip
+        sum_ = "" if made.delta is None else f" {_marked(one.invoiced, made.currency)}"  # it may be in either
+        badge = f"{badge} :gray-badge[:material/receipt_long: Invoiced{sum_}]"
+    return [fmt.plain(one.name), badge.strip(), fmt.plain(_dues(one)), _marked(one.before, made.currency_before),
+            _marked(one.after, made.currency)]  # fmt: skip
 
 
 def _dues(one: Row) -> str:

@@ -50,9 +50,15 @@ def _rows(contract: Contract, today: date) -> Iterator[list[str]]:
     reason = f": {notice.reason}" if notice is not None and notice.reason else ""
     yield ["Renewal", _day(row.renews_on), f"{WORDS[row.renewal]}{said}{reason}"]
     if row.notice_by is not None and row.renewal is not RenewalState.DECLINED:
-        yield ["Notice by", _day(row.notice_by), fmt.plural((row.notice_by - today).days, "day") + " from today"]
+        yield ["Notice by", _day(row.notice_by), _distance((row.notice_by - today).days)]
     if standing.last_day is not None:
         yield ["Last day", _day(standing.last_day), "Its project is closed after it"]
+
+
+def _distance(days: int) -> str:
+    if days < 0:
+        return f"passed {fmt.plural(-days, 'day')} ago"
+    return f"{fmt.plural(days, 'day')} from today" if days else "today"
 
 
 def _span(one: Suspension) -> str:

@@ -36,9 +36,8 @@ def _rows(told: Told) -> list[list[str]]:
         if money.next_bill_on is not None:
             rows.append(["Next bill", shown("next bill on", money.next_bill_on.isoformat())])
     rows += [
-        [f"{words(path.replace('.', ', ').replace('[', ' ').replace(']', ''))} (the owner's)", _held(path, value)]
-        for path, value in told.values.items()
-    ]  # fmt: skip
+        [f"{_named(path)} (the owner's)", _held(path, value, told.currency)] for path, value in told.values.items()
+    ]
     return [*rows, ["Note", told.note]] if told.note else rows
 
 
@@ -47,5 +46,9 @@ def _sums(billed: Decimal, paid: Decimal, disputed: Decimal) -> list[tuple[str, 
     return [("Billed", billed), ("Paid", paid), *disputes]
 
 
-def _held(path: str, value: object) -> str:
-    return "empty" if value is None else shown(path, str(value))
+def _named(path: str) -> str:
+    return words(path.replace(".", ", ").replace("[", " ").replace("]", ""))
+
+
+def _held(path: str, value: object, currency: str | None) -> str:
+    return "empty" if value is None else shown(path, str(value), currency)

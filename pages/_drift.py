@@ -9,11 +9,13 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from pages import _acting as acting
+from pages import _data as data
 from pages import _filters as filters
 from pages import _format as fmt
 from pages import _frame as frame
 from pages import _grid as grid
 from pages._table import table
+from pages._values import shown
 from pages._words import words
 from sync_core.authority import Permission
 from sync_core.commands.commands import Commands
@@ -84,17 +86,16 @@ def _asked(done: ComparisonAsked) -> str:
 
 
 def _filters(reads: Reads) -> DriftFilter:
-    entities = {one.code: one.code for one in reads.estate.entity}
     names = [one.name for one in reads.estate.erp] + [one.name for one in reads.estate.clm]
     systems = dict(zip(names, names, strict=True))
     with st.grid(4, min_column_width=145, gap="small"):
         state = filters.always("drift", "State", _STATES)
         stands = filters.one("stands", "Calls for", _STANDS, every="Anything")
-        entity = filters.one("entity", "Legal entity", entities, every="All entities")
+        entity = filters.one("entity", "Legal entity", data.choices(reads).entities, every="All entities")
         system = filters.one("system", "System", systems, every="All systems")
     filters.unknown()
-    shown: State = "closed" if state == "closed" else "all" if state == "all" else "open"
-    return DriftFilter(shown, Stands(stands) if stands else None, entity, system)
+    wanted: State = "closed" if state == "closed" else "all" if state == "all" else "open"
+    return DriftFilter(wanted, Stands(stands) if stands else None, entity, system)
 
 
 def _table(page: DriftPage, now: datetime) -> pd.DataFrame:
@@ -105,8 +106,8 @@ def _table(page: DriftPage, now: datetime) -> pd.DataFrame:
             "entity": [row.legal_entity for row in rows],
             "system": [row.system for row in rows],
             "what": [_what(row) for row in rows],
-            "ours": [row.ours or "nothing" for row in rows],
-            "theirs": [row.theirs or "nothing" for row in rows],
+            "ours": [_said(row, row.ours) for row in rows],
+            "theirs": [_said(row, row.theirs) for row in rows],
             "stands": [_STANDS[row.stands.value] for row in rows],
             "age": [fmt.duration((row.closed_at or now) - row.first_seen_at) for row in rows],
             "words": [row.words for row in rows],
@@ -136,6 +137,10 @@ def _what(row: DriftRow) -> str:
     return f"{named}, {words(row.field).lower()}" if row.field else named
 
 
+def _said(row: DriftRow, value: str | None) -> str:
+    return shown(row.field, value, row.currency) if value else "nothing"
+
+
 def _nothing(wanted: DriftFilter) -> None:
     if wanted == DriftFilter():
         frame.empty("No differences.", "CLM, Tieline and ERP say the same of every contract that was compared.")
@@ -149,11 +154,15 @@ def of_contract(reads: Reads, contract_id: int) -> None:
     page = reads.drift(DriftFilter(contracts=(contract_id,)))
     if not page.rows:
         return
-    with frame.card("drift", "Differences", "Between CLM, Tieline and ERP",
+    compared = fmt.moment(min(row.last_seen_at for row in page.rows))
+    with frame.card("drift", "Differences", f"Between CLM, Tieline and ERP, as compared {compared}",
                     definition="Found by the watch, which compares contracts that nothing happens to."):  # fmt: skip
         cells = [
-            [f"{_what(row)} ({_STANDS[row.stands.value].lower()})", row.ours or "nothing",
-             f"{row.theirs or 'nothing'}, in {row.system}"]
+            [f"{_what(row)} ({_STANDS[row.stands.value].lower()})", _said(row, row.ours),
+             f"{_said(row, row.theirs)}, in {row.system}"]
             for row in page.rows
         ]  # fmt: skip
         table("drift", ["What", "The contract says", "It holds"], cells)
+        if page.after is not None:
+            st.caption(f"The newest {len(page.rows)} of {page.total_text}.")
+            frame.link("exceptions", "All differences", view="drift")

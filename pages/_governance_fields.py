@@ -32,8 +32,8 @@ def draw(reads: Reads, commands: Commands | None) -> None:
             _acknowledge(waiting, commands)
         columns = ["Field", "Is", "Version", "Source", "Events", "First seen", "Last seen", "State"]
         marked("drift", columns, [_row(one) for one in found[:_SHOWN]])
-        if len(found) > _SHOWN:
-            st.caption(f"And {len(found) - _SHOWN} more; `tieline schemas fields` lists them.")
+        if (total := reads.schema_totals().fields) > _SHOWN:
+            st.caption(f"{_SHOWN} of {fmt.count(total)}; `tieline schemas fields` lists {fmt.count(len(found))}.")
 
 
 def _row(one: Drift) -> list[str]:

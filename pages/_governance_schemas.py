@@ -27,14 +27,14 @@ _REGISTERED: Final = ":blue-badge[:material/bolt: Registered]"
 
 def headline(reads: Reads) -> str:
     """What needs somebody first."""
-    waiting, drift = reads.unknown_versions(), [one for one in reads.schema_drift() if one.acknowledged_at is None]
+    waiting, drift = reads.unknown_versions(), reads.schema_totals().unseen
     going = [one for one in reads.schema_versions() if one.state is State.DEPRECATED and one.lately]
     told = []
     if waiting:
         events = sum(one.events for one in waiting)
         told.append(f"**{fmt.plural(events, 'event')}** of versions that nobody knows wait for a schema")
     if drift:
-        told.append(f"**{fmt.plural(len(drift), 'new field')}** came in that nobody has looked at")
+        told.append(f"**{fmt.plural(drift, 'new field')}** came in that nobody has looked at")
     if going:
         senders = {client.source for one in going for client in one.clients if client.lately}
         send = "sends" if len(senders) == 1 else "send"
@@ -133,6 +133,8 @@ def _registrations(reads: Reads, commands: Commands | None) -> None:
     ):
         columns = ["Number", "Version", "Read as", "Renamed", "Registered by", "State", "Why"]
         table("registrations", columns, [_registration(one) for one in found])
+        if (total := reads.schema_totals().registrations) > len(found):
+            st.caption(f"{fmt.count(len(found))} of {fmt.count(total)}: those in force first, then the newest.")
         in_force = [one for one in found if one.withdrawn_at is None]
         if in_force and may(commands) and commands is not None:
             st.button("Withdraw one…", icon=":material/undo:", key="open_withdraw", on_click=acting.open_dialog,

@@ -64,6 +64,11 @@ def reconciliation(reads: Reads, found: ReplayDetail) -> None:
         table("totals", ["Contracts", *heads],
               [[f"{total.contracts:,}", *(fmt.money_exact(getattr(total.sums, name)) for name in AMOUNTS)]
                for total in report.totals])  # fmt: skip
+        if not report.whole:
+            st.caption(":material/lock: Of contracts within your reach; the move has others.")
+        if report.read_at is not None:
+            st.caption(f"As the ERPs were read back: the oldest that is told is of {fmt.moment(report.read_at)}, and "
+                       "was the same whenever it was read since.")  # fmt: skip
         page = reads.reconciled(move_id, window=Window(_SHOWN))
         table("contracts", ["Contract", "Stands in", *heads], [_cells(row, report) for row in page.rows])
         if page.after is not None:

@@ -1,6 +1,6 @@
 """Governance: versions of events and who sends them, new fields, where each field goes, owners and releases."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -25,6 +25,7 @@ PAGE = Page(
 )  # fmt: skip
 
 _COUNTED: Final = timedelta(minutes=1)  # how often use is counted
+_JOB: Final = "schemas"  # counts it
 
 
 class Section(StrEnum):
@@ -41,12 +42,12 @@ _TITLES: Final = {
 
 
 def render(reads: Reads, commands: Commands | None) -> None:
-    now = reads.now
-    frame.header(
-        "Governance", "What systems say to each other, who owns it, and what is about to change; days in UTC.",
-        Freshness(now, now, _COUNTED),
-    )  # fmt: skip
-    if not frame.may(Permission.KPI_READ):
+    now, may = reads.now, frame.may(Permission.KPI_READ)
+    counted = _counted(reads) if may else None
+    scope = "What systems say to each other, who owns it, and what is about to change; days in UTC."
+    scope += "" if counted or not may else " Use was not counted yet: no worker has done so."
+    frame.header("Governance", scope, Freshness(counted or now, now, _COUNTED))
+    if not may:
         frame.forbidden(Permission.KPI_READ)
         return
     section = _section()
@@ -61,9 +62,14 @@ def render(reads: Reads, commands: Commands | None) -> None:
         case Section.FIELDS:
             fields.draw(reads, commands)
         case Section.LINEAGE:
-            lineage.draw()
+            lineage.draw(reads.estate.ownership)
         case Section.RELEASES:
             releases.draw(reads)
+
+
+def _counted(reads: Reads) -> datetime | None:
+    """When use was counted last; None: it never was."""
+    return next((job.last_ok_at for job in reads.schedules() if job.job == _JOB), None)
 
 
 def _section() -> Section:

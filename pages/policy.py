@@ -1,5 +1,6 @@
 """The policy: what decides on contracts, what waits for a second person, and proposing another."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -17,15 +18,19 @@ from pages._table import table
 from pages._words import words
 from sync_core.authority import Permission
 from sync_core.commands.commands import Commands
-from sync_core.commands.policies import LONGEST, Proposed
+from sync_core.commands.policies import LONGEST, Ahead, Proposed
 from sync_core.money import Money
+from sync_core.policy.rule import Rule
 from sync_core.policy.table import TABLES
 from sync_core.reads import Reads
-from sync_core.reads.policies import Policies, Proposal
+from sync_core.reads.policies import Activation, Pending, Policies, Proposal
 
 PAGE = Page(title="Policy", icon=":material/rule:", path="policy", order=80, section="More",
             needs=Permission.CONTRACTS_READ)  # fmt: skip
 _SHOWN: Final = 10
+_RULES: Final = 50
+_TEXT: Final = 5_000  # characters of a proposal
+_AHEAD: Final = "tieline.policy.ahead"  # the text that was looked ahead at, and what came of it
 _EXAMPLE: Final = """[[route]]
 name = "Historical contracts"
 legal_entity = "…"
@@ -43,9 +48,11 @@ def render(reads: Reads, commands: Commands | None) -> None:
         found = reads.policies()
         frame.headline(_headline(found))
         if found.waiting is not None:
-            _waiting(found.waiting, reads, commands)
+            _waiting(found.waiting, commands)
+        elif found.pending is not None:
+            _pending(found.pending, commands)
         _tables(reads)
-        if commands is not None and found.waiting is None:
+        if commands is not None and found.pending is None:
             _propose(commands)
         _history(found, now)
 
@@ -54,41 +61,56 @@ def _headline(found: Policies) -> str:
     if found.in_force is None:
         return "**No worker has started yet**, so no policy is in force."
     one = found.in_force
-    waits = " Another one **waits for a second person**." if found.waiting else ""
+    waits = " Another one **waits for a second person**." if found.pending else ""
     by = f"activated by {fmt.plain(one.activated_by)}" if one.proposal_id else "of the file that workers start with"
     return f"Policy **{one.version}** is in force since {fmt.moment(one.activated_at)}, {by}.{waits}"
 
 
 def _tables(reads: Reads) -> None:
-    tables = reads.estate.tables
+    tables, currency = reads.rules(), reads.reporting_currency
     with frame.card("rules", "Rules in force", "The most specific rule that fits decides; the estate's stand beneath "
                     "the policy's"):  # fmt: skip
         chosen = st.segmented_control("Table", TABLES, format_func=words, default=TABLES[0], key="policy_table",
                                       required=True, label_visibility="collapsed")  # fmt: skip
         one = getattr(tables, chosen)
-        rows = [[rule.name, "Policy", rule.where, rule.says] for rule in one.rules]
-        rows += [[rule.name, "Estate", rule.where, rule.says] for rule in one.defaults]
+        rows = [*_rules("Policy", one.rules, currency), *_rules("Estate", one.defaults, currency)]
         if rows:
-            table(f"rules_{chosen}", ["Rule", "Of", "For", "Decides"], rows)
+            table(f"rules_{chosen}", ["Rule", "Of", "For", "Decides"], rows[:_RULES])
+        if len(rows) > _RULES:
+            st.caption(f"And {len(rows) - _RULES:,} more.")
         st.caption(fmt.plain(f"Where none fits: {one.otherwise}."))
 
 
-def _waiting(one: Proposal, reads: Reads, commands: Commands | None) -> None:
-    with frame.card("proposal", f"Proposal {one.proposal_id}", "Back-tested over the contracts signed in the quarter "
-                    "before it was proposed"):  # fmt: skip
-        st.markdown(fmt.plain(f"{one.proposed_by} proposes it, because {one.reason}. {_effect(one, reads)}"))
-        st.caption(fmt.plain(f"A second person must approve: {one.second_person}. Tested against {one.before}, "
-                             f"{fmt.moment(one.proposed_at)}."))  # fmt: skip
-        if one.effects:
-            table("effects", ["What changes", "Contracts"],
-                  [[words(name), f"{times:,}"] for name, times in sorted(one.effects.items())])  # fmt: skip
-        with st.expander("The text of the policy"):
-            st.code(one.body, language="toml")
+def _rules(source: str, rules: Sequence[Rule], currency: str) -> list[list[str]]:
+    return [[rule.name, source, rule.where, rule.shown(currency)] for rule in rules]
+
+
+def _pending(one: Pending, commands: Commands | None) -> None:
+    """What it says and changes is of the whole firm, so it is not told where the reach has a limit."""
+    with frame.card("proposal", f"Proposal {one.proposal_id}", "Waits for a second person"):
+        st.markdown(fmt.plain(f"{one.proposed_by} proposed it {fmt.moment(one.proposed_at)}. What it says and changes "
+                              "is for people with reach over all legal entities."))  # fmt: skip
         if commands is not None:
             _decide(one, commands)
 
 
-def _decide(one: Proposal, commands: Commands) -> None:
+def _waiting(one: Proposal, commands: Commands | None) -> None:
+    with frame.card("proposal", f"Proposal {one.proposal_id}", "Back-tested over the contracts signed in the quarter "
+                    "before it was proposed"):  # fmt: skip
+        st.markdown(fmt.plain(f"{one.proposed_by} proposes it, because {one.reason}. {_effect(one)}"))
+        st.caption(fmt.plain(f"A second person must approve: {one.second_person}. Tested against {one.before}, "
+                             f"{fmt.moment(one.proposed_at)}."))  # fmt: skip
+        _effects("effects", one.effects)
+        with st.expander("The text of the policy"):
+            st.code(one.body[:_TEXT], language="toml")
+            if len(one.body) > _TEXT:
+                st.caption(f"The first {_TEXT:,} of {len(one.body):,} characters; `tieline policy history --json` and "
+                           f"`GET /v1/policies/{one.proposal_id}` have all of it.")  # fmt: skip
+        if commands is not None:
+            _decide(one, commands)
+
+
+def _decide(one: Proposal | Pending, commands: Commands) -> None:
     actor = frame.actor()
     own = one.proposed_by == actor.name
     if own and _everywhere(Permission.POLICY_WRITE):
@@ -124,9 +146,43 @@ def _propose(commands: Commands) -> None:
         with st.form("propose_policy", border=False):
             given = st.text_area("Policy file (TOML)", max_chars=LONGEST, height=220, placeholder=_EXAMPLE)
             why = st.text_input("Reason", max_chars=2_000, placeholder="Kept in the audit")
-            if st.form_submit_button("Test and propose", type="primary", icon=":material/science:"):
-                ask = partial(commands.policies.propose, frame.actor(), given, why)
-                acting.carry_out(ask, "The proposal", _done)
+            with st.container(horizontal=True, gap="small"):
+                looks = st.form_submit_button("Look ahead", icon=":material/science:")
+                proposes = st.form_submit_button("Propose", type="primary", icon=":material/send:",
+                                                 disabled=_AHEAD not in st.session_state)  # fmt: skip
+        if looks or proposes:
+            _asked(given, why, commands, proposes=proposes)
+        text, ahead = st.session_state.get(_AHEAD, ("", None))
+        if ahead is None:
+            st.caption("Look ahead first: it shows what would change, and changes nothing. Then propose.")
+        elif text == given:
+            _ahead(ahead)
+
+
+def _asked(given: str, why: str, commands: Commands, *, proposes: bool) -> None:
+    """What is proposed was looked ahead at: another text is looked at first."""
+    if proposes and given == st.session_state.get(_AHEAD, ("", None))[0]:
+        made, why_not = acting.attempt(partial(commands.policies.propose, frame.actor(), given, why), "The proposal")
+        if made is None:
+            acting.why_not(why_not)
+            return
+        del st.session_state[_AHEAD]
+        acting.finish(_done(made))
+    ahead, why_not = acting.attempt(partial(commands.policies.look_ahead, frame.actor(), given), "Looking ahead")
+    if ahead is None:
+        st.session_state.pop(_AHEAD, None)
+        acting.why_not(why_not)
+        return
+    st.session_state[_AHEAD] = (given, ahead)
+    st.rerun()
+
+
+def _ahead(one: Ahead) -> None:
+    many = _many(len(one.changed), one.tested, one.money, one.unreadable)
+    then = f"A second person must approve: {one.second_person}." if one.second_person else (
+        "Proposing it brings it into force at once; nobody else is asked.")  # fmt: skip
+    st.markdown(fmt.plain(f"Policy {one.version} against {one.before}: {many} {then}"))
+    _effects("ahead", one.effects)
 
 
 def _done(made: Proposed) -> str:
@@ -136,10 +192,20 @@ def _done(made: Proposed) -> str:
     return f"Policy {made.version} is in force: {many}. Processes begin again under it within seconds."
 
 
-def _effect(one: Proposal, reads: Reads) -> str:
-    worth = "" if one.money is None else f", worth {fmt.money(Money(one.money, reads.reporting_currency))}"
-    unread = f" Of {one.unreadable:,} nothing can be said." if one.unreadable else ""
-    return f"{one.changed:,} of {one.tested:,} contracts would be decided on differently{worth}.{unread}"
+def _effect(one: Proposal) -> str:
+    return _many(one.changed, one.tested, one.money, one.unreadable)
+
+
+def _many(changed: int, tested: int, money: Money | None, unreadable: int) -> str:
+    worth = f", worth {fmt.money(money)}" if money is not None and changed else ""
+    unread = f" Of {unreadable:,} nothing can be said." if unreadable else ""
+    return f"{changed:,} of {tested:,} contracts would be decided on differently{worth}.{unread}"
+
+
+def _effects(key: str, effects: Mapping[str, int]) -> None:
+    if effects:
+        table(key, ["What changes", "Contracts"],
+              [[words(name), f"{times:,}"] for name, times in sorted(effects.items())])  # fmt: skip
 
 
 def _history(found: Policies, now: datetime) -> None:
@@ -150,8 +216,9 @@ def _history(found: Policies, now: datetime) -> None:
             return
         table("history", ["Version", "In force since", "By", "Because"], [
             [row.version, fmt.moment(row.activated_at), row.activated_by,
-             row.reason or "The file that a worker was started with"] for row in found.history[:_SHOWN]
+             _because(row)] for row in found.history[:_SHOWN]
         ])  # fmt: skip
+        _newest(found.activated, min(len(found.history), _SHOWN))
         refused = [one for one in found.proposals if one.state == "refused"][:_SHOWN]
         if refused:
             with st.expander("Proposals that did not come into force"):
@@ -159,3 +226,16 @@ def _history(found: Policies, now: datetime) -> None:
                     [str(one.proposal_id), one.proposed_by, one.reason, f"{one.decided_by}: {one.decided_reason}"]
                     for one in refused
                 ])  # fmt: skip
+                _newest(found.refused, len(refused))
+
+
+def _newest(total: int, listed: int) -> None:
+    """A list that was cut says so."""
+    if total > listed:
+        st.caption(f"The newest {listed} of {fmt.count(total)}.")
+
+
+def _because(row: Activation) -> str:
+    if row.proposal_id is None:
+        return "The file that a worker was started with"
+    return row.reason or "For people with reach over all legal entities"

@@ -1,7 +1,8 @@
 """Each amendment before and after: the terms, and what is to be billed, with parts that add up to the whole. Pure.
 
 Before and after are two neighbouring steps of the fold, so an amendment that came late stands where it belongs. What
-the schedule does not cover of the value is a row of its own: the sum row always is the contract's value.
+the schedule does not cover of the value is a row of its own: the sum row always is the contract's value. Of a contract
+whose currency was amended each side is in its own, and nothing is subtracted.
 """
 
 from collections.abc import Iterable, Mapping
@@ -43,10 +44,11 @@ class Row:
     due_after: date | None
     fate: Fate
     invoiced: Decimal | None = None  # as the ERP was last read; None: nothing yet
+    uncovered: bool = False  # what no part of the schedule covers: nothing to invoice by
 
     @property
     def to_invoice(self) -> Decimal:
-        return _ZERO if self.invoiced is not None else self.after or _ZERO
+        return _ZERO if self.invoiced is not None or self.uncovered else self.after or _ZERO
 
     @property
     def difference(self) -> Decimal:
@@ -56,15 +58,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """invoiced + to invoice + difference = `after`; the rows' own sums are `before` and `after`."""
+    """invoiced + to invoice + difference + uncovered = `after`; the rows' own sums are `before` and `after`."""
 
     rows: tuple[Row, ...]
     before: Decimal  # the contract's value
     after: Decimal
 
     @property
-    def delta(self) -> Decimal:
-        return self.after - self.before
+    def uncovered(self) -> Decimal:
+        """Of the value after: below zero where the parts are more than it."""
+        return sum((row.after or _ZERO for row in self.rows if row.uncovered), _ZERO)
 
     @property
     def invoiced(self) -> Decimal:
@@ -83,9 +86,15 @@ class Schedule:
 class Comparison:
     """What lies between two states of a contract. `terms`: all but the rows of the schedule."""
 
-    currency: str
+    currency: str  # after
+    currency_before: str
     terms: tuple[Change, ...]
     schedule: Schedule
+
+    @property
+    def delta(self) -> Decimal | None:
+        """Of the value; None across currencies."""
+        return self.schedule.after - self.schedule.before if self.currency == self.currency_before else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +121,9 @@ def compare(before: Contract, after: Contract, invoiced: Mapping[str, Decimal] |
         for change in changes_between(flat(before), flat(after))
         if not change.field.startswith((*_PARTS, *_OF_CONTRACT))
     ]
-    return Comparison(after.terms.currency, tuple(listed), _schedule(before.terms, after.terms, invoiced or {}))
+    currency = after.terms.currency
+    held = before.terms.currency if before.terms is not None else currency
+    return Comparison(currency, held, tuple(listed), _schedule(before.terms, after.terms, invoiced or {}))
 
 
 def amendments(events: Iterable[Event], invoiced: Mapping[str, Decimal] | None = None) -> tuple[AmendmentStep, ...]:
@@ -149,12 +160,13 @@ def _schedule(before: Terms | None, after: Terms, invoiced: Mapping[str, Decimal
     old = _parts(before) if before is not None else {}
     new = _parts(after)
     value_before = before.value if before is not None else _ZERO
+    alike = before is None or before.currency == after.currency
     keys = dict.fromkeys((*old, *new, *invoiced))
-    rows = [_row(key, old.get(key), new.get(key), invoiced.get(key)) for key in keys]
+    rows = [_row(key, old.get(key), new.get(key), invoiced.get(key), alike=alike) for key in keys]
     rest_before, rest_after = value_before - _sum(old.values()), after.value - _sum(new.values())
     if rest_before or rest_after:
-        fate = Fate.SAME if rest_before == rest_after else Fate.CHANGED
-        rows.append(Row("", REST, rest_before, rest_after, None, None, fate))
+        fate = Fate.SAME if alike and rest_before == rest_after else Fate.CHANGED
+        rows.append(Row("", REST, rest_before, rest_after, None, None, fate, uncovered=True))
     return Schedule(tuple(rows), value_before, after.value)
 
 
@@ -169,7 +181,7 @@ def _sum(parts: Iterable[_Part]) -> Decimal:
     return sum((part.amount for part in parts), _ZERO)
 
 
-def _row(key: str, old: _Part | None, new: _Part | None, invoiced: Decimal | None) -> Row:
+def _row(key: str, old: _Part | None, new: _Part | None, invoiced: Decimal | None, *, alike: bool) -> Row:
     shown = new or old
     if shown is None:  # the contract never had it, or not on either side of this amendment
         return Row(key, "no longer in the contract", None, None, None, None, Fate.SAME, invoiced)
@@ -180,14 +192,15 @@ def _row(key: str, old: _Part | None, new: _Part | None, invoiced: Decimal | Non
         new.amount if new else None,
         old.due if old else None,
         new.due if new else None,
-        _fate(old, new),
+        _fate(old, new, alike=alike),
         invoiced,
     )
 
 
-def _fate(old: _Part | None, new: _Part | None) -> Fate:
+def _fate(old: _Part | None, new: _Part | None, *, alike: bool) -> Fate:
+    """`alike`: in one currency."""
     if old is None or new is None:
         return Fate.REMOVED if new is None else Fate.ADDED
-    if old.amount != new.amount:
+    if not alike or old.amount != new.amount:
         return Fate.CHANGED
     return Fate.SAME if old.due == new.due else Fate.MOVED

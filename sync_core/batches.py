@@ -5,7 +5,7 @@ one of its own. Until it has answered, a group lies in the ERP's inbox and is se
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -111,3 +111,11 @@ def own_handed(plan: Plan, handed: Sequence[Handed]) -> Handed | None:
 
 def own_answer(plan: Plan, answers: Sequence[Answer]) -> Answer | None:
     return next((one for one in answers if one.shared is None and one.owner == plan.contract), None)
+
+
+def posted_refs(
+    answers: Iterable[Answer], contract: BusinessKey, known: Mapping[BusinessKey, ErpRef]
+) -> frozenset[ErpRef]:
+    """Documents that the last answer made for this contract, and that nobody has journalled yet."""
+    made = {ref for one in answers if one.shared is None and one.owner == contract for ref in one.posted}
+    return frozenset(made - set(known.values()))

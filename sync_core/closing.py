@@ -2,10 +2,11 @@
 
 They stay as they would have stayed without the end, and so does their project, until the ERP has invoiced them; then
 all of it closes. Whether one that is not invoiced was reached is not for a machine to say: it is finance's to invoice,
-or the contract's to take away by an amendment. Everything else that is unbilled closes at once.
+or the contract's to take away by an amendment. Everything else that is unbilled closes at once. A project that is not
+there, because it was closed before or never made, is not made for it: what is left is then a task alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final
@@ -17,10 +18,14 @@ from sync_core.findings import Finding
 EARNED: Final = "earned_not_billed"
 
 
-def closed_if_billed(desired: Desired, found: Iterable[Found]) -> Desired:
-    """Of a contract that has ended: nothing has to exist any more once all that was earned is invoiced."""
+def closed_if_billed(desired: Desired, found: Sequence[Found]) -> Desired:
+    """Of a contract that has ended: nothing has to exist any more once all that was earned is invoiced, or once its
+    project is gone.
+    """
     if desired.ended_on is None or desired.project is None:
         return desired
+    if not any(held.active and (held.kind, held.key) == (Kind.PROJECT, desired.project.key) for held in found):
+        return replace(desired, objects=())
     billed = {held.key for held in found if held.kind is Kind.MILESTONE and held.billed}
     left = any(isinstance(o, BillingMilestone) and o.key not in billed for o in desired.objects)
     return desired if left else replace(desired, objects=())

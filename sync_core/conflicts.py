@@ -72,6 +72,7 @@ class Difference:
         return self.kind, self.key, self.field, self.wanted, self.found
 
 
+Sent = frozenset[tuple[Kind, BusinessKey, str, Scalar]]  # object, field, a value of ours
 Choice = tuple[Kind, BusinessKey, str, Scalar, Scalar]  # object, field, the contract's value, the ERP's
 
 
@@ -81,7 +82,7 @@ class Knowledge:
 
     agreed: Agreed = field(default_factory=dict)
     kept: frozenset[Choice] = frozenset()  # a person said: the contract's value
-    sent: frozenset[tuple[Kind, BusinessKey, str, Scalar]] = frozenset()  # this engine may have written it
+    sent: Sent = frozenset()  # this engine may have written it
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,12 +268,13 @@ def _typed(hint: object, value: Scalar) -> object:
 
 
 def baseline(
-    desired: Desired, held: Iterable[Found], agreed: Agreed, left: Sequence[Difference]
+    desired: Desired, held: Iterable[Found], agreed: Agreed, left: Sequence[Difference], ours: Sent = frozenset()
 ) -> dict[tuple[Kind, BusinessKey], dict[str, Scalar]]:
     """What the crosswalk must remember beside what the ERP holds: by field, the value that was agreed before.
 
     Without it a change that somebody made in the ERP would look agreed as soon as it was seen once, and the next run
-    would overwrite it without a word. `desired` is the contract's own, not that of `Settled`.
+    would overwrite it without a word. `desired` is the contract's own, not that of `Settled`. `ours`: values that
+    this engine wrote and that nobody had seen confirmed yet; as they stand now, they are agreed.
     """
     wanted = {(o.kind, o.key): fields_of(o) for o in desired.objects if not o.kind.shared}
     kept: dict[tuple[Kind, BusinessKey], dict[str, Scalar]] = {}
@@ -282,6 +284,8 @@ def baseline(
         if was is None or wants is None or not item.active:
             continue
         for name, value in item.fields.items():
+            if (*at, name, value) in ours:
+                continue
             if name in wants and name in was and value not in (wants[name], was[name]):
                 kept.setdefault(at, {})[name] = was[name]
     for one in left:

@@ -20,6 +20,7 @@ from sync_core.errors import TielineError
 from sync_core.estate import Estate
 from sync_core.fold import rate_key
 from sync_core.known_codes import Known
+from sync_core.lineage import owner_of
 from sync_core.ownership import Field as Owned
 from sync_core.ownership import fields_for, where_mended
 
@@ -78,7 +79,7 @@ class CorrectionForm:
 def form(terms: Terms | None, cause: str, function: str, estate: Estate, known: Known) -> CorrectionForm:
     """`function` is the one that has the exception; `known` is of the contract's legal entity."""
     owned = fields_for(cause, function) if terms is not None else ()
-    shown = tuple(FormField(field.path, field.label, field.owner) for field in owned)
+    shown = tuple(FormField(field.path, field.label, owner_of(field.path, estate.ownership)) for field in owned)
     model = _model(terms, owned, estate, known) if terms is not None else _named("Correction", {})
     values = _current(terms, owned) if terms is not None else {}
     return CorrectionForm(cause, function, where_mended(cause, function), shown, values, model, _offered(owned, known))

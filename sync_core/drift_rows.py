@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import sqlalchemy as sa
@@ -15,15 +15,19 @@ from sync_core.keys import ContractId
 WATCHED: Final = ("active", "suspended", "ended")
 _CAUSES: Final = ("ownership_conflict", "billed_differs", "double_in_erp", "clm_differs")  # of the runs that it wakes
 _MOST_ENROLLED: Final = 5_000
+_RECENT: Final = 5_000  # contracts before the newest one that every round looks through for new ones
+WHOLE_EVERY: Final = timedelta(hours=1)  # all of them, for what became active late or came to another ERP
 
 # Nothing is on its way for it: else a difference would only be what a run is about to do.
 _QUIET: Final = """c.state = ANY(:watched) AND c.lease_owner IS NULL AND c.replay_id IS NULL
     AND c.wanted_rev = c.done_rev AND (c.due_at IS NULL OR c.due_at > :now)"""
 
+# Along the primary key from where it begins.
 _ENROL = sa.text("""
     INSERT INTO core.drift_check AS d (contract_id, lane)
     SELECT c.contract_id, c.lane FROM core.contract AS c
     WHERE c.state = ANY(:watched) AND c.lane = :lane AND c.project_ref IS NOT NULL
+      AND c.contract_id > (SELECT CASE WHEN :whole THEN 0 ELSE max(contract_id) - :recent END FROM core.contract)
       AND NOT EXISTS (SELECT FROM core.drift_check AS k WHERE k.contract_id = c.contract_id AND k.lane = c.lane)
     ORDER BY c.contract_id LIMIT :most
     ON CONFLICT (contract_id) DO UPDATE SET lane = excluded.lane
@@ -62,10 +66,17 @@ class Due:
     writeback_at: datetime | None
 
 
+async def enrol(conn: AsyncConnection, lane: str, *, whole: bool, recent: int = _RECENT) -> bool:
+    """Put contracts that are new to the watch of an ERP into its queue; whether all were that were looked at. `whole`:
+    all contracts are looked through, else the latest.
+    """
+    bound = {"lane": lane, "watched": list(WATCHED), "most": _MOST_ENROLLED, "recent": recent, "whole": whole}
+    return (await conn.execute(_ENROL, bound)).rowcount < _MOST_ENROLLED
+
+
 async def due(conn: AsyncConnection, lane: str, *, most: int, asked: int, now: datetime) -> list[Due]:
     """What was asked for (`asked` at most), what was repaired meanwhile, then the oldest comparisons."""
     bound = {"lane": lane, "watched": list(WATCHED), "now": now}
-    await conn.execute(_ENROL, {"lane": lane, "watched": list(WATCHED), "most": _MOST_ENROLLED})
     found = {row.contract_id: Due(*row) for row in await conn.execute(_ASKED, {**bound, "most": asked})}
     most += len(found)
     for statement in (_REPAIRED, _OLDEST) if most > len(found) else ():

@@ -20,8 +20,9 @@ def earlier_values(
 ) -> frozenset[tuple[Kind, BusinessKey, str, Scalar]]:
     """By object and field, over all states since; `events` as they came, `keeps` as the ERP's capabilities say.
 
-    Asked only of a contract whose last run was cut off: if it was sent a value and a newer event came before it was
-    read back, the ERP holds what neither was agreed nor is wanted, and yet nobody changed it there.
+    Asked only of a contract whose last run was cut off or whose last batch is not journalled: if it was sent a value
+    and a newer event came before it was read back, the ERP holds what neither was agreed nor is wanted, and yet nobody
+    changed it there.
     """
     values: set[tuple[Kind, BusinessKey, str, Scalar]] = set()
     for until in range(max(1, len(events) - _MOST), len(events) + 1):

@@ -1,6 +1,7 @@
 """A reason why a contract may not be provisioned yet, or a task that stands beside it: what an exception is made of."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from sync_core.errors import ErrorClass, Function
@@ -33,3 +34,17 @@ class Finding:
     message: str
     money: Decimal | None = None
     differences: tuple[Difference, ...] = ()
+
+
+def together(findings: Iterable[Finding]) -> list[Finding]:
+    """One of each cause: a contract has one exception for it, which says all that was found and counts its money."""
+    found: dict[str, Finding] = {}
+    for one in findings:
+        first = found.get(one.cause)
+        if first is None:
+            found[one.cause] = one
+            continue
+        money = None if first.money is None or one.money is None else first.money + one.money
+        parts, words = (*first.differences, *one.differences), f"{first.message}; {one.message}"
+        found[one.cause] = replace(first, message=words, money=money, differences=parts)
+    return list(found.values())

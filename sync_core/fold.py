@@ -124,12 +124,15 @@ def _waits(event: Event, missing: int | None, waiting: Set[int]) -> bool:
 def _apply(contract: Contract, event: Event) -> Contract:
     step = _STEPS[type(event.payload)]
     applied = silent.settled(contract, step(contract, event))
-    if isinstance(event.payload, Signed):
-        applied = replace(applied, dated=applied.dated if applied.terms is contract.terms else ())
-    else:
+    if not isinstance(event.payload, Signed) or _stands(contract):
         since = event.payload.amendment.effective_on if isinstance(event.payload, Amended) else None
         applied = effective.noted(contract, applied, since, _said(event))
     return replace(applied, revision=max(applied.revision, event.payload.revision))
+
+
+def _stands(contract: Contract) -> bool:
+    """Whether a signature says again what was signed before."""
+    return contract.stage is Stage.SIGNED and contract.terms is not None
 
 
 def _said(event: Event) -> set[Path]:
@@ -160,7 +163,7 @@ def _clauses(contract: Contract, event: Event) -> Contract:
 def _signed(contract: Contract, event: Event) -> Contract:
     payload = event.payload
     assert isinstance(payload, Signed)  # noqa: S101
-    if contract.stage is Stage.SIGNED and contract.terms is not None:
+    if _stands(contract):
         again = silent.published_again(contract, payload.terms, event.id)
         return again if again.silent else replace(again, signed_at=payload.signed_at)
     # The first signature; or one of a later revision than an end, which signs the contract anew.
@@ -175,6 +178,7 @@ def _signed(contract: Contract, event: Event) -> Contract:
         repaired=(),
         renewal_notice=None,
         suspensions=(),
+        dated=(),
     )
 
 

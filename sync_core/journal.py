@@ -273,8 +273,8 @@ def exposure(o: Outcome, summary: Summary | None) -> tuple[Decimal, Decimal | No
     value = summary.value
     if o.claimed.first_active_at is not None:
         held = project_value(o.confirmed) or o.held_value
-        if held is not None or o.billed_elsewhere:
-            value = abs(summary.value - (held or Decimal(0)) - o.billed_elsewhere)
+        if held is not None or o.billed_before:
+            value = abs(summary.value - (held or Decimal(0)) - o.billed_before)
     if summary.value_reporting is None or not summary.value:
         return value, summary.value_reporting
     return value, summary.value_reporting * value / summary.value

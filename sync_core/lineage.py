@@ -16,7 +16,9 @@ import orjson
 from sync_core.contract import BillingKind
 from sync_core.derive import derive
 from sync_core.desired import Kind, Recognition, Scalar, fields_of
+from sync_core.domains import IN_CONTRACT, Owner
 from sync_core.estate import Clm, Entity, Erp, Estate, Group, RevenueRule
+from sync_core.estate_ownership import Rules, rule_for
 from sync_core.events import PREFIX, REGISTRY, Event, understand
 from sync_core.fold import fold
 from sync_core.ownership import FIELDS
@@ -45,21 +47,25 @@ class Lineage:
 
     path: str
     label: str
-    owner: str  # the system that says what it is
+    owner: Owner  # the system whose word counts
     setter: str | None  # the business function that may correct it in Tieline
     events: tuple[str, ...]  # versions that say it
     goes: tuple[Goes, ...]
 
 
-def lineage(erps: Mapping[str, ErpFields]) -> tuple[Lineage, ...]:
-    """By path. `erps`: what each kind of connector calls the fields of our objects."""
+def lineage(erps: Mapping[str, ErpFields], ownership: Rules | None = None) -> tuple[Lineage, ...]:
+    """By path. `erps`: what each kind of connector calls the fields of our objects. `ownership`: the estate's."""
     said = {name: shapes(one.schema()) for name, one in REGISTRY.items()}
     leaves = sorted(_leaves(said[_SIGNED]))
-    return tuple(_line(path, said, _places(path), erps) for path in leaves)
+    return tuple(_line(path, said, _places(path), erps, owner_of(path, ownership or {})) for path in leaves)
 
 
 def _line(
-    path: str, said: Mapping[str, Mapping[str, Shape]], places: set[tuple[Kind, str]], erps: Mapping[str, ErpFields]
+    path: str,
+    said: Mapping[str, Mapping[str, Shape]],
+    places: set[tuple[Kind, str]],
+    erps: Mapping[str, ErpFields],
+    owner: Owner,
 ) -> Lineage:
     known = _owned(path)
     field = FIELDS.get(known) if known else None
@@ -69,7 +75,25 @@ def _line(
     )
     label = field.label if field else path.replace("[]", "").replace("_", " ").replace(".", ", ").capitalize()
     events = tuple(name for name, has in sorted(said.items()) if _says(path, has))
-    return Lineage(path, label, field.owner if field else "CLM", field.setter if field else None, events, goes)
+    return Lineage(path, label, owner, field.setter if field else None, events, goes)
+
+
+# By which field of an ERP object the domains know a field of the terms.
+_KNOWN_AS: Final[Mapping[str, str]] = {ours: field for field, ours in IN_CONTRACT.items()} | {
+    "customer.code": "project.customer",
+    "customer.mdm_id": "project.customer",
+    "billing.kind": "project.billing",
+    "rates.category": "labour_rate.category",
+    "tax.exempt": "project.tax_code",
+    **{name: name for name in ("customer.name", "customer.tax_id", "customer.country")},
+    **{name: f"project.{name}" for name in ("legal_entity", "currency")},
+}
+
+
+def owner_of(path: str, ownership: Rules) -> Owner:
+    """As sync_core/domains.py has it, and the estate's [ownership]; of what is in no domain, the CLM."""
+    known = _KNOWN_AS.get(path.replace("[]", ""))
+    return rule_for(ownership, known).owner if known else Owner.CLM
 
 
 def _owned(path: str) -> str | None:
@@ -163,7 +187,7 @@ def _other(name: str, value: object) -> object:
 
 # What is not free text: each has another that the estate below knows.
 _OTHERS: Final[Mapping[str, tuple[object, ...]]] = {
-    "legal_entity": ("ONE", "TWO"), "currency": ("USD", "EUR"), "service_line": ("first", "second"),
+    "legal_entity": ("ONE", "TWO"), "currency": ("XTS", "XXX"), "service_line": ("first", "second"),
     "kind": ("milestones", "time_and_materials"), "line": ("1", "2"),
 }  # fmt: skip
 _CLM: Final = Clm("clm", "urn:lineage:clm", "sandbox")
@@ -172,7 +196,7 @@ _CLM: Final = Clm("clm", "urn:lineage:clm", "sandbox")
 def _estate() -> Estate:
     """In which every choice that decides where a field goes comes out otherwise for the other value."""
     entities = tuple(
-        Entity(code, code, "US", "USD", "UTC", f"erp-{code}", create_customers=code == "ONE") for code in ("ONE", "TWO")
+        Entity(code, code, "XX", "XTS", "UTC", f"erp-{code}", create_customers=code == "ONE") for code in ("ONE", "TWO")
     )
     revenue = tuple(
         RevenueRule(recognition, f"{line} {billing}", f"{line} {billing}", billing, line)
@@ -180,7 +204,7 @@ def _estate() -> Estate:
         for billing in BillingKind
     )
     erps = tuple(Erp(entity.erp, "any") for entity in entities)
-    return Estate(Group("G", "USD"), (_CLM,), erps, entities, revenue)
+    return Estate(Group("G", "XTS"), (_CLM,), erps, entities, revenue)
 
 
 def _terms() -> Data:
@@ -189,8 +213,8 @@ def _terms() -> Data:
         for key, line in (("1", "first"), ("2", "second"), ("3", None))
     ]
     return {
-        "title": "Title", "customer": {"code": "CU", "name": "Customer", "tax_id": "T", "country": "DE"},
-        "legal_entity": "ONE", "service_line": "first", "geography": "north", "currency": "USD", "value": "100.00",
+        "title": "Title", "customer": {"code": "CUSTOMER", "name": "Customer", "tax_id": "T", "country": "XX"},
+        "legal_entity": "ONE", "service_line": "first", "geography": "north", "currency": "XTS", "value": "100.00",
         "starts_on": "2026-04-01", "ends_on": "2026-12-31", "po_number": "PO",
         "tax": {"tax_code": "STD", "exempt": False}, "test": False, "lines": lines,
         "renewal": {"renews_on": "2027-01-01", "notice_by": "2026-10-01", "automatic": True, "term_months": 12},
@@ -205,7 +229,7 @@ def _milestone_terms() -> Data:
 
 def _hourly_terms() -> Data:
     billing = {"kind": "time_and_materials", "payment_terms": "NET", "not_to_exceed": "90.00"}
-    rate = {"category": "SR", "name": "Senior", "rate": "10.00", "planned_hours": "5", "line": "1"}
-    later = {**rate, "category": "JR", "rate": "5.00", "valid_from": "2026-03-02"}
+    rate = {"category": "SENIOR", "name": "Senior", "rate": "10.00", "planned_hours": "5", "line": "1"}
+    later = {**rate, "category": "JUNIOR", "rate": "5.00", "valid_from": "2026-03-02"}
     earlier = {**later, "rate": "4.00", "valid_from": "2026-01-01"}
     return {**_terms(), "billing": billing, "rates": [rate, earlier, later]}

@@ -1,8 +1,10 @@
 """A contract that moves to another ERP: where it belongs, what stays behind invoiced, and what is left to bill. Pure.
 
 What was invoiced stays in the ERP that invoiced it and is never created again. So an ERP holds of a contract the
-milestones that no other ERP invoiced, and its project's value is the contract's value less what others invoiced: two
-projects of one contract add up to the contract, and nobody recognises or bills the same money twice.
+milestones that no other ERP invoiced, and its project's value is the contract's value less what belongs to projects
+that were closed as the contract left them, its own earlier ones included: the projects of one contract add up to the
+contract, and nobody recognises or bills the same money twice. A milestone belongs with the sum that the contract says
+now to the project that invoiced it; what was invoiced of it otherwise is a task for finance there.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final
 
+from sync_core.books import CREDIT, REBILL, invoiced
 from sync_core.contract import BillingKind, Terms
 from sync_core.desired import BillingMilestone, Desired, ErpObject, Found, Kind, Line, Project
 from sync_core.errors import ErrorClass, Function
-from sync_core.findings import Finding
+from sync_core.findings import Difference, Finding
 from sync_core.keys import BusinessKey
 from sync_core.plan import Action, Plan
 from sync_core.replay import Effect, effects_of
@@ -23,7 +26,10 @@ _ZERO: Final = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """What an ERP has invoiced of a contract. `billed` None: hours were invoiced, and it does not say how much."""
+    """What an ERP has invoiced of a contract, net of credit notes. `billed` None: it does not say how much.
+
+    It is of projects that were closed as the contract left the ERP; what was invoiced there later is not in it.
+    """
 
     billed: Decimal | None = _ZERO
     milestones: Mapping[str, Decimal] = field(default_factory=dict)  # by business key
@@ -56,8 +62,9 @@ class Placement:
         return tuple(behind for lane, behind in sorted(self.behind.items()) if lane != self.lane)
 
     @property
-    def billed_elsewhere(self) -> Decimal:
-        return sum((behind.billed or _ZERO for behind in self.elsewhere), _ZERO)
+    def billed_before(self) -> Decimal:
+        """In projects that were closed, its own ERP's earlier ones included."""
+        return sum((behind.billed or _ZERO for behind in self.behind.values()), _ZERO)
 
     def left(self, behind: Behind) -> "Placement":
         """Once the ERP that it leaves holds nothing any more that can be billed."""
@@ -66,32 +73,39 @@ class Placement:
 
 
 def behind_of(found: Iterable[Found], billing: BillingKind) -> Behind:
-    """What the ERP that was read has invoiced, parts of closed projects included."""
+    """What the ERP that was read has invoiced, parts of closed projects included; doubles of a milestone add up."""
     objects = list(found)
     if billing is BillingKind.MILESTONES:
-        billed = {f.key: Decimal(str(f.fields["amount"])) for f in objects if f.kind is Kind.MILESTONE and f.billed}
-        return Behind(sum(billed.values(), _ZERO), {str(key): amount for key, amount in sorted(billed.items())})
+        billed = [(str(f.key), invoiced(f)) for f in objects if f.kind is Kind.MILESTONE and f.billed]
+        by_key = dict.fromkeys(sorted(key for key, _ in billed), _ZERO)
+        for key, amount in billed:
+            by_key[key] += amount or _ZERO
+        unsaid = any(amount is None for _, amount in billed)
+        return Behind(None if unsaid else sum(by_key.values(), _ZERO), by_key)
     told = [f.billed_amount for f in objects if f.kind is Kind.PROJECT and f.billed_amount is not None]
     untold = any(f.billed for f in objects if not f.kind.shared) and not told
     return Behind(None if untold else sum(told, _ZERO))
 
 
 def rest(desired: Desired, terms: Terms | None, placement: Placement) -> Desired:
-    """What must exist in the ERP where the contract belongs: all of it less what others invoiced.
+    """What must exist in the ERP where the contract belongs: all of it less what closed projects have.
 
-    Without anything left to bill there is no project. Lines lose what their milestones billed; what belongs to no line,
-    such as hours, is taken from them in their order.
+    Without anything left to bill there is no project. Lines lose what their milestones come to; what belongs to no
+    line, such as hours, is taken from them in their order. Milestones that this ERP itself invoiced stay among what
+    must exist: they are found there and compared, but they are not the new project's.
     """
     project = desired.project
-    if terms is None or project is None or not placement.elsewhere:
+    if terms is None or project is None or not placement.behind:
         return replace(desired, lane=placement.lane)
-    billed = {key for behind in placement.elsewhere for key in behind.milestones}
-    value = project.value - placement.billed_elsewhere
+    taken, loose = _taken(project, terms, placement)
+    off = sum(taken.values(), loose)
+    billed = {key for behind in placement.behind.values() for key in behind.milestones}
     open_milestones = [o for o in desired.objects if isinstance(o, BillingMilestone) and o.key not in billed]
-    if value <= 0 or (project.billing is BillingKind.MILESTONES and not open_milestones):
+    if project.value <= off or (project.billing is BillingKind.MILESTONES and not open_milestones):
         return replace(desired, lane=placement.lane, objects=())
-    left = _lines_left(desired, terms, placement)
-    objects = tuple(_less(o, left, placement.billed_elsewhere) for o in desired.objects if o.key not in billed)
+    left = _lines_left(desired, terms, taken, loose)
+    others = {key for behind in placement.elsewhere for key in behind.milestones}
+    objects = tuple(_less(o, left, off) for o in desired.objects if o.key not in others)
     return replace(desired, lane=placement.lane, objects=tuple(o for o in objects if o is not None))
 
 
@@ -114,39 +128,75 @@ def _less(obj: ErpObject, left: Mapping[BusinessKey, Decimal], billed: Decimal) 
     return obj
 
 
-def _lines_left(desired: Desired, terms: Terms, placement: Placement) -> dict[BusinessKey, Decimal]:
+def _taken(project: Project, terms: Terms, placement: Placement) -> tuple[dict[str, Decimal], Decimal]:
+    """What closed projects have of the contract: by milestone as it is agreed now, and what is of no milestone."""
+    agreed, taken, loose = _agreed(project.key, terms), dict[str, Decimal](), _ZERO
+    for behind in placement.behind.values():
+        if behind.billed is not None:
+            loose += behind.billed - sum(behind.milestones.values(), _ZERO)
+        for key, paid in behind.milestones.items():
+            if key in agreed:
+                taken[key] = agreed[key]
+            elif project.billing is not BillingKind.MILESTONES:
+                loose += paid  # it billed by milestones once; now one cap holds for all of it
+    return taken, loose
+
+
+def _agreed(contract: str, terms: Terms) -> dict[str, Decimal]:
+    return {f"{contract}#M:{m.key}": m.amount for m in terms.milestones}
+
+
+def _lines_left(
+    desired: Desired, terms: Terms, taken: Mapping[str, Decimal], loose: Decimal
+) -> dict[BusinessKey, Decimal]:
     lines = [o for o in desired.objects if isinstance(o, Line)]
     left = {line.key: line.amount for line in lines}
     of_milestone = {f"{desired.contract}#M:{m.key}": f"{desired.contract}#L:{m.line}" for m in terms.milestones}
-    for behind in placement.elsewhere:
-        loose = behind.billed or _ZERO
-        for key, amount in behind.milestones.items():
-            own = BusinessKey(of_milestone.get(key, ""))
-            if left.get(own, _ZERO) >= amount:
-                left[own] -= amount
-                loose -= amount
-        for line in lines:
-            taken = min(left[line.key], max(_ZERO, loose))
-            left[line.key] -= taken
-            loose -= taken
+    for key, amount in taken.items():
+        own = BusinessKey(of_milestone.get(key, ""))
+        if left.get(own, _ZERO) >= amount:
+            left[own] -= amount
+        else:
+            loose += amount
+    for line in lines:
+        part = min(left[line.key], max(_ZERO, loose))
+        left[line.key] -= part
+        loose -= part
     return left
 
 
 def changed_since(contract: str, terms: Terms | None, placement: Placement | None) -> list[Finding]:
-    """Milestones that another ERP invoiced, and that the contract has otherwise or not any more: finance decides."""
+    """Milestones that another ERP invoiced, and that the contract has otherwise or not any more: finance decides.
+
+    That ERP is not read for the contract any more, so what finance does there is not seen: it ends by a decision.
+    """
     if terms is None or placement is None:
         return []
-    agreed = {f"{contract}#M:{m.key}": m.amount for m in terms.milestones}
-    words = [
-        f"milestone {key} was invoiced with {amount} in {lane}, the contract says {agreed.get(key, 'nothing of it')}"
+    agreed = _agreed(contract, terms)
+    differing = [
+        (lane, key, paid)
         for lane, behind in sorted(placement.behind.items())
         if lane != placement.lane
-        for key, amount in behind.milestones.items()
-        if agreed.get(key) != amount
+        for key, paid in behind.milestones.items()
+        if agreed.get(key, _ZERO) != paid
     ]
-    if not words:
+    if not differing:
         return []
-    return [Finding(ErrorClass.ERP_REJECTED, "billed_differs", Function.FINANCE_OPERATIONS, "; ".join(words))]
+    words = "; ".join(
+        f"milestone {key} was invoiced with {paid} in {lane}, the contract says {agreed.get(key, 'nothing of it')}"
+        for lane, key, paid in differing
+    )
+    where = " and ".join(sorted({lane for lane, _, _ in differing}))
+    words += f"; settle it in {where}, which is not read for it any more, and then close this by decision"
+    parts = tuple(_difference(key, paid, agreed.get(key)) for _, key, paid in differing)
+    money = sum((abs(part.amount) for part in parts), _ZERO)
+    return [Finding(ErrorClass.ERP_REJECTED, "billed_differs", Function.FINANCE_OPERATIONS, words, money, parts)]
+
+
+def _difference(key: str, paid: Decimal, agreed: Decimal | None) -> Difference:
+    amount = (agreed or _ZERO) - paid
+    said = None if agreed is None else str(agreed)
+    return Difference(CREDIT if amount < 0 else REBILL, f"milestone {key.partition('#M:')[2]}", str(paid), said, amount)
 
 
 NOTHING_LEFT: Final = "nothing_to_move"  # of a preview alone: such a contract is pinned to where it is

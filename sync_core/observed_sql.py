@@ -50,7 +50,7 @@ async def store(conn: AsyncConnection, outcomes: Sequence[Outcome], *, now: date
         await conn.execute(_KEEP, {"rows": orjson.dumps(kept).decode(), "now": now})
     if past:
         await conn.execute(_FORGET, {"ids": past})
-    if taken := [o.claimed.contract_id for o in outcomes if o.taken and o.read_back]:
+    if taken := [o.claimed.contract_id for o in outcomes if o.taken]:
         await conn.execute(_TAKEN, {"ids": taken, "now": now})
 
 

@@ -1,7 +1,7 @@
-"""Who owns which field of a contract, and what mends which cause: one table for the form, the checks and the docs.
+"""Which function may set which field of a contract, and what mends which cause: one table for form, checks and docs.
 
-Every field of the contract is owned by its CLM. A function may set one in Tieline only as a typed correction, an event
-that a later revision of the CLM stands above; so the CLM stays the owner. What lives in an ERP's master data is mended
+Which system's word counts for a field is sync_core/domains.py's to say. A function may set one in Tieline only as a
+typed correction, an event that a later revision of the CLM stands above. What lives in an ERP's master data is mended
 there, and the table says so.
 """
 
@@ -48,7 +48,7 @@ class Field:
     path: str
     label: str
     setter: Function  # may set it in Tieline
-    owner: str = "CLM"
+    owner: str = "CLM"  # whose next revision stands above what was set
 
 
 FIELDS: Final[Mapping[str, Field]] = {

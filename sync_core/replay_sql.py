@@ -183,9 +183,9 @@ EXPIRE = sa.text(f"""
         WHERE c.replay_id IS NOT NULL AND i.finished_at IS NULL
           AND NOT EXISTS (  -- a move takes as long as its ERPs take: one may accept batches only at night
               SELECT FROM core.replay AS r WHERE r.replay_id = c.replay_id AND r.move_to IS NOT NULL)
-          AND (i.dispatched_at < :before OR i.tries >= :most_tries) AND c.lease_owner IS NULL
-          -- nothing is wrong with one that waits for the window or the answer of an ERP with batches
-          AND NOT (c.state = 'waiting' AND c.last_error IS NOT NULL AND c.last_error_class IS NULL AND c.due_at > :now)
+          AND c.lease_owner IS NULL AND (i.tries >= :most_tries
+              -- one of an ERP with batches waits for its window, then for the answer, and is not late at that hour
+              OR i.dispatched_at < :before AND c.lane <> ALL(CAST(:nightly AS text[])))
         ORDER BY c.source, c.external_id FOR UPDATE OF c SKIP LOCKED
     ), ended AS (
         UPDATE core.replay_item AS i

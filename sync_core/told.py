@@ -1,8 +1,8 @@
 """What a CLM is told of a contract beside its state: invoices, payments and disputes, and what others own of it.
 
 Sums are taken from the newest status of each fact (core.financial_fact); a withdrawn invoice counts nothing, a credit
-note takes away. Of an ERP that reports no payments, an invoice that is paid was paid in full. Facts in another currency
-than the contract's are left out: they cannot be added.
+note takes away. Of an ERP that reports no payments of the contract, an invoice that is paid was paid in full. Facts in
+another currency than the contract's are left out: they cannot be added.
 """
 
 from collections.abc import Sequence
@@ -23,16 +23,20 @@ _NO_DISPUTE: Final = ("withdrawn", "upheld", "settled", "resolved", "closed")
 # Beside core.contract AS c. `facts` is the newest fact that the sums are of: what comes later is told later.
 JOIN: Final = """
     LEFT JOIN LATERAL (
-        SELECT max(n.seq) AS facts,
-               sum(n.amount) FILTER (WHERE n.kind = 'invoice' AND NOT n.status = ANY(:withdrawn)) AS billed,
-               coalesce(sum(n.amount) FILTER (WHERE n.kind = 'payment' AND NOT n.status = ANY(:withdrawn)),
-                        sum(n.amount) FILTER (WHERE n.kind = 'invoice' AND n.status = 'paid')) AS paid,
-               sum(n.amount) FILTER (WHERE n.kind = 'dispute' AND NOT n.status = ANY(:settled)) AS disputed
-        FROM (
-            SELECT DISTINCT ON (f.system, f.kind, f.ref) f.seq, f.kind, f.amount, f.status, f.currency
-            FROM core.financial_fact AS f WHERE f.contract_id = c.contract_id
-            ORDER BY f.system, f.kind, f.ref, f.seq DESC
-        ) AS n WHERE n.currency = c.currency
+        SELECT max(s.facts) AS facts, sum(s.billed) AS billed, sum(s.paid) AS paid, sum(s.disputed) AS disputed
+        FROM (  -- a contract that was moved has facts of several ERPs, and only some of them report payments
+            SELECT max(n.seq) AS facts,
+                   sum(n.amount) FILTER (WHERE n.kind = 'invoice' AND NOT n.status = ANY(:withdrawn)) AS billed,
+                   coalesce(sum(n.amount) FILTER (WHERE n.kind = 'payment' AND NOT n.status = ANY(:withdrawn)),
+                            sum(n.amount) FILTER (WHERE n.kind = 'invoice' AND n.status = 'paid')) AS paid,
+                   sum(n.amount) FILTER (WHERE n.kind = 'dispute' AND NOT n.status = ANY(:settled)) AS disputed
+            FROM (
+                SELECT DISTINCT ON (f.system, f.kind, f.ref)
+                       f.seq, f.system, f.kind, f.amount, lower(f.status) AS status, f.currency
+                FROM core.financial_fact AS f WHERE f.contract_id = c.contract_id
+                ORDER BY f.system, f.kind, f.ref, f.seq DESC
+            ) AS n WHERE n.currency = c.currency GROUP BY n.system
+        ) AS s
     ) AS money ON true
     LEFT JOIN LATERAL (
         SELECT min(x.fields ->> 'bill_on') AS day FROM core.crosswalk AS x

@@ -124,14 +124,15 @@ class Verdict:
     compared: frozenset[str]  # contract, crosswalk, plan
     differences: tuple[Difference, ...] = ()
     why: str = ""  # why not all of it
+    other_rules: bool = False  # its last run by then was made by other rules, so its plan, lane and dates were not
 
 
 def verified(live: Live, events: Sequence[Event], estate: Estate) -> Verdict:
     """`events`: all that were recorded by the moment that is looked at, at least one."""
-    known = identify(fold(events), live.masters, owned=rule_for(estate.ownership, "customer.name").owner is Owner.MDM)
-    contract = known.contract
-    day = local_day(contract, estate, live.run.started_at if live.run else live.updated_at)
-    at = live.run.started_at if live.run else live.updated_at
+    folded, at = fold(events), live.run.started_at if live.run else live.updated_at
+    day = local_day(folded, estate, at)
+    owned = rule_for(estate.ownership, "customer.name").owner is Owner.MDM
+    contract = identify(folded, live.masters, owned=owned, on=day).contract
     intent = intend_of(contract, live.project_in, estate, {}, now=at, placement=live.placement)
     rules = live.run is None or live.run.policy in (None, estate.rules_version)
     compared: set[str] = set()
@@ -144,7 +145,7 @@ def verified(live: Live, events: Sequence[Event], estate: Estate) -> Verdict:
         why = "an event waits for its run"
     desired, run = intent.desired, live.run
     if run is None or desired is None or run.outcome != "converged" or not rules or run.lane != intent.lane:
-        return Verdict(frozenset(compared), tuple(differs), why or _why(live, rules=rules))
+        return Verdict(frozenset(compared), tuple(differs), why or _why(live, rules=rules), not rules)
     wanted = _representable(desired, live.kinds.get(run.lane))
     if "contract" in compared and run.rev == live.done_rev and live.columns[STATE] in _STANDS:
         compared.add("crosswalk")

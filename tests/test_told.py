@@ -18,12 +18,12 @@ from tests.test_writeback import MemoryClm, provision
 _FACT = """
     INSERT INTO core.financial_fact (system, kind, ref, project_key, contract_id, amount, currency, status, occurred_on,
                                      recorded_at)
-    VALUES ('cloud', '{kind}', '{ref}', 'clm/C-1', 1, {amount}, '{currency}', '{status}', '2026-05-30', :now)
+    VALUES ('{system}', '{kind}', '{ref}', 'clm/C-1', 1, {amount}, '{currency}', '{status}', '2026-05-30', :now)
 """
 
 
-def fact(kind: str, ref: str, amount: str, status: str, currency: str = "USD") -> str:
-    return _FACT.format(kind=kind, ref=ref, amount=amount, status=status, currency=currency)
+def fact(kind: str, ref: str, amount: str, status: str, currency: str = "USD", system: str = "cloud") -> str:
+    return _FACT.format(kind=kind, ref=ref, amount=amount, status=status, currency=currency, system=system)
 
 
 class Desk(Bench):
@@ -69,6 +69,19 @@ async def test_without_payments_a_paid_invoice_was_paid_in_full(desk: Desk) -> N
     await desk.tell(clm)
     assert clm.told["C-1"].billing == Billing("USD", Decimal(10000), Decimal(10000), Decimal(0),
                                               clm.told["C-1"].billing.next_bill_on)  # type: ignore[union-attr]  # fmt: skip
+
+
+async def test_each_erp_of_a_moved_contract_counts_by_what_it_reports_itself(desk: Desk) -> None:
+    clm = MemoryClm()
+    await desk.report(
+        fact("invoice", "I-1", "10000", "paid"), fact("payment", "P-1", "9000", "received"),
+        fact("invoice", "I-1", "15000", "Paid", system="legacy"),
+        fact("invoice", "I-2", "700", "CANCELLED", system="legacy"),
+    )  # fmt: skip
+    await desk.tell(clm)
+    billing = clm.told["C-1"].billing
+    assert billing is not None
+    assert (billing.billed, billing.paid) == (Decimal(25000), Decimal(24000))
 
 
 async def test_facts_of_one_moment_are_told_in_one_call_and_not_before(desk: Desk) -> None:

@@ -36,14 +36,22 @@ class ScheduleRowView(View):
 
 
 class ScheduleView(View):
-    """The rows add up to `before` and `after`, the contract's value; so do invoiced + to_invoice + difference."""
+    """The rows add up to `before` and `after`, the contract's value.
 
+    invoiced + to_invoice + difference + uncovered is `after`.
+    """
+
+    currency: Annotated[str, Field(description="Of all amounts but those before")]
+    currency_before: Annotated[str, Field(description="Of the amounts before; another one: nothing is subtracted")]
     rows: list[ScheduleRowView]
     before: Amount
     after: Amount
     invoiced: Amount
     to_invoice: Amount
     difference: Amount
+    uncovered: Annotated[
+        Amount, Field(description="Of the value, in no part of the schedule; below zero: the parts are more")
+    ]
 
 
 class AmendmentView(View):
@@ -59,6 +67,7 @@ class AmendmentView(View):
     lag_s: Annotated[Seconds | None, Field(description="From its execution to the read-back")]
     waits: bool
     terms: list[ChangeView]
+    delta: Annotated[Amount | None, Field(description="Of the value; null: it waits, or the currency was amended")]
     schedule: ScheduleView | None
 
 
@@ -109,7 +118,7 @@ def _view(found: AmendmentHistory) -> AmendmentsView:
         currency=currency,
         amendments=[_amendment(one) for one in found.amendments],
         silent=silent if found.silent else None,
-        books=_schedule(found.books, currency or "") if found.books else None,
+        books=_schedule(found.books, currency or "", currency or "") if found.books else None,
         unreadable=found.unreadable,
         more_events=found.more_events,
     )
@@ -130,20 +139,25 @@ def _amendment(one: AmendmentRow) -> AmendmentView:
         lag_s=lag,
         waits=made is None,
         terms=[ChangeView.model_validate(change) for change in made.terms] if made else [],
-        schedule=_schedule(made.schedule, made.currency) if made else None,
+        delta=None if made is None or made.delta is None else _money(made.delta, made.currency),
+        schedule=_schedule(made.schedule, made.currency, made.currency_before) if made else None,
     )
 
 
-def _schedule(known: Schedule, currency: str) -> ScheduleView:
+def _money(amount: Decimal, currency: str) -> Decimal:
+    return Decimal(padded(amount, currency))
+
+
+def _schedule(known: Schedule, currency: str, currency_before: str) -> ScheduleView:
     def money(amount: Decimal) -> Decimal:
-        return Decimal(padded(amount, currency))
+        return _money(amount, currency)
 
     def row(one: Row) -> ScheduleRowView:
         return ScheduleRowView(
             key=one.key,
             name=one.name,
             fate=one.fate,
-            before=None if one.before is None else money(one.before),
+            before=None if one.before is None else _money(one.before, currency_before),
             after=None if one.after is None else money(one.after),
             due_before=one.due_before,
             due_after=one.due_after,
@@ -153,10 +167,13 @@ def _schedule(known: Schedule, currency: str) -> ScheduleView:
         )
 
     return ScheduleView(
+        currency=currency,
+        currency_before=currency_before,
         rows=[row(one) for one in known.rows],
-        before=money(known.before),
+        before=_money(known.before, currency_before),
         after=money(known.after),
         invoiced=money(known.invoiced),
         to_invoice=money(known.to_invoice),
         difference=money(known.difference),
+        uncovered=money(known.uncovered),
     )

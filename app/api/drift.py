@@ -50,6 +50,7 @@ class DriftView(View):
     first_seen_at: Moment
     last_seen_at: Moment
     closed_at: Moment | None
+    currency: Annotated[str | None, Field(description="The contract's, of amounts; null: not known")]
 
 
 class WatchView(View):

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Response
 from pydantic import ConfigDict, Field, model_validator
 
-from app.api.answers import MoneyView, PageOf, Paging, View, answer, paging
+from app.api.answers import Moment, MoneyView, PageOf, Paging, View, answer, paging
 from app.api.calling import Call, calling
 from app.api.conditions import once
 from app.api.inputs import NAMED, Body, Id, Named, Word
@@ -32,7 +32,7 @@ class NewMove(Body):
     """Contracts by hand, or all of the ERP that meet the rest."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"move_from": "legacy-erp", "move_to": "cloud-erp", "legal_entity": "MA-UK"}]}
+        json_schema_extra={"examples": [{"move_from": "legacy", "move_to": "cloud", "legal_entity": "MA-KW"}]}
     )
 
     move_from: Annotated[Word, Field(min_length=1, description="The ERP that they leave")]
@@ -74,6 +74,9 @@ class ReconciliationView(View):
     move_to: str
     whole: Annotated[bool, Field(description="All of its contracts are within reach")]
     totals: list[ReconciledTotalView]
+    read_at: Annotated[
+        Moment | None, Field(description="The oldest read-back that the sums are from; null: no project was read back")
+    ]
 
 
 class ReconciledView(View):

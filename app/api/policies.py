@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Response
 from pydantic import Field, StringConstraints
 
-from app.api.answers import Amount, Moment, View, answer, done
+from app.api.answers import Moment, MoneyView, View, answer, done
 from app.api.calling import Call, calling
 from app.api.conditions import once, read_version
 from app.api.inputs import Body, Id, Reason, Why
@@ -33,7 +33,7 @@ class ActivationView(View):
     activated_by: str
     woken_at: Annotated[Moment | None, Field(description="When a worker began under it")]
     proposal_id: int | None
-    reason: str | None
+    reason: Annotated[str | None, Field(description="null also where the reader's reach has a limit")]
     proposed_by: str | None
 
 
@@ -51,7 +51,9 @@ class ProposalView(View):
     unreadable: Annotated[int, Field(description="Contracts of which nothing can be said")]
     changed: Annotated[int, Field(description="Contracts that would be decided on differently")]
     effects: Annotated[dict[str, int], Field(description="How many changes of each kind")]
-    money: Annotated[Amount | None, Field(description="Value of the changed ones, in the reporting currency")]
+    money: Annotated[
+        MoneyView | None, Field(description="Value of the changed ones, in the reporting currency; null: no rate")
+    ]
     second_person: Annotated[str, Field(description="Why one must approve; empty: nobody need")]
     state: Annotated[str, Field(description="proposed, activated or refused")]
     decided_by: str | None
@@ -61,11 +63,23 @@ class ProposalView(View):
     body: str
 
 
+class PendingView(View):
+    """That somebody proposed another policy, and no more."""
+
+    proposal_id: int
+    version: str
+    proposed_by: str
+    proposed_at: Moment
+
+
 class PoliciesView(View):
     """The newest 50 of each, newest first."""
 
     history: list[ActivationView]
-    proposals: list[ProposalView]
+    proposals: Annotated[
+        list[ProposalView], Field(description="Empty for whoever is limited to legal entities: they are the firm's")
+    ]
+    pending: Annotated[PendingView | None, Field(description="What waits for a decision; null: nothing")]
 
 
 class Proposal(Body):
@@ -87,8 +101,7 @@ class ProposedView(View):
     changed: int
     unreadable: int
     effects: dict[str, int]
-    money: Amount | None
-    currency: str
+    money: Annotated[MoneyView | None, Field(description="In the reporting currency; null: no rate")]
 
 
 _EDITED: Final[dict[str, Any]] = {"response_model": ProposedView, "responses": problems(*EDITING)}
@@ -109,7 +122,7 @@ def one_proposal(call: Reading, proposal_id: Id) -> Response:
     for one in call.reads.policies().proposals:
         if one.proposal_id == proposal_id:
             return answer(ProposalView.model_validate(one), version=one.row_version)
-    raise NotFound(f"there is no proposal {proposal_id} among the newest")
+    raise NotFound(f"there is no proposal {proposal_id} among the newest, or not within your reach")
 
 
 @routes.post(

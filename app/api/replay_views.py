@@ -236,7 +236,7 @@ class NewReplay(Body):
                 {"contracts": [4711, 4712], "title": "after the outage"},
                 {"contracts": ["C-2026-00012", "clm/C-2026-00013"]},
                 {"stuck": {"function": "tax", "legal_entity": "MA-UK"}},
-                {"missed": {"lane": "cloud-erp", "since": "2026-11-22T20:00:00Z"}},
+                {"missed": {"lane": "cloud", "since": "2026-11-22T20:00:00Z"}},
             ]
         }
     )

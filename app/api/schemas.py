@@ -199,7 +199,7 @@ def registrations(call: Reading) -> Response:
 @routes.post(
     "/schema-registrations/preview",
     response_model=RegistrationPreviewView,
-    responses=problems(413),
+    responses=problems(400, 413),
     summary="What registering a version would release; changes nothing",
 )
 def preview(call: Writing, body: Proposal) -> Response:

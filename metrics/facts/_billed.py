@@ -37,12 +37,13 @@ BILLED: Final = f"""
     FROM newest AS b GROUP BY b.contract_id, b.currency
 """
 # The project as its ERP last confirmed it; of several the newest. Its value is null where the ERP holds none. Since a
-# move an ERP holds what others have not invoiced: with that it is the contract's value again.
+# move a project holds what closed ones, of others and its own ERP's earlier ones, have not: with that it is the
+# contract's value again.
 PROJECT: Final = """
     SELECT DISTINCT ON (x.contract_id) x.contract_id, x.fields, metrics.number(x.fields ->> 'value') + coalesce((
                SELECT sum(metrics.number(b.value ->> 'billed'))
                FROM core.placement AS p CROSS JOIN LATERAL jsonb_each(p.behind) AS b
-               WHERE p.contract_id = x.contract_id AND b.key <> x.system), 0) AS value
+               WHERE p.contract_id = x.contract_id), 0) AS value
     FROM core.crosswalk AS x WHERE x.contract_id = ANY(:ids) AND x.kind = 'project' AND x.state = 'confirmed'
     ORDER BY x.contract_id, x.confirmed_at DESC, x.system
 """

@@ -28,13 +28,16 @@ class Adopting:
     ambiguous: int
 
 
-# A contract that got a project meanwhile is left alone: any run finds that by its key.
+# A contract that got a project meanwhile is left alone: any run finds that by its key. One that gets it at this very
+# moment is told by its next run (sync_core/engine/adopting.py).
 _DECIDE = sa.text("""
     WITH r AS MATERIALIZED (
         SELECT r.*, c.source, c.external_id, c.legal_entity FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
             id bigint, lane text, result text, words text, refs jsonb)
         JOIN core.contract AS c ON c.contract_id = r.id
         WHERE NOT EXISTS (SELECT FROM core.adoption AS a WHERE a.contract_id = r.id AND a.taken_at IS NOT NULL)
+          AND NOT EXISTS (SELECT FROM core.crosswalk AS x WHERE x.contract_id = r.id AND x.kind = 'project'
+                          AND x.state = 'confirmed' AND x.system = r.lane)
     ), decided AS (
         INSERT INTO core.adoption AS a (contract_id, lane, result, words, refs, decided_by, decided_at)
         SELECT id, lane, result, words, refs, :actor, CAST(:now AS timestamptz) FROM r ORDER BY id
@@ -75,7 +78,7 @@ def adopt(act: Act, found: Sequence[Adoption], *, lane: str, reason: str) -> Ado
     for entity in {row.legal_entity for row in decided}:
         act.actor.require(Permission.ADOPTION_WRITE, entity=entity)
     if not decided:
-        raise NotFound("none of these contracts is there any more, or all of them are adopted")
+        raise NotFound("none of these contracts is there any more, or all of them have their projects")
     ours = {row.id for row in decided}
     known = [row for one in deciding if one.contract_id in ours for row in _objects(one)]
     if known:

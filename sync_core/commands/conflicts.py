@@ -7,10 +7,9 @@ be mended too, as after any correction. The exception closes once a run has read
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import orjson
 import sqlalchemy as sa
@@ -25,9 +24,12 @@ from sync_core.commands.desk import Act, Changed, CommandRefused, Desk, InvalidI
 from sync_core.commands.own_events import own_event, store
 from sync_core.contract import Terms
 from sync_core.contract_events import events_of
-from sync_core.desired import Scalar
-from sync_core.events import CORRECTED
+from sync_core.derive import derive
+from sync_core.desired import Kind, Scalar, fields_of
+from sync_core.engine.look import local_day
+from sync_core.events import CORRECTED, Event
 from sync_core.fold import fold
+from sync_core.keys import BusinessKey
 from sync_core.reads.conflicts import Conflict, conflicts
 
 COMMANDS: Final[Mapping[str, Permission]] = {"resolve": Permission.CORRECTIONS_WRITE}
@@ -55,6 +57,9 @@ _KEEP = sa.text("""
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
         system text, kind text, key text, field text, wanted jsonb, found jsonb)
     WHERE x.system = r.system AND x.kind = r.kind AND x.business_key = r.key
+""")
+_LATE: Final = sa.text("""
+    SELECT id FROM core.event WHERE source = :source AND external_id = :contract AND recorded_at > :since
 """)
 WAKE: Final = sa.text("""
     UPDATE core.contract SET wanted_rev = wanted_rev + 1, due_at = least(due_at, CAST(:now AS timestamptz))
@@ -135,8 +140,8 @@ def _take(act: Act, row: Row, theirs: Sequence[Conflict], why: str) -> tuple[str
     lacked = {finding.cause for finding in contract_findings(before, act.estate)}
     if lacked:
         raise Changed(f"contract {row.external_id} changed since; wait for its next run, then decide")
-    entity = act.estate.entities[before.terms.legal_entity]
-    changes = changes_to(before.terms, theirs, act.now.astimezone(ZoneInfo(entity.timezone)).date())
+    _as_shown(act, row, theirs, events)
+    changes = changes_to(before.terms, theirs, local_day(before, act.estate, act.now))
     data = {"contract_id": row.external_id, "revision": before.revision, "overrides": before.revision,
             "changes": changes}  # fmt: skip
     event = own_event(act, CORRECTED, row.source, data)
@@ -145,6 +150,30 @@ def _take(act: Act, row: Row, theirs: Sequence[Conflict], why: str) -> tuple[str
         raise InvalidInput(f"with the ERP's value the contract would contradict itself: {wrong[0].message}")
     attributes = {"author": act.actor.name, "reason": why, "function": row.function}
     return event.id, store(act, event, data, received_by="correction", attributes=attributes)
+
+
+def _as_shown(act: Act, row: Row, theirs: Sequence[Conflict], events: Sequence[Event]) -> None:
+    """Raises Changed: the contract says something else than the person saw, such as by an amendment since."""
+    since = min(one.seen_at for one in theirs)
+    late = set(act.conn.execute(_LATE, {"source": row.source, "contract": row.external_id, "since": since}).scalars())
+    before = _wanted(act, [event for event in events if event.id not in late], since)
+    now = _wanted(act, events, act.now)
+    for one in theirs:
+        at = one.kind, one.key, one.field
+        if before.get(at) != now.get(at):
+            told = f"by contract {row.external_id}, {one.name} is {now.get(at) or 'empty'} now"
+            raise Changed(f"{told}; wait for its next run, look at both values again, then decide")
+    if row.wanted_rev != row.done_rev:
+        raise Changed(f"contract {row.external_id} changed since; wait for its next run, then decide")
+
+
+def _wanted(act: Act, events: Sequence[Event], at: datetime) -> dict[tuple[Kind, BusinessKey, str], Scalar]:
+    """By object and field what the contract asked for at that moment; nothing where it contradicts itself."""
+    contract = fold(events) if events else None
+    if contract is None or contract_findings(contract, act.estate):
+        return {}
+    objects = derive(contract, act.estate, on=local_day(contract, act.estate, at)).objects
+    return {(o.kind, o.key, name): value for o in objects for name, value in fields_of(o).items()}
 
 
 def changes_to(terms: Terms, theirs: Sequence[Conflict], today: date) -> dict[str, object]:

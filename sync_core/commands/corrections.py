@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import sqlalchemy as sa
+
 from sync_core.audit import Entry
 from sync_core.authority import Actor, Permission
 from sync_core.case_rules import Deed
@@ -122,7 +124,7 @@ def _draft(act: Act, case_id: int, values: Values, *, version: int | None, locks
     if not events:
         raise CommandRefused(f"contract {row.external_id} has no event yet; there is nothing to correct")
     if version is not None:
-        _nothing_new(row, events)
+        _nothing_new(act, row)
     before = fold(events)
     made = form(before.terms, row.cause, row.function, act.estate, {})
     if before.terms is None:
@@ -154,10 +156,30 @@ def _verdict(
     return judge(row.cause, remaining, terms, changes, held, act.estate)
 
 
-def _nothing_new(row: Row, events: Sequence[Event]) -> None:
-    """A version is of what the last run saw: what a CLM sent since would be overwritten unread. Raises Changed."""
-    unseen = events[len(events) - (row.wanted_rev - row.done_rev) :]
-    if any(not event.id.startswith(OWN) for event in unseen):
+# Stored after the last run began, or once it was kept. A run that was skipped did not look at the exception; without
+# any run left, what was stored after it was seen last.
+_UNSEEN: Final = sa.text("""
+    SELECT EXISTS (
+        SELECT FROM core.event AS e
+        WHERE e.source = :source AND e.external_id = :external_id AND NOT starts_with(e.id, :own)
+          AND (e.recorded_at > coalesce(last.started_at, k.seen_at) OR e.recorded_xid > last.recorded_xid))
+    FROM core.case AS k LEFT JOIN LATERAL (
+        SELECT r.started_at, r.recorded_xid FROM core.run AS r
+        WHERE r.contract_id = k.contract_id AND r.outcome <> 'skipped' ORDER BY r.started_at DESC LIMIT 1
+    ) AS last ON true
+    WHERE k.case_id = :case_id
+""")
+
+
+def _nothing_new(act: Act, row: Row) -> None:
+    """A version is of what the last run saw: what a CLM sent since would be overwritten unread. Raises Changed.
+
+    The revisions only say whether there is any news: what they are apart is no number of events.
+    """
+    if row.wanted_rev == row.done_rev:
+        return
+    asked = {"source": row.source, "external_id": row.external_id, "own": OWN, "case_id": row.case_id}
+    if act.conn.scalar(_UNSEEN, asked):
         raise Changed(f"contract {row.external_id} got a new event; wait for its next run, then look at it again")
 
 

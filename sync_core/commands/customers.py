@@ -14,11 +14,13 @@ from sync_core.audit import Entry
 from sync_core.authority import Actor, Permission
 from sync_core.case_rules import Deed
 from sync_core.commands import words
-from sync_core.commands.chosen import Needs, choose, remember
-from sync_core.commands.desk import Act, CommandRefused, Desk, InvalidInput
+from sync_core.commands.chosen import Needs, Row, choose, remember
+from sync_core.commands.desk import Act, Changed, CommandRefused, Desk, InvalidInput
 from sync_core.contract_events import events_of
+from sync_core.engine.look import local_day
 from sync_core.fold import fold
-from sync_core.master.match import NEAR
+from sync_core.lifecycle import on_day
+from sync_core.master.match import ALIKE, NEAR
 
 COMMANDS: Final[Mapping[str, Permission]] = {"identify": Permission.CORRECTIONS_WRITE}
 
@@ -37,12 +39,28 @@ class CustomerIdentified:
 _RECORD = sa.text("""
     SELECT code, name, merged_into FROM core.master_customer WHERE system = :system AND mdm_id = :mdm_id
 """)
+_LISTED = sa.text("""
+    SELECT d ->> 'what' FROM core.case AS k, jsonb_array_elements(k.detail -> 'differences') AS d
+    WHERE k.case_id = :case AND d ->> 'kind' = :alike
+""")
+# Whom the decision concerns: contracts that stand under this code, and those that master data knows under another one
+# although their CLM names this code.
+_ENTITIES = sa.text("""
+    SELECT DISTINCT c.legal_entity FROM core.contract AS c
+    WHERE c.source = :source AND (c.customer_code = :code OR c.held_values ? 'customer.code' AND EXISTS (
+        SELECT FROM core.event AS e WHERE e.source = c.source AND e.external_id = c.external_id
+          AND :code IN (e.data #>> '{terms,customer,code}', e.data #>> '{changes,customer,code}')))
+    ORDER BY 1
+""")
+_DECIDED = sa.text("""
+    SELECT m.decided_by, m.decided_at, m.mdm_id, c.code
+    FROM core.customer_match AS m LEFT JOIN core.master_customer AS c USING (system, mdm_id)
+    WHERE m.source = :source AND m.code = :code
+""")
+# Whoever comes second waits for the first, and finds their decision.
 _MATCH = sa.text("""
-    INSERT INTO core.customer_match AS m (source, code, system, mdm_id, decided_by, reason, decided_at)
-    VALUES (:source, :code, :system, :mdm_id, :by, :reason, :now)
-    ON CONFLICT (source, code) DO UPDATE
-    SET system = excluded.system, mdm_id = excluded.mdm_id, decided_by = excluded.decided_by, reason = excluded.reason,
-        decided_at = excluded.decided_at, version = m.version + 1
+    INSERT INTO core.customer_match (source, code, system, mdm_id, decided_by, reason, decided_at)
+    VALUES (:source, :code, :system, :mdm_id, :by, :reason, :now) ON CONFLICT (source, code) DO NOTHING
 """)
 # Before the exception's own row in the order of locks: contracts by source and id.
 _WAKE = sa.text("""
@@ -66,8 +84,9 @@ class Customers:
     ) -> CustomerIdentified:
         """`record`: "system/mdm_id" of the master record that it is; None: another customer than all of them.
 
-        Raises Forbidden, NotFound, Changed, CommandRefused, and InvalidInput for a record that there is not or that was
-        merged into another one.
+        Raises Forbidden, also where contracts of other legal entities name this code; NotFound, CommandRefused; Changed
+        where somebody decided before; InvalidInput for a record that the exception does not list or that was merged
+        into another one.
         """
         return self._desk.run(
             actor, COMMANDS["identify"], lambda act: identify(act, case_id, record, reason, version=version)
@@ -79,13 +98,20 @@ def identify(
 ) -> CustomerIdentified:
     why = words.reason(reason)
     row = choose(act, Needs(Deed.IDENTIFY, contracts=True), [case_id], version=version).rows[0]
-    terms = fold(events_of(act.conn, row.source, row.external_id)).terms
+    contract = fold(events_of(act.conn, row.source, row.external_id))
+    terms = on_day(contract, local_day(contract, act.estate, act.now)).contract.terms
     if terms is None:
         raise CommandRefused(f"contract {row.external_id} names no customer yet; there is nothing to decide")
     party = terms.customer
-    system, mdm_id, is_code = _record(act, record)
     bound = {"source": row.source, "code": party.code, "now": act.now}
-    act.conn.execute(_MATCH, {**bound, "system": system, "mdm_id": mdm_id, "by": act.actor.name, "reason": why})
+    _within_reach(act, row, bound)
+    _undecided(act, bound)
+    if row.wanted_rev != row.done_rev:
+        raise Changed(f"contract {row.external_id} changed since; wait for its next run, then decide")
+    system, mdm_id, is_code = _record(act, case_id, record)
+    match = {**bound, "system": system, "mdm_id": mdm_id, "by": act.actor.name, "reason": why}
+    if not act.conn.execute(_MATCH, match).rowcount:
+        _undecided(act, bound)
     woken = act.conn.execute(_WAKE, {**bound, "cause": NEAR}).rowcount
     act.wakes = True
     told = f"{party.code} is {is_code}" if is_code else f"{party.code} is a customer of its own"
@@ -96,7 +122,23 @@ def identify(
     return CustomerIdentified(case_id, party.code, is_code, mdm_id, woken)
 
 
-def _record(act: Act, record: str | None) -> tuple[str | None, str | None, str | None]:
+def _within_reach(act: Act, row: Row, bound: Mapping[str, object]) -> None:
+    """Raises Forbidden: the decision is of all contracts of the code, whatever legal entity they are of."""
+    for entity in act.conn.execute(_ENTITIES, bound).scalars():
+        act.actor.require(COMMANDS["identify"], entity=entity, function=row.function)
+
+
+def _undecided(act: Act, bound: Mapping[str, object]) -> None:
+    known = act.conn.execute(_DECIDED, bound).one_or_none()
+    if known is not None:
+        told = f"is {known.code or known.mdm_id}" if known.mdm_id else "is a customer of its own"
+        raise Changed(
+            f"{known.decided_by} decided on {known.decided_at:%Y-%m-%d} that {bound['code']} {told}; it holds for all "
+            "contracts of this code, which look again"
+        )
+
+
+def _record(act: Act, case_id: int, record: str | None) -> tuple[str | None, str | None, str | None]:
     if record is None:
         return None, None, None
     system, _, mdm_id = record.partition("/")
@@ -104,5 +146,8 @@ def _record(act: Act, record: str | None) -> tuple[str | None, str | None, str |
     if found is None:
         raise InvalidInput(f"there is no master record {record!r}; name one as the exception lists them")
     if found.merged_into is not None:
-        raise InvalidInput(f"master record {record} was merged into {found.merged_into}; name that one")
+        raise InvalidInput(f"master record {record} was merged into {found.merged_into}; the exception lists it anew")
+    listed = act.conn.execute(_LISTED, {"case": case_id, "alike": ALIKE}).scalars().all()
+    if record not in listed:
+        raise InvalidInput(f"{record} is none of the records that are alike: {', '.join(listed)}")
     return system, mdm_id, found.code

@@ -60,14 +60,16 @@ _FREEZE: Final = """
                {stands} AS stands,
                (SELECT p.leaving FROM core.placement AS p WHERE p.contract_id = c.contract_id) AS leaving,
                (SELECT i.replay_id FROM core.replay_item AS i WHERE i.contract_id = c.contract_id
-                AND i.confirmed AND i.finished_at IS NULL) AS other
+                AND i.confirmed AND i.finished_at IS NULL) AS other,
+               EXISTS (SELECT FROM core.case AS k WHERE k.contract_id = c.contract_id AND k.state = 'open'
+                       AND k.cause = 'double_in_erp') AS double
         FROM core.contract AS c
         WHERE (CAST(:entities AS text[]) IS NULL OR c.legal_entity = ANY(CAST(:entities AS text[]))) AND {conditions}
         ORDER BY c.priority DESC, c.contract_id LIMIT :most
     ), placed AS (
         SELECT chosen.*, row_number() OVER (ORDER BY priority DESC, contract_id) AS position,
                CASE WHEN other IS NOT NULL THEN 'superseded'
-                    WHEN state IN ('draft', 'ended') OR stands <> :move_from
+                    WHEN state IN ('draft', 'ended') OR stands <> :move_from OR double
                          OR leaving IS NOT NULL AND leaving <> :move_to THEN 'blocked'
                     ELSE 'eligible' END AS eligibility,
                CASE WHEN other IS NOT NULL THEN 'replay ' || other || ' is about to do it'
@@ -76,6 +78,7 @@ _FREEZE: Final = """
                     WHEN stands = '' THEN 'no ERP is known for it; correct the contract or the estate'
                     WHEN stands <> :move_from THEN 'it is in ' || stands || ', not in ' || :move_from
                     WHEN leaving IS NOT NULL AND leaving <> :move_to THEN 'it has not left ' || leaving || ' yet'
+                    WHEN double THEN stands || ' holds something of it twice; close one of the two there first'
                     ELSE '' END AS why
         FROM chosen
     )

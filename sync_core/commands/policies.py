@@ -7,6 +7,7 @@ does so makes the contracts due that are decided on differently, and all that ar
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -19,8 +20,10 @@ from sync_core.authority import Actor, ActorKind, Forbidden, Permission
 from sync_core.commands import words
 from sync_core.commands.desk import Act, Changed, CommandRefused, Desk, InvalidInput, NotFound
 from sync_core.errors import InvalidEstate
+from sync_core.estate import Estate
 from sync_core.locks import Lock
-from sync_core.policy.activation import why_second
+from sync_core.money import Money
+from sync_core.policy.activation import guards_differ, why_second
 from sync_core.reads.policy import BackTest, compared
 
 COMMANDS: Final[Mapping[str, Permission]] = {
@@ -34,7 +37,7 @@ LONGEST: Final = 200_000  # characters of a policy file
 # One change of the policy at a time, by people and by workers that note their file's.
 _ONE_AT_A_TIME = sa.text(f"SELECT pg_advisory_xact_lock({Lock.POLICY}, 1)")
 _IN_FORCE = sa.text("""
-    SELECT p.version, e.body AS estate_body, p.estate FROM core.policy AS p
+    SELECT p.version, p.body, e.body AS estate_body, p.estate FROM core.policy AS p
     JOIN core.estate_version AS e ON e.digest = p.estate ORDER BY p.policy_id DESC LIMIT 1
 """)
 _PROPOSE = sa.text("""
@@ -57,6 +60,20 @@ _ACTIVATE = sa.text("""
 
 
 @dataclass(frozen=True, slots=True)
+class Ahead:
+    """What a policy would change if it was proposed now. `money` None: a rate is missing."""
+
+    version: str
+    before: str
+    second_person: str  # why one must approve; empty: it would be in force at once
+    tested: int
+    changed: tuple[int, ...]  # contracts
+    unreadable: int
+    effects: Mapping[str, int]
+    money: Money | None
+
+
+@dataclass(frozen=True, slots=True)
 class Proposed:
     """`second_person`: why one must approve; empty: it is in force."""
 
@@ -69,13 +86,16 @@ class Proposed:
     changed: int
     unreadable: int
     effects: Mapping[str, int]
-    money: Decimal | None
-    currency: str
+    money: Money | None  # None: a rate is missing
 
 
 class Policies:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+
+    def look_ahead(self, actor: Actor, body: str) -> Ahead:
+        """The back-test that `propose` would make; nothing but the audit is written. Raises as `propose`."""
+        return self._desk.run(actor, COMMANDS["propose"], lambda act: look_ahead(act, body))
 
     def propose(self, actor: Actor, body: str, reason: str) -> Proposed:
         """Back-test a policy over the last quarter; activate it, or ask a second person.
@@ -104,31 +124,68 @@ class Policies:
         )
 
 
+def look_ahead(act: Act, body: str) -> Ahead:
+    ahead, _, _ = _tested(act, body)
+    act.note(
+        Entry("policy.test", f"policy {ahead.version}", detail={"before": ahead.before, "changed": len(ahead.changed)})
+    )
+    return ahead
+
+
 def propose(act: Act, body: str, reason: str) -> Proposed:
-    _everywhere(act, COMMANDS["propose"])
     why = words.reason(reason)
+    ahead, since, estate = _tested(act, body)
+    _alone(act, ahead.before)
+    proposal_id = _store(act, body, why, since, ahead)
+    row = _row(act, proposal_id)
+    act.note(Entry("policy.propose", f"policy {row.version}", why, detail=_detail(row)))
+    if not row.second_person:
+        _activate(act, row, estate, why)
+    return _said(act, proposal_id)
+
+
+def _tested(act: Act, body: str) -> tuple[Ahead, datetime, str]:
+    """Against the policy in force, whichever this process runs under; since when, and the digest of the estate."""
+    _everywhere(act, COMMANDS["propose"])
     if not body.strip() or len(body) > LONGEST:
         raise InvalidInput(f"policy: give the text of a policy file, of at most {LONGEST:,} characters")
-    act.conn.execute(_ONE_AT_A_TIME)
     in_force = _in_force(act)
-    waits = act.conn.execute(_OPEN).one_or_none()
-    if waits is not None:
-        raise CommandRefused(
-            f"proposal {waits.proposal_id} of {waits.proposed_by} waits for a decision; have it decided or withdrawn"
-        )
     try:
         after = estates.load(in_force.estate_body, body)
     except InvalidEstate as wrong:
         raise InvalidInput(f"policy: {wrong.message}") from wrong
     if after.rules_version == in_force.version:
         raise CommandRefused(f"policy {in_force.version} says the same and is in force; nothing is to be done")
-    tested = compared(act.conn, act.estate, after, now=act.now)
-    proposal_id = _store(act, body, why, in_force.version, after.rules_version, tested)
-    row = _row(act, proposal_id)
-    act.note(Entry("policy.propose", f"policy {row.version}", why, detail=_detail(row)))
-    if not row.second_person:
-        _activate(act, row, in_force.estate, why)
-    return _said(act, proposal_id)
+    before = estates.load(in_force.estate_body, in_force.body or None)
+    tested = compared(act.conn, before, after, now=act.now)
+    return _ahead(tested, before, after), tested.since, in_force.estate
+
+
+def _ahead(tested: BackTest, before: Estate, after: Estate) -> Ahead:
+    amounts, currency = [one.amount for one in tested.differences], after.group.reporting_currency
+    money = None if None in amounts else sum((abs(one) for one in amounts if one is not None), Decimal(0))
+    effects = Counter(change.effect.value for one in tested.differences for change in one.changes)
+    second = why_second(
+        after.policy_activation, changed=len(tested.differences), money=money, unreadable=tested.unreadable,
+        currency=currency, guards=guards_differ(before.policy, after.policy),
+    )  # fmt: skip
+    return Ahead(
+        after.rules_version, tested.before, second, tested.contracts,
+        tuple(one.contract_id for one in tested.differences), tested.unreadable, dict(effects),
+        None if money is None else Money(money, currency),
+    )  # fmt: skip
+
+
+def _alone(act: Act, tested_against: str) -> None:
+    """The lock comes after the test, which may take long: workers that start take it as well."""
+    act.conn.execute(_ONE_AT_A_TIME)
+    waits = act.conn.execute(_OPEN).one_or_none()
+    if waits is not None:
+        raise CommandRefused(
+            f"proposal {waits.proposal_id} of {waits.proposed_by} waits for a decision; have it decided or withdrawn"
+        )
+    if _in_force(act).version != tested_against:
+        raise Changed("another policy came into force while this one was tested; propose it again")
 
 
 def decide(act: Act, proposal_id: int, approve: bool, reason: str, *, version: int | None = None) -> Proposed:
@@ -180,18 +237,12 @@ def _in_force(act: Act) -> sa.Row[Any]:
     return row
 
 
-def _store(act: Act, body: str, why: str, before: str, version: str, tested: BackTest) -> int:
-    changed = [one.contract_id for one in tested.differences]
-    amounts = [one.amount for one in tested.differences]
-    money = None if None in amounts else sum((abs(one) for one in amounts if one is not None), Decimal(0))
-    effects = Counter(change.effect.value for one in tested.differences for change in one.changes)
-    currency = act.estate.group.reporting_currency
-    second = why_second(act.estate.policy_activation, changed=len(changed), money=money, unreadable=tested.unreadable,
-                        currency=currency)  # fmt: skip
+def _store(act: Act, body: str, why: str, since: datetime, tested: Ahead) -> int:
     bound = {
-        "version": version, "body": body, "before": before, "reason": why, "by": act.actor.name, "now": act.now,
-        "since": tested.since, "tested": tested.contracts, "unreadable": tested.unreadable, "changed": changed,
-        "effects": orjson.dumps(dict(effects)).decode(), "money": money, "second": second,
+        "version": tested.version, "body": body, "before": tested.before, "reason": why, "by": act.actor.name,
+        "now": act.now, "since": since, "tested": tested.tested, "unreadable": tested.unreadable,
+        "changed": list(tested.changed), "effects": orjson.dumps(dict(tested.effects)).decode(),
+        "money": None if tested.money is None else tested.money.amount, "second": tested.second_person,
     }  # fmt: skip
     return int(act.conn.execute(_PROPOSE, bound).scalar_one())
 
@@ -235,7 +286,8 @@ def _detail(row: sa.Row[Any]) -> dict[str, object]:
 
 def _said(act: Act, proposal_id: int) -> Proposed:
     row = _row(act, proposal_id)
+    money = None if row.money is None else Money(row.money, act.estate.group.reporting_currency)
     return Proposed(
         proposal_id, row.version, row.before, row.state, row.second_person if row.state == "proposed" else "",
-        row.tested, len(row.changed), row.unreadable, row.effects, row.money, act.estate.group.reporting_currency,
+        row.tested, len(row.changed), row.unreadable, row.effects, money,
     )  # fmt: skip

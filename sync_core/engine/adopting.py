@@ -1,18 +1,24 @@
 """A contract whose project the ERP held before Tieline came: our key is written on it, once the ERP may be written to.
 
 From then on any run finds it by its key, and what differs is repaired by the usual plan. Writing a key is safe to
-repeat, so a run that dies in between leaves nothing to clean up.
+repeat, so a run that dies in between leaves nothing to clean up. The run looks first: what bears our key already gets
+none again, and a contract that has another project by now is left to a person.
 """
+
+from collections.abc import Awaitable, Callable
 
 from sync_core.adoption import Adopted, Result
 from sync_core.clock import Clock
+from sync_core.desired import Kind
+from sync_core.engine.claim import Loaded
+from sync_core.engine.look import Sight
 from sync_core.engine.outcome import Done, Outcome
 from sync_core.errors import ErrorClass, Function
 from sync_core.estate import Erp, ErpMode
 from sync_core.findings import Finding
-from sync_core.keys import ErpRef
+from sync_core.keys import BusinessKey, ErpRef
 from sync_core.observing import Observed
-from sync_core.ports import CallContext, ErpConnector, ListsProjects
+from sync_core.ports import CallContext, ErpConnector, ListsProjects, Observation
 
 
 def not_yet(adoption: Adopted | None, erp: Erp | None) -> Observed | None:
@@ -27,19 +33,63 @@ def refusal(adoption: Adopted | None, lane: str) -> Finding | None:
     return adoption.finding if adoption is not None and adoption.lane == lane else None
 
 
+def unadopted(loaded: Loaded, lane: str) -> list[str]:
+    """Why a replay writes nothing for this contract: its project has to be adopted first, which was not confirmed."""
+    adoption = loaded.adoption
+    if adoption is None or adoption.result is not Result.MATCHED or adoption.lane != lane:
+        return []
+    if loaded.project_in == lane and any(
+        kind is Kind.PROJECT and loaded.known.get(key) != ref for (kind, key), ref in adoption.refs.items()
+    ):
+        return []  # it has another one, and will not be adopted
+    return [f"it is to be adopted first, as {adoption.words}"]
+
+
 async def take(
-    adoption: Adopted | None, connector: ErpConnector, clock: Clock, outcome: Outcome, ctx: CallContext
-) -> None:
-    """Write our keys on what was adopted. Raises what the connector raises."""
+    adoption: Adopted | None,
+    look: Callable[[], Awaitable[Sight]],
+    connector: ErpConnector,
+    clock: Clock,
+    outcome: Outcome,
+    ctx: CallContext,
+) -> Sight:
+    """What `look` sees, once our keys are written on what was adopted. Raises what the connector raises."""
+    sight = await look()
     if adoption is None or adoption.result is not Result.MATCHED or adoption.lane != connector.name:
-        return
-    if not isinstance(connector, ListsProjects):
-        words = f"{connector.name} cannot be told our keys any more; write them there by hand"
-        outcome.findings.append(Finding(ErrorClass.INTERNAL, "adoption_ambiguous", Function.FINANCE_OPERATIONS, words))
-        return
+        return sight
+    if other := _another(adoption, sight.observed):
+        outcome.tasks.append(other)
+        return sight
+    if left := _unknown(adoption, sight.observed):
+        if not isinstance(connector, ListsProjects):
+            words = f"{connector.name} cannot be told our keys any more; write them there by hand"
+            outcome.findings.append(_ambiguous(words, ErrorClass.INTERNAL))
+            return sight
+        for kind, key, ref in left:
+            started = clock.now()
+            await connector.relabel(kind, ref, key, ctx)
+            done = Done("adopt", kind, key, ref, "done", None, {"key": key}, started, clock.now())
+            outcome.operations.append(done)
+        sight = await look()
+    outcome.taken = not _unknown(adoption, sight.observed)
+    return sight
+
+
+def _unknown(adoption: Adopted, observed: Observation) -> list[tuple[Kind, BusinessKey, ErpRef]]:
+    """What the ERP does not show under our keys yet."""
+    shown = {(found.kind, found.key, found.ref) for found in observed.found}
+    return [(kind, key, ref) for (kind, key), ref in adoption.refs.items() if (kind, key, ref) not in shown]
+
+
+def _another(adoption: Adopted, observed: Observation) -> Finding | None:
+    """The contract got a project while it was being looked for: a second one under its key would be billed too."""
     for (kind, key), ref in adoption.refs.items():
-        started = clock.now()
-        await connector.relabel(kind, ErpRef(ref), key, ctx)
-        done = Done("adopt", kind, key, ref, "done", None, {"key": key}, started, clock.now())
-        outcome.operations.append(done)
-    outcome.taken = True
+        at_key = [f.ref for f in observed.found if f.kind is kind is Kind.PROJECT and f.key == key and f.active]
+        if at_key and ref not in at_key:
+            words = f"project {at_key[0]} bears its key by now, so {ref} is not adopted; close the one that is too many"
+            return _ambiguous(words, ErrorClass.DUPLICATE_FOUND)
+    return None
+
+
+def _ambiguous(words: str, why: ErrorClass) -> Finding:
+    return Finding(why, "adoption_ambiguous", Function.FINANCE_OPERATIONS, words)

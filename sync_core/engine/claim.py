@@ -128,11 +128,13 @@ _KNOWN = sa.text("""
     WHERE contract_id = ANY(:ids) AND state = 'confirmed' AND ref IS NOT NULL
 """)
 
-# Where contracts were moved to; and those of moves under way: until their turn they stay where they are.
+# Where contracts were moved to; and those of confirmed moves: until their turn they stay where they are. What is only
+# previewed decides nothing.
 _PLACED = sa.text("""
     SELECT c.contract_id, p.lane, p.leaving, p.behind, EXISTS (
         SELECT FROM core.replay_item AS i JOIN core.replay AS r USING (replay_id)
-        WHERE i.contract_id = c.contract_id AND i.finished_at IS NULL AND r.move_to IS NOT NULL) AS awaited,
+        WHERE i.contract_id = c.contract_id AND i.confirmed AND i.finished_at IS NULL
+          AND r.move_to IS NOT NULL) AS awaited,
         EXISTS (SELECT FROM core.observed AS o WHERE o.contract_id = c.contract_id) AS observed,
         a.lane AS adopted_in, a.result, a.words, a.refs
     FROM unnest(CAST(:ids AS bigint[])) AS c(contract_id) LEFT JOIN core.placement AS p USING (contract_id)
@@ -154,7 +156,7 @@ class Loaded:
     project_in: str | None = None  # the ERP that holds the project, as last confirmed
     project_value: Decimal | None = None
     placement: Placement | None = None  # since it was moved
-    awaited: bool = False  # a move that has not come to it yet is about to move it
+    awaited: bool = False  # a confirmed move that has not come to it yet is about to move it
     observed: bool = False  # its ERP was only observed so far
     adoption: Adopted | None = None  # what was decided of a project that its ERP held before, and is not carried out
     agreed: dict[str, dict[tuple[Kind, BusinessKey], Fields]] = field(default_factory=dict)  # by ERP

@@ -6,12 +6,13 @@ anywhere leaves nothing to clean up: the next one looks first and goes on from w
 an item of a replay writes nothing but what was confirmed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
 from sync_core import restated
+from sync_core.batches import posted_refs
 from sync_core.checks import Finding, checked
 from sync_core.clock import Clock
 from sync_core.closing import EARNED, left_to_bill
@@ -20,17 +21,18 @@ from sync_core.contract import Contract, Stage
 from sync_core.desired import Desired, Found, Kind
 from sync_core.drafts import warning
 from sync_core.engine import differing
-from sync_core.engine.adopting import not_yet, refusal, take
+from sync_core.engine.adopting import not_yet, refusal, take, unadopted
 from sync_core.engine.apply import Applier, SharedObjects, noted
 from sync_core.engine.claim import Claimed, Loaded
 from sync_core.engine.leaving import Leaver, stays
 from sync_core.engine.look import Intent, Sight, answers_of, intend, see
-from sync_core.engine.nightly import Post, answered, posted_refs
+from sync_core.engine.nightly import Post, answered
 from sync_core.engine.only_observing import only_observed, watch
 from sync_core.engine.outcome import GAP_GRACE, RECHECK_CONTRACT, RECHECK_TASK, Done, Outcome, recheck_at
 from sync_core.engine.replayed import depart, departed
 from sync_core.errors import ErrorClass, Function
 from sync_core.estate import Estate
+from sync_core.findings import together
 from sync_core.keys import BusinessKey, ErpRef
 from sync_core.moving import changed_since
 from sync_core.ownership import Arises
@@ -60,7 +62,7 @@ class Converger:
         outcome.held_value, outcome.was_observed = loaded.project_value, loaded.observed
         if loaded.placement is not None:
             outcome.placed = loaded.placement.leaving or loaded.placement.lane
-            outcome.billed_elsewhere = loaded.placement.billed_elsewhere
+            outcome.billed_before = loaded.placement.billed_before
         if not intent.signed:
             outcome.state = "draft" if contract.stage is Stage.DRAFT else "ended"
             if not self._departed(["it is not signed"], claimed, loaded, outcome):
@@ -93,7 +95,8 @@ class Converger:
         if early := not_yet(loaded.adoption, self.estate.erps.get(intent.lane)):
             watch(early, claimed, loaded, outcome, self.clock.now())
             return
-        await take(loaded.adoption, intent.connector, self.clock, outcome, ctx)
+        if self._departed(unadopted(loaded, intent.lane), claimed, loaded, outcome):
+            return
         await self._converge(intent, intent.desired, intent.connector, claimed, loaded, outcome, ctx)
 
     def _look_at_draft(self, contract: Contract, outcome: Outcome) -> None:
@@ -138,20 +141,24 @@ class Converger:
         outcome: Outcome,
         ctx: CallContext,
     ) -> None:
-        sight = await see(intent, wanted, connector, loaded, self.estate, ctx, now=self.clock.now())
+        def look() -> Awaitable[Sight]:
+            return see(intent, wanted, connector, loaded, self.estate, ctx, now=self.clock.now())
+
+        sight = await take(loaded.adoption, look, connector, self.clock, outcome, ctx)
         plan, desired = sight.plan, sight.desired
         outcome.digest, outcome.answers = plan.digest, answers_of(sight, connector, self.clock.now())
         if self._left_alone(intent, sight, claimed, loaded, outcome):
             return
         outcome.findings += sight.findings
-        outcome.tasks += [*sight.tasks, *changed_since(sight.scope.contract, intent.contract.terms, intent.placement)]
+        left = changed_since(sight.scope.contract, intent.contract.terms, intent.placement)
+        outcome.tasks += together((*sight.tasks, *left))
         steps = (Arises.PLAN, *_of_contract(intent))
         outcome.checked = checked(outcome.findings, *steps) | sight.looked_for
         kept = {(o.kind, o.key): o.ref for o in plan.operations if o.ref and o.wanted is not None}
         _remember(outcome, desired, sight.observed, kept)
         agreed = loaded.agreed.get(intent.lane, {})
         outcome.values = {**intent.values, **sight.values}
-        outcome.agreed = baseline(sight.wanted, outcome.confirmed, agreed, sight.left)
+        outcome.agreed = baseline(sight.wanted, outcome.confirmed, agreed, sight.left, sight.ours)
         if outcome.findings:
             _note(outcome, plan, self.clock.now())
             self._block(claimed, outcome, self.clock.now())
@@ -162,11 +169,12 @@ class Converger:
         if await self.post.deliver(claimed, sight, connector, outcome, ctx, self._block):
             return
         outcome.operations += answered(plan, sight.observed, loaded.known, agreed)
-        fresh = posted_refs(sight.observed, plan.contract, loaded.known)
+        fresh = posted_refs(sight.observed.answers, plan.contract, loaded.known)
         applier = Applier(connector, self.shared, self.clock, ctx, outcome, sight.scope, posted=fresh)
         observed = await applier.apply(desired, plan, sight.observed, loaded.known)
         _remember(outcome, desired, observed, applier.refs)
-        outcome.agreed = baseline(sight.wanted, outcome.confirmed, agreed, sight.left)
+        outcome.agreed = baseline(sight.wanted, outcome.confirmed, agreed, sight.left, sight.ours)
+        outcome.tasks += filter(None, [left_to_bill(desired if desired.project else wanted, observed.found)])
         self._finish(intent.contract, desired, observed, claimed, loaded, outcome)
 
     def _left_alone(self, intent: Intent, sight: Sight, claimed: Claimed, loaded: Loaded, outcome: Outcome) -> bool:
@@ -194,8 +202,6 @@ class Converger:
             outcome.state = "ended"
             outcome.steps += [(Step.ENDED, now)] if claimed.state != "ended" else []
             return
-        left = left_to_bill(desired, observed.found)
-        outcome.tasks += [left] if left else []
         outcome.suspended = not desired.project.billable
         outcome.state = "suspended" if outcome.suspended else "active"
         waits = contract.missing_amendment is not None

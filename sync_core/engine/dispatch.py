@@ -7,6 +7,7 @@ run ends the item (sync_core/engine/replayed.py). Here end only those that no ru
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 
 import orjson
@@ -89,8 +90,9 @@ _FINISH = sa.text("""
 class Dispatcher:
     """Any number of workers have one each."""
 
-    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
-        self._engine, self._clock = engine, clock
+    def __init__(self, engine: AsyncEngine, clock: Clock, nightly: Sequence[str] = ()) -> None:
+        """`nightly`: the lanes of ERPs with batches; their items take as long as the ERP takes."""
+        self._engine, self._clock, self._nightly = engine, clock, list(nightly)
 
     async def tick(self) -> int:
         """One round of all that is due; how many items were dispatched."""
@@ -102,7 +104,8 @@ class Dispatcher:
         async with self._engine.begin() as conn:
             dispatched = sum(int(row.dispatched) for row in await conn.execute(_DISPATCH, {"now": now}))
         async with self._engine.begin() as conn:
-            await conn.execute(sql.EXPIRE, {"now": now, "before": now - DEADLINE, "most_tries": MOST_TRIES})
+            late = {"now": now, "before": now - DEADLINE, "most_tries": MOST_TRIES, "nightly": self._nightly}
+            await conn.execute(sql.EXPIRE, late)
         async with self._engine.begin() as conn:
             await conn.execute(CANCELLED, {"replay_id": None})
             await conn.execute(sql.CANCEL_DISPATCHED, {"now": now, "replay_id": None})

@@ -10,9 +10,10 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from sync_core import references
+from sync_core.batches import posted_refs
 from sync_core.checks import Finding, contract_findings, reference_findings
 from sync_core.closing import closed_if_billed
-from sync_core.conflicts import Difference, Knowledge, settle
+from sync_core.conflicts import Difference, Knowledge, Sent, settle
 from sync_core.contract import Contract, Stage
 from sync_core.derive import derive
 from sync_core.desired import Desired, LabourCategory, Scalar
@@ -77,6 +78,7 @@ class Sight:
     wanted: Desired  # by the contract alone: `desired` has the ERP's value where that stands
     left: tuple[Difference, ...] = ()  # what stands in the ERP although the contract says otherwise
     values: Mapping[str, Scalar] = field(default_factory=dict)  # the same by the contract's names of the fields
+    ours: Sent = frozenset()  # values that this engine wrote and that nobody has seen confirmed before
 
 
 def intend(loaded: Loaded, estate: Estate, connectors: Mapping[str, ErpConnector], *, now: datetime) -> Intent:
@@ -93,7 +95,8 @@ def intend_known(
     connectors: Mapping[str, ErpConnector], *, now: datetime, placement: Placement | None = None,
 ) -> Intent:  # fmt: skip
     """With what master data says of its customer; a validation before signature asks here too."""
-    known = identify(contract, masters, owned=rule_for(estate.ownership, "customer.name").owner is Owner.MDM)
+    owned = rule_for(estate.ownership, "customer.name").owner is Owner.MDM
+    known = identify(contract, masters, owned=owned, on=local_day(contract, estate, now))
     intent = intend_of(known.contract, project_in, estate, connectors, now=now, placement=placement)
     return _with_master(intent, known, estate)
 
@@ -148,11 +151,13 @@ async def see(
     scope = scope_of(intent.contract, desired, estate)
     observed = await connector.observe(scope, ctx)
     day = local_day(intent.contract, estate, now)
-    # What a batch may have written while newer events came is ours, and so is what a lost worker may have.
-    unsure, keeps = known.unsure or observed.handed or observed.answers, connector.capabilities.keeps
-    sent = earlier_values(known.events, estate, day, keeps) if unsure else frozenset()
+    # What a batch wrote while newer events came is ours until it is journalled, and so is what a lost worker may have.
+    wrote = known.unsure or bool(posted_refs(observed.answers, scope.contract, known.known))
+    keeps = connector.capabilities.keeps
+    sent = earlier_values(known.events, estate, day, keeps) if wrote or observed.handed else frozenset()
     knowledge = Knowledge(known.agreed.get(intent.lane, {}), frozenset(known.kept), sent)
-    return judged(scope, desired, observed, estate, connector.capabilities, known=known.known, knowledge=knowledge)
+    sight = judged(scope, desired, observed, estate, connector.capabilities, known=known.known, knowledge=knowledge)
+    return replace(sight, ours=sent if wrote else frozenset())
 
 
 def judged(

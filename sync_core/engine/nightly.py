@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sync_core.batches import Answer, BatchWindow, Group, groups_of, own_answer, own_handed
+from sync_core.batches import Answer, BatchWindow, Group, groups_of, own_answer, own_handed, posted_refs
 from sync_core.checks import Finding
 from sync_core.clock import Clock
 from sync_core.desired import Fields, Kind, fields_of
@@ -177,12 +177,6 @@ class Post:
 Agreed = Mapping[tuple[Kind, BusinessKey], Fields]
 
 
-def posted_refs(observed: Observation, contract: BusinessKey, known: Mapping[BusinessKey, ErpRef]) -> frozenset[ErpRef]:
-    """Documents that the last answer made for this contract, and that nobody has journalled yet."""
-    made = {ref for one in observed.answers if one.shared is None and one.owner == contract for ref in one.posted}
-    return frozenset(made - set(known.values()))
-
-
 def answered(
     plan: Plan,
     observed: Observation,
@@ -193,7 +187,7 @@ def answered(
     answer = own_answer(plan, observed.answers)
     if answer is None:
         return []
-    fresh = posted_refs(observed, plan.contract, known)
+    fresh = posted_refs(observed.answers, plan.contract, known)
     rows = [_made(o, answer, known) for o in plan.operations if o.action is Action.NO_OP and o.ref in fresh]
     if not any(o.kind is Kind.PROJECT for o in plan.operations):
         return rows

@@ -100,7 +100,7 @@ class Outcome:
     was_observed: bool = False
     taken: bool = False  # what was adopted bears our keys now
     onward: bool = False  # the first half of a move: another run goes on in the other ERP
-    billed_elsewhere: Decimal = Decimal(0)  # in ERPs that it left
+    billed_before: Decimal = Decimal(0)  # in projects that were closed as it left their ERPs
 
     @property
     def reason(self) -> str | None:

@@ -16,7 +16,8 @@ class Replayer:
         w = worker
         self._worker = worker
         self.previewer = Previewer(w.engine, w.connectors, w.lanes, w.estate, w.clock, w.worker_id, w.pace)
-        self.dispatcher = Dispatcher(w.engine, w.clock)
+        nightly = [lane for lane, connector in w.connectors.items() if connector.capabilities.batches is not None]
+        self.dispatcher = Dispatcher(w.engine, w.clock, nightly)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:

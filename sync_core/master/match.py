@@ -7,12 +7,14 @@ machine neither takes one for the other nor makes a second customer.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Final
 
 from sync_core.contract import Contract, Party
 from sync_core.desired import Scalar
 from sync_core.errors import ErrorClass, Function
 from sync_core.findings import Difference, Finding
+from sync_core.lifecycle import on_day
 from sync_core.master.names import alike, folded, tax_key
 from sync_core.master.records import ACTIVE
 
@@ -119,21 +121,37 @@ def _survivor(record: Record, known: Mapping[Id, Record]) -> Record:
     return record
 
 
-def identify(contract: Contract, masters: Masters | None, *, owned: bool) -> Identified:
-    """`owned`: master data owns what a customer is called; else its code alone is taken from there."""
-    terms = contract.terms
-    if masters is None or terms is None:
+def identify(contract: Contract, masters: Masters | None, *, owned: bool, on: date) -> Identified:
+    """`owned`: master data owns what a customer is called; else its code alone is taken from there.
+
+    Those that an amendment replaces from a day on are identified too; what is said is of the one of the day `on`.
+    """
+    terms, today = contract.terms, on_day(contract, on).contract.terms
+    if masters is None or terms is None or today is None:
         return Identified(contract)
-    stated, found = terms.customer, match(terms.customer, masters)
-    record = found.record
+    stated, found = today.customer, match(today.customer, masters)
+    dated = tuple(
+        replace(one, value=_as_known(one.value, masters, owned=owned)) if isinstance(one.value, Party) else one
+        for one in contract.dated
+    )
+    latest = _as_known(terms.customer, masters, owned=owned)
+    known = replace(contract, terms=replace(terms, customer=latest), dated=dated)
+    closed = _closed(today.legal_entity, masters)
+    if found.record is None:
+        return Identified(known, findings=(*_near(stated, found.near), *closed))
+    party = _as_known(stated, masters, owned=owned)
+    return Identified(known, found.record, (*_inactive(found.record), *closed), _told(stated, party))
+
+
+def _as_known(stated: Party, masters: Masters, *, owned: bool) -> Party:
+    record = match(stated, masters).record
     if record is None:
-        return Identified(contract, findings=(*_near(stated, found.near), *_closed(terms.legal_entity, masters)))
+        return stated
     party = replace(stated, code=record.code, mdm_id=record.mdm_id)
     if owned:
         tax_id, country = record.tax_id or stated.tax_id, record.country or stated.country
         party = replace(party, name=record.name, tax_id=tax_id, country=country)
-    findings = (*_inactive(record), *_closed(terms.legal_entity, masters))
-    return Identified(replace(contract, terms=replace(terms, customer=party)), record, findings, _told(stated, party))
+    return party
 
 
 def _told(stated: Party, party: Party) -> dict[str, Scalar]:

@@ -25,12 +25,20 @@ _UNWOKEN = sa.text("""
     UPDATE core.policy AS p SET woken_at = :now
     WHERE p.policy_id = (SELECT max(policy_id) FROM core.policy) AND p.version = :version AND p.woken_at IS NULL
     RETURNING coalesce((SELECT changed FROM core.policy_proposal AS q WHERE q.proposal_id = p.proposal_id),
-                       CAST('{}' AS bigint[])) AS changed
+                       CAST('{}' AS bigint[])) AS changed,
+              (SELECT proposed_at FROM core.policy_proposal AS q WHERE q.proposal_id = p.proposal_id) AS tested_at
 """)
-# A little later, when every worker of before has ended; a run that is under way is followed by another.
+# A little later, when every worker of before has ended; a run that is under way is followed by another. What was signed
+# after the back-test is in none, so all of it looks again. Locked in the order in which everybody locks contracts.
 _DUE = sa.text("""
-    UPDATE core.contract SET wanted_rev = wanted_rev + 1, due_at = least(coalesce(due_at, :at), :at)
-    WHERE state = 'blocked' OR (contract_id = ANY(:changed) AND state IN ('waiting', 'active', 'suspended'))
+    WITH ours AS MATERIALIZED (
+        SELECT contract_id FROM core.contract
+        WHERE state = 'blocked' OR (state IN ('waiting', 'active') AND (
+            contract_id = ANY(:changed) OR signed_at > CAST(:tested_at AS timestamptz)))
+        ORDER BY source, external_id FOR UPDATE
+    )
+    UPDATE core.contract AS c SET wanted_rev = c.wanted_rev + 1, due_at = least(coalesce(c.due_at, :at), :at)
+    FROM ours WHERE c.contract_id = ours.contract_id
 """)
 _OTHERS_END: Final = timedelta(seconds=5)
 
@@ -48,8 +56,9 @@ async def note(conn: AsyncConnection, version: str, body: str, *, estate: str, n
 
 
 async def wake(conn: AsyncConnection, version: str, *, now: datetime) -> int:
-    """Once for each activation; how many contracts were made due. The caller commits."""
-    changed = await conn.scalar(_UNWOKEN, {"version": version, "now": now})
-    if changed is None:
+    """Once for each activation; how many contracts were made due. The caller commits, with nothing else."""
+    row = (await conn.execute(_UNWOKEN, {"version": version, "now": now})).one_or_none()
+    if row is None:
         return 0
-    return (await conn.execute(_DUE, {"changed": changed, "at": now + _OTHERS_END})).rowcount
+    bound = {"changed": row.changed, "tested_at": row.tested_at, "at": now + _OTHERS_END}
+    return (await conn.execute(_DUE, bound)).rowcount

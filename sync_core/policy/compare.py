@@ -10,6 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from sync_core.approvals import NEEDED, reporting_amount, request
+from sync_core.approvals import standing as standing_decision
 from sync_core.clauses import unapproved
 from sync_core.contract import Contract, Stage
 from sync_core.engine.look import intend_of
@@ -94,11 +95,12 @@ def standing(known: Known, estate: Estate, *, now: datetime) -> Standing:
 
 
 def _approval(contract: Contract, stops: Iterable[Finding], estate: Estate) -> str:
-    """The name of the rule whose approval it waits for."""
-    if all(finding.cause != NEEDED for finding in stops):
-        return ""
+    """The name of the rule whose approval it waits for, or was decided under."""
     asked = request(contract, estate)
-    return asked.rule.name if asked else ""
+    if asked is None:
+        return ""
+    waits = any(finding.cause == NEEDED for finding in stops)
+    return asked.rule.name if waits or standing_decision(contract, asked) is not None else ""
 
 
 def _owner(finding: Finding, contract: Contract, estate: Estate) -> tuple[Function, int | None]:

@@ -38,19 +38,19 @@ class Explained:
     considered: tuple[Considered, ...]
 
 
-def explain(table: Table[R], subject: Subject) -> Explained:
+def explain(table: Table[R], subject: Subject, currency: str) -> Explained:
+    """`currency`: the reporting one, of thresholds."""
     won, near = decide(table, subject), closest(table, subject)
-    seen = [_seen(rule, "policy", table, subject, won, near) for rule in table.rules]
-    seen += [_seen(rule, "estate", table, subject, won, near) for rule in table.defaults]
+    seen = [_seen(rule, "policy", table, subject, won, near, currency) for rule in table.rules]
+    seen += [_seen(rule, "estate", table, subject, won, near, currency) for rule in table.defaults]
     order = list(Came)
     seen.sort(key=lambda one: order.index(one.came))
-    return Explained(
-        table.name, subject.cause, won.says if won else table.otherwise, won.name if won else None, tuple(seen)
-    )
+    says = won.shown(currency) if won else table.otherwise
+    return Explained(table.name, subject.cause, says, won.name if won else None, tuple(seen))
 
 
 def _seen(
-    rule: Rule, source: str, table: Table[R], subject: Subject, won: Rule | None, near: Sequence[Rule]
+    rule: Rule, source: str, table: Table[R], subject: Subject, won: Rule | None, near: Sequence[Rule], currency: str
 ) -> Considered:
     unmet = rule.unfit(subject)
     if rule is won:
@@ -60,7 +60,7 @@ def _seen(
         came, why = Came.DOES_NOT_FIT, f"its {_words(unmet)} is {held or 'not given'}"
     else:
         came, why = Came.LOST, _lost(rule, source, table, subject, won, near)
-    return Considered(rule.name, source, rule.where, rule.says, came, why)
+    return Considered(rule.name, source, rule.where, rule.shown(currency), came, why)
 
 
 def _deciding(rule: Rule, near: Sequence[Rule]) -> str:

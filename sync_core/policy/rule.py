@@ -114,7 +114,11 @@ class Rule(ABC):
     @property
     @abstractmethod
     def says(self) -> str:
-        """What it decides, in words."""
+        """What it decides, in words; of amounts, without a currency."""
+
+    def shown(self, currency: str) -> str:
+        """The same where people read it. `currency`: the reporting one, which the estate has and a rule does not."""
+        return self.says
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +166,11 @@ class Threshold(Rule):
 
     @property
     def says(self) -> str:
-        return f"approval from {self.from_amount:,f}, {self.function.replace('_', ' ')}"
+        return self.shown("")
+
+    def shown(self, currency: str) -> str:
+        amount = f"{currency} {self.from_amount:,f}".strip()
+        return f"approval from {amount}, {self.function.replace('_', ' ')}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,8 +47,19 @@ class AmendmentHistory:
     silent: tuple[Difference, ...] = ()  # published otherwise although no amendment says so
     silent_since: datetime | None = None  # when that was received first
     books: core.Schedule | None = None  # as it stands now
+    read_at: datetime | None = None  # when its ERP was last found as wanted, so what is invoiced is as of then
     unreadable: str = ""  # why some of it cannot be told
     more_events: bool = False  # there are more events than are read
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBack:
+    """When an ERP was as wanted, and what is known of what it was compared with: a revision, or an amendment."""
+
+    rev: int | None
+    amendment: int | None
+    since: datetime
+    at: datetime
 
 
 _CONTRACT: Final = sa.text(f"""
@@ -63,11 +74,14 @@ _INVOICED: Final = sa.text("""
     SELECT substr(business_key, strpos(business_key, '#M:') + 3) AS key, invoiced FROM core.crosswalk
     WHERE contract_id = :contract AND kind = 'milestone' AND state = 'confirmed' AND invoiced IS NOT NULL
 """)
-# A run that saw so many events and found the whole contract as wanted.
-_SYNCED: Final = sa.text("""
-    SELECT rev, min(finished_at) AS at FROM core.run
+# Runs that found the whole contract as wanted, and the amendment up to which it was active then. `rev` alone does not
+# say what a run saw: more than events raises it.
+_READ_BACK: Final = sa.text("""
+    SELECT rev, CAST(NULL AS bigint) AS amendment, started_at AS since, finished_at AS at FROM core.run
     WHERE contract_id = :contract AND outcome = 'converged' AND state IN ('active', 'suspended', 'ended')
-    GROUP BY rev ORDER BY rev
+    UNION ALL
+    SELECT NULL, amendment, recorded_at, occurred_at FROM core.progress
+    WHERE contract_id = :contract AND step = 'active' AND amendment IS NOT NULL
 """)
 
 
@@ -89,9 +103,9 @@ def amendment_history(conn: sa.Connection, contract_id: int, *, entities: Entiti
     contract = fold(events)
     received = {one.id: one.recorded_at for one in rows}
     ranks = {one.id: rank for rank, one in enumerate(rows, 1)}
-    synced = [(one.rev, one.at) for one in conn.execute(_SYNCED, {"contract": contract_id})]
+    read = [ReadBack(*one) for one in conn.execute(_READ_BACK, {"contract": contract_id})]
     found = tuple(
-        AmendmentRow(step, received[step.event_id], _synced(step, ranks[step.event_id], synced))
+        AmendmentRow(step, at := received[step.event_id], _synced(step, ranks[step.event_id], at, read))
         for step in core.amendments(events, invoiced)
     )
     return replace(
@@ -101,11 +115,20 @@ def amendment_history(conn: sa.Connection, contract_id: int, *, entities: Entiti
         silent=differences(contract) if contract.silent else (),
         silent_since=received.get(contract.silent_since or "") if contract.silent else None,
         books=core.books(contract, invoiced),
+        read_at=max((one.at for one in read), default=None),
         more_events=len(rows) > MOST_EVENTS,
     )
 
 
-def _synced(step: core.AmendmentStep, rank: int, synced: Sequence[tuple[int, datetime]]) -> datetime | None:
-    if step.comparison is None:
-        return None
-    return min((at for rev, at in synced if rev >= rank), default=None)
+def _synced(step: core.AmendmentStep, rank: int, received_at: datetime, read: Sequence[ReadBack]) -> datetime | None:
+    return None if step.comparison is None else first_knowing(step.number, rank, received_at, read)
+
+
+def first_knowing(number: int, rank: int, received_at: datetime, read: Sequence[ReadBack]) -> datetime | None:
+    """The first read-back that knew of the amendment: none of before it was received, as the KPI asks too."""
+    knowing = (one.at for one in read if one.since >= received_at and _knows(one, number, rank))
+    return min(knowing, default=None)
+
+
+def _knows(one: ReadBack, number: int, rank: int) -> bool:
+    return one.rev >= rank if one.rev is not None else (one.amendment or 0) >= number

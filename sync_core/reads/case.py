@@ -107,9 +107,13 @@ class CaseDetail:
     conflicts: tuple[Conflict, ...] = ()  # of an ownership conflict: each field with both values
     alike: Alikes | None = None  # of a near-duplicate: the master records that the customer may be
     differences: tuple[Difference, ...] = ()  # of two sides that do not agree: what, and by how much
+    currency: str | None = None  # the contract's; None: not known
 
 
-_CASE = sa.text(f"SELECT {COLUMNS}, c.source, k.detail FROM {FROM} WHERE k.case_id = :case AND {OF_CONTRACT}")
+_CASE = sa.text(f"""
+    SELECT {COLUMNS}, c.source, k.detail, c.currency AS contract_currency FROM {FROM}
+    WHERE k.case_id = :case AND {OF_CONTRACT}
+""")
 _HISTORY = sa.text("""
     SELECT what, function, from_function, assignee, actor, note, occurred_at FROM core.case_history
     WHERE case_id = :case ORDER BY recorded_at DESC, recorded_xid DESC LIMIT :most
@@ -133,7 +137,7 @@ def case_detail(
         row, found.source, history, made, _actions(conn, row, made), open_for(row, history, now),
         follows=_follows(row, links), followed_by=_followed_by(row, links), differences=_differences(found.detail),
         conflicts=conflicts(conn, row.contract_id, estate) if row.cause == CONFLICT else (),
-        alike=_alike(conn, found, row),
+        alike=_alike(conn, found, row), currency=found.contract_currency,
         refused=refused.get(row.contract_id),
     )  # fmt: skip
 

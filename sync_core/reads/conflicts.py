@@ -1,6 +1,7 @@
 """Fields of a contract's ERP objects of which two systems say something else, as its last run found them."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -18,9 +19,9 @@ _FOUND: Final = sa.text("""
         WHERE contract_id = :contract AND status = 'conflict' AND error_class = 'ownership_conflict'
         ORDER BY started_at DESC, run_id LIMIT 1
     )
-    SELECT o.kind, o.business_key, o.system, o.before, o.after, o.finished_at,
+    SELECT o.kind, o.business_key, o.system, o.before, o.after, coalesce(r.started_at, o.started_at) AS seen_at,
            coalesce(x.fields, '{}') || coalesce(x.agreed, '{}') AS agreed
-    FROM core.operation AS o JOIN last USING (run_id)
+    FROM core.operation AS o JOIN last USING (run_id) LEFT JOIN core.run AS r USING (run_id)
          LEFT JOIN core.crosswalk AS x
            ON x.system = o.system AND x.kind = o.kind AND x.business_key = o.business_key AND x.state = 'confirmed'
     WHERE o.contract_id = :contract AND o.status = 'conflict' AND o.error_class = 'ownership_conflict'
@@ -42,6 +43,7 @@ class Conflict:
     found: Scalar  # the ERP's
     agreed: Scalar  # when both were last equal; None where that was never seen
     takeable: bool  # the contract states it, so the ERP's value can be taken into it
+    seen_at: datetime  # the begin of the run that found it
 
     @property
     def choice(self) -> Choice:
@@ -75,4 +77,4 @@ def _conflict(row: sa.Row[Any], field: str, estate: Estate) -> Conflict:
     name = f"{kind}[{part}].{field}" if part else full
     owner = rule_for(estate.ownership, full).owner
     return Conflict(name, kind, key, field, row.system, owner, row.after[field], row.before[field],
-                    row.agreed.get(field), full in IN_CONTRACT)  # fmt: skip
+                    row.agreed.get(field), full in IN_CONTRACT, row.seen_at)  # fmt: skip

@@ -46,6 +46,7 @@ class DriftRow:
     first_seen_at: datetime
     last_seen_at: datetime
     closed_at: datetime | None
+    currency: str | None  # the contract's; None: not known
 
 
 DriftPage = Listed[DriftRow]
@@ -53,7 +54,7 @@ DriftPage = Listed[DriftRow]
 _FROM: Final = "core.drift AS d JOIN core.contract AS c ON c.contract_id = d.contract_id"
 _COLUMNS: Final = """d.drift_id, d.contract_id, c.external_id, c.title, c.legal_entity, d.system, d.kind,
     d.business_key, d.field, d.ours, d.theirs, d.stands, d.function, d.words, d.first_seen_at, d.last_seen_at,
-    d.closed_at"""
+    d.closed_at, c.currency"""
 _ORDER: Final = Order("d.first_seen_at", descending=True, nullable=False, kind=datetime, row_id="d.drift_id")
 _STATES: Final = {"open": "d.closed_at IS NULL", "closed": "d.closed_at IS NOT NULL", "all": ""}
 
@@ -79,7 +80,7 @@ def _row(row: Row) -> DriftRow:
     return DriftRow(
         row.drift_id, row.contract_id, row.external_id, row.title, row.legal_entity, row.system, row.kind,
         row.business_key, row.field, row.ours, row.theirs, Stands(row.stands), row.function, row.words,
-        row.first_seen_at, row.last_seen_at, row.closed_at,
+        row.first_seen_at, row.last_seen_at, row.closed_at, row.currency,
     )  # fmt: skip
 
 

@@ -3,12 +3,14 @@
     signed = billed in the old + to bill in the old + billed in the new + to bill in the new + difference
 
 What an ERP billed is what its read-back at the close said, or its invoices as collected since, whichever is more. What
-is to be billed is the value of the project that it holds, as last read back, less that. So a contract that has left the
-old ERP and is not in the new one yet stands with its rest in the difference.
+is to be billed is the value of the project that it holds, as last read back, less what was billed in that project: not
+in an earlier one of the contract that was closed there. So a contract that has left the old ERP and is not in the new
+one yet stands with its rest in the difference.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
@@ -70,6 +72,7 @@ class Reconciliation:
     move_to: str
     whole: bool  # no contract of it is beyond the reader's reach
     totals: tuple[ReconciledTotal, ...]  # by currency, in the order of their codes
+    read_at: datetime | None = None  # the oldest read-back that the sums are from; None: no project was read back
 
 
 ReconciledPage = Listed[ReconciledRow]
@@ -95,18 +98,27 @@ def _held(lane: str) -> str:
         LIMIT 1)"""
 
 
+def _closed(lane: str) -> str:
+    """Billed there in projects that were closed as the contract left."""
+    return f"coalesce(CAST(p.behind -> {lane} ->> 'billed' AS numeric), 0)"
+
+
 _FROM: Final = f"""core.replay_item AS i JOIN core.replay AS r USING (replay_id)
     JOIN core.contract AS c USING (contract_id) LEFT JOIN core.placement AS p USING (contract_id)
     CROSS JOIN LATERAL (
-        SELECT greatest({_invoiced("r.move_from")}, coalesce((
+        SELECT {_closed("r.move_from")} AS closed_old, {_closed("r.move_to")} AS closed_new, coalesce((
                    SELECT sum(CAST(b.value ->> 'billed' AS numeric)) FROM jsonb_each(p.behind) AS b
-                   WHERE b.key <> r.move_to), 0), coalesce(i.billed, 0)) AS billed_old,
-               greatest({_invoiced("r.move_to")},
-                        coalesce(CAST(p.behind -> r.move_to ->> 'billed' AS numeric), 0)) AS billed_new,
-               {_held("r.move_from")} AS held_old, {_held("r.move_to")} AS held_new
+                   WHERE b.key NOT IN (r.move_from, r.move_to)), 0) AS others
+    ) AS b CROSS JOIN LATERAL (
+        SELECT greatest({_invoiced("r.move_from")}, b.closed_old, coalesce(i.billed, 0)) + b.others AS billed_old,
+               greatest({_invoiced("r.move_to")}, b.closed_new) AS billed_new,
+               {_held("r.move_from")} AS held_old, {_held("r.move_to")} AS held_new, (
+                   SELECT min(x.confirmed_at) FROM core.crosswalk AS x
+                   WHERE x.contract_id = c.contract_id AND x.kind = 'project' AND x.state = 'confirmed'
+                     AND x.system IN (r.move_from, r.move_to)) AS read_at
     ) AS k CROSS JOIN LATERAL (
-        SELECT CASE WHEN k.held_old IS NULL THEN 0 ELSE greatest(k.held_old - k.billed_old, 0) END AS to_bill_old,
-               CASE WHEN k.held_new IS NULL THEN 0 ELSE greatest(k.held_new - k.billed_new, 0) END AS to_bill_new
+        SELECT coalesce(greatest(k.held_old + b.closed_old + b.others - k.billed_old, 0), 0) AS to_bill_old,
+               coalesce(greatest(k.held_new + b.closed_new - k.billed_new, 0), 0) AS to_bill_new
     ) AS t CROSS JOIN LATERAL (
         SELECT c.value - k.billed_old - t.to_bill_old - k.billed_new - t.to_bill_new AS difference,
                CASE WHEN p.leaving IS NOT NULL THEN 'leaving' WHEN coalesce(p.lane, '') <> r.move_to THEN 'old'
@@ -124,7 +136,8 @@ _MOVE = sa.text("""
 _TOTALS = sa.text(f"""
     SELECT c.currency, count(*) AS contracts, count(*) FILTER (WHERE d.difference <> 0) AS differing,
            sum(c.value) AS signed, sum(k.billed_old) AS billed_old, sum(t.to_bill_old) AS to_bill_old,
-           sum(k.billed_new) AS billed_new, sum(t.to_bill_new) AS to_bill_new, sum(d.difference) AS difference
+           sum(k.billed_new) AS billed_new, sum(t.to_bill_new) AS to_bill_new, sum(d.difference) AS difference,
+           min(k.read_at) AS read_at
     FROM {_FROM} WHERE {_WHERE} GROUP BY c.currency ORDER BY c.currency
 """)
 # What differs most comes first.
@@ -139,9 +152,11 @@ def reconciliation(conn: sa.Connection, replay_id: int, *, entities: Entities) -
     move = conn.execute(_MOVE, bind).one_or_none()
     if move is None:
         return None
-    totals = tuple(ReconciledTotal(row.contracts, row.differing, _sums(row)) for row in conn.execute(_TOTALS, bind))
+    rows = conn.execute(_TOTALS, bind).all()
+    totals = tuple(ReconciledTotal(row.contracts, row.differing, _sums(row)) for row in rows)
+    read_at = min((row.read_at for row in rows if row.read_at is not None), default=None)
     whole = entities is None or entities.issuperset(move.entities)
-    return Reconciliation(replay_id, move.move_from, move.move_to, whole, totals)
+    return Reconciliation(replay_id, move.move_from, move.move_to, whole, totals, read_at)
 
 
 def reconciled(replay_id: int, *, entities: Entities) -> Listing[ReconciledRow]:

@@ -1,23 +1,26 @@
-"""Policies: which was in force when, and what people proposed."""
+"""Policies: which was in force when, what people proposed, and the rules that are in force now.
+
+What a proposal says and changes is of the whole firm, so it is for those whose reach is.
+"""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from sync_core.authority import Permission
-from sync_core.clock import Clock
 from sync_core.estate import Estate
-from sync_core.reads.policy import BackTest, compared
+from sync_core.money import Money
+from sync_core.policy.table import R, Table, Tables
 from sync_core.reads.scope import Entities
 from sync_core.reads.snapshot import snapshot
 
 _MOST: Final = 50
 _HISTORY: Final = sa.text("""
-    SELECT p.policy_id, p.version, p.activated_at, p.activated_by, p.woken_at, p.proposal_id, q.reason, q.proposed_by
+    SELECT p.policy_id, p.version, p.activated_at, p.activated_by, p.woken_at, p.proposal_id,
+           CASE WHEN :whole THEN q.reason END AS reason, q.proposed_by
     FROM core.policy AS p LEFT JOIN core.policy_proposal AS q USING (proposal_id)
     ORDER BY p.policy_id DESC LIMIT :most
 """)
@@ -26,6 +29,13 @@ _PROPOSALS: Final = sa.text("""
            cardinality(changed) AS changed, effects, money, second_person, state, decided_by, decided_at,
            decided_reason, row_version, body
     FROM core.policy_proposal ORDER BY proposal_id DESC LIMIT :most
+""")
+_PENDING: Final = sa.text("""
+    SELECT proposal_id, version, proposed_by, proposed_at, row_version
+    FROM core.policy_proposal WHERE state = 'proposed' ORDER BY proposal_id DESC LIMIT 1
+""")
+_TOTALS: Final = sa.text("""
+    SELECT (SELECT count(*) FROM core.policy), (SELECT count(*) FROM core.policy_proposal WHERE state = 'refused')
 """)
 
 
@@ -39,13 +49,13 @@ class Activation:
     activated_by: str
     woken_at: datetime | None  # when a worker began under it
     proposal_id: int | None
-    reason: str | None
+    reason: str | None  # None also where the reader's reach has a limit
     proposed_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What somebody proposed, with its back-test. `money` in the reporting currency; None: a rate was missing."""
+    """What somebody proposed, with its back-test. `money` None: a rate was missing."""
 
     proposal_id: int
     version: str
@@ -58,7 +68,7 @@ class Proposal:
     unreadable: int
     changed: int
     effects: Mapping[str, int]
-    money: Decimal | None
+    money: Money | None
     second_person: str
     state: str  # proposed, activated, refused
     decided_by: str | None
@@ -69,11 +79,25 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
+class Pending:
+    """That somebody proposed another policy, and no more: for everybody who sees contracts."""
+
+    proposal_id: int
+    version: str
+    proposed_by: str
+    proposed_at: datetime
+    row_version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Policies:
-    """The newest 50 of each, newest first."""
+    """The newest 50 of each, newest first. `proposals` is empty where the reader's reach has a limit."""
 
     history: tuple[Activation, ...]
     proposals: tuple[Proposal, ...]
+    pending: Pending | None = None
+    activated: int = 0  # how many there are, beyond the newest
+    refused: int = 0
 
     @property
     def in_force(self) -> Activation | None:
@@ -89,19 +113,34 @@ class PolicyReads:
     """Mixed into Reads, whose attributes it uses."""
 
     _engine: sa.Engine
-    _clock: Clock
+    _reporting: str
     estate: Estate
     reach: Callable[[Permission], Entities]
 
     def policies(self) -> Policies:
-        self.reach(Permission.CONTRACTS_READ)
+        whole = self.reach(Permission.CONTRACTS_READ) is None
+        bind = {"most": _MOST, "whole": whole}
         with snapshot(self._engine) as conn:
-            history = tuple(Activation(*row) for row in conn.execute(_HISTORY, {"most": _MOST}))
-            proposals = tuple(Proposal(*row) for row in conn.execute(_PROPOSALS, {"most": _MOST}))
-        return Policies(history, proposals)
+            history = tuple(Activation(*row) for row in conn.execute(_HISTORY, bind))
+            proposals = tuple(self._proposal(row) for row in conn.execute(_PROPOSALS, bind)) if whole else ()
+            pending = conn.execute(_PENDING).one_or_none()
+            activated, refused = conn.execute(_TOTALS).one()
+        return Policies(history, proposals, Pending(*pending) if pending else None, activated, refused)
 
-    def back_test(self, after: Estate) -> BackTest:
-        """What another policy would change for the contracts within reach that were signed in the last quarter."""
-        entities = self.reach(Permission.CONTRACTS_READ)
-        with snapshot(self._engine) as conn:
-            return compared(conn, self.estate, after, now=self._clock.now(), entities=entities)
+    def _proposal(self, row: sa.Row[Any]) -> Proposal:
+        money = None if row.money is None else Money(row.money, self._reporting)
+        return Proposal(**(row._asdict() | {"money": money}))
+
+    def rules(self) -> Tables:
+        """The tables in force, without rules that are for legal entities out of reach alone."""
+        entities, tables = self.reach(Permission.CONTRACTS_READ), self.estate.tables
+        if entities is None:
+            return tables
+        return Tables(**{one.name: _within(getattr(tables, one.name), entities) for one in fields(Tables)})
+
+
+def _within(table: Table[R], entities: frozenset[str]) -> Table[R]:
+    def seen(rules: tuple[R, ...]) -> tuple[R, ...]:
+        return tuple(rule for rule in rules if not rule.legal_entity or entities.intersection(rule.legal_entity))
+
+    return replace(table, rules=seen(table.rules), defaults=seen(table.defaults))

@@ -79,19 +79,20 @@ def explain_contract(contract: Contract, estate: Estate) -> tuple[Explained, ...
     if terms is None:
         return ()
     tables, subject = estate.tables, subject_of(terms)
+    reporting = estate.group.reporting_currency
     amount = subject_of(terms, amount=amount_of(contract, estate))
     found = {finding.cause for finding in contract_findings(contract, estate)} - APPROVALS
     causes = sorted(found)[:MOST_CAUSES] or [""]
-    owners = tuple(explain(tables.owner, subject_of(terms, cause=cause)) for cause in causes)
+    owners = tuple(explain(tables.owner, subject_of(terms, cause=cause), reporting) for cause in causes)
     if terms.legal_entity not in estate.entities:
         return owners
     return (
-        explain(tables.route, subject),
-        explain(tables.approval, amount),
-        explain(tables.mandatory, subject),
-        explain(tables.clause, subject),
-        explain(tables.tax, subject),
-        explain(tables.bill_calendar, subject),
+        explain(tables.route, subject, reporting),
+        explain(tables.approval, amount, reporting),
+        explain(tables.mandatory, subject, reporting),
+        explain(tables.clause, subject, reporting),
+        explain(tables.tax, subject, reporting),
+        explain(tables.bill_calendar, subject, reporting),
         *owners,
     )
 

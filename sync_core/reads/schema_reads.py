@@ -46,6 +46,12 @@ class SchemaReads:
         with snapshot(self._engine) as conn:
             return schemas.drift(conn)
 
+    def schema_totals(self) -> schemas.Totals:
+        """How many registrations and new fields there are. Raises Forbidden."""
+        self.reach(Permission.KPI_READ)
+        with snapshot(self._engine) as conn:
+            return schemas.totals(conn)
+
     def connector_checks(self) -> tuple[schemas.ConnectorCheck, ...]:
         """Raises Forbidden."""
         self.reach(Permission.KPI_READ)

@@ -14,6 +14,7 @@ from sync_core.schema_versions import State
 
 USED_WITHIN: Final = timedelta(days=30)
 MOST_DRIFT: Final = 200
+MOST_REGISTRATIONS: Final = 100
 
 # The bound table is small: one row per day, client and version, counted by sync_core/schema_watch.py.
 _USAGE: Final = sa.text("""
@@ -29,14 +30,19 @@ _WAITING: Final = sa.text("""
 _REGISTRATIONS: Final = sa.text("""
     SELECT registration_id, type, CAST(body AS text) AS body, reads_as, CAST(renames AS text) AS renames, reason,
            registered_at, registered_by, withdrawn_at, withdrawn_by, withdrawn_reason, version
-    FROM core.schema_registration ORDER BY (withdrawn_at IS NULL) DESC, registration_id DESC LIMIT 100
+    FROM core.schema_registration ORDER BY (withdrawn_at IS NULL) DESC, registration_id DESC LIMIT :most
 """)
 _DRIFT: Final = sa.text("""
     SELECT drift_id, source, type, path, shape, events, first_seen_at, last_seen_at, acknowledged_at, acknowledged_by,
            acknowledged_as, version
     FROM core.schema_drift ORDER BY (acknowledged_at IS NULL) DESC, first_seen_at DESC, drift_id DESC LIMIT :most
 """)
-# Along the primary key from its end: the newest ones, without a sort.
+_TOTALS: Final = sa.text("""
+    SELECT (SELECT count(*) FROM core.schema_registration) AS registrations, count(*) AS fields,
+           count(*) FILTER (WHERE acknowledged_at IS NULL) AS unseen
+    FROM core.schema_drift
+""")
+# Along the index of sent types from its end: the newest ones, without a sort.
 _STORED: Final = sa.text("""
     SELECT source, id, CAST(coalesce(sent, data) AS text) AS data FROM core.event
     WHERE coalesce(sent_type, type) = :type ORDER BY seq DESC LIMIT CAST(:most AS bigint)
@@ -129,6 +135,15 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True)
+class Totals:
+    """How many there are, beyond those that a list holds. `unseen`: fields that nobody has acknowledged."""
+
+    registrations: int
+    fields: int
+    unseen: int
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectorCheck:
     """What a connector needs of its ERP, and what the last look found; `problem` None: all of it."""
 
@@ -175,8 +190,8 @@ def unknown_versions(conn: sa.Connection, estate: Estate) -> tuple[UnknownVersio
 
 
 def registrations(conn: sa.Connection) -> tuple[Registration, ...]:
-    """Those in force first, then the newest."""
-    return tuple(_registration(row) for row in conn.execute(_REGISTRATIONS))
+    """Those in force first, then the newest; MOST_REGISTRATIONS of them."""
+    return tuple(_registration(row) for row in conn.execute(_REGISTRATIONS, {"most": MOST_REGISTRATIONS}))
 
 
 def _registration(row: sa.Row[Any]) -> Registration:
@@ -192,9 +207,14 @@ def drift(conn: sa.Connection, *, most: int = MOST_DRIFT) -> tuple[Drift, ...]:
     return tuple(Drift(*row) for row in conn.execute(_DRIFT, {"most": most}))
 
 
+def totals(conn: sa.Connection) -> Totals:
+    return Totals(*conn.execute(_TOTALS).one())
+
+
 def stored(conn: sa.Connection, name: str, *, most: int | None) -> Iterator[tuple[str, object]]:
     """(id, data as it was sent) of the newest events of one type, in a stream; None: all of them."""
-    rows = conn.execution_options(yield_per=500).execute(_STORED, {"type": name, "most": most})
+    # A cursor of the server's: however many there are, 500 are here at once.
+    rows = conn.execute(_STORED, {"type": name, "most": most}, execution_options={"yield_per": 500})
     for row in rows:
         yield row.id, orjson.loads(row.data)
 

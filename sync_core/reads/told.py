@@ -13,7 +13,7 @@ from sync_core.ports import Billing
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
 
 _TOLD: Final = sa.text(f"""
-    SELECT t.told_at, t.said, c.writeback_at FROM core.contract AS c JOIN core.told AS t USING (contract_id)
+    SELECT t.told_at, t.said, c.writeback_at, c.currency FROM core.contract AS c JOIN core.told AS t USING (contract_id)
     WHERE c.contract_id = :contract AND {OF_CONTRACT}
 """)
 
@@ -29,6 +29,7 @@ class Told:
     billing: Billing | None
     values: Mapping[str, Scalar] = field(default_factory=dict)  # what ERP or master data hold otherwise
     news_at: datetime | None = None  # since or from when there is something newer to tell
+    currency: str | None = None  # the contract's; None: not known
 
 
 def told(conn: sa.Connection, contract_id: int, *, entities: Entities) -> Told | None:
@@ -38,7 +39,7 @@ def told(conn: sa.Connection, contract_id: int, *, entities: Entities) -> Told |
         return None
     said = row.said
     return Told(row.told_at, said["status"], said["project_ref"], said["erp"], said["note"], said["revision"],
-                _billing(said["billing"]), said["values"], row.writeback_at)  # fmt: skip
+                _billing(said["billing"]), said["values"], row.writeback_at, row.currency)  # fmt: skip
 
 
 def _billing(said: Mapping[str, Any] | None) -> Billing | None:

@@ -69,6 +69,7 @@ class Verified:
     contracts: int = 0
     compared: dict[str, int] = field(default_factory=lambda: {"contract": 0, "crosswalk": 0, "plan": 0})
     not_all: dict[str, int] = field(default_factory=dict)  # why something was not compared: contracts
+    other_rules: int = 0  # contracts whose plan, lane and dates were not: other rules were in force at their last run
     unreadable: int = 0
     different: int = 0  # contracts
     differing: int = 0  # differences
@@ -104,6 +105,7 @@ def _count(done: Verified, live: Live, events: Sequence[Event], estate: Estate) 
         done.compared[what] += 1
     if verdict.why:
         done.not_all[verdict.why] = done.not_all.get(verdict.why, 0) + 1
+    done.other_rules += verdict.other_rules
     if verdict.differences:
         done.different += 1
         done.differing += len(verdict.differences)

@@ -20,6 +20,7 @@ async def moves(walk: Walk) -> None:
     assert (one["replay_id"], one["move_from"], one["move_to"], one["undoes"]) == (move_id, "cloud", "spare", None)
     found = await walk.get(f"/moves/{move_id}/reconciliation")
     assert (found["move_from"], found["whole"], len(found["totals"])) == ("cloud", True, 1)
+    assert found["read_at"] is not None
     [row] = (await walk.get(f"/moves/{move_id}/reconciliation/contracts"))["items"]
     assert (row["external_id"], row["stands"]) == ("C-3", "old")
     assert {name: money["amount"] for name, money in row["sums"].items()} == {

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import schemathesis
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from schemathesis import APIOperation, GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -19,6 +20,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.api.door import EVERY_SCOPE, Door, replay
+from tests.reads.handmade import insert
+from tests.rows import NOW
 
 NUMBERS = {
     "contract_id",
@@ -29,7 +32,10 @@ NUMBERS = {
     "secret_id",
     "snapshot_id",
     "registration_id",
+    "proposal_id",
+    "move_id",
 }
+MOVE = 2  # moves are replays of their own
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -59,6 +65,7 @@ class Fuzz:
         def call(case: schemathesis.Case[Any]) -> None:
             if mode is GenerationMode.POSITIVE:  # about things that are there, so that more than a 404 is tried
                 case.path_parameters |= {name: 1 for name in case.path_parameters if name in NUMBERS}
+                case.path_parameters |= {name: MOVE for name in case.path_parameters if name == "move_id"}
                 case.path_parameters |= {name: "cycle-time" for name in case.path_parameters if name == "slug"}
             response = case.call(headers=self.headers)
             self.answered[response.status_code] += 1
@@ -71,10 +78,31 @@ class Fuzz:
             call()
 
 
+def moved(door: Door, contract_id: int, entity: str) -> int:
+    """A previewed move of one contract; its id."""
+    made = replay(door, contract_id, entity)
+    with door.engine.begin() as conn:
+        words = "UPDATE core.replay SET move_from = 'cloud', move_to = 'spare' WHERE replay_id = :id"
+        conn.execute(sa.text(words), {"id": made})
+    return made
+
+
+def proposed(door: Door) -> None:
+    """A policy that waits for a second person."""
+    insert(
+        door.engine, "policy_proposal", version="v", body="# none", before="u", reason="a try",
+        proposed_by="a@example.com", proposed_at=NOW, tested_since=NOW, tested=2, unreadable=0,
+        changed=[1], effects='{"route": 1}', money=500,
+        second_person="it is much", state="proposed",
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("examples", [4, pytest.param(60, marks=pytest.mark.long)])
 @pytest.mark.timeout(1800)
 def test_no_request_gets_an_answer_that_is_not_published(door: Door, firm: dict[str, int], examples: int) -> None:
     replay(door, firm["L-1"], "GB01")
+    assert moved(door, firm["N-1"], "US01") == MOVE
+    proposed(door)
     fuzz = Fuzz({"authorization": f"Bearer {door.token(*EVERY_SCOPE)}"}, examples)
     schema = schemathesis.openapi.from_asgi("/v1/openapi.json", door.app)
     for found in schema.get_all_operations():

@@ -145,7 +145,7 @@ def test_up_runs_everything_lets_its_owner_in_and_stops_in_seconds(tmp_path: Pat
         told = json.loads(tieline(tmp_path / "home", "status", "--json", **urls).stdout)
         while told["workers"] == 0:  # it has just been started; pytest's own limit ends a wait in vain
             told = json.loads(tieline(tmp_path / "home", "status", "--json", **urls).stdout)
-        assert (told["workers"], [lane["lane"] for lane in told["lanes"]]) == (1, ["cloud"])
+        assert (told["workers"], [lane["lane"] for lane in told["lanes"]]) == (1, ["cloud", "legacy"])
         another = tieline(tmp_path / "home", "link", **urls).stdout
         assert another.startswith(f"{url[1]}/enter?t=")
         began = time.monotonic()

@@ -20,7 +20,7 @@ MANUAL = (Path(__file__).parents[2] / "docs" / "policy.md").read_text(encoding="
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    [policy] = re.findall(r"```toml\n(.*?)```", MANUAL, re.S)
+    policy = re.findall(r"```toml\n(.*?)```", MANUAL, re.S)[0]
     (tmp_path / "policy.toml").write_text(policy)
     (tmp_path / "tie.toml").write_text("".join(f"[[route]]\nname = '{n}'\nerp = 'books'\n" for n in ("one", "two")))
     (tmp_path / "estate.toml").write_text(TWO_ERPS)

@@ -28,7 +28,7 @@ def test_each_part_of_the_schedule_says_what_became_of_it() -> None:
     assert [(row.key, row.fate, row.before, row.after) for row in schedule.rows] == [
         ("design", Fate.REMOVED, 10000, None), ("golive", Fate.MOVED, 15000, 15000), ("care", Fate.ADDED, None, 5000),
     ]  # fmt: skip
-    assert [schedule.before, schedule.after, schedule.delta] == [25000, 20000, -5000]
+    assert [schedule.before, schedule.after, step.comparison.delta] == [25000, 20000, -5000]
     assert [schedule.invoiced, schedule.to_invoice, schedule.difference] == [10000, 20000, -10000]
     assert [(change.field, change.before, change.after) for change in step.comparison.terms] == [
         ("value", "25000", "20000")
@@ -40,7 +40,20 @@ def test_what_the_schedule_does_not_cover_is_a_row_of_its_own() -> None:
     assert step.comparison is not None
     rest = step.comparison.schedule.rows[-1]
     assert (rest.name, rest.fate) == (REST, Fate.CHANGED)
-    assert [rest.before, rest.after] == [0, 1000]
+    assert [rest.before, rest.after, rest.to_invoice] == [0, 1000, 0]
+    schedule = step.comparison.schedule
+    assert [schedule.to_invoice, schedule.uncovered, schedule.after] == [25000, 1000, 26000]
+
+
+def test_an_amendment_of_the_currency_keeps_each_side_in_its_own_and_subtracts_nothing() -> None:
+    history = [signing(1), amending(1, 2, currency="EUR"), amending(2, 3, value="26000.00")]
+    first, second = (step.comparison for step in amendments(history))
+    assert first is not None
+    assert second is not None
+    assert [(one.currency_before, one.currency, one.delta) for one in (first, second)] == [
+        ("USD", "EUR", None), ("EUR", "EUR", 1000),
+    ]  # fmt: skip
+    assert {row.fate for row in first.schedule.rows} == {Fate.CHANGED}
 
 
 def test_an_amendment_that_came_late_stands_where_it_belongs_and_one_behind_a_gap_waits() -> None:
@@ -80,7 +93,7 @@ def test_the_parts_add_up_on_both_sides(history: list[Event], invoiced: dict[str
         schedule = compare(step.before, step.after, invoiced).schedule
         assert sum((row.before or Decimal(0) for row in schedule.rows), Decimal(0)) == schedule.before
         assert sum((row.after or Decimal(0) for row in schedule.rows), Decimal(0)) == schedule.after
-        assert schedule.invoiced + schedule.to_invoice + schedule.difference == schedule.after
+        assert schedule.invoiced + schedule.to_invoice + schedule.difference + schedule.uncovered == schedule.after
         assert schedule.after == step.after.terms.value
         assert {key for key, amount in invoiced.items() if amount} <= {
             row.key for row in schedule.rows if row.invoiced is not None

@@ -15,7 +15,7 @@ from sync_core.checks import contract_findings
 from sync_core.contract import Contract, Decision
 from sync_core.errors import ErrorClass, InvalidEstate
 from sync_core.estate import Estate, load
-from sync_core.events import CORRECTED, DECIDED, REGISTRY, Event, understand
+from sync_core.events import CORRECTED, DECIDED, PREFIX, REGISTRY, Corrected, Event, understand
 from sync_core.fold import fold
 from tests.sows import ESTATE_TOML, SIGNED_AT, SOURCE, milestone_terms, signed
 
@@ -62,6 +62,11 @@ def deciding(decision: str, amount: str, *, number: int, revision: int = 1, rule
 
 def correcting(overrides: int, number: int, **changes: object) -> Event:
     return event(CORRECTED, number, {"revision": overrides, "overrides": overrides, "changes": changes})
+
+
+def amending(revision: int, number: int, **changes: object) -> Event:
+    header = {"number": 1, "executed_at": START.isoformat()}
+    return event(f"{PREFIX}amended.v1", number, {"revision": revision, "amendment": header, "changes": changes})
 
 
 def asked(*events: Event, estate: Estate = ESTATE) -> list[str]:
@@ -202,7 +207,7 @@ def test_an_approval_of_the_value_always_ends_the_question(history: list[Event],
     assert contract.terms is not None
     last = deciding("approved", str(contract.terms.value), number=2000, revision=contract.revision)
     assert asked(*history, last) == []
-    above = signing(str(contract.terms.value + extra), number=3000, revision=contract.revision + 1)
+    above = amending(contract.revision + 1, 3000, value=str(contract.terms.value + extra))
     decided = [d for d in fold([*history, last]).decisions if d.approved and d.amount >= contract.terms.value + extra]
     if not decided and not any(not d.approved for d in contract.decisions):
         assert asked(*history, last, above) == ["approval_needed"]
@@ -210,22 +215,17 @@ def test_an_approval_of_the_value_always_ends_the_question(history: list[Event],
 
 @settings(max_examples=200, deadline=None)
 @given(HISTORIES)
-def test_a_correction_stands_on_its_revision_and_below_every_later_one(history: list[Event]) -> None:
-    signatures = {one.payload.revision: one for one in history if one.type.endswith("signed.v1")}
-    newest = max(signatures)
-    mine = [one for one in history if one.type == CORRECTED and one.payload.overrides == newest]  # type: ignore[attr-defined]
-    later = [one for one in history if one.type == CORRECTED and one.payload.overrides > newest]  # type: ignore[attr-defined]
+def test_a_correction_outlives_publication_and_ends_with_an_amendment(history: list[Event]) -> None:
+    """What the CLM publishes again as it had it before takes no correction back; what parties agree anew does."""
+    first = min(one.payload.revision for one in history if one.type.endswith("signed.v1"))
+    standing = [one for one in history if isinstance(one.payload, Corrected) and one.payload.overrides >= first]
     contract = fold(history)
     assert contract.terms is not None
-    if later:
-        return
-    if mine:
-        assert contract.terms.title == f"By {max(int(one.id[1:]) for one in mine)}"
-    else:
-        assert contract.terms.title == "Claims platform rollout"
-    superseding = fold([*history, signing("123456", number=9000, revision=9)])
+    last = max(standing, key=lambda one: (one.payload.revision, one.occurred_at), default=None)
+    assert contract.terms.title == (f"By {last.id[1:]}" if last else "Claims platform rollout")
+    superseding = fold([*history, amending(9, 9000, value="123456", title="Agreed anew")])
     assert superseding.terms is not None
-    assert (superseding.terms.value, superseding.terms.title) == (Decimal(123456), "Claims platform rollout")
+    assert (superseding.terms.value, superseding.terms.title) == (Decimal(123456), "Agreed anew")
 
 
 def test_decisions_are_kept_with_who_and_when() -> None:

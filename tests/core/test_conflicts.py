@@ -145,6 +145,13 @@ def test_a_change_that_was_seen_is_not_agreed_by_being_seen() -> None:
     assert baseline(desired, [held(project())], {(Kind.PROJECT, KEY): agreed}, ()) == {}, "put right, it is forgotten"
 
 
+def test_what_this_engine_wrote_is_agreed_as_it_stands_although_the_contract_moved_on() -> None:
+    seen = held(project(), po_number="PO-9")
+    desired = Desired(KEY, "cloud", (project(),), may_create_customer=False)
+    ours = frozenset({(Kind.PROJECT, KEY, "po_number", "PO-9")})
+    assert baseline(desired, [seen], {(Kind.PROJECT, KEY): AGREED}, (), ours) == {}
+
+
 def test_what_an_erp_owned_from_the_first_look_is_told_and_asks_nobody_later() -> None:
     seen = held(project(), po_number="PO-9")
     first = looked(project(), seen, None, ERP_ASK)

@@ -1,5 +1,6 @@
 """What an amendment changes from a day on: invoices of before keep their head and their price."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -9,11 +10,11 @@ from hypothesis import strategies as st
 from sync_core.contract import Contract
 from sync_core.derive import derive
 from sync_core.desired import Kind, fields_of
-from sync_core.events import Event
+from sync_core.events import OWN_ID, Event
 from sync_core.fold import fold
 from sync_core.lifecycle import on_day
 from tests.core.test_fold_properties import START, event, signing
-from tests.sows import estate, tm_terms
+from tests.sows import estate, milestone_terms, tm_terms
 
 ESTATE = estate()
 BEFORE, FROM, LATER = date(2026, 5, 31), date(2026, 6, 1), date(2026, 7, 1)
@@ -68,6 +69,31 @@ def test_amendments_of_one_term_make_one_line_of_time() -> None:
     assert [po(other, day) for day in (BEFORE, FROM, LATER)] == ["PO-77", "PO-1", "PO-2"]
     at_once = fold([signing(1), first, amending(2, None, po_number="PO-3")])
     assert [po(at_once, day) for day in (BEFORE, LATER)] == ["PO-3", "PO-3"]
+
+
+@pytest.mark.parametrize("own", [{}, {"title": "As the CLM calls it"}], ids=["as before", "in its own words"])
+def test_a_contract_that_is_published_again_keeps_what_waits_for_its_day(own: dict[str, str]) -> None:
+    amended = amending(1, FROM, po_number="PO-2")
+    corrected = replace(event("corrected", 3, {"overrides": 2, "changes": {"title": "Ours"}}), id=f"{OWN_ID}1")
+    again = event("signed", 4, {"signed_at": START.isoformat(), "terms": milestone_terms(po_number="PO-2", **own)})
+    contract = fold([signing(1), amended, corrected, again])
+    assert contract.terms is not None
+    assert contract.terms.title == own.get("title", "Ours")
+    assert (po(contract, BEFORE), po(contract, FROM)) == ("PO-77", "PO-2")
+
+
+def test_what_the_clm_states_in_its_own_way_holds_at_once() -> None:
+    corrected = replace(event("corrected", 3, {"overrides": 2, "changes": {"po_number": "PO-9"}}), id=f"{OWN_ID}1")
+    again = event("signed", 4, {"signed_at": START.isoformat(), "terms": milestone_terms(po_number="PO-3")})
+    contract = fold([signing(1), amending(1, FROM, po_number="PO-2"), corrected, again])
+    assert (po(contract, BEFORE), po(contract, FROM)) == ("PO-3", "PO-3")
+
+
+def test_a_new_signature_after_an_end_waits_for_nothing() -> None:
+    ended = event("terminated", 3, {"ended_on": "2026-04-20"})
+    contract = fold([signing(1), amending(1, FROM, po_number="PO-2"), ended, signing(4, po_number="PO-4")])
+    assert contract.dated == ()
+    assert (po(contract, BEFORE), po(contract, FROM)) == ("PO-4", "PO-4")
 
 
 DAYS = st.none() | st.dates(date(2026, 4, 1), date(2026, 12, 31))

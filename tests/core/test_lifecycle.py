@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sync_core.closing import left_to_bill
 from sync_core.contract import Contract, Stage
 from sync_core.derive import derive
 from sync_core.desired import BillingMilestone, Found, Kind, fields_of
@@ -159,6 +160,10 @@ def test_what_was_due_by_the_end_stays_until_it_is_invoiced() -> None:
     assert (close.action, close.kind) == (Action.CLOSE, Kind.PROJECT)
     gone = [replace(f, active=f.billed) for f in invoiced]
     assert not diff(desired, gone).operations, "a closed project is not made again"
+    assert not diff(desired, []).operations, "nor one that the ERP has no trace of"
+    left = left_to_bill(desired, [])
+    assert left is not None
+    assert (left.cause, left.money) == ("earned_not_billed", Decimal(10000))
 
 
 @pytest.mark.parametrize("kind", ["cancelled", "terminated"])

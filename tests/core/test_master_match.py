@@ -1,6 +1,7 @@
 """Which master record a customer is; names that are alike; what is said of it."""
 
 from dataclasses import replace
+from datetime import date
 
 import orjson
 import pytest
@@ -8,14 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_core.contract import Contract, Party
+from sync_core.derive import derive
 from sync_core.events import Event, understand
 from sync_core.fold import fold
 from sync_core.master.match import Identified, Masters, Record, identify, match
 from sync_core.master.names import alike, folded, similar, tax_key
-from tests.sows import SIGNED_AT, SOURCE, milestone_terms, signed
+from tests.sows import SIGNED_AT, SOURCE, estate, milestone_terms, signed
 
 HARBOUR = Record("mdm", "M-1", "CUST-1", "Harbour Mutual Inc.", "US-99-1", "US")
 BRACKEN = Record("mdm", "M-2", "CUST-2", "Brackenfield Water Ltd", "GB-1", "GB")
+DAY = date(2026, 6, 1)
+ESTATE = estate()
 
 
 def masters(*records: Record, **more: object) -> Masters:
@@ -117,11 +121,18 @@ def test_a_tax_number_is_compared_without_what_separates(text: str) -> None:
     assert tax_key(f" {text}.") == key
 
 
-def contract(**customer: str) -> Contract:
+def event(kind: str, data: dict[str, object]) -> Event:
+    name = f"com.tieline.contract.{kind}.v1"
+    return Event(SOURCE, kind, name, SIGNED_AT, understand(name, orjson.dumps(data)))
+
+
+def signature(**customer: str) -> Event:
     named = {"code": "OLD", "name": "Harbor Mutual", "country": "US", **customer}
-    data = signed("C-1", milestone_terms(customer=named))
-    payload = understand("com.tieline.contract.signed.v1", orjson.dumps(data))
-    return fold([Event(SOURCE, "e1", "com.tieline.contract.signed.v1", SIGNED_AT, payload)])
+    return event("signed", signed("C-1", milestone_terms(customer=named)))
+
+
+def contract(**customer: str) -> Contract:
+    return fold([signature(**customer)])
 
 
 def customer_of(known: Identified) -> Party:
@@ -130,11 +141,11 @@ def customer_of(known: Identified) -> Party:
 
 
 def test_a_contract_goes_on_with_the_masters_customer_and_its_clm_is_told() -> None:
-    known = identify(contract(tax_id="us991"), masters(HARBOUR), owned=True)
+    known = identify(contract(tax_id="us991"), masters(HARBOUR), owned=True, on=DAY)
     assert customer_of(known) == Party("CUST-1", "Harbour Mutual Inc.", "US-99-1", "US", "M-1")
     assert known.values == {"customer.code": "CUST-1", "customer.name": "Harbour Mutual Inc.",
                             "customer.tax_id": "US-99-1"}  # fmt: skip
-    by_clm = identify(contract(tax_id="us991"), masters(HARBOUR), owned=False)
+    by_clm = identify(contract(tax_id="us991"), masters(HARBOUR), owned=False, on=DAY)
     assert customer_of(by_clm) == Party("CUST-1", "Harbor Mutual", "us991", "US", "M-1")
     assert by_clm.values == {"customer.code": "CUST-1"}
 
@@ -148,11 +159,40 @@ def test_a_contract_goes_on_with_the_masters_customer_and_its_clm_is_told() -> N
     ],
 )
 def test_what_master_data_says_stops_a_contract(known: Masters, cause: str) -> None:
-    found = identify(contract(), known, owned=True).findings
+    found = identify(contract(), known, owned=True, on=DAY).findings
     assert [finding.cause for finding in found] == [cause]
 
 
 def test_without_master_data_nothing_is_asked() -> None:
     plain = contract()
-    assert identify(plain, None, owned=True) == Identified(plain)
-    assert identify(plain, masters(BRACKEN), owned=True).findings == ()
+    assert identify(plain, None, owned=True, on=DAY) == Identified(plain)
+    assert identify(plain, masters(BRACKEN), owned=True, on=DAY).findings == ()
+
+
+def moving(day: str, **customer: str) -> Contract:
+    """Signed for CLM-7; from `day` on another customer's."""
+    header = {"number": 1, "executed_at": SIGNED_AT.isoformat(), "effective_on": day}
+    changes = {"customer": {"code": "CLM-9", "name": "Brackenfield", **customer}}
+    data = {"contract_id": "C-1", "revision": 2, "amendment": header, "changes": changes}
+    return fold([signature(code="CLM-7", tax_id="US-99-1"), event("amended", data)])
+
+
+@pytest.mark.parametrize(
+    ("on", "code"),
+    [pytest.param(DAY, "CUST-1", id="before"), pytest.param(date(2026, 12, 1), "CUST-2", id="from then")],
+)
+def test_a_customer_that_is_replaced_from_a_day_on_is_the_masters_until_then_too(on: date, code: str) -> None:
+    known = identify(moving("2026-12-01", tax_id="GB-1"), masters(HARBOUR, BRACKEN), owned=True, on=on)
+    project = derive(known.contract, ESTATE, on=on).project
+    assert project is not None
+    assert (project.customer, known.values["customer.code"]) == (code, code)
+    assert known.record is not None
+    assert known.record.code == code
+
+
+def test_what_is_said_of_a_customer_is_said_of_the_one_of_the_day() -> None:
+    blocked = replace(BRACKEN, status="blocked")
+    coming = moving("2026-12-01", tax_id="GB-1")
+    before = identify(coming, masters(HARBOUR, blocked), owned=True, on=DAY)
+    then = identify(coming, masters(HARBOUR, blocked), owned=True, on=date(2026, 12, 1))
+    assert (before.findings, [one.cause for one in then.findings]) == ((), ["customer_inactive"])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sync_core.contract import BillingKind, Terms
 from sync_core.derive import derive
 from sync_core.desired import BillingMilestone, Desired, Found, Kind, Line
+from sync_core.findings import together
 from sync_core.fold import fold
 from sync_core.keys import BusinessKey, ErpRef
 from sync_core.moving import Behind, Placement, behind_of, changed_since, rest
@@ -74,10 +75,51 @@ def test_both_erps_together_are_the_contract(given_: tuple[dict[str, object], li
     assert all(o.amount >= 0 for o in left.objects if isinstance(o, Line))
 
 
-def test_what_the_erp_itself_invoiced_is_not_taken_off() -> None:
+@given(agreed())
+def test_two_projects_in_one_erp_are_the_contract(given_: tuple[dict[str, object], list[str]]) -> None:
+    terms, billed = given_
+    whole, of = wanted(terms)
+    amounts = {str(o.key): o.amount for o in whole.objects if isinstance(o, BillingMilestone)}
+    own = {key: amount for key, amount in amounts.items() if key.partition("#M:")[2] in billed}
+    total = sum(own.values(), Decimal(0))
+    left = rest(whole, of, moved((NEW, Behind(total, own)), (OLD, Behind())))
+    assert whole.project is not None
+    if left.project is None:
+        assert own == amounts
+        return
+    assert left.project.value + total == whole.project.value
+    assert sum((o.amount for o in left.objects if isinstance(o, Line)), Decimal(0)) == left.project.value
+    assert {str(o.key): o.amount for o in left.objects if isinstance(o, BillingMilestone)} == amounts
+
+
+# Once it was asserted that nothing of it is taken off: then the second project in an ERP had the whole value and cap,
+# although the first one, closed as the contract left, had billed against them.
+def test_what_the_erp_itself_invoiced_before_is_taken_off_its_new_project_and_stays_compared() -> None:
     whole, of = wanted(milestone_terms())
     own = Behind(Decimal(10_000), {"clm/C-1#M:design": Decimal(10_000)})
-    assert rest(whole, of, moved((NEW, own))) == replace(whole, lane=NEW)
+    left = rest(whole, of, moved((NEW, own)))
+    assert left.project is not None
+    assert left.project.value == 15_000
+    assert [o.amount for o in left.objects if isinstance(o, Line)] == [15_000]
+    milestones = [o for o in whole.objects if isinstance(o, BillingMilestone)]
+    assert [o for o in left.objects if isinstance(o, BillingMilestone)] == milestones
+    assert rest(whole, of, moved()) == replace(whole, lane=NEW)
+
+
+def test_hours_billed_before_a_move_and_back_stay_off_the_cap() -> None:
+    whole, of = wanted(tm_terms())
+    left = rest(whole, of, moved((NEW, Behind(Decimal(8_000))), (OLD, Behind(Decimal(0)))))
+    assert left.project is not None
+    assert (left.project.value, left.project.not_to_exceed) == (Decimal(40_000), Decimal(40_000))
+    both = moved((NEW, Behind(Decimal(8_000))), (OLD, Behind(Decimal(1_000))))
+    assert [o.amount for o in rest(whole, of, both).objects if isinstance(o, Line)] == [39_000]
+
+
+def test_what_was_billed_by_milestones_stays_off_the_cap_of_a_contract_that_bills_hours_now() -> None:
+    whole, of = wanted(tm_terms())
+    left = rest(whole, of, moved((OLD, Behind(Decimal(10_000), {"clm/C-1#M:design": Decimal(10_000)}))))
+    assert left.project is not None
+    assert left.project.not_to_exceed == 38_000
 
 
 def test_hours_are_taken_off_the_lines_in_their_order_and_off_the_cap() -> None:
@@ -99,7 +141,51 @@ def test_a_milestone_that_was_invoiced_otherwise_than_agreed_is_a_task_for_finan
     (task,) = changed_since("clm/C-1", of, placement)
     assert task.cause == "billed_differs"
     assert "was invoiced with 9000 in legacy, the contract says 10000" in task.message
+    assert "settle it in legacy, which is not read for it any more, and then close this by decision" in task.message
+    assert task.money == 1_000
+    assert [(d.kind, d.what, d.amount) for d in task.differences] == [("re-bill", "milestone design", 1_000)]
     assert changed_since("clm/C-1", of, Placement(OLD, None, placement.behind)) == []
+
+
+def test_a_credited_milestone_is_no_less_billed_elsewhere_and_stays_a_task() -> None:
+    whole, of = wanted(milestone_terms())
+    credited = behind_of([milestone("design", invoiced=Decimal(0))], BillingKind.MILESTONES)
+    assert credited == Behind(Decimal(0), {"clm/C-1#M:design": Decimal(0)})
+    (task,) = changed_since("clm/C-1", of, moved((OLD, credited)))
+    assert (task.cause, task.money) == ("billed_differs", 10_000)
+    left = rest(whole, of, moved((OLD, credited)))
+    assert left.project is not None
+    assert left.project.value == sum(o.amount for o in left.objects if isinstance(o, BillingMilestone)) == 15_000
+
+
+def test_what_differs_here_and_in_the_erp_that_was_left_is_one_exception_with_all_its_money() -> None:
+    _, of = wanted(milestone_terms())
+    (there,) = changed_since("clm/C-1", of, moved((OLD, Behind(Decimal(0), {"clm/C-1#M:design": Decimal(0)}))))
+    here = replace(there, message="milestone golive was invoiced otherwise", money=Decimal(5))
+    (one,) = together([here, there])
+    assert (one.money, len(one.differences)) == (10_005, 2)
+    assert one.message == f"{here.message}; {there.message}"
+    other = replace(there, cause="earned_not_billed")
+    assert together([here, other]) == [here, other]
+
+
+def test_a_milestone_that_is_credited_and_gone_is_settled() -> None:
+    _, of = wanted(milestone_terms())
+    gone = moved((OLD, Behind(Decimal(0), {"clm/C-1#M:gone": Decimal(0)})))
+    assert changed_since("clm/C-1", of, gone) == []
+
+
+def test_doubles_of_an_invoiced_milestone_add_up() -> None:
+    doubles = [milestone("design"), milestone("design", ref="M2")]
+    behind = behind_of(doubles, BillingKind.MILESTONES)
+    assert behind == Behind(Decimal(20_000), {"clm/C-1#M:design": Decimal(20_000)})
+    _, of = wanted(milestone_terms())
+    assert [task.money for task in changed_since("clm/C-1", of, moved((OLD, behind)))] == [10_000]
+
+
+def milestone(key: str, *, ref: str = "M", invoiced: Decimal | None = None) -> Found:
+    key_, at = BusinessKey(f"clm/C-1#M:{key}"), ErpRef(ref)
+    return Found(Kind.MILESTONE, key_, at, {"amount": "10000"}, ErpRef("P"), billed=True, invoiced=invoiced)
 
 
 def project(**more: object) -> Found:

@@ -1,6 +1,5 @@
 """What another version would break, and which fields nobody knows: told by field, from schemas alone. Pure."""
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -19,6 +19,8 @@ from sync_core.engine.worker import Pace, Worker
 from sync_core.estate import Estate, load
 from sync_core.keys import Lane
 from sync_core.lanes import LaneGate
+from sync_core.reads import Reads
+from sync_core.reads.moves import listed
 from tests.engine.replays import ADA, LAX
 from tests.engine.support import Bench
 from tests.memory_erp import MemoryConnector, MemoryErp
@@ -113,6 +115,11 @@ class Movers:
             " USING (contract_id) WHERE i.replay_id = :id ORDER BY 1", id=move_id,
         )  # fmt: skip
         return {str(name): (str(state), str(words)) for name, state, words in found}
+
+    def differences(self, move_id: int) -> set[object]:
+        """What the reconciliation of a move leaves open, of any of its contracts."""
+        reads = Reads(self.engine, clock=self.bench.clock, estate=self.bench.estate)
+        return {row["difference"] for row in listed(reads.all_reconciled(move_id))}
 
     def placed(self) -> list[tuple[object, ...]]:
         return self.rows(

@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sync_core.adoption import Adoption
 from sync_core.authority import Forbidden, person
 from sync_core.commands.adoptions import Adopting, Adoptions
-from sync_core.commands.desk import Desk
+from sync_core.commands.desk import Desk, NotFound
 from sync_core.desired import Kind
+from sync_core.engine.replaying import Replayer
 from sync_core.engine.surveying import survey, unplaced
 from sync_core.engine.worker import Worker
 from sync_core.errors import ErpUnavailable
@@ -21,7 +22,7 @@ from sync_core.estate import Erp, ErpMode
 from sync_core.keys import BusinessKey, ErpRef, Lane
 from sync_core.lanes import LaneGate
 from sync_core.ports import CallContext
-from tests.engine.replays import ADA
+from tests.engine.replays import ADA, Staff, settle
 from tests.engine.support import Bench
 from tests.memory_erp import MemoryConnector
 from tests.sows import cloud_event, milestone_terms, signed
@@ -161,3 +162,59 @@ async def test_only_an_operator_of_the_legal_entity_decides(bench: Bench, databa
         with pytest.raises(Forbidden):
             adoptions.adopt(person("eve@example.com", [who]), found, lane="cloud", reason="the first day")
     assert await bench.rows("SELECT count(*) FROM core.adoption") == [(0,)]
+
+
+async def test_a_contract_that_got_a_project_meanwhile_is_not_adopted(bench: Bench, database: sa.Engine) -> None:
+    await running_firm(bench, "C-1", "C-2")
+    found = await looked(bench)
+    (second,) = [one for one in found if one.name == "C-2"]
+    await (await under(bench)).drain()  # it may be written to: both get a project of their own
+    assert await bench.states() == {"C-1": "active", "C-2": "active"}
+    with pytest.raises(NotFound):
+        decide(database, bench, [one for one in found if one is not second])
+    # And at the very moment of the decision: its run is stored after it.
+    async with bench.engine.begin() as conn:
+        await conn.execute(sa.text("UPDATE core.crosswalk SET state = 'creating' WHERE business_key = 'clm/C-2'"))
+    assert decide(database, bench, found) == Adopting(1, 0, 0)
+    await (await under(bench)).drain()
+    assert not [call for call in bench.erp.calls if call.startswith("relabel")]
+    projects = Counter(str(held.key).partition("-")[0] for held in bench.erp.of(Kind.PROJECT))
+    assert projects == {"OLD": 2, "clm/C": 2}
+    case = "SELECT cause, function, state FROM core.case"
+    assert await bench.rows(case) == [("adoption_ambiguous", "finance_operations", "open")]
+
+
+async def test_a_blocked_contract_gets_its_keys_once(bench: Bench, database: sa.Engine) -> None:
+    await running_firm(bench, "C-1")
+    worker = await under(bench, cut_over=date(2026, 6, 1))
+    decide(database, bench, await looked(bench))
+    bench.erp.tax_codes.clear()
+    for _ in range(4):
+        await worker.drain()
+        bench.virtual.advance(timedelta(days=1))
+    assert await bench.states() == {"C-1": "blocked"}
+    written = [call for call in bench.erp.calls if call.startswith("relabel")]
+    assert len(written) == 1 + len(bench.erp.of(Kind.CONTRACT_LINE)) + len(bench.erp.of(Kind.MILESTONE))
+    assert await bench.rows("SELECT count(*) FROM core.adoption WHERE taken_at IS NULL") == [(0,)]
+
+
+async def test_a_replay_writes_no_key_that_was_not_confirmed(bench: Bench, database: sa.Engine) -> None:
+    await running_firm(bench, "C-1")
+    found = await looked(bench)
+    staff = Staff(database, bench)
+    replayer = Replayer(await under(bench, cut_over=date(2027, 6, 1)))
+    await replayer.drain()
+    replayer = Replayer(await under(bench, cut_over=None))
+    made = staff.preview("C-1")
+    await replayer.previewer.drain()
+    await replayer.dispatcher.tick()
+    decide(database, bench, found)
+    staff.confirm(made.replay_id)
+    await replayer.dispatcher.tick()
+    bench.erp.calls.clear()
+    await replayer.drain()
+    ((state, words),) = staff.items(made.replay_id).values()
+    assert (state, "it is to be adopted first, as project" in words) == ("skipped", True)
+    await settle(bench, replayer)
+    assert await bench.states() == {"C-1": "active"}
+    assert [str(held.key) for held in bench.erp.of(Kind.PROJECT)] == ["clm/C-1"]

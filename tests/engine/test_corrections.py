@@ -282,6 +282,13 @@ async def test_what_a_clm_sent_since_is_not_overwritten_unread(desk: Desk) -> No
     assert (project.fields["starts_on"], project.fields["ends_on"]) == ("2026-04-01", "2027-03-31")
 
 
+async def test_what_else_made_the_contract_due_is_no_new_event(desk: Desk) -> None:
+    case = await blocked(desk, milestone_terms(tax={}), "tax_code_missing")
+    async with desk.engine.begin() as conn:
+        await conn.execute(sa.text("UPDATE core.contract SET wanted_rev = wanted_rev + 2"))
+    desk.people.corrections.submit(TAX, case, CODE, "the usual code", version=1)
+
+
 async def test_a_correction_of_another_function_does_not_stand_in_the_way(desk: Desk) -> None:
     tax = await blocked(desk, milestone_terms(tax={}, ends_on="2026-01-01"), "tax_code_missing")
     dates = await desk.case_id("end_before_start")

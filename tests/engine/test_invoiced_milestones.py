@@ -130,7 +130,7 @@ async def test_the_story_has_both_sides_and_adds_up(desk: Desk) -> None:
     assert [design.before, design.after, design.invoiced] == [10000, 8000, 10000]
     assert [golive.before, golive.after, golive.invoiced] == [15000, 16000, None]
     assert {design.fate, golive.fate} == {Fate.CHANGED}
-    assert [schedule.before, schedule.after, schedule.delta] == [25000, 24000, -1000]
+    assert [schedule.before, schedule.after, one.step.comparison.delta] == [25000, 24000, -1000]
     assert schedule.invoiced + schedule.to_invoice + schedule.difference == 24000
     assert one.synced_at is not None
     assert one.lag is not None

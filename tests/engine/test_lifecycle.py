@@ -147,6 +147,23 @@ async def test_what_was_due_by_the_end_can_be_invoiced_and_then_all_closes(desk:
     assert await desk.states() == {"C-1": "ended"}
 
 
+async def test_a_project_that_was_closed_before_is_not_opened_for_what_was_earned(desk: Desk) -> None:
+    """As an earlier release left it: it closed all that was not billed at the end."""
+    await arrived(desk, cloud_event("e1", "signed.v1", signed("C-1")))
+    await on_day(desk, datetime(2026, 7, 1, 12, tzinfo=UTC))
+    for held in list(desk.erp.objects.values()):
+        if not held.kind.shared:
+            desk.erp.hold(replace(held, active=False))
+    desk.erp.calls.clear()
+    await arrived(desk, said("terminated", 2, ended_on="2026-06-30"))
+    assert set(desk.erp.calls) <= {"observe"}
+    assert await desk.states() == {"C-1": "ended"}
+    assert await desk.cases() == [("earned_not_billed", "finance_operations", "open")]
+    await arrived(desk, said("approved", 3, approval="approved"))
+    assert set(desk.erp.calls) <= {"observe"}
+    assert await desk.cases() == [("earned_not_billed", "finance_operations", "open")]
+
+
 async def test_what_was_not_reached_is_amended_away(desk: Desk) -> None:
     await arrived(desk, cloud_event("e1", "signed.v1", signed("C-1")))
     await on_day(desk, datetime(2026, 7, 1, 12, tzinfo=UTC))

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core.authority import Forbidden, person
-from sync_core.commands.desk import InvalidInput
+from sync_core.commands.desk import Changed, InvalidInput
 from sync_core.engine.worker import Worker
 from sync_core.errors import TielineError
 from sync_core.estate import Estate, load
@@ -120,6 +120,32 @@ async def test_a_near_duplicate_is_merged_by_a_person_for_all_contracts_of_its_c
     ]
     await floor.sign("C-3", code="HM", name="Harbor Mutual Inc.")
     assert (await floor.states())["C-3"] == "active", "the decision holds for those to come"
+
+
+async def test_a_decision_on_a_customer_takes_reach_over_all_whose_contracts_name_it_and_stands(
+    floor: Floor, database: sa.Engine
+) -> None:
+    await floor.receive(HARBOUR, replace(HARBOUR, mdm_id="M-2", code="CUST-2", name="Brackenfield", tax_id=None))
+    named = {"code": "HM", "name": "Harbor Mutual Inc.", "country": "US"}
+    await floor.sign("C-1", **named)
+    await floor.arrive(cloud_event("e-C-2", "signed.v1", signed("C-2", milestone_terms(
+        customer=named, legal_entity="GB01", currency="GBP", tax={"exempt": True}))))  # fmt: skip
+    await floor.run()
+    found = await floor.rows("SELECT case_id, cause FROM core.case JOIN core.contract USING (contract_id) "
+                             "WHERE cause = 'customer_near_duplicate' ORDER BY external_id")  # fmt: skip
+    (first, _), (second, _) = found
+    commands = people.commands(database, clock=floor.clock, estate=floor.estate)
+    american = person("us@example.com", ["operator:master_data@US01"])
+    for record in ("master/M-1", None):
+        with pytest.raises(Forbidden, match="for GB01"):
+            commands.customers.identify(american, first, record, "the same firm")
+    with pytest.raises(InvalidInput, match="none of the records that are alike: master/M-1"):
+        commands.customers.identify(STEWARD, first, "master/M-2", "the same firm")
+    commands.customers.identify(STEWARD, first, "master/M-1", "the same firm")
+    other = person("other@example.com", ["operator:master_data"])
+    with pytest.raises(Changed, match="decided on 2026-03-02 that HM is CUST-1"):
+        commands.customers.identify(other, second, None, "no relation")
+    assert await floor.rows("SELECT mdm_id, decided_by FROM core.customer_match") == [("M-1", "md@example.com")]
 
 
 async def test_a_person_may_say_that_it_is_another_customer(floor: Floor, database: sa.Engine) -> None:

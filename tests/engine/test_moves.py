@@ -153,6 +153,10 @@ async def test_a_move_is_taken_back_where_nothing_is_billed_since(bench: TwoErps
     assert ends["C-2"][0] == "skipped"
     assert "has invoiced 10000 since the move" in ends["C-2"][1]
     assert amounts(bench.old) == {GOLIVE: "15000"}
+    # With the first one, which is closed and has billed 10,000, it is the contract.
+    assert value(bench.old) == ["15000"]
+    assert amounts(bench.old, Kind.CONTRACT_LINE) == {"clm/C-1#L:1": "15000"}
+    assert movers.differences(move_id) == movers.differences(back.replay_id) == {0}
     assert bench.billable() == {"clm/C-1": 1, "clm/C-2": 1}
     assert movers.placed() == [("C-1", OLD, None), ("C-2", NEW, None)]
 
@@ -232,7 +236,12 @@ async def test_a_new_route_waits_for_a_move_that_is_under_way_and_is_an_exceptio
     await replayer.drain()
     assert await bench.states() == {"C-1": "blocked"}
     assert movers.rows("SELECT cause FROM core.case WHERE state = 'open'") == [("project_elsewhere",)]
-    movers.preview()
+    made = movers.preview()
+    bench.virtual.advance(timedelta(hours=2))
+    await settled(bench, replayer)
+    assert await bench.states() == {"C-1": "blocked"}  # a preview that nobody confirms decides nothing
+    movers.confirm(made.replay_id)
+    movers.replays.pause(ADA, made.replay_id)
     bench.virtual.advance(timedelta(hours=2))
     await settled(bench, replayer)
     assert await bench.states() == {"C-1": "active"}

@@ -256,7 +256,7 @@ async def test_a_cancelled_contract_that_never_reached_an_erp_leaves_no_exceptio
     worker = await bench.worker()
     await worker.drain()
     assert await bench.count("blocked") == 1
-    end = {"contract_id": "C-1", "revision": 2, "ended_on": "2026-04-02"}
+    end = {"contract_id": "C-1", "revision": 2, "ended_on": "2026-03-01"}
     await bench.arrive(cloud_event("e2", "cancelled.v1", end))
     await worker.drain()
     assert await bench.states() == {"C-1": "ended"}

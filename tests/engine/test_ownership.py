@@ -164,6 +164,42 @@ async def test_a_rate_is_taken_into_the_card(floor: Floor, database: sa.Engine) 
     assert floor.held(Kind.LABOUR_RATE, "SR").fields["rate"] == "260"
 
 
+async def test_an_amendment_that_no_run_has_seen_is_not_overwritten_by_a_decision(
+    floor: Floor, database: sa.Engine
+) -> None:
+    await floor.signed(tm_terms())
+    floor.edit(Kind.LABOUR_RATE, "SR", rate="90")
+    await floor.looks()
+    case, _, _ = await floor.case()
+    header = {"number": 1, "executed_at": floor.clock.now().isoformat()}
+    dearer = {"category": "SR", "name": "Senior consultant", "rate": "260.00", "planned_hours": "120", "line": "1"}
+    data = {"contract_id": "C-1", "revision": 2, "amendment": header, "changes": {"rates": [dearer]}}
+    floor.virtual.advance(timedelta(minutes=1))
+    await floor.arrive(cloud_event("a1", "amended.v1", data, at=floor.clock.now()))
+    commands = people.commands(database, clock=floor.clock, estate=floor.estate)
+    with pytest.raises(Changed, match=r"labour_rate\[SR\].rate is 260 now"):
+        commands.conflicts.resolve(OPERATOR, case, {"labour_rate[SR].rate": Take.THEIRS}, "as it is there")
+    await floor.run(after=timedelta(seconds=1))
+    _, _, message = await floor.case()
+    assert "rate is 90 in the ERP, 260 by the contract" in message
+    commands.conflicts.resolve(OPERATOR, case, {"labour_rate[SR].rate": Take.THEIRS}, "with both values seen")
+    await floor.run(after=timedelta(seconds=1))
+    assert await floor.states() == {"C-1": "active"}
+
+
+async def test_a_value_is_taken_only_after_a_run_has_seen_all_events(floor: Floor, database: sa.Engine) -> None:
+    await floor.signed()
+    floor.edit(Kind.PROJECT, name="Theirs")
+    await floor.looks()
+    case, _, _ = await floor.case()
+    header = {"number": 1, "executed_at": floor.clock.now().isoformat()}
+    data = {"contract_id": "C-1", "revision": 2, "amendment": header, "changes": {"po_number": "PO-2"}}
+    await floor.arrive(cloud_event("a1", "amended.v1", data, at=floor.clock.now()))
+    commands = people.commands(database, clock=floor.clock, estate=floor.estate)
+    with pytest.raises(Changed, match="wait for its next run"):
+        commands.conflicts.resolve(OPERATOR, case, {"project.name": Take.THEIRS}, "as it is there")
+
+
 async def test_a_value_that_contradicts_the_contract_is_not_taken(floor: Floor, database: sa.Engine) -> None:
     await floor.signed()
     floor.edit(Kind.MILESTONE, "golive", amount="14000")

@@ -287,7 +287,10 @@ def test_every_currency_adds_up_whatever_was_billed(
             assert (figures.get(f"{what}:{label}") or ZERO) == raw[what][label]
 
 
-def test_what_an_erp_invoiced_before_a_move_is_no_difference(database: sa.Engine, clock: VirtualClock) -> None:
+@pytest.mark.parametrize("lane", ["old", "cloud"])  # the ERP that it left, and its own one before it came back
+def test_what_an_erp_invoiced_before_a_move_is_no_difference(
+    database: sa.Engine, clock: VirtualClock, lane: str
+) -> None:
     contract = told(database, "C-1", [signed()], confirmed=1)
     fact(database, contract, "invoice", "I-1", 40)
     with database.begin() as conn:
@@ -299,8 +302,10 @@ def test_what_an_erp_invoiced_before_a_move_is_no_difference(database: sa.Engine
                                          per_minute, move_from, move_to)
                 VALUES (:now, 'a', 't', 'current', '{}', '{}', 0, 'finished', 1, 'old', 'cloud') RETURNING replay_id)
             INSERT INTO core.placement (contract_id, lane, behind, replay_id, placed_at, left_at)
-            SELECT :contract, 'cloud', '{"old": {"billed": "40", "milestones": {}}}', replay_id, :now, :now FROM made
-        """), {"contract": contract, "now": rows.NOW})  # fmt: skip
+            SELECT :contract, 'cloud', jsonb_build_object(CAST(:lane AS text), CAST(:behind AS jsonb)), replay_id, :now,
+                   :now FROM made
+        """), {"contract": contract, "now": rows.NOW, "lane": lane,
+               "behind": '{"billed": "40", "milestones": {}}'})  # fmt: skip
     asked = _asked(database, clock)
     assert asked.answer.value == ZERO
     assert [_money(asked, key) for key in ("signed", "billed", "remaining")] == [100, 40, 60]

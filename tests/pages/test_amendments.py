@@ -39,6 +39,35 @@ async def test_both_sides_the_books_and_the_sums(desk: Desk) -> None:
     assert "Before and after: 1 amendment" in {link.proto.label for link in whole.get("page_link")}
 
 
+async def test_what_is_in_no_milestone_is_named_and_nothing_is_said_to_add_up(desk: Desk) -> None:
+    await amended(desk, 1, "26000.00")
+    shown = play("contract", desk.reads, {"id": "1", "view": "amendments"})
+    assert not shown.exception
+    told = texts(shown).replace("\\", "")
+    assert "Does not add up" in told
+    assert "$1,000.00 of the contract value, $26,000.00, is in no milestone." in told
+    assert "Adds up" not in told
+    books = next(one.value for one in shown.table if "To invoice" in one.value.columns)
+    sums = {str(row["Milestone"]).replace("\\", ""): str(row["To invoice"]).replace("\\", "")
+            for row in books.to_dict("records")}  # fmt: skip
+    assert (sums["not in the schedule"], sums["All"]) == ("", "$25,000.00")
+    await amended(desk, 2, "24000.00")
+    told = texts(play("contract", desk.reads, {"id": "1", "view": "amendments"})).replace("\\", "")
+    assert "The milestones are $1,000.00 more than the contract value, $24,000.00." in told
+
+
+async def test_an_amendment_of_the_currency_shows_each_side_in_its_own(desk: Desk) -> None:
+    await amended(desk, 1, "25000.00", currency="EUR")
+    shown = play("contract", desk.reads, {"id": "1", "view": "amendments"})
+    assert not shown.exception
+    (label,) = [one.label.replace("\\", "") for one in shown.expander]
+    assert "$25,000.00 → €25,000.00" in label
+    [made] = [one.value for one in shown.table if "Due" in one.value.columns]
+    rows = [[str(cell).replace("\\", "") for cell in row] for row in made[["Before", "After"]].to_numpy()]
+    assert ["$15,000.00", "€15,000.00"] in rows
+    assert ["$25,000.00", "€25,000.00"] in rows
+
+
 async def test_a_silent_change_is_shown_beside_the_agreed_terms_and_accepted(
     async_database: AsyncEngine, database: sa.Engine
 ) -> None:

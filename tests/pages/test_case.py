@@ -18,9 +18,10 @@ from tests import rows
 from tests.commands import people
 from tests.pages.repair import button, correctable, press, shown, told
 from tests.pages.stage import texts
-from tests.reads.handmade import add_case, add_contract
+from tests.reads.handmade import add_case, add_contract, add_event
 from tests.rows import NOW
 
+CANCELLED = '{"contract_id": "T-1", "revision": 2, "ended_on": "2026-11-30", "reason": "as agreed"}'
 HOSTILE = "<script>x</script> **b** $5 [a](http://x)"
 
 
@@ -114,6 +115,7 @@ def test_what_came_from_the_clm_meanwhile_is_told_and_read_again(database: sa.En
     page = case_page(database, nothing, people.TAX, correctable(database))
     page.text_input[0].input("US-CA-STD").run()
     page.text_area[0].input("the customer's certificate says so")
+    add_event(database, "T-1", "com.tieline.contract.cancelled.v1", CANCELLED, at=NOW + timedelta(minutes=1))
     with database.begin() as conn:
         conn.execute(sa.text("UPDATE core.contract SET wanted_rev = wanted_rev + 1"))
     page = press(page, "Submit the correction")

@@ -13,6 +13,7 @@ from sync_core.reads import Reads
 from tests.commands import people
 from tests.pages.repair import TERMS, press, shown, told
 from tests.pages.stage import texts
+from tests.pages.test_hostile import UNESCAPED
 from tests.reads.handmade import add_case, add_contract, add_event, insert
 from tests.rows import NOW
 
@@ -22,16 +23,22 @@ LOOKS = person("aud@example.com", ["auditor"])
 
 @pytest.fixture
 def conflict(database: sa.Engine) -> int:
-    """An exception with a conflict of two fields; its id."""
+    return two_values(database)
+
+
+def two_values(database: sa.Engine, *, part: str = "") -> int:
+    """An exception with a conflict of two fields, of a milestone's amount too where its key is given; its id."""
     terms = {**TERMS, "tax": {"tax_code": "US-CA-STD"}}
     data = {"contract_id": "K-1", "revision": 1, "signed_at": "2026-11-01T10:00:00Z", "terms": terms}
     add_event(database, "K-1", "com.tieline.contract.signed.v1", orjson.dumps(data).decode())
     contract = add_contract(database, external_id="K-1", state="blocked", wanted_rev=1, done_rev=1)
     run = uuid.uuid4()
-    sides = [
+    sides: list[tuple[str, str, dict[str, str], dict[str, str]]] = [
         ("project", "crm/K-1", {"name": HOSTILE}, {"name": "Rollout"}),
         ("contract_line", "crm/K-1#L:1", {"revenue_account": "9999"}, {"revenue_account": "4000"}),
     ]
+    if part:
+        sides.append(("milestone", f"crm/K-1#M:{part}", {"amount": "900"}, {"amount": "15000"}))
     for step, (kind, key, found, wanted) in enumerate(sides):
         known: dict[str, Any] = {"system": "cloud", "kind": kind, "business_key": key, "ref": f"E{step}"}
         known["contract_id"] = contract
@@ -59,6 +66,18 @@ def test_both_values_stand_side_by_side_with_the_owner(database: sa.Engine, noth
     assert not page.radio, "who may not decide is shown the values and no choice"
 
 
+def test_money_has_the_currency_of_the_contract_and_a_hostile_key_stays_text(
+    database: sa.Engine, nothing: Reads
+) -> None:
+    hostile = "**k** :red[x] <b>"
+    page = case_page(database, nothing, people.FINANCE, two_values(database, part=hostile))
+    assert not page.exception
+    assert all(part in cells(page) for part in ("$900.00", "$15,000.00", hostile))
+    [label] = [radio.label for radio in page.radio if radio.label.startswith("Milestone")]
+    assert hostile in label.replace("\\", "")
+    assert UNESCAPED.search(label) is None
+
+
 def test_a_field_that_the_contract_does_not_state_can_only_be_kept(
     database: sa.Engine, nothing: Reads, conflict: int
 ) -> None:
@@ -84,13 +103,17 @@ def test_a_decision_is_carried_out_and_told(database: sa.Engine, nothing: Reads,
 
 @pytest.fixture
 def alike(database: sa.Engine) -> int:
+    return much_alike(database)
+
+
+def much_alike(database: sa.Engine) -> int:
     """An exception of a customer that is much like one of master data; its id."""
     data = {"contract_id": "K-2", "revision": 1, "signed_at": "2026-11-01T10:00:00Z",
             "terms": {**TERMS, "customer": {"code": "NW", "name": f"Northwind Inc. {HOSTILE}"}}}  # fmt: skip
     add_event(database, "K-2", "com.tieline.contract.signed.v1", orjson.dumps(data).decode())
-    contract = add_contract(database, external_id="K-2", state="blocked", customer_code="NW")
-    insert(database, "master_customer", system="mdm", mdm_id="M-7", code="CU-1", name="Northwind", folded="northwind",
-           status="active", changed_at=NOW, recorded_at=NOW)  # fmt: skip
+    contract = add_contract(database, external_id="K-2", state="blocked", customer_code="NW", done_rev=1)
+    insert(database, "master_customer", system="mdm", mdm_id="M-7", code="CU-1", name=f"Northwind {HOSTILE}",
+           folded="northwind", status="active", changed_at=NOW, recorded_at=NOW)  # fmt: skip
     detail = {
         "differences": [{"kind": "alike", "what": "mdm/M-7", "held": "CU-1 Northwind", "wanted": "x", "amount": "0"}]
     }
@@ -111,6 +134,14 @@ def test_a_person_says_which_customer_it_is(database: sa.Engine, nothing: Reads,
     assert told(page) == "NW is CU-1. Contracts that waited for it and look again: 1."
 
 
+def test_a_hostile_name_of_master_data_stays_text(database: sa.Engine, nothing: Reads, alike: int) -> None:
+    page = case_page(database, nothing, person("md@example.com", ["operator:master_data"]), alike)
+    assert not page.exception
+    [label] = [option for option in page.radio(key=f"customer_is_{alike}").options if "CU\\-1" in option]
+    assert HOSTILE in label.replace("\\", "")
+    assert UNESCAPED.search(label) is None
+
+
 def test_the_contract_shows_what_its_clm_was_told(database: sa.Engine, nothing: Reads) -> None:
     contract = add_contract(database, took=1.0)
     said = {"status": "active", "project_ref": "PRJ-1", "erp": "cloud", "note": HOSTILE, "revision": 4,
@@ -121,5 +152,7 @@ def test_the_contract_shows_what_its_clm_was_told(database: sa.Engine, nothing: 
     page = shown("contract", database, nothing, people.EVERYTHING, {"id": str(contract)})
     assert "Told to the CLM" in texts(page)
     seen = cells(page)
-    assert all(part in seen for part in ("PRJ-1 in cloud", "$1,500.00", "$500.00", "1 Dec 2026", "PO-9", HOSTILE))
+    assert all(
+        part in seen for part in ("PRJ-1 in cloud", "$1,500.00", "$500.00", "1 Dec 2026", "PO-9", "$900.00", HOSTILE)
+    )
     assert "Disputed" not in seen

@@ -5,7 +5,8 @@ from datetime import timedelta
 import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
-from sync_core.authority import Actor
+from pages import _format as fmt
+from sync_core.authority import Actor, person
 from sync_core.reads import Reads
 from tests.commands import people
 from tests.pages.repair import press, shown, told
@@ -44,9 +45,11 @@ def test_no_difference_is_good_news(database: sa.Engine, nothing: Reads) -> None
 def test_differences_are_listed_with_what_they_call_for(database: sa.Engine, nothing: Reads) -> None:
     made = add_watched(database)
     add_drift(database, made)
-    add_drift(database, made, field="amount", stands="allowed", theirs="<b>5</b>")
+    add_drift(database, made, field="amount", stands="allowed", ours="15000.00", theirs="<b>5</b>")
     page = drift(database, nothing, people.EXECUTIVE)
     rows = page.dataframe[0].value
+    assert set(rows["ours"]) == {"1 Dec 2026", "$15,000.00"}
+    assert set(rows["theirs"]) == {"31 Jan 2027", "<b>5</b>"}
     assert set(rows["what"]) == {"Milestone golive, bill on", "Milestone golive, amount"}
     assert set(rows["stands"]) == {"To be repaired", "Allowed"}
     assert "1 contract watched" in texts(page)
@@ -73,4 +76,21 @@ def test_a_contract_shows_its_own(database: sa.Engine, nothing: Reads) -> None:
     add_drift(database, made)
     page = play("contract", nothing, {"id": str(made)})
     assert "Differences" in texts(page)
+    assert f"as compared {fmt.moment(NOW - timedelta(hours=5))}" in texts(page)
     assert "Milestone golive, bill on (to be repaired)" in str(page.table[0].value.iloc[0, 0]).replace("\\", "")
+    assert "1 Dec 2026" in str(page.table[0].value.iloc[0, 1])
+    assert "The newest" not in texts(page)
+    for n in range(50):
+        add_drift(database, made, business_key=f"crm/D-1#M:part{n}")
+    page = play("contract", nothing, {"id": str(made)})
+    assert "The newest 50 of 51." in texts(page)
+    assert "All differences" in {link.proto.label for link in page.get("page_link")}
+
+
+def test_only_legal_entities_within_reach_are_offered(database: sa.Engine, nothing: Reads) -> None:
+    made = add_watched(database)
+    add_drift(database, made)
+    page = drift(database, nothing, person("part@example.com", ["executive@US01"]))
+    [box] = [one for one in page.selectbox if one.label == "Legal entity"]
+    assert len(nothing.estate.entity) > 1
+    assert len(box.options) == 2, "every one, and its own"

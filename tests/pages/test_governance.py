@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
+from pages import _format as fmt
 from sync_core.authority import Actor, Forbidden, person
 from sync_core.clock import VirtualClock
 from sync_core.estate_schemas import PlannedRelease
@@ -70,6 +71,16 @@ def test_a_new_installation_has_nothing_to_say(database: sa.Engine) -> None:
     assert "No new field came in" in texts(page(database, people.EXECUTIVE, section="fields"))
     assert "No ERP was asked yet" in texts(page(database, people.EXECUTIVE, section="releases"))
     assert "Not known here, so not filtered by: section “x”" in texts(page(database, section="x"))
+
+
+def test_use_is_as_of_the_last_count(database: sa.Engine) -> None:
+    assert "Use was not counted yet" in texts(page(database))
+    at = NOW - timedelta(minutes=10)
+    insert(database, "schedule", "", job="schemas", every_s=60, declared_at=NOW)
+    insert(database, "job_run", "", job="schemas", scheduled_for=at, started_at=at, finished_at=at, outcome="ok")
+    drawn = page(database)
+    assert f"Data as of {fmt.moment(at)}" in texts(drawn)
+    assert "Use was not counted yet" not in texts(drawn)
 
 
 def test_versions_are_told_with_their_end_and_their_senders(database: sa.Engine) -> None:
@@ -164,7 +175,7 @@ def test_stored_events_are_held_against_a_schema_for_nobody_else(database: sa.En
     assert "may hold stored events against a schema" in texts(drawn)
     assert "Check" not in {one.label for one in drawn.button}
     reads = Reads(database, clock=VirtualClock(NOW), estate=rows.estate()).within(viewer)
-    with pytest.raises(Forbidden, match="schemas:write|all legal entities"):
+    with pytest.raises(Forbidden, match=r"schemas:write|all legal entities"):
         reads.fits(V1, validator_of({"properties": {"terms": {"type": "string"}}}), most=None)
 
 
@@ -182,6 +193,19 @@ def test_new_fields_are_acknowledged_with_a_reason(database: sa.Engine) -> None:
     drawn = press(drawn, "Acknowledge")
     assert told(drawn) == "1 field acknowledged."
     assert [row["action"] for row in people.audited(database)] == ["schema.acknowledge"]
+
+
+def test_a_list_that_is_cut_says_of_how_many(database: sa.Engine) -> None:
+    for n in range(201):
+        drifted(database, f"terms.field{n}")
+    for n in range(101):
+        insert(database, "schema_registration", type=f"{PREFIX}signed.v{n + 10}", body="{}", reads_as=V1, renames="[]",
+               reason="r", registered_at=NOW, registered_by="eve", withdrawn_at=NOW, withdrawn_by="eve",
+               withdrawn_reason="r")  # fmt: skip
+    drawn = page(database)
+    assert "**201 new fields** came in" in texts(drawn)
+    assert "100 of 101: those in force first" in texts(drawn)
+    assert "60 of 201; `tieline schemas fields` lists 200." in texts(page(database, section="fields"))
 
 
 def test_lineage_owners_releases_and_connectors_are_shown(database: sa.Engine) -> None:

@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
+from pages import _format as fmt
 from pages import _lanes as lanes
 from sync_core.authority import Actor, person
 from sync_core.clock import VirtualClock
@@ -136,8 +137,18 @@ def test_the_reconciliation_adds_up_in_each_currency(database: sa.Engine, reads:
     drawn = page(database, reads, replay=str(move_id))
     said = "\n".join(str(one.value) for one in drawn.table)
     assert "neither, its rest is open" in said
+    assert f"the oldest that is told is of {fmt.moment(rows.NOW)}" in plain(drawn)
+    assert "Of contracts within your reach" not in plain(drawn)
     drawn = press(drawn, "Make the CSV of all contracts")
     assert [row["contract"] for row in _listed(reads, move_id)] == ["M-2", "M-1"]
+
+
+def test_a_part_of_a_move_is_not_shown_as_the_whole(database: sa.Engine, reads: Reads) -> None:
+    british = add_contract(database, external_id="G-1", took=1.0, lane=OLD, legal_entity="GB01", currency="USD")
+    held(database, british, "G-1", OLD, "100")
+    move_id = previewed(database, contract(database, "M-1"), british)
+    drawn = page(database, reads, person("us@example.com", ["operator@US01"]), replay=str(move_id))
+    assert "Of contracts within your reach; the move has others." in plain(drawn)
 
 
 def _listed(reads: Reads, move_id: int) -> list[dict[str, object]]:

@@ -10,7 +10,7 @@ from sync_core.clock import VirtualClock
 from sync_core.policy.activations import note
 from sync_core.reads import Reads
 from tests.commands.people import ADMINISTRATOR, APPROVER, BRITISH_APPROVER, EXECUTIVE, commands
-from tests.pages.repair import told
+from tests.pages.repair import button, press, told
 from tests.pages.stage import play, texts
 from tests.policy.texts import POLICY, TWO_ERPS, plain, ruled
 from tests.sows import SIGNED_AT, arrive, cloud_event, milestone_terms, signed
@@ -42,6 +42,10 @@ def tables(shown: AppTest) -> str:
     return "\n".join(table.value.to_string() for table in shown.table)
 
 
+def plain_texts(shown: AppTest) -> str:
+    return texts(shown).replace("\\", "").replace("\u2060", "")
+
+
 def test_rules_and_history_are_shown_to_everybody_who_sees_contracts(started: sa.Engine) -> None:
     shown = page(started, EXECUTIVE)
     assert f"Policy **{plain().rules_version}** is in force" in texts(shown)
@@ -59,16 +63,25 @@ def test_an_administrator_proposes_and_an_approver_decides(started: sa.Engine) -
     shown = page(started, ADMINISTRATOR)
     shown.text_area[0].set_value("[[route]]")
     shown.text_input[0].set_value("a try")
-    shown.button[0].click().run()
+    assert button(shown, "Propose").disabled, "it may come into force at once, so it is looked at first"
+    shown = press(shown, "Look ahead")
     assert "policy file" in told(shown)
+    assert button(shown, "Propose").disabled
     shown.text_area[0].set_value(ALL_TO_BOOKS)
     shown.text_input[0].set_value("the cloud is given up")
-    shown.button[0].click().run()
+    shown = press(shown, "Look ahead")
+    assert "11 of 11 contracts would be decided on differently" in texts(shown)
+    assert "A second person must approve" in texts(shown)
+    assert "Route" in tables(shown)
+    assert shown.text_area[0].value == ALL_TO_BOOKS
+    shown = press(shown, "Propose")
     assert "Proposed: 11 of 11 contracts are decided on differently" in told(shown)
-    assert "admin@example.com proposes it" in texts(shown).replace("\\", "").replace("\u2060", "")
+    assert "admin@example.com proposes it" in plain_texts(shown)
     assert shown.button(key="approve_policy_1").disabled
     assert not shown.text_area, "one proposal at a time"
-    assert page(started, BRITISH_APPROVER).button(key="approve_policy_1").disabled
+    british = page(started, BRITISH_APPROVER)
+    assert british.button(key="approve_policy_1").disabled
+    assert "admin@example.com proposed it" in plain_texts(british)
     shown = page(started, APPROVER)
     shown.button(key="approve_policy_1").click().run()
     shown.text_area[0].set_value("agreed")
@@ -77,6 +90,54 @@ def test_an_administrator_proposes_and_an_approver_decides(started: sa.Engine) -
     after = page(started, EXECUTIVE)
     assert "activated by approver" in texts(after)
     assert "the cloud is given up" in tables(after)
+
+
+def test_what_was_not_looked_at_is_looked_at_before_it_is_proposed(started: sa.Engine) -> None:
+    shown = page(started, ADMINISTRATOR)
+    shown.text_area[0].set_value(ALL_TO_BOOKS)
+    shown = press(shown, "Look ahead")
+    shown.text_area[0].set_value(ALL_TO_BOOKS.replace("books", "cloud"))
+    shown.text_input[0].set_value("another text")
+    shown = press(shown, "Propose")
+    assert "0 of 11 contracts would be decided on differently" in texts(shown)
+    assert "brings it into force at once" in texts(shown)
+    with started.connect() as conn:
+        assert conn.scalar(sa.text("SELECT count(*) FROM core.policy_proposal")) == 0
+        assert "policy.propose" not in conn.scalars(sa.text("SELECT action FROM core.audit")).all()
+    shown = press(shown, "Propose")
+    assert "is in force: 0 of 11 contracts" in told(shown)
+
+
+def test_the_firms_rules_and_proposals_are_not_for_whoever_sees_one_legal_entity(started: sa.Engine) -> None:
+    desk = commands(started, clock=VirtualClock(SIGNED_AT), estate=plain())
+    desk.policies.propose(ADMINISTRATOR, ALL_TO_BOOKS, "the cloud is given up")
+    shown = page(started, BRITISH_APPROVER)
+    seen = plain_texts(shown) + tables(shown)
+    assert "entity GB01" in seen
+    assert "entity US01" not in seen
+    assert "the cloud is given up" not in seen
+    assert "of 11" not in seen
+    assert not shown.code
+    reads = Reads(started, clock=VirtualClock(SIGNED_AT), estate=plain()).within(BRITISH_APPROVER)
+    found = reads.policies()
+    assert (found.proposals, found.pending is not None) == ((), True)
+    desk.policies.approve(APPROVER, 1, "agreed")
+    assert [row.reason for row in reads.policies().history] == [None, None]
+    assert "the cloud is given up" not in tables(page(started, BRITISH_APPROVER))
+    assert "the cloud is given up" in tables(page(started, EXECUTIVE))
+
+
+def test_a_long_text_and_many_rules_are_cut(started: sa.Engine) -> None:
+    many = "".join(f'[[route]]\nname = "R{n}"\nservice_line = "s{n}"\nerp = "books"\n' for n in range(150))
+    desk = commands(started, clock=VirtualClock(SIGNED_AT), estate=plain())
+    desk.policies.propose(ADMINISTRATOR, ALL_TO_BOOKS + many, "many lines")
+    shown = page(started, ADMINISTRATOR)
+    assert len(shown.code[0].value) <= 5_000
+    assert "The first 5,000 of" in texts(shown)
+    reads = Reads(started, clock=VirtualClock(SIGNED_AT), estate=ruled(many))
+    shown = play("policy", reads, actor=EXECUTIVE)
+    assert max(len(table.value) for table in shown.table) == 50
+    assert "And 102 more." in texts(shown)
 
 
 def test_its_author_takes_a_proposal_back(started: sa.Engine) -> None:
@@ -95,4 +156,5 @@ def test_each_table_of_a_policy_can_be_seen(started: sa.Engine) -> None:
     for name in ("tax", "approval", "owner", "mandatory"):
         shown.button_group[0].set_value(name).run()
         assert not shown.exception
+        assert name != "approval" or "approval from USD 10,000" in tables(shown)
     assert "Time and materials end" in tables(shown)

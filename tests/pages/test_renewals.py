@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
@@ -70,6 +71,22 @@ def test_a_contract_tells_the_rest_of_its_life(database: sa.Engine, nothing: Rea
     table = life(shown).replace("\\", "")
     for part in ("1 Nov 2026 to 31 Oct 2027", "Declined, said on 20 Nov 2026: *in-house* <b>", "Last day"):
         assert part in table
+
+
+@pytest.mark.parametrize(
+    ("days", "words"), [(20, "20 days from today"), (1, "1 day from today"), (0, "today"), (-20, "passed 20 days ago")]
+)
+def test_the_day_of_notice_is_told_from_today(database: sa.Engine, nothing: Reads, days: int, words: str) -> None:
+    notice_by = (TODAY + timedelta(days=days)).isoformat()
+    terms = {**TERMS, "renewal": {**TERMS["renewal"], "notice_by": notice_by}}
+    signed = ("signed", {"signed_at": "2026-11-01T10:00:00Z", "terms": terms})
+    table = next(
+        one.value
+        for one in play("contract", nothing, {"id": told(database, signed)}).table
+        if "Runs" in one.value.to_string()
+    )
+    [row] = [row for row in table.to_dict("records") if row["What"] == "Notice by"]
+    assert row["Words"] == words
 
 
 def test_a_suspended_contract_says_since_when_and_why(database: sa.Engine, nothing: Reads) -> None:

@@ -223,7 +223,7 @@ def by_the_book(table: Table[Rule], subject: Subject) -> str | None:
 def test_explain_names_the_rule_that_decides_and_says_of_each_other_why_not(
     table: Table[Rule], subject: Subject
 ) -> None:
-    won, told = decide(table, subject), explain(table, subject)
+    won, told = decide(table, subject), explain(table, subject, "USD")
     assert told.rule == (won.name if won else None) == by_the_book(table, subject)
     assert {one.name for one in told.considered} == {rule.name for rule in (*table.rules, *table.defaults)}
     assert [one.name for one in told.considered if one.came is Came.DECIDES] == ([won.name] if won else [])

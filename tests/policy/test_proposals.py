@@ -10,15 +10,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sync_core.authority import Forbidden, person
 from sync_core.commands.desk import Changed, CommandRefused, InvalidInput, NotFound
 from sync_core.commands.policies import Policies
+from sync_core.contract_events import events_of
 from sync_core.errors import InvalidEstate
 from sync_core.estate import load
+from sync_core.events import DECIDED, Decided, Event
+from sync_core.fold import fold
 from sync_core.policy import in_force
 from sync_core.policy.activation import Activation, check, why_second
 from sync_core.policy.activations import note, wake
+from sync_core.policy.compare import Effect, Known, back_test
 from tests.commands.people import ADMINISTRATOR, APPROVER, BRITISH_APPROVER, audited, commands
 from tests.engine.support import Bench
 from tests.policy.texts import TWO_ERPS, plain
-from tests.sows import SIGNED_AT, cloud_event, milestone_terms, signed
+from tests.sows import SIGNED_AT, SOURCE, cloud_event, milestone_terms, signed
 
 TAX_TO_BOOKS = '[[route]]\nname = "Tax work"\nservice_line = "tax"\nerp = "books"\n'
 ALL_TO_BOOKS = '[[route]]\nname = "Everything"\nerp = "books"\n'
@@ -150,6 +154,41 @@ async def test_the_first_worker_under_it_wakes_what_is_decided_on_differently(
     causes = await bench.rows("SELECT cause FROM core.case WHERE state = 'open'")
     assert causes == [("project_elsewhere",)]
     assert await bench.rows("SELECT DISTINCT policy FROM core.run WHERE outcome = 'blocked'") == [(made.version,)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '[[approval]]\nname = "None"\nfrom_amount = 999999999\nlegal_entity = "US01"\n',
+        '[[clause]]\nname = "Liability"\nclauses = ["liability"]\nservice_line = "none"\n',
+        '[[mandatory]]\nname = "Ends"\nfields = ["ends_on"]\nservice_line = "none"\n',
+    ],
+)
+def test_what_guards_contracts_is_never_one_person_s_to_change(desk: Policies, body: str) -> None:
+    """No contract of the quarter need be concerned: the next one may be."""
+    made = desk.propose(ADMINISTRATOR, body, "it is easier")
+    assert (made.state, made.changed) == ("proposed", 0)
+    assert "is decided otherwise" in made.second_person
+
+
+def test_an_approval_that_was_given_counts_as_one_that_is_asked_for(desk: Policies, database: sa.Engine) -> None:
+    before = load(TWO_ERPS, '[[approval]]\nname = "Everything"\nfrom_amount = 0\n')
+    with database.connect() as conn:
+        events = events_of(conn, SOURCE, "C-1")
+    decided = Decided(contract_id="C-1", revision=1, subject="provisioning", rule="Everything", decision="approved",
+                      amount=Decimal("25000"), currency="USD", by="a", reason="fine")  # fmt: skip
+    contract = fold([*events, Event(SOURCE, "own:1", DECIDED, SIGNED_AT, decided)])
+    known = Known(1, contract)
+    [found] = back_test([known], before, plain(), now=SIGNED_AT)
+    assert [(one.effect, one.before, one.after) for one in found.changes] == [(Effect.APPROVAL, "Everything", "")]
+
+
+def test_a_look_ahead_says_the_same_and_leaves_nothing_but_its_audit(desk: Policies, database: sa.Engine) -> None:
+    ahead = desk.look_ahead(ADMINISTRATOR, ALL_TO_BOOKS)
+    assert (len(ahead.changed), ahead.tested, dict(ahead.effects)) == (12, 12, {"route": 12})
+    assert audited(database)[-1]["action"] == "policy.test"
+    made = desk.propose(ADMINISTRATOR, ALL_TO_BOOKS, "the cloud is given up")
+    assert (made.version, made.second_person) == (ahead.version, ahead.second_person)
 
 
 def test_from_where_on_a_second_person_is_asked() -> None:

@@ -16,6 +16,7 @@ from sync_core.progress import State
 from sync_core.reads import ContractFilter, Cursor, Reads, Sort, Window
 from sync_core.reads.exceptions import ExceptionFilter, ExceptionSort, exception_listing
 from sync_core.reads.paging import segments
+from sync_core.reads.schemas import stored
 from sync_core.reads.snapshot import snapshot
 from sync_core.reads.stuck import StuckSort
 from sync_core.selection import StuckFilter
@@ -75,6 +76,17 @@ def test_a_page_of_contracts_is_a_walk_along_an_index_however_deep(
     for window in (Window(), Window(after=edge), Window(before=edge)):
         for plan in plans(many, lambda window=window: reads.contracts(sort=sort, window=window), of="functions"):  # type: ignore[misc]
             assert re.match(rf"Limit\n  ->  Index Scan (Backward )?using {index} on contract\n", plan), plan
+
+
+@pytest.mark.parametrize("most", [200, None])
+def test_the_events_of_a_version_are_a_walk_along_its_index(many: sa.Engine, most: int | None) -> None:
+    def read() -> None:
+        with snapshot(many) as conn:
+            assert list(stored(conn, "com.tieline.contract.unheard.v9", most=most)) == []
+
+    (plan,) = plans(many, read, of="coalesce(sent, data)")
+    assert "event_by_sent_type" in plan, plan
+    assert "Sort" not in plan, plan
 
 
 def test_text_is_found_by_trigrams(many: sa.Engine) -> None:

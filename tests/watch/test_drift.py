@@ -14,6 +14,7 @@ from collectors.drift import Watch
 from sync_core.authority import person
 from sync_core.commands.desk import CommandRefused
 from sync_core.desired import Found, Kind
+from sync_core.drift_rows import enrol
 from sync_core.engine.claim import load
 from sync_core.engine.replaying import Replayer
 from sync_core.errors import ClmError, ErpUnavailable
@@ -91,6 +92,17 @@ async def test_where_all_say_the_same_nothing_is_opened(desk: Desk) -> None:
     assert found(desk, state="all") == []
     state = desk.reads.drift_watch()
     assert (state.watched, state.never, state.unread) == (2, 0, 0)
+
+
+async def test_new_contracts_are_looked_for_among_the_latest_or_among_all(desk: Desk) -> None:
+    watched = "SELECT external_id FROM core.drift_check JOIN core.contract USING (contract_id) ORDER BY 1"
+    ((newest,),) = await desk.rows("SELECT external_id FROM core.contract ORDER BY contract_id DESC LIMIT 1")
+    async with desk.engine.begin() as conn:
+        assert await enrol(conn, "cloud", whole=False, recent=1)
+    assert await desk.rows(watched) == [(newest,)]
+    async with desk.engine.begin() as conn:
+        assert await enrol(conn, "cloud", whole=True)
+    assert await desk.rows(watched) == [("A-1",), ("B-1",)]
 
 
 async def test_value_dates_rates_milestones_po_tax_and_status_are_compared(desk: Desk) -> None:

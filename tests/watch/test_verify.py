@@ -138,6 +138,14 @@ async def test_what_cannot_be_compared_is_said_and_not_called_equal(desk: Desk, 
     assert (found.unreadable, found.equal) == (1, False)
 
 
+async def test_runs_of_other_rules_are_counted_and_not_called_compared(desk: Desk, database_urls: DatabaseUrls) -> None:
+    assert verdict(desk).other_rules == 0
+    _tamper(database_urls, "UPDATE core.run SET policy = 'another', digest = 'x' WHERE contract_id = "
+            "(SELECT contract_id FROM core.contract WHERE external_id = 'M-1')")  # fmt: skip
+    found = verdict(desk)
+    assert (found.other_rules, told(found)) == (1, [])
+
+
 async def test_only_one_legal_entity(desk: Desk, database_urls: DatabaseUrls) -> None:
     _tamper(database_urls, "UPDATE core.contract SET title = 'x' WHERE external_id = 'M-1'")
     assert verdict(desk, entity="GB01").contracts == 0

@@ -140,7 +140,7 @@ class SandboxCloud:
 
     async def relabel(self, kind: Kind, ref: ErpRef, key: BusinessKey, ctx: CallContext) -> None:
         path = f"/v1/{PATHS[kind]}/{quote(ref, safe='')}/relabel"
-        await self._http.call(f"{kind}.relabel", "POST", path, ctx=ctx, write=True, json={"external_id": key})
+        await self._write(f"{kind}.relabel", "POST", path, ctx, json={"external_id": key})
 
     async def ping(self, ctx: CallContext) -> None:
         await self._http.call("ping", "GET", "/v1/me", ctx=ctx, write=False)

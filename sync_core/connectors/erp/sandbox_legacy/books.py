@@ -1,9 +1,11 @@
 """What is known of this ERP from its files: the last dump, what lies in its inbox, and its answers.
 
-Files never change, so each is read once. The inbox is listed before anything else is trusted: a batch that lies there
-is not in the dump yet. Both lists come with one answer, so that no night can fall between them.
+Files never change, so each is read once, by one of all who ask at the same time. The inbox is listed before anything
+else is trusted: a batch that lies there is not in the dump yet. Both lists come with one answer, so that no night can
+fall between them. Big files are taken apart beside the event loop.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -49,11 +51,22 @@ class Books:
     answers: dict[Owner, Answer] = field(default_factory=dict)
     rows: dict[str, Mapping[Owner, Sequence[Record]]] = field(default_factory=dict)  # of answers, by batch
     _batches: dict[str, list[Owner]] = field(default_factory=dict)
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _asked: int = 0
+    _known: int = 0  # which question was the newest whose answer is known
 
     async def read(self, ctx: CallContext) -> None:
         """Bring all of it up to date. Raises the Erp* errors."""
+        self._asked += 1
+        asked = self._asked
         listed = await self.http.call("files.list", "GET", "/files", ctx=ctx, write=False)
         files = Row.of(self.http.system, listed.body)
+        async with self._reading:
+            if asked > self._known:  # else a list that was asked for later is known already
+                await self._take_in(files, ctx)
+                self._known = asked
+
+    async def _take_in(self, files: Row, ctx: CallContext) -> None:
         waiting = [(row.text("file"), _moment(row, "answer_due")) for row in files.rows("inbox")]
         handed: dict[Owner, Handed] = {}
         for name, due in waiting:
@@ -65,11 +78,16 @@ class Books:
                 await self._answer(row, ctx)
         for name in [dump.text("file") for dump in files.rows("dumps")][-1:]:
             if name != self.dump.name:
-                self.dump = _dump(name, self._records(await self._text(name, ctx)))
+                text = await self._text(name, ctx)
+                self.dump = _dump(name, await asyncio.to_thread(self._records, text))
         if not self.dump.name:
             raise ErpUnavailable(self.http.system, "it has not written a dump yet")
         self.handed = handed
-        kept = {row.text("batch") for row in told} | {name for name, _ in waiting}
+        # What the ERP lists no more is too old to matter.
+        listed = {row.text("batch") for row in told}
+        self.rows = {name: rows for name, rows in self.rows.items() if name in listed}
+        self.answers = {owner: answer for owner, answer in self.answers.items() if answer.batch in listed}
+        kept = listed | {name for name, _ in waiting}
         self._batches = {name: owners for name, owners in self._batches.items() if name in kept}
 
     async def _owners(self, name: str, ctx: CallContext) -> list[Owner]:
@@ -82,7 +100,8 @@ class Books:
         batch = row.text("batch")
         handed_at, written_at = _moment(row, "accepted_at"), _moment(row, "written_at")
         rows: dict[Owner, Sequence[Record]] = {}
-        for group, records in grouped(self._records(await self._text(row.text("file"), ctx))):
+        text = await self._text(row.text("file"), ctx)
+        for group, records in grouped(await asyncio.to_thread(self._records, text)):
             kind, owner = _owner(group)
             rows[kind, owner] = records
             words = tuple(f"{r['words']} ({r['code']})" for r in records if r["answer"] == "X")

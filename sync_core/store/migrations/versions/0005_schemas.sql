@@ -1,5 +1,6 @@
 -- Schema governance. An event is stored in the form that the core reads; what was sent stands beside it where it differs.
 ALTER TABLE core.event ADD COLUMN sent_type text, ADD COLUMN sent jsonb;
+CREATE INDEX event_by_sent_type ON core.event (coalesce(sent_type, type), seq);
 
 -- Versions of events that were registered while Tieline runs. One of a type is in force; the others are its history.
 CREATE TABLE core.schema_registration (
