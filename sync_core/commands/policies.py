@@ -27,6 +27,7 @@ from sync_core.policy.activation import guards_differ, why_second
 from sync_core.reads.policy import BackTest, compared
 
 COMMANDS: Final[Mapping[str, Permission]] = {
+    "look_ahead": Permission.POLICY_WRITE,
     "propose": Permission.POLICY_WRITE,
     "approve": Permission.POLICY_APPROVE,
     "refuse": Permission.POLICY_APPROVE,
