@@ -8,7 +8,7 @@ from sync_core.clock import SystemClock
 from sync_core.estate import load
 from tests.acceptance.cloud_firm import deliver, open_house, sow
 from tests.acceptance.processes import House
-from tests.commands.people import ADMINISTRATOR, commands
+from tests.commands.people import ADMINISTRATOR, APPROVER, commands
 from tests.sows import milestone_terms
 
 RULE = '[[mandatory]]\nname = "Orders"\nfields = ["po_number"]\n'
@@ -27,7 +27,8 @@ def test_running_processes_begin_again_under_a_policy_that_was_activated(house: 
     engine = sa.create_engine(house.urls.app)
     desk = commands(engine, clock=SystemClock(), estate=load(house.estate.read_text())).policies
     made = desk.propose(ADMINISTRATOR, RULE, "the auditors ask for it")
-    assert (made.state, made.tested) == ("activated", 0), "they were signed long before the last quarter"
+    assert (made.state, made.tested) == ("proposed", 0), "they were signed long before the last quarter"
+    desk.approve(APPROVER, made.proposal_id, "so be it")
     engine.dispose()
     assert worker.ends() == Exit.BEGIN_AGAIN
     assert house.processes[1].ends() == Exit.BEGIN_AGAIN
