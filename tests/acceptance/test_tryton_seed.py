@@ -199,7 +199,7 @@ async def test_an_amendment_and_a_termination_leave_what_was_invoiced_alone(
         (Decimal("17000.00"), "Bill on: 2026-10-30"),
     ]
 
-    ended = {"contract_id": number, "revision": 3, "ended_on": "2026-06-30"}
+    ended = {"contract_id": number, "revision": 3, "ended_on": "2026-03-02"}
     await firm.arrive(cloud_event(f"ended-{number}", "terminated.v1", ended))
     await worker.drain()
     assert await firm.states() == {number: "ended"}
