@@ -163,13 +163,12 @@ def test_each_number_of_the_workbook_has_the_format_of_its_unit(made: Package, t
                 assert formats[str(row[unit])] in book[sheet].cell(line, value + 1).number_format, row
                 seen.add(row[unit])
         assert "share" in seen
-    [disputes] = [table for table in tables if table.name == "rows_dispute_rate"]
-    [sheet] = [sheet for sheet in book if sheet.title.endswith("dispute-rate")]
-    amount, own = (next(n for n, field in enumerate(disputes.fields) if field.key == key)
-                   for key in ("amount", "currency"))  # fmt: skip
-    assert len({row[own] for row in disputes.rows}) > 1
-    for line, row in enumerate(disputes.rows, 2):
-        assert str(row[own]) in sheet.cell(line, amount + 1).number_format
+    [foreseen] = [table for table in tables if table.name == "rows_forecast_accuracy"]
+    [sheet] = [sheet for sheet in book if sheet.title.endswith("forecast-accuracy")]
+    places = {field.key: place for place, field in enumerate(foreseen.fields)}
+    assert len({row[places["currency"]] for row in foreseen.rows}) > 1
+    for line, row in enumerate(foreseen.rows, 2):
+        assert str(row[places["currency"]]) in sheet.cell(line, places["forecast"] + 1).number_format
 
 
 def test_the_board_pack_has_words_for_people_and_all_figures(made: Package, tables: list[Table]) -> None:
