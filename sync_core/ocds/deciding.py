@@ -111,8 +111,6 @@ def _version(last: Version | None, said: Statement) -> Version:
         return version
     changes = last.changed_by(said)
     terms = merged(last.terms, changes) if changes else last.terms
-    if last.currency_changed_by(said):
-        terms = said.terms
     return replace(
         version,
         terms=terms,
@@ -133,11 +131,11 @@ def _amends(last: Version, version: Version, said: Statement) -> bool:
 
 
 def _signs(last: Version | None, version: Version, said: Statement) -> bool:
-    """Whether the whole terms are told: first, signed at last, in force again, or in another currency."""
+    """Whether the whole terms are told: first, signed at last, or in force again."""
     if last is None:
         return True
     revived = version.stage is Stage.SIGNED and last.stage is not Stage.SIGNED
-    return not last.signed or revived or last.currency_changed_by(said)
+    return not last.signed or revived
 
 
 def _payloads(last: Version | None, version: Version, said: Statement) -> list[tuple[str, dict[str, object]]]:

@@ -40,6 +40,8 @@ class Version:
             unlike.pop("customer", None)
         if said.supplier == self.supplier:
             unlike.pop("legal_entity", None)
+        if self.currency_changed_by(said):
+            unlike |= {"currency": said.terms.currency, "value": said.terms.value}
         return unlike
 
     def currency_changed_by(self, said: Statement) -> bool:
@@ -51,7 +53,7 @@ class Version:
     def says(self, said: Statement) -> bool:
         """Whether the release says nothing that is not on record."""
         moved = stage_after(self.stage, said.stage) is not self.stage
-        return not (moved or self.currency_changed_by(said) or self.changed_by(said) or self.new_amendments(said))
+        return not (moved or self.changed_by(said) or self.new_amendments(said))
 
 
 def stage_after(now: Stage, said: Stage) -> Stage:
@@ -116,4 +118,5 @@ def _after(found: Sequence[Version], event: Event) -> Version | None:
 
 
 def _amended(terms: Terms, changes: Changes) -> Terms:
-    return merged(terms, {name: getattr(changes, name) for name in changes.model_fields_set & set(_CHANGEABLE)})
+    told = changes.model_fields_set & {*_CHANGEABLE, "currency"}
+    return merged(terms, {name: getattr(changes, name) for name in told})

@@ -155,10 +155,10 @@ def test_a_value_that_falls_to_zero_leaves_nothing_to_bill() -> None:
     assert (none.value, none.milestones) == (Decimal(0), ())
 
 
-def test_a_change_of_currency_states_the_whole_terms_anew() -> None:
+def test_a_change_of_currency_is_an_amendment_of_currency_and_value() -> None:
     other = later("r-2", APRIL, value={"amount": 900, "currency": "GBP"})
     decisions = decided(release(), other)
-    assert (became(decisions), kinds(decisions)) == (["contract", "amendment"], ["signed.v1", "signed.v1"])
+    assert (became(decisions), kinds(decisions)) == (["contract", "amendment"], ["signed.v1", "amended.v1"])
     made = folded(decisions)
     assert made.terms is not None
     assert (made.terms.currency, made.terms.value) == ("GBP", Decimal(900))
