@@ -143,7 +143,7 @@ def test_a_milestone_that_was_invoiced_otherwise_than_agreed_is_a_task_for_finan
     assert "was invoiced with 9000 in legacy, the contract says 10000" in task.message
     assert "settle it in legacy, which is not read for it any more, and then close this by decision" in task.message
     assert task.money == 1_000
-    assert [(d.kind, d.what, d.amount) for d in task.differences] == [("re-bill", "milestone design", 1_000)]
+    assert [(d.kind, d.what, d.amount) for d in task.differences] == [("re-bill", "milestone design", Decimal(1_000))]
     assert changed_since("clm/C-1", of, Placement(OLD, None, placement.behind)) == []
 
 
@@ -152,7 +152,7 @@ def test_a_credited_milestone_is_no_less_billed_elsewhere_and_stays_a_task() -> 
     credited = behind_of([milestone("design", invoiced=Decimal(0))], BillingKind.MILESTONES)
     assert credited == Behind(Decimal(0), {"clm/C-1#M:design": Decimal(0)})
     (task,) = changed_since("clm/C-1", of, moved((OLD, credited)))
-    assert (task.cause, task.money) == ("billed_differs", 10_000)
+    assert (task.cause, task.money) == ("billed_differs", Decimal(10_000))
     left = rest(whole, of, moved((OLD, credited)))
     assert left.project is not None
     assert left.project.value == sum(o.amount for o in left.objects if isinstance(o, BillingMilestone)) == 15_000
@@ -163,7 +163,7 @@ def test_what_differs_here_and_in_the_erp_that_was_left_is_one_exception_with_al
     (there,) = changed_since("clm/C-1", of, moved((OLD, Behind(Decimal(0), {"clm/C-1#M:design": Decimal(0)}))))
     here = replace(there, message="milestone golive was invoiced otherwise", money=Decimal(5))
     (one,) = together([here, there])
-    assert (one.money, len(one.differences)) == (10_005, 2)
+    assert (one.money, len(one.differences)) == (Decimal(10_005), 2)
     assert one.message == f"{here.message}; {there.message}"
     other = replace(there, cause="earned_not_billed")
     assert together([here, other]) == [here, other]

@@ -65,7 +65,7 @@ def proposed(database: sa.Engine) -> sa.Engine:
                       decided_at=NOW, decided_reason=EVERYTHING)  # fmt: skip
         insert(database, "policy", version="v", body="", estate="e", activated_at=NOW, activated_by=HTML,
                proposal_id=made)  # fmt: skip
-    insert(database, "policy_proposal", **common, state="proposed")
+    insert(database, "policy_proposal", "", **common, state="proposed")
     return database
 
 

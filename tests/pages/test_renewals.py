@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
@@ -78,7 +78,7 @@ def test_a_contract_tells_the_rest_of_its_life(database: sa.Engine, nothing: Rea
 )
 def test_the_day_of_notice_is_told_from_today(database: sa.Engine, nothing: Reads, days: int, words: str) -> None:
     notice_by = (TODAY + timedelta(days=days)).isoformat()
-    terms = {**TERMS, "renewal": {**TERMS["renewal"], "notice_by": notice_by}}
+    terms = {**TERMS, "renewal": {**cast("dict[str, object]", TERMS["renewal"]), "notice_by": notice_by}}
     signed = ("signed", {"signed_at": "2026-11-01T10:00:00Z", "terms": terms})
     table = next(
         one.value
