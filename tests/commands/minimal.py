@@ -9,6 +9,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import pandas as pd
+from jsonschema import Draft202012Validator
 from pydantic import JsonValue
 
 _PLAIN: Mapping[object, object] = {
@@ -23,12 +25,13 @@ _PLAIN: Mapping[object, object] = {
     type(None): None,
     JsonValue: "some text",
     object: "some text",
+    Draft202012Validator: Draft202012Validator({}),
 }
 
 
 def arguments(call: Callable[..., object]) -> dict[str, Any]:
     """By name, for all parameters without a default but the actor."""
-    hints = get_type_hints(call)
+    hints = get_type_hints(call, localns={"pd": pd})  # some modules load pandas for the type checker alone
     wanted = [p for p in inspect.signature(call).parameters.values() if p.default is p.empty]
     return {p.name: value(hints[p.name]) for p in wanted if p.name not in ("self", "actor")}
 

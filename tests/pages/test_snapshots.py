@@ -117,7 +117,7 @@ def test_a_changed_definition_is_said_before_the_numbers(firm: Firm) -> None:
         """))  # fmt: skip
     page = shown(firm, view="compare")
     assert "1 definition changed between the two" in page.warning[0].value
-    assert ":orange-badge[:material/warning: Changed, 9 to 1]" in set(table(page, "Definition")["Definition"])
+    assert ":orange-badge[:material/warning: Changed, 9 to 2]" in set(table(page, "Definition")["Definition"])
     with firm.engine.begin() as conn:
         conn.execute(sa.text("""
             UPDATE metrics.snapshot SET headlines = jsonb_set(headlines, '{0,version}', '1') WHERE snapshot_id = 1
