@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 PARTS = {"reads", "cpu", "sql", "figures", "script", "statements"}
 
 
+@pytest.mark.long  # a minute
 def test_the_dashboard_benchmark_measures_every_page_every_kpi_and_the_refresh_at_each_size() -> None:
     command = [sys.executable, "-m", "benchmarks.dashboard", "--json", "--sizes", "400,1200", "--rounds", "1"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
