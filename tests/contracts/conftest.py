@@ -1,4 +1,4 @@
-"""Gives each conformance test every registered connector in turn."""
+"""Gives each conformance test every registered connector in turn, and contracts to bring there."""
 
 from collections.abc import AsyncIterator
 
@@ -6,6 +6,8 @@ import pytest
 import pytest_asyncio
 
 from tests.contracts.cases import CASES, Case
+from tests.contracts.provisioning import number
+from tests.contracts.samples import Sample, milestones, time_and_materials
 
 # A Tryton server takes seconds to start: one process runs all tests that need it.
 _TRYTON = pytest.mark.xdist_group("tryton")
@@ -16,3 +18,16 @@ _PARAMS = [pytest.param(name, marks=[_TRYTON] if name == "tryton" else []) for n
 async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
     async with CASES[request.param](request) as opened:
         yield opened
+
+
+@pytest.fixture(params=[milestones, time_and_materials], ids=["milestones", "time_and_materials"])
+def sample(request: pytest.FixtureRequest, case: Case) -> Sample:
+    name = number()
+    made: Sample = request.param(case.setup, name, f"CUST-{name}")
+    return made
+
+
+@pytest.fixture
+def fixed_fee(case: Case) -> Sample:
+    name = number()
+    return milestones(case.setup, name, f"CUST-{name}")

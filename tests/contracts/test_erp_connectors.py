@@ -1,76 +1,18 @@
 """What every ERP connector promises the engine. The cases are in cases.py."""
 
-import asyncio
 import re
-import time
-import uuid
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
 import pytest
 
-from sync_core.desired import BillingMilestone, ErpObject, Found, Kind, Project, Scalar, fields_of
-from sync_core.errors import ErpAmbiguous, ErpRejected, LeaseLost
-from sync_core.keys import BusinessKey, ErpRef
-from sync_core.ports import CallContext, FinancialKind, TellsVersion
+from sync_core.desired import BillingMilestone, Found, Kind
+from sync_core.keys import BusinessKey
+from sync_core.ports import FinancialKind, TellsVersion
 from tests.contracts.cases import Case, context
-from tests.contracts.samples import Sample, milestones, time_and_materials
-
-Made = dict[tuple[Kind, BusinessKey], ErpRef]
-
-
-def number() -> str:
-    return f"C-{uuid.uuid4().hex[:10]}"
-
-
-async def provision(case: Case, sample: Sample) -> Made:
-    """Everything up to the activation, kind after kind."""
-    made: Made = {}
-    for kind in Kind:
-        objects = sample.of(kind)
-        if objects and kind in case.connector.capabilities.kinds:
-            refs = await case.connector.create(objects, made, context())
-            assert set(refs) == {o.key for o in objects}
-            made |= {(kind, key): ref for key, ref in refs.items()}
-    return made
-
-
-async def look(case: Case, sample: Sample) -> dict[tuple[Kind, BusinessKey], list[Found]]:
-    observation = await case.connector.observe(sample.scope, context())
-    found: dict[tuple[Kind, BusinessKey], list[Found]] = {}
-    for item in observation.found:
-        if item.active:
-            found.setdefault((item.kind, item.key), []).append(item)
-    return found
-
-
-async def only(case: Case, sample: Sample, wanted: ErpObject) -> Found:
-    (found,) = (await look(case, sample))[wanted.kind, wanted.key]
-    return found
-
-
-def held(wanted: ErpObject, found: Found) -> dict[str, Scalar]:
-    """What `found` should say: the fields that its ERP can store."""
-    return {name: value for name, value in fields_of(wanted).items() if name in found.fields}
-
-
-def unbilled(objects: Iterable[ErpObject]) -> list[ErpObject]:
-    return [replace(o, billable=False) if isinstance(o, Project) else o for o in objects]
-
-
-@pytest.fixture(params=[milestones, time_and_materials], ids=["milestones", "time_and_materials"])
-def sample(request: pytest.FixtureRequest, case: Case) -> Sample:
-    name = number()
-    made: Sample = request.param(case.setup, name, f"CUST-{name}")
-    return made
-
-
-@pytest.fixture
-def fixed_fee(case: Case) -> Sample:
-    name = number()
-    return milestones(case.setup, name, f"CUST-{name}")
+from tests.contracts.provisioning import Made, held, look, only, provision, unbilled
+from tests.contracts.samples import Sample
 
 
 async def test_a_new_contract_is_not_found_but_its_references_are(case: Case, sample: Sample) -> None:
@@ -206,55 +148,6 @@ async def test_a_surplus_double_can_be_closed_alone(case: Case, fixed_fee: Sampl
     found = await look(case, fixed_fee)
     own = {at: [item.ref for item in items] for at, items in found.items() if not at[0].shared}
     assert own == {at: [ref] for at, ref in first.items() if not at[0].shared}
-
-
-async def test_a_refusal_carries_the_erps_own_words_and_stores_nothing(case: Case, fixed_fee: Sample) -> None:
-    customer = fixed_fee.of(Kind.CUSTOMER)
-    made = {(Kind.CUSTOMER, key): ref for key, ref in (await case.connector.create(customer, {}, context())).items()}
-    wrong = replace(fixed_fee.project, payment_terms="NO-SUCH-TERMS")
-    with pytest.raises(ErpRejected) as refused:
-        await case.connector.create([wrong], made, context())
-    assert "NO-SUCH-TERMS" in refused.value.words
-    assert await case.count(Kind.PROJECT, wrong.key) == 0
-
-
-async def test_nothing_is_sent_once_the_lease_is_over(case: Case, fixed_fee: Sample) -> None:
-    ctx = CallContext("late", time.monotonic() - 1)
-    with pytest.raises(LeaseLost):
-        await case.connector.create(fixed_fee.of(Kind.CUSTOMER), {}, ctx)
-    assert await case.count(Kind.CUSTOMER, fixed_fee.scope.customer) == 0
-    assert ctx.calls == []
-
-
-async def test_a_create_whose_answer_was_lost_is_ambiguous_and_found_by_its_key(case: Case, fixed_fee: Sample) -> None:
-    if case.lose_answer_of_create is None:
-        pytest.skip("this ERP cannot be made to lose an answer")
-    customer = fixed_fee.of(Kind.CUSTOMER)
-    made = {(Kind.CUSTOMER, key): ref for key, ref in (await case.connector.create(customer, {}, context())).items()}
-    case.lose_answer_of_create(Kind.PROJECT)
-    with pytest.raises(ErpAmbiguous):
-        await case.connector.create([fixed_fee.project], made, context())
-    found = await only(case, fixed_fee, fixed_fee.project)
-    assert found.fields == held(replace(fixed_fee.project, billable=False), found)
-
-
-async def test_contracts_side_by_side_do_not_mix(case: Case) -> None:
-    samples = [milestones(case.setup, name, f"CUST-{name}") for name in (number() for _ in range(6))]
-    made = await asyncio.gather(*(provision(case, sample) for sample in samples))
-    found = await asyncio.gather(*(look(case, sample) for sample in samples))
-    for refs, seen in zip(made, found, strict=True):
-        assert {at: [item.ref for item in items] for at, items in seen.items()} == {at: [r] for at, r in refs.items()}
-
-
-async def test_parallel_creates_of_one_key_all_show_in_the_look_up(case: Case, fixed_fee: Sample) -> None:
-    customer = fixed_fee.of(Kind.CUSTOMER)
-    made = {(Kind.CUSTOMER, key): ref for key, ref in (await case.connector.create(customer, {}, context())).items()}
-    answers = await asyncio.gather(*(case.connector.create([fixed_fee.project], made, context()) for _ in range(8)))
-    refs = {answer[fixed_fee.project.key] for answer in answers}
-    found = (await look(case, fixed_fee))[Kind.PROJECT, fixed_fee.project.key]
-    assert {item.ref for item in found} == refs
-    assert len(refs) == (1 if case.connector.capabilities.upsert else 8)
-    assert case.lane.held == 0
 
 
 async def test_every_call_is_journalled_under_a_name_without_ids(case: Case, fixed_fee: Sample) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import replace
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.sandbox.in_process import InProcess
+from app.sandbox.legacy.server import SandboxLegacy
 from sync_core.commands.desk import Desk
 from sync_core.commands.replays import Replays
 from sync_core.connectors.erp import sandbox_legacy
@@ -32,6 +34,20 @@ class _Far(InProcess):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         answer = await super().handle_async_request(request)
         await asyncio.sleep(0)
+        return answer
+
+
+class _Replacing(InProcess):
+    """The ERP writes another dump as soon as the first list of its files is on its way."""
+
+    replaced = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer = await super().handle_async_request(request)
+        if request.url.path == "/files" and not self.replaced:
+            self.replaced = True
+            assert isinstance(self._app, SandboxLegacy)
+            self._app.nights.publish(self._app.now() + timedelta(seconds=1))
         return answer
 
 
@@ -108,4 +124,17 @@ async def test_all_who_look_at_the_hour_of_answers_read_each_file_once(nights: N
     assert nights.erp.seen["file.read"] - before == 2  # the dump and the answer
     assert {len(one.found) for one in seen} == {len(seen[0].found)}
     assert seen[0].answers
+    await connector.aclose()
+
+
+async def test_a_dump_that_is_replaced_between_the_list_and_its_reading_is_looked_for_again(nights: Nights) -> None:
+    await nights.worker()
+    gate = LaneGate(Lane("old"))
+    await gate.resize(8, valid_until=time.monotonic() + 60)
+    connector = sandbox_legacy.connect(
+        nights.estate.erp[0], secret=PASSWORD, gate=gate, clock=nights.clock, transport=_Replacing(nights.erp)
+    )
+    scope = Scope(BusinessKey("clm/C-1"), "TN01", BusinessKey("TN-001"), "TN-TVA", "NET30", (), ())
+    seen = await connector.observe(scope, CallContext("look", time.monotonic() + 60))
+    assert seen.references.legal_entity is not None
     await connector.aclose()

@@ -1,52 +1,16 @@
 """The forecast error against numbers worked out by hand, and against the fold of the events themselves."""
 
-from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from metrics.asking import Ask, By, Window
-from metrics.kpi import Answer
-from metrics.measures import Measures
-from sync_core.clock import VirtualClock
-from tests import rows
 from tests.metrics.billing import LONG, invoice, scheduled
-from tests.metrics.support import caught_up
-from tests.reads.handmade import add_contract, add_event
-
-NOW = datetime(2026, 11, 23, 6, tzinfo=UTC)
-
-
-class Plans:
-    def __init__(self, engine: sa.Engine) -> None:
-        self.engine, self.clock, self.estate = engine, VirtualClock(NOW), rows.estate()
-        self.measures = Measures(engine, clock=self.clock, estate=self.estate)
-
-    def contract(self, external_id: str, **columns: object) -> int:
-        kept = {"billing": "milestones", "external_id": external_id} | columns
-        return add_contract(self.engine, took=1.0, **kept)  # type: ignore[arg-type]
-
-    def refresh(self) -> datetime:
-        self.clock.advance(timedelta(minutes=1))
-        return caught_up(self.engine, self.clock, self.estate).at
-
-    def answer(self, window: Window = LONG) -> Answer:
-        return self.measures.kpi("forecast-accuracy", Ask(window)).answer
-
-    def planned(self) -> dict[tuple[str, str], Decimal]:
-        """By contract and month."""
-        with self.engine.connect() as conn:
-            found = conn.execute(sa.text("""
-                SELECT c.external_id, CAST(f.month AS text), f.amount FROM metrics.schedule_fact AS f
-                JOIN core.contract AS c USING (contract_id)
-                WHERE f.known_to IS NULL AND f.milestones > 0"""))  # fmt: skip
-            return {(row[0], row[1]): row[2] for row in found}
+from tests.metrics.plans import Plans
+from tests.reads.handmade import add_event
 
 
 @pytest.fixture
@@ -229,74 +193,3 @@ def test_the_rows_behind_it_are_contracts_and_months_by_difference(plans: Plans)
     assert (found.rows[0]["contract"], found.rows[0]["error_reporting"], found.count) == ("C-2", 20, 2)
     rest = plans.measures.drill("forecast-accuracy", Ask(LONG), after=found.after)
     assert [row["contract"] for row in rest.rows] == ["C-1"]
-
-
-_KEYS = st.sampled_from(["a", "b", "c"])
-_MILESTONE = st.tuples(_KEYS, st.integers(1, 99), st.integers(0, 120))  # key, amount, day after the first of May
-_EVENT = st.tuples(
-    st.sampled_from(["signed", "amended", "corrected", "terminated"]), st.integers(0, 100),
-    st.lists(_MILESTONE, max_size=3, unique_by=lambda m: m[0]), st.lists(_KEYS, max_size=1),
-)  # fmt: skip
-
-
-def _expected(events: Sequence[tuple[int, str, int, list[tuple[str, int, int]], list[str]]], month: date) -> Decimal:
-    """The plain way: apply what had been recorded, in the order of the fold, and add up."""
-    begins = datetime(month.year, month.month, 1, tzinfo=ZoneInfo("Europe/London"))
-    known = [e for e in events if _recorded(e[2]) < begins]
-    parts: dict[str, tuple[int, int]] | None = None
-    ended = False
-    for _, what, _, milestones, removed in sorted(known, key=_fold_order):
-        if what == "signed" and parts is not None and not ended:
-            continue  # published again: what was agreed stands
-        if what == "signed":
-            parts, ended = {key: (amount, due) for key, amount, due in milestones}, False
-        elif what == "terminated":
-            ended = True
-        elif parts is not None:
-            parts |= {key: (amount, due) for key, amount, due in milestones}
-            parts = {key: part for key, part in parts.items() if key not in removed}
-    if parts is None or ended:
-        return Decimal(0)
-    due = {key: date(2026, 5, 1) + timedelta(days=after) for key, (_, after) in parts.items()}
-    return Decimal(sum(a for key, (a, _) in parts.items() if due[key].replace(day=1) == month))
-
-
-def _fold_order(event: tuple[int, str, int, list[tuple[str, int, int]], list[str]]) -> tuple[int, int, int]:
-    number, what = event[0], event[1]
-    return (1, 1, number) if what == "corrected" else (number, 0, number if what == "amended" else 0)
-
-
-def _recorded(after: int) -> datetime:
-    return datetime(2026, 4, 20, 12, tzinfo=UTC) + timedelta(days=after)
-
-
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(drawn=st.lists(_EVENT, min_size=1, max_size=5))
-def test_it_is_what_applying_the_events_one_by_one_gives(
-    plans: Plans, drawn: list[tuple[str, int, list[tuple[str, int, int]], list[str]]]
-) -> None:
-    with plans.engine.connect() as conn:
-        name = f"P-{conn.scalar(sa.text('SELECT count(*) FROM core.contract'))}"
-    plans.contract(name)
-    events = []
-    for number, (what, after, milestones, removed) in enumerate([("signed", 0, [("a", 7, 40)], []), *drawn], 1):
-        removing = removed if what in ("amended", "corrected") else []
-        events.append((number, what, after, milestones if what != "terminated" else [], removing))
-        _add(plans, name, *events[-1])
-    plans.refresh()
-    held = plans.planned()
-    for month in (date(2026, n, 1) for n in range(5, 10)):
-        assert held.get((name, str(month)), Decimal(0)) == _expected(events, month), (month, events)
-
-
-def _add(
-    plans: Plans, name: str, number: int, what: str, after: int, milestones: list[tuple[str, int, int]],
-    removed: list[str],
-) -> None:  # fmt: skip
-    listed = [(key, str(amount), str(date(2026, 5, 1) + timedelta(days=due))) for key, amount, due in milestones]
-    more: dict[str, object] = {}
-    if what == "corrected":
-        more["overrides"] = 1
-    if what == "amended":
-        more["amendment"] = {"number": number, "executed_at": "2026-05-01T00:00:00Z"}
-    scheduled(plans.engine, name, what, number, str(_recorded(after).date()), listed, removed=removed, **more)

@@ -1,28 +1,16 @@
 """Signed, in the ERP, billed, paid: by hand, and against plain sums over the raw rows."""
 
-from collections import defaultdict
-from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from metrics.asking import Ask, By, Filters, Window
-from metrics.kpi import Result
+from metrics.asking import Ask, By
 from metrics.measures import Measures
 from sync_core.clock import VirtualClock
 from tests import rows
-from tests.databases import DatabaseUrls
 from tests.metrics.money_rows import amended, fact, signed, told
-from tests.metrics.support import caught_up
-
-WINDOW = Window.weeks(rows.NOW, "Europe/London", 4)
-ZERO = Decimal(0)
-SUMS = ("signed", "billed", "credited", "paid", "remaining")
-EXPLAINED = ("ended", "not_provisioned", "on_its_way", "not_reported")
+from tests.metrics.reconciled import EXPLAINED, SUMS, WINDOW, ZERO, asked_of, money
 
 
 @pytest.fixture
@@ -30,28 +18,14 @@ def clock() -> VirtualClock:
     return VirtualClock(rows.NOW)
 
 
-def _measures(engine: sa.Engine, clock: VirtualClock) -> Measures:
-    caught_up(engine, clock, rows.estate())
-    return Measures(engine, clock=clock, estate=rows.estate())
-
-
-def _asked(engine: sa.Engine, clock: VirtualClock, by: By | None = None) -> Result:
-    return _measures(engine, clock).kpi("reconciliation", Ask(WINDOW), by)
-
-
-def _money(result: Result, key: str) -> Decimal:
-    value = result.answer.figure(key).value
-    return ZERO if value is None else Decimal(str(value))
-
-
 def test_what_is_billed_and_left_to_bill_is_what_was_signed(database: sa.Engine, clock: VirtualClock) -> None:
     contract = told(database, "C-1", [signed()], confirmed=1)
     fact(database, contract, "invoice", "I-1", 40)
     fact(database, contract, "invoice", "I-2", -10)
     fact(database, contract, "payment", "P-1", 25, invoice_ref="I-1", status="received")
-    asked = _asked(database, clock)
+    asked = asked_of(database, clock)
     assert (asked.answer.value, asked.answer.n) == (ZERO, 1)
-    assert [_money(asked, key) for key in SUMS] == [Decimal(n) for n in (100, 40, 10, 25, 70)]
+    assert [money(asked, key) for key in SUMS] == [Decimal(n) for n in (100, 40, 10, 25, 70)]
     recognised = asked.answer.figure("recognised")
     assert (recognised.value, recognised.note) == (None, "no ERP of the estate reports recognised revenue")
 
@@ -67,8 +41,8 @@ def test_the_newest_status_of_each_object_counts(database: sa.Engine, clock: Vir
     fact(database, contract, "invoice", "I-3", 7, currency="EUR")
     # Reported before its project was known.
     fact(database, None, "invoice", "I-4", 6, project_key="crm/C-1")
-    asked = _asked(database, clock)
-    assert [_money(asked, key) for key in SUMS] == [Decimal(n) for n in (100, 50, 0, 44, 50)]
+    asked = asked_of(database, clock)
+    assert [money(asked, key) for key in SUMS] == [Decimal(n) for n in (100, 50, 0, 44, 50)]
     assert asked.answer.figure("other_currency").value == 1
 
 
@@ -81,9 +55,9 @@ def test_a_difference_that_nothing_explains_is_the_value(database: sa.Engine, cl
     over = told(database, "C-3", [signed()], confirmed=1)
     fact(database, less, "invoice", "I-1", 90)
     fact(database, over, "invoice", "I-2", 105)
-    asked = _asked(database, clock, By.LEGAL_ENTITY)
+    asked = asked_of(database, clock, By.LEGAL_ENTITY)
     assert asked.answer.value == Decimal("40.00")  # 10 + 20 * 1.25 + 5
-    assert _money(asked, "unexplained_net") == Decimal("30.00")
+    assert money(asked, "unexplained_net") == Decimal("30.00")
     assert asked.answer.figure("unexplained_contracts").value == 3
     assert {entity: part.value for entity, part in asked.parts.items()} == {"GB01": Decimal("25.00"), "US01": 15}
     drill = Measures(database, clock=clock, estate=rows.estate()).drill("reconciliation", Ask(WINDOW))
@@ -101,9 +75,9 @@ def test_what_is_on_record_explains_a_difference(database: sa.Engine, clock: Vir
     with database.begin() as conn:
         conn.execute(sa.text("UPDATE core.crosswalk SET fields = fields - 'value' WHERE contract_id = :id"),
                      {"id": silent})  # fmt: skip
-    asked = _asked(database, clock)
+    asked = asked_of(database, clock)
     assert (asked.answer.value, asked.answer.n, asked.answer.excluded) == (ZERO, 4, {"test contract": 1})
-    assert [_money(asked, key) for key in EXPLAINED] == [Decimal(n) for n in (70, 100, 30, 100)]
+    assert [money(asked, key) for key in EXPLAINED] == [Decimal(n) for n in (70, 100, 30, 100)]
 
 
 def test_a_reason_explains_no_more_than_its_amount_and_nothing_of_the_other_sign(
@@ -126,7 +100,7 @@ def test_a_reason_explains_no_more_than_its_amount_and_nothing_of_the_other_sign
     silent = told(database, "C-6", [signed()], confirmed=1)
     _holds(database, silent, None)
     fact(database, silent, "invoice", "I-6", 107)
-    asked = _asked(database, clock)
+    asked = asked_of(database, clock)
     found = {row["contract"]: (row["explained"], row["gap"], row["unexplained_reporting"]) for row in Measures(
         database, clock=clock, estate=rows.estate()).drill("reconciliation", Ask(WINDOW)).rows}  # fmt: skip
     assert found == {
@@ -134,8 +108,8 @@ def test_a_reason_explains_no_more_than_its_amount_and_nothing_of_the_other_sign
         "C-5": ("", 25, 25), "C-6": ("", -7, 7),
     }  # fmt: skip
     assert asked.answer.value == Decimal(132)
-    assert [_money(asked, key) for key in EXPLAINED] == [Decimal(n) for n in (0, 0, 20, 0)]  # 30 - 10
-    assert _money(asked, "unexplained_net") == Decimal(-42)
+    assert [money(asked, key) for key in EXPLAINED] == [Decimal(n) for n in (0, 0, 20, 0)]  # 30 - 10
+    assert money(asked, "unexplained_net") == Decimal(-42)
     assert asked.answer.figure("unexplained_contracts").value == 6
 
 
@@ -151,140 +125,15 @@ def _holds(engine: sa.Engine, contract_id: int, value: int | None) -> None:
 
 def test_only_money_without_a_rate_has_no_sum(database: sa.Engine, clock: VirtualClock) -> None:
     told(database, "C-1", [signed(), amended(1, value="90")], confirmed=2, value=Decimal(100), currency="BRL")
-    answer = _asked(database, clock).answer
+    answer = asked_of(database, clock).answer
     assert (answer.value, answer.why_none) == (None, "there is no rate for BRL")
     assert answer.figure("gap:BRL").value == Decimal(10)
     assert answer.figure("unconverted_BRL").value == Decimal(100)
 
 
 def test_nothing_signed_is_no_number(database: sa.Engine, clock: VirtualClock) -> None:
-    answer = _asked(database, clock).answer
+    answer = asked_of(database, clock).answer
     assert (answer.value, answer.n, answer.why_none) == (None, 0, "nothing was signed")
-
-
-def test_totals_are_the_sums_of_their_rows_and_of_the_raw_tables(
-    database_urls: DatabaseUrls, database: sa.Engine, clock: VirtualClock
-) -> None:
-    rows.seed(database_urls.owner, 2_000)
-    measures = _measures(database, clock)
-    asked = measures.kpi("reconciliation", Ask(WINDOW), By.LABEL)
-    _adds_up(asked)
-    listed: list[Any] = []
-    after: str | None = None
-    while True:
-        page = measures.drill("reconciliation", Ask(WINDOW), after=after, limit=500)
-        listed += page.rows
-        after = page.after
-        if after is None:
-            break
-    assert len(listed) == page.count == asked.answer.n
-    raw = _raw(database)
-    for currency in ("USD", "GBP", "EUR", "BRL"):
-        for name in SUMS:
-            figures = {figure.key: figure.value for figure in asked.parts[currency].figures}
-            shown = figures.get(f"{name}:{currency}") or ZERO
-            assert shown == sum((row[name] for row in listed if row["currency"] == currency), ZERO)
-            assert shown == raw[name][currency]
-    within = Ask(WINDOW, filters=Filters(legal_entity=frozenset({"DE01"})))
-    narrowed = measures.kpi("reconciliation", within)
-    assert narrowed.answer.n == sum(row["legal_entity"] == "DE01" for row in listed)
-    assert measures.drill("reconciliation", within).total == narrowed.answer.value
-
-
-def _adds_up(asked: Result) -> None:
-    """In each currency: signed is billed, less credited, and remaining, and what is explained, and what is not."""
-    for currency, part in asked.parts.items():
-        figures = {figure.key: figure.value for figure in part.figures}
-        own = {name: Decimal(str(figures.get(f"{name}:{currency}") or 0)) for name in (*SUMS, "gap")}
-        rate = {"USD": Decimal(1), "GBP": Decimal("1.25"), "EUR": Decimal("1.10")}.get(currency)
-        if rate is None:
-            continue
-        explained = sum((Decimal(str(figures[name] or 0)) for name in EXPLAINED), ZERO)
-        left = own["billed"] - own["credited"] + own["remaining"] + own["gap"]
-        assert own["signed"] * rate == left * rate + explained
-
-
-def _raw(engine: sa.Engine) -> dict[str, dict[str, Decimal]]:
-    """Row by row from the core's tables, without the facts."""
-    with engine.connect() as conn:
-        contracts = conn.execute(sa.text("""
-            SELECT contract_id, currency, value, state, first_active_at FROM core.contract
-            WHERE signed_at IS NOT NULL AND NOT test""")).all()  # fmt: skip
-        found = conn.execute(sa.text("SELECT * FROM core.financial_fact ORDER BY seq")).all()
-        project = sa.text("""SELECT contract_id, CAST(fields ->> 'value' AS numeric) AS value FROM core.crosswalk
-                             WHERE kind = 'project'""")
-        held = {row.contract_id: row.value for row in conn.execute(project)}
-    newest = {(f.system, f.kind, f.ref): f for f in found}
-    sums: dict[str, dict[str, Decimal]] = {name: defaultdict(Decimal) for name in SUMS}
-    by_contract: dict[int, list[Any]] = defaultdict(list)
-    for one in newest.values():
-        by_contract[one.contract_id].append(one)
-    for contract in contracts:
-        own = by_contract[contract.contract_id]
-        invoices = [one.amount for one in own if one.kind == "invoice" and one.status != "cancelled"]
-        billed, credited = sum((a for a in invoices if a > 0), ZERO), -sum((a for a in invoices if a < 0), ZERO)
-        runs = contract.first_active_at is not None and contract.state != "ended"
-        left = max(held.get(contract.contract_id, ZERO) - (billed - credited), ZERO) if runs else ZERO
-        paid = sum((one.amount for one in own if one.kind == "payment"), ZERO)
-        for name, amount in zip(SUMS, (contract.value, billed, credited, paid, left), strict=True):
-            sums[name][contract.currency] += amount
-    return sums
-
-
-AMOUNTS = st.integers(-60, 90).filter(bool)
-
-
-RATES = {"USD": Decimal(1), "GBP": Decimal("1.25"), "EUR": Decimal("1.10")}
-
-
-def _unexplained(engine: sa.Engine) -> Decimal | None:
-    """Contract by contract from the raw rows: what was signed and is neither billed nor left, and did not end unbilled.
-
-    None where all of it is in currencies without a rate.
-    """
-    with engine.connect() as conn:
-        contracts = conn.execute(
-            sa.text("""
-            SELECT c.contract_id, c.currency, c.value, c.state, CAST(x.fields ->> 'value' AS numeric) AS held
-            FROM core.contract AS c JOIN core.crosswalk AS x ON x.contract_id = c.contract_id AND x.kind = 'project'""")
-        ).all()
-        facts = conn.execute(sa.text("SELECT contract_id, amount FROM core.financial_fact")).all()
-    found: dict[str, Decimal] = {}
-    for one in contracts:
-        billed = sum((fact.amount for fact in facts if fact.contract_id == one.contract_id), ZERO)
-        ended = one.state == "ended"
-        remaining = ZERO if ended else max(one.held - billed, ZERO)
-        gap = one.value - billed - remaining
-        if ended:  # what was not billed by then is explained, as far as it was signed
-            gap -= min(max(gap, ZERO), one.value)
-        if gap:
-            found[one.currency] = found.get(one.currency, ZERO) + abs(gap)
-    known = [amount * RATES[currency] for currency, amount in found.items() if currency in RATES]
-    return sum(known, ZERO) if known or not found else None
-
-
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    value=st.integers(10, 200), held=st.integers(10, 200), invoices=st.lists(AMOUNTS, max_size=4),
-    state=st.sampled_from(["active", "waiting", "ended"]), currency=st.sampled_from(["USD", "GBP", "EUR", "BRL"]),
-)  # fmt: skip
-def test_every_currency_adds_up_whatever_was_billed(
-    database: sa.Engine, clock: VirtualClock, value: int, held: int, invoices: list[int], state: str, currency: str
-) -> None:
-    clock.advance(timedelta(seconds=1))
-    name = f"P-{clock.now().timestamp()}"
-    contract = told(database, name, [signed(value=str(held), currency=currency)], confirmed=1, state=state,
-                    value=Decimal(value))  # fmt: skip
-    for number, amount in enumerate(invoices):
-        fact(database, contract, "invoice", f"{name}/{number}", amount, currency=currency)
-    asked = _asked(database, clock, By.LABEL)
-    _adds_up(asked)
-    assert asked.answer.value == _unexplained(database)
-    raw = _raw(database)
-    for label, part in asked.parts.items():
-        figures = {figure.key: figure.value for figure in part.figures}
-        for what in SUMS:
-            assert (figures.get(f"{what}:{label}") or ZERO) == raw[what][label]
 
 
 @pytest.mark.parametrize("lane", ["old", "cloud"])  # the ERP that it left, and its own one before it came back
@@ -306,6 +155,6 @@ def test_what_an_erp_invoiced_before_a_move_is_no_difference(
                    :now FROM made
         """), {"contract": contract, "now": rows.NOW, "lane": lane,
                "behind": '{"billed": "40", "milestones": {}}'})  # fmt: skip
-    asked = _asked(database, clock)
+    asked = asked_of(database, clock)
     assert asked.answer.value == ZERO
-    assert [_money(asked, key) for key in ("signed", "billed", "remaining")] == [100, 40, 60]
+    assert [money(asked, key) for key in ("signed", "billed", "remaining")] == [100, 40, 60]

@@ -4,7 +4,6 @@ Everything but /healthz wants `Authorization: Bearer <token>`. Errors are proble
 /sandbox are not a CLM's: they play prepared changes, order faults, and set the webhook.
 """
 
-import hmac
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,8 +14,9 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, ExceptionHandler, Lifespan, Receive, Scope, Send
+from starlette.types import ExceptionHandler, Lifespan
 
+from app.sandbox.answers import Bearer, as_json, problem
 from app.sandbox.clm.app import SOURCE, SandboxClm
 from app.sandbox.clm.changes import Change, ChangeKind, Repeat
 from app.sandbox.clm.requests import (
@@ -59,36 +59,27 @@ def build(
     clm = SandboxClm(clock, seed=seed, token=token, source=source, webhook=webhook, faults=faults, journal=journal)
     clm.asgi = Starlette(
         routes=_Routes(clm).table(),
-        middleware=[Middleware(_Bearer, token=token)],
+        middleware=[Middleware(Bearer, token=token)],
         exception_handlers=_PROBLEMS,
         lifespan=lifespan,
     )
     return clm
 
 
-def _json(content: object, status: int = 200) -> Response:
-    return Response(orjson.dumps(content), status, media_type="application/json")
-
-
-def _problem(status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> Response:
-    body = orjson.dumps({"type": "about:blank", "status": status, "title": title, "detail": detail})
-    return Response(body, status, headers, media_type="application/problem+json")
-
-
 async def _not_found(_request: Request, error: Exception) -> Response:
-    return _problem(404, "Unknown contract", str(error))
+    return problem(404, "Unknown contract", str(error))
 
 
 async def _conflict(_request: Request, error: Exception) -> Response:
-    return _problem(409, "Revision taken", str(error))
+    return problem(409, "Revision taken", str(error))
 
 
 async def _unprocessable(_request: Request, error: Exception) -> Response:
-    return _problem(422, "The data does not fit", str(error))
+    return problem(422, "The data does not fit", str(error))
 
 
 async def _bad_request(_request: Request, error: Exception) -> Response:
-    return _problem(400, "Bad request", str(error))
+    return problem(400, "Bad request", str(error))
 
 
 _PROBLEMS: dict[int | type[Exception], ExceptionHandler] = {
@@ -98,24 +89,6 @@ _PROBLEMS: dict[int | type[Exception], ExceptionHandler] = {
     ValidationError: _unprocessable,
     BadRequest: _bad_request,
 }
-
-
-class _Bearer:
-    """Lets through only requests that carry the token; compared in constant time."""
-
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app, self._wanted = app, f"Bearer {token}".encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] == "/healthz":
-            await self._app(scope, receive, send)
-            return
-        given = dict(scope["headers"]).get(b"authorization", b"")
-        if hmac.compare_digest(given, self._wanted):
-            await self._app(scope, receive, send)
-            return
-        refusal = _problem(401, "Unauthorized", "send the bearer token", {"www-authenticate": "Bearer"})
-        await refusal(scope, receive, send)
 
 
 def _number(request: Request, name: str, default: int, most: int | None = None) -> int:
@@ -150,7 +123,7 @@ class _Routes:
         ]
 
     async def health(self, _request: Request) -> Response:
-        return _json({"status": "ok", "version": RELEASE, "events": len(self._clm.store.feed)})
+        return as_json({"status": "ok", "version": RELEASE, "events": len(self._clm.store.feed)})
 
     async def events(self, request: Request) -> Response:
         after = _number(request, "after", 0)
@@ -159,8 +132,8 @@ class _Routes:
         page = feed[after : after + limit]
         reached = after + len(page)
         if after > len(feed):
-            return _problem(410, "Beyond the end", "this CLM was reset: its feed has fewer events than you have read")
-        return _json(
+            return problem(410, "Beyond the end", "this CLM was reset: its feed has fewer events than you have read")
+        return as_json(
             {
                 "events": [orjson.Fragment(event) for event in page],
                 "watermark": str(reached),
@@ -176,10 +149,10 @@ class _Routes:
             {"contract_id": c, "revision": store.revision_of(c), "integration": store.integration_of(c)}
             for c in ids[after : after + limit]
         ]
-        return _json({"contracts": page, "next": after + len(page) if after + len(page) < len(ids) else None})
+        return as_json({"contracts": page, "next": after + len(page) if after + len(page) < len(ids) else None})
 
     async def contract(self, request: Request) -> Response:
-        return _json(self._clm.store.view(request.path_params["contract_id"]))
+        return as_json(self._clm.store.view(request.path_params["contract_id"]))
 
     async def draft(self, request: Request) -> Response:
         body = await json_object(request)
@@ -191,7 +164,7 @@ class _Routes:
     async def change(self, request: Request) -> Response:
         what, contract_id = request.path_params["what"], request.path_params["contract_id"]
         if what not in CHANGES:
-            return _problem(404, "No such change", f"changes are {', '.join(CHANGES)}")
+            return problem(404, "No such change", f"changes are {', '.join(CHANGES)}")
         kind, fill = CHANGES[what]
         body = fill(self._clm.store, contract_id, await json_object(request), self._clm.clock.now())
         return self._done(self._clm.perform(Change(contract_id, kind, body)))
@@ -199,7 +172,7 @@ class _Routes:
     async def integrate(self, request: Request) -> Response:
         status = IntegrationStatus.model_validate_json(await request.body())
         self._clm.store.integrate(request.path_params["contract_id"], status.kept())
-        return _json({"written": 1})
+        return as_json({"written": 1})
 
     async def integrate_many(self, request: Request) -> Response:
         bulk, store = IntegrationBulk.model_validate_json(await request.body()), self._clm.store
@@ -210,7 +183,7 @@ class _Routes:
                 self._taken_over(item)
             except UnknownContract:
                 unknown.append(item.contract_id)
-        return _json({"written": len(bulk.items) - len(unknown), "unknown": unknown})
+        return as_json({"written": len(bulk.items) - len(unknown), "unknown": unknown})
 
     def _taken_over(self, item: IntegrationItem) -> None:
         """What the owners hold becomes the contract's here, as a correction, each time that it is told."""
@@ -226,7 +199,7 @@ class _Routes:
     async def adopt(self, request: Request) -> Response:
         asked = Adopts.model_validate_json(await request.body())
         self._clm.adopts = frozenset(asked.fields)
-        return _json({"status": "set"})
+        return as_json({"status": "set"})
 
     async def play(self, request: Request) -> Response:
         return self._done(
@@ -242,7 +215,7 @@ class _Routes:
         self._clm.outbox.rates = FaultRates(asked.drop, asked.duplicate, asked.delay, asked.reorder, longest)
         for contract_id, fault in asked.next_of.items():
             self._clm.outbox.demand(contract_id, fault)
-        return _json({"status": "set"})
+        return as_json({"status": "set"})
 
     async def webhook(self, request: Request) -> Response:
         asked = WebhookSettings.model_validate_json(await request.body())
@@ -250,12 +223,12 @@ class _Routes:
             self._clm.outbox.subscribe(Target(asked.url, asked.secret, asked.batched, asked.most))
         except ValueError as wrong:
             raise BadRequest(str(wrong)) from wrong
-        return _json({"status": "subscribed"})
+        return as_json({"status": "subscribed"})
 
     @staticmethod
     def _done(recorded: Recorded | None, status: int = 200) -> Response:
         if recorded is None:
-            return _json({}, status)
-        return _json(
+            return as_json({}, status)
+        return as_json(
             {"contract_id": recorded.contract_id, "revision": recorded.revision, "event_id": recorded.event_id}, status
         )

@@ -7,12 +7,10 @@ GET, PUT /api/legal-entities/{mdm_id}   one legal entity
 PUT /sandbox/faults                     {"status": 503, "times": 2} or {"torn": 1}: the next calls of the feed fail
 """
 
-import hmac
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -21,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
 
+from app.sandbox.answers import Bearer, as_json, problem
 from app.sandbox.clm.journal import Journal
 from app.sandbox.mdm.records import Customer, LegalEntity, Refused, Store, UnknownRecord
 from sync_core.clock import Clock
@@ -63,31 +62,22 @@ def build(clock: Clock, *, token: str, journal: Path | None = None) -> SandboxMd
     store = Store(clock, Journal(journal) if journal else None)
     asgi = Starlette(
         routes=_Routes(store).table(),
-        middleware=[Middleware(_Bearer, token=token)],
+        middleware=[Middleware(Bearer, token=token)],
         exception_handlers=_PROBLEMS,
     )
     return SandboxMdm(store, asgi)
 
 
-def _json(content: object, status: int = 200) -> Response:
-    return Response(orjson.dumps(content), status, media_type="application/json")
-
-
-def _problem(status: int, title: str, detail: str) -> Response:
-    body = orjson.dumps({"type": "about:blank", "status": status, "title": title, "detail": detail})
-    return Response(body, status, media_type="application/problem+json")
-
-
 async def _not_found(_request: Request, error: Exception) -> Response:
-    return _problem(404, "Unknown record", str(error))
+    return problem(404, "Unknown record", str(error))
 
 
 async def _refused(_request: Request, error: Exception) -> Response:
-    return _problem(409, "Refused", str(error))
+    return problem(409, "Refused", str(error))
 
 
 async def _unprocessable(_request: Request, error: Exception) -> Response:
-    return _problem(422, "The data does not fit", str(error))
+    return problem(422, "The data does not fit", str(error))
 
 
 _PROBLEMS: dict[int | type[Exception], ExceptionHandler] = {
@@ -96,23 +86,6 @@ _PROBLEMS: dict[int | type[Exception], ExceptionHandler] = {
     ValidationError: _unprocessable,
     ValueError: _unprocessable,
 }
-
-
-class _Bearer:
-    """Lets through only requests that carry the token; compared in constant time."""
-
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app, self._wanted = app, f"Bearer {token}".encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] == "/healthz":
-            await self._app(scope, receive, send)
-            return
-        given = dict(scope["headers"]).get(b"authorization", b"")
-        if hmac.compare_digest(given, self._wanted):
-            await self._app(scope, receive, send)
-        else:
-            await _problem(401, "Unauthorized", "send the bearer token")(scope, receive, send)
 
 
 class _Routes:
@@ -132,39 +105,39 @@ class _Routes:
         ]
 
     async def health(self, _request: Request) -> Response:
-        return _json({"status": "ok", "version": RELEASE, "changes": len(self._store.feed)})
+        return as_json({"status": "ok", "version": RELEASE, "changes": len(self._store.feed)})
 
     async def changes(self, request: Request) -> Response:
         if self._faults.times:
             self._faults = self._faults.model_copy(update={"times": self._faults.times - 1})
-            return _problem(self._faults.status, "A fault that was ordered", "come again")
+            return problem(self._faults.status, "A fault that was ordered", "come again")
         after = int(request.query_params.get("after", "0"))
         limit = max(1, min(int(request.query_params.get("limit", "100")), _MOST))
         feed = self._store.feed
         if after > len(feed):
-            return _problem(410, "Beyond the end", "this system was reset: its feed is shorter than you have read")
+            return problem(410, "Beyond the end", "this system was reset: its feed is shorter than you have read")
         page = feed[after : after + limit]
         reached = after + len(page)
-        answer = _json({"records": page, "watermark": str(reached), "more": reached < len(feed)})
+        answer = as_json({"records": page, "watermark": str(reached), "more": reached < len(feed)})
         if self._faults.torn:
             self._faults = self._faults.model_copy(update={"torn": self._faults.torn - 1})
             return Response(bytes(answer.body)[: len(answer.body) // 2], media_type="application/json")
         return answer
 
     async def one(self, request: Request) -> Response:
-        return _json(self._store.get(self._kind(request), request.path_params["mdm_id"]))
+        return as_json(self._store.get(self._kind(request), request.path_params["mdm_id"]))
 
     async def put(self, request: Request) -> Response:
         model = Customer if self._kind(request) == "customer" else LegalEntity
-        return _json(self._store.put(request.path_params["mdm_id"], model.model_validate_json(await request.body())))
+        return as_json(self._store.put(request.path_params["mdm_id"], model.model_validate_json(await request.body())))
 
     async def merge(self, request: Request) -> Response:
         asked = Merge.model_validate_json(await request.body())
-        return _json(self._store.merge(request.path_params["mdm_id"], asked.into))
+        return as_json(self._store.merge(request.path_params["mdm_id"], asked.into))
 
     async def fail(self, request: Request) -> Response:
         self._faults = Faults.model_validate_json(await request.body())
-        return _json({"status": "set"})
+        return as_json({"status": "set"})
 
     @staticmethod
     def _kind(request: Request) -> str:

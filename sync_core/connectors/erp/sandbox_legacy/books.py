@@ -17,7 +17,7 @@ from sync_core.batches import Answer, Handed
 from sync_core.connectors.answers import Json, Row
 from sync_core.connectors.erp.sandbox_legacy.layout import CODE_PAGE, BadFile, Record, grouped, records_in
 from sync_core.connectors.erp.sandbox_legacy.mapping import KINDS
-from sync_core.connectors.http import ErpHttp
+from sync_core.connectors.http import OK, ErpHttp
 from sync_core.desired import Kind
 from sync_core.errors import ErpAnswerIncomplete, ErpUnavailable
 from sync_core.keys import BusinessKey, ErpRef, owning_contract
@@ -25,6 +25,13 @@ from sync_core.ports import CallContext
 
 Owner = tuple[Kind | None, str]
 _MASTER = frozenset({"50", "51", "52", "53", "54"})
+
+
+_TRIES = 5
+
+
+class _Gone(Exception):
+    """A file was listed and is no longer there."""
 
 
 @dataclass(slots=True)
@@ -57,6 +64,15 @@ class Books:
 
     async def read(self, ctx: CallContext) -> None:
         """Bring all of it up to date. Raises the Erp* errors."""
+        for _ in range(_TRIES):
+            try:
+                await self._read(ctx)
+            except _Gone:
+                continue  # a newer one stands in its place
+            return
+        raise ErpUnavailable(self.http.system, "its files are replaced faster than they can be read")
+
+    async def _read(self, ctx: CallContext) -> None:
         self._asked += 1
         asked = self._asked
         listed = await self.http.call("files.list", "GET", "/files", ctx=ctx, write=False)
@@ -115,7 +131,9 @@ class Books:
 
     async def _text(self, name: str, ctx: CallContext) -> str:
         path = f"/files/{quote(name, safe='')}"
-        answer = await self.http.call("file.read", "GET", path, ctx=ctx, write=False)
+        answer = await self.http.call("file.read", "GET", path, ctx=ctx, write=False, ok=OK | {404})
+        if answer.status == 404:
+            raise _Gone
         if not isinstance(answer.body, str):
             raise ErpAnswerIncomplete(self.http.system, f"its file {name} is no text")
         return answer.body
