@@ -38,11 +38,11 @@ bench: $(VENV)/.installed-test ## measure what the README claims
 	$(BIN)/python -m benchmarks
 
 docs: $(VENV)/.installed ## write the documents that are made from the code
-	$(BIN)/python -m app.permissions_table
-	$(BIN)/python -m app.api.errors_table
-	$(BIN)/python -m app.domains_table
-	$(BIN)/python -m app.asyncapi
-	$(BIN)/python -m app.lineage_table
+	$(BIN)/python -m app.published.permissions_table
+	$(BIN)/python -m app.published.errors_table
+	$(BIN)/python -m app.published.domains_table
+	$(BIN)/python -m app.published.asyncapi
+	$(BIN)/python -m app.published.lineage_table
 
 lock: $(VENV)/bin/python ## resolve the dependencies anew into the two lock files
 	$(BIN)/python -m pip install -qq uv

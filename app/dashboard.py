@@ -19,10 +19,10 @@ if __name__ == "__main__" and str(Path(__file__).parent.parent) not in sys.path:
 import streamlit as st
 
 from app.dashboard_context import DashboardContext, current_context
-from app.sessions import roles_of
-from pages import _frame
-from pages._frame import Page, Shell, Viewer
-from pages._navigation import arrange
+from app.identity.sessions import roles_of
+from pages.kit import frame
+from pages.kit.frame import Page, Shell, Viewer
+from pages.kit.navigation import arrange
 from sync_core.authority import InvalidGrant, person
 from sync_core.reads import Reads
 
@@ -41,7 +41,7 @@ class Found:
 def discover(package: str) -> list[Found]:
     """Every page of the package in navigation order. Raises on two pages with one path, or not exactly one default."""
     root = importlib.import_module(package)
-    names = [name for _, name, _ in pkgutil.iter_modules(root.__path__) if not name.startswith("_")]
+    names = [found.name for found in pkgutil.iter_modules(root.__path__) if not found.ispkg]
     modules = [importlib.import_module(f"{package}.{name}") for name in names]
     found = sorted((Found(module.PAGE, module.render) for module in modules), key=lambda one: one.page.order)
     paths = [one.page.path for one in found]
@@ -67,7 +67,7 @@ def signed_in(context: DashboardContext) -> Viewer | None:
 
 def draw_failure(error: Exception) -> bool:
     """For `st.App(on_script_error=)`: the page broke outside its cards. True keeps the traceback off the screen."""
-    incident = _frame.report(error, "the page")
+    incident = frame.report(error, "the page")
     st.error(
         f"This page could not be drawn. Incident {incident}. Reload it; if it stays, give the incident id to "
         "whoever runs Tieline.",
@@ -94,11 +94,11 @@ def draw() -> None:
     if not seen:
         st.info("No page is open to your role. Ask whoever runs Tieline for a role.")
         return
-    _frame.enter(Shell(viewer, {}, context.notice))
+    frame.enter(Shell(viewer, {}, context.notice))
     reads = context.reads.within(viewer.actor)
     targets = {one.page.path: _target(one, reads, context.commands) for one in seen}
     measures = context.measures.within(viewer.actor) if context.measures is not None else None
-    _frame.enter(Shell(viewer, targets, context.notice, measures))
+    frame.enter(Shell(viewer, targets, context.notice, measures))
     front, more = arrange([one.page for one in seen], viewer.actor.grants)
     # A link to a page of others says who may open it; without these, Streamlit would say that there is no such page.
     refused = [_refusal(one.page) for one in found if one not in seen]
@@ -107,7 +107,7 @@ def draw() -> None:
     titles = {"" if one.page.default else one.page.path: one.page.title for one in found}
     st.set_page_config(page_title=f"{titles[asked_for.url_path]} · Tieline")
     asked_for.run()
-    _frame.page_end()
+    frame.page_end()
 
 
 def _target(one: Found, reads: object, commands: object) -> st.Page:
@@ -125,7 +125,7 @@ def _title(page: Page, reads: object) -> str:
     try:
         count = page.waiting(reads)
     except Exception as error:
-        _frame.report(error, f"what waits under {page.title}")
+        frame.report(error, f"what waits under {page.title}")
         return page.title
     return f"{page.title} ({count})" if count else page.title
 
@@ -133,7 +133,7 @@ def _title(page: Page, reads: object) -> str:
 def _refusal(page: Page) -> st.Page:
     def run() -> None:
         if page.needs is not None:
-            _frame.forbidden(page.needs)
+            frame.forbidden(page.needs)
 
     return st.Page(run, title=page.title, icon=page.icon, url_path=page.path, visibility="hidden")
 

@@ -1,7 +1,7 @@
 """What the dashboard draws from, handed to the script threads that Streamlit starts.
 
 Streamlit runs `app/dashboard.py` anew for each visit and offers no way to pass it arguments, so the process keeps one
-context here. `app.web.build` sets it; a bare `streamlit run app/dashboard.py` has nobody
+context here. `app.web.web.build` sets it; a bare `streamlit run app/dashboard.py` has nobody
 who would, and asks the wiring.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
-from pages._frame import Viewer
+from pages.kit.frame import Viewer
 from sync_core.authority import Actor
 
 
@@ -33,7 +33,7 @@ class DashboardContext:
 
     reads: Limitable
     commands: object
-    measures: Limitable | None = None  # a page asks for it by pages._frame.measures()
+    measures: Limitable | None = None  # a page asks for it by pages.kit.frame.measures()
     pages_package: str = "pages"
     # Set where no gate stands in front (bare streamlit, AppTest): then this person is taken and headers are not.
     local_viewer: Viewer | None = None
@@ -50,7 +50,7 @@ def current_context() -> DashboardContext:
     """The context of this process, built by the wiring if nobody has set one."""
     with _lock:
         if not _held:
-            # By name: the wiring imports app.web, which imports this module.
+            # By name: the wiring imports app.web.web, which imports this module.
             build = importlib.import_module("app.wiring").dashboard_context
             _held.append(cast("DashboardContext", build()))
         return _held[0]

@@ -19,8 +19,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.embedded_postgres_home import make_passable
-from app.refusals import Exit, Refusal, unusable
+from app.cli.refusals import Exit, Refusal, unusable
+from app.postgres.home import make_passable
 
 
 def _webhook_secret() -> str:

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from app.refusals import Exit, Refusal
+from app.cli.refusals import Exit, Refusal
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Part:
 
 def tieline(*arguments: str) -> tuple[str, ...]:
     """The command line of a part. -P: a folder named `app` where the user stands must not take our place."""
-    return (sys.executable, "-P", "-m", "app.cli", *arguments)
+    return (sys.executable, "-P", "-m", "app.cli.main", *arguments)
 
 
 class Supervisor:

@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     beside: Literal["tryton"] | None = None
     tryton_database_url: DatabaseUrl | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["text", "json"] | None = None  # None: by who reads it, see app/logs.py
+    log_format: Literal["text", "json"] | None = None  # None: by who reads it, see app/telemetry/logs.py
     otlp_endpoint: Annotated[str | None, Field(pattern=r"^https?://[^\s@]+$")] = None
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     worker_lease_s: Annotated[float, Field(ge=1, le=3600)] | None = None

@@ -16,18 +16,20 @@ from typing import Any
 
 import httpx
 
-from app import link_printing, oidc_client, tryton_beside
-from app.database_urls import DatabaseUrls, check, external, migrate, of_embedded
-from app.embedded_postgres import EmbeddedPostgres
+from app.cli import link_printing
+from app.demo import tryton_beside
+from app.demo.tryton_beside import TrytonBeside
 from app.home import Home
+from app.identity import oidc_client
+from app.postgres.embedded import EmbeddedPostgres
+from app.postgres.urls import DatabaseUrls, check, external, migrate, of_embedded
 from app.processes import Part, Restarts, Supervisor, tieline
 from app.progress import Progress
-from app.serving import LOOPBACK, address, listen
 from app.settings import Settings
-from app.tryton_beside import TrytonBeside
+from app.web.serving import LOOPBACK, address, listen
 from app.wiring import Wiring
-from sync_core.estate import Clm, Erp
-from sync_core.estate_master import Mdm
+from sync_core.estate.estate import Clm, Erp
+from sync_core.estate.master import Mdm
 
 _WATCH_S = 1.0
 _ASK_AGAIN_S = 0.1

@@ -15,21 +15,21 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from app import logs
-from app.database_urls import DatabaseUrls, in_use, sqlalchemy_url
 from app.home import Home
+from app.postgres.urls import DatabaseUrls, in_use, sqlalchemy_url
 from app.sandbox.overlay import merged
 from app.settings import InvalidSettings, Settings
-from sync_core import estate as estates
+from app.telemetry import logs
 from sync_core.clock import Clock, SystemClock
 from sync_core.connectors import discovery
 from sync_core.delivery.channel import Channel
-from sync_core.estate import Clm, Erp, Estate
-from sync_core.estate_master import Mdm
+from sync_core.estate import estate as estates
+from sync_core.estate.estate import Clm, Erp, Estate
+from sync_core.estate.master import Mdm
+from sync_core.intake.signatures import SigningKey, signing_key, usable_keys
 from sync_core.master.records import MdmConnector
 from sync_core.policy import in_force
 from sync_core.ports import ClmConnector, ErpConnector, Gate
-from sync_core.signatures import SigningKey, signing_key, usable_keys
 
 if TYPE_CHECKING:
     from app.dashboard_context import DashboardContext

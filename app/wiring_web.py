@@ -6,26 +6,28 @@ import sqlalchemy as sa
 from fastapi import APIRouter, FastAPI
 
 from app import api as http_api
-from app import open_metrics, token_endpoint, webhooks
 from app.api.access_log import AccessLog
-from app.api_tokens import ApiTokens
-from app.bearer import Bearer
 from app.dashboard_context import DashboardContext
-from app.demo_clock import DemoClock
-from app.issued_elsewhere import IssuedElsewhere
-from app.links import OPERATOR
-from app.oidc_client import client_of
-from app.oidc_provider import Provider, http_client
-from app.open_metrics import OpenMetrics
-from app.refusal_counts import Refusals
+from app.demo.clock import DemoClock
+from app.identity import token_endpoint
+from app.identity.api_tokens import ApiTokens
+from app.identity.bearer import Bearer
+from app.identity.issued_elsewhere import IssuedElsewhere
+from app.identity.links import OPERATOR
+from app.identity.oidc_client import client_of
+from app.identity.oidc_provider import Provider, http_client
+from app.identity.refusal_counts import Refusals
 from app.settings import load
-from app.telemetry import RequestTimes
-from app.web import WebContext, build
+from app.telemetry import open_metrics
+from app.telemetry.open_metrics import OpenMetrics
+from app.telemetry.telemetry import RequestTimes
+from app.web import webhooks
+from app.web.web import WebContext, build
 from app.wiring import Wiring
 from metrics.measures import Measures
-from pages._frame import Viewer
-from sync_core.bell import Bell
+from pages.kit.frame import Viewer
 from sync_core.commands.commands import Commands
+from sync_core.journal.bell import Bell
 from sync_core.reads.reads import Reads
 
 _LOCAL = Viewer(OPERATOR.email, OPERATOR.actor)

@@ -17,23 +17,25 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import delivering
-from app.jobs import jobs_of
-from app.refusals import Exit, Refusal
-from app.scheduler import Scheduler
+from app.cli.refusals import Exit, Refusal
+from app.jobs import delivering
+from app.jobs.declared import jobs_of
+from app.jobs.scheduler import Scheduler
 from app.settings import InvalidSettings
 from app.wiring import Wiring
-from sync_core import lanes, observed_sql, releases
 from sync_core.engine.lane_watch import LaneWatch
 from sync_core.engine.replaying import Replayer
 from sync_core.engine.session import Session, open_session
 from sync_core.engine.worker import Pace, Worker
-from sync_core.estate import ErpMode, Estate
+from sync_core.estate.estate import ErpMode, Estate
 from sync_core.keys import Lane
-from sync_core.lanes import LaneGate
+from sync_core.lanes import lanes
+from sync_core.lanes.lanes import LaneGate
+from sync_core.moving import observed_sql
 from sync_core.policy import activations, in_force
 from sync_core.ports import ClmConnector, ErpConnector
-from sync_core.writeback import write_back
+from sync_core.telemetry import releases
+from sync_core.writeback.writeback import write_back
 
 log = logging.getLogger(__name__)
 

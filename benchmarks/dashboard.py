@@ -20,7 +20,7 @@ from typing import Final
 import orjson
 import sqlalchemy as sa
 
-from app.embedded_postgres import Endpoint, Role
+from app.postgres.embedded import Endpoint, Role
 from benchmarks import dashboard_pages, portfolio, processes
 from benchmarks.dashboard_pages import Drawn, Session
 from benchmarks.usage import machine_busy_s

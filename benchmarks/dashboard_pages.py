@@ -12,14 +12,14 @@ import sqlalchemy as sa
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-import pages
 from app.dashboard import Found, discover
-from app.warm import warm
+from app.web.warm import warm
 from benchmarks import portfolio
 from benchmarks.stopwatch import FIGURES, READS, Stopwatch
 from metrics.measures import Measures
 from metrics.technical import Technical
-from pages._shell import Shell, Viewer, enter
+from pages import kit
+from pages.kit.shell import Shell, Viewer, enter
 from sync_core.authority import Role, person
 from sync_core.clock import VirtualClock
 from sync_core.commands.commands import Commands
@@ -114,9 +114,9 @@ class Session:
 def prepare() -> None:
     """Once in a process, before the first session; as the web process does."""
     warm("pages")
-    for module in pkgutil.iter_modules(pages.__path__):
-        if module.name.startswith("_charts"):
-            _STOPWATCH.figures_of(importlib.import_module(f"pages.{module.name}"))
+    for module in pkgutil.iter_modules(kit.__path__):
+        if module.name.startswith("charts"):
+            _STOPWATCH.figures_of(importlib.import_module(f"{kit.__name__}.{module.name}"))
     st.plotly_chart = _STOPWATCH.noted(FIGURES, st.plotly_chart)
 
 

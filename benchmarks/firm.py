@@ -9,8 +9,8 @@ from decimal import Decimal
 
 import orjson
 
-from sync_core.cloudevents import CloudEvent, parse_structured
-from sync_core.estate import Estate, load
+from sync_core.estate.estate import Estate, load
+from sync_core.intake.cloudevents import CloudEvent, parse_structured
 
 SOURCE = "urn:bench:clm"
 CUSTOMERS = 40

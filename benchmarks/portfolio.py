@@ -11,7 +11,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from benchmarks.portfolio_sql import CHANGES, STATEMENTS
-from sync_core.estate import Estate, load
+from sync_core.estate.estate import Estate, load
 
 NOW: Final = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
 SOURCE: Final = "urn:bench:clm"

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import orjson
 
-from app.embedded_postgres import EmbeddedPostgres, Endpoint, Role
+from app.postgres.embedded import EmbeddedPostgres, Endpoint, Role
 from benchmarks.provision_worker import Order, Used
 from sync_core.store.migrate import migrate
 

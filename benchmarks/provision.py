@@ -21,12 +21,13 @@ import orjson
 import psycopg
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.embedded_postgres import Endpoint, Role
+from app.postgres.embedded import Endpoint, Role
 from benchmarks import firm, processes
 from benchmarks.provision_worker import Order
 from benchmarks.usage import cpu_s, database_use, machine_busy_s
-from sync_core import intake, lanes
 from sync_core.clock import SystemClock
+from sync_core.intake import intake
+from sync_core.lanes import lanes
 
 _BATCH = 200
 _DEADLINE_S = 600.0

@@ -25,9 +25,9 @@ from sync_core.connectors.oauth2 import ClientCredentials
 from sync_core.engine.lane_watch import LaneWatch
 from sync_core.engine.session import open_session
 from sync_core.engine.worker import Pace, Worker
-from sync_core.estate import Erp
+from sync_core.estate.estate import Erp
 from sync_core.keys import Lane
-from sync_core.lanes import LaneGate, unlimited
+from sync_core.lanes.lanes import LaneGate, unlimited
 
 
 @dataclass(frozen=True, slots=True)

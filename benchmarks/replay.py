@@ -22,11 +22,10 @@ import sqlalchemy as sa
 import uvloop
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.embedded_postgres import Endpoint, Role
+from app.postgres.embedded import Endpoint, Role
 from benchmarks import firm, processes
 from benchmarks.stub_erp import StubErp
 from benchmarks.usage import database_use, machine_busy_s
-from sync_core import intake, lanes
 from sync_core.authority import person
 from sync_core.clock import SystemClock
 from sync_core.commands.desk import Desk
@@ -35,10 +34,12 @@ from sync_core.engine.lane_watch import LaneWatch
 from sync_core.engine.replaying import Replayer
 from sync_core.engine.session import open_session
 from sync_core.engine.worker import Worker
-from sync_core.estate import ReplayPolicy
+from sync_core.estate.estate import ReplayPolicy
+from sync_core.intake import intake
+from sync_core.journal.progress import State
 from sync_core.keys import Lane
-from sync_core.lanes import LaneGate
-from sync_core.progress import State
+from sync_core.lanes import lanes
+from sync_core.lanes.lanes import LaneGate
 
 SLOW_S = 0.05
 MEASURED = (

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from sync_core.desired import ErpObject, Found, Kind, Project, fields_of
 from sync_core.keys import BusinessKey, ErpRef, owning_contract
-from sync_core.lanes import LaneGate
+from sync_core.lanes.lanes import LaneGate
 from sync_core.ports import CallContext, Capabilities, FinancialPage, Observation, References, Refs, Scope
 
 _REFERENCES = References(ErpRef("1"), "USD", tax_profile=True, customer_tax_profile=True, payment_terms=True)

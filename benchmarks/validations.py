@@ -24,7 +24,7 @@ import httpx
 import orjson
 import sqlalchemy as sa
 
-from app.cli_actor import operator_of_this_machine
+from app.cli.actor import operator_of_this_machine
 from sync_core.authority import Permission
 from sync_core.clock import SystemClock
 from sync_core.commands.commands import Commands
@@ -91,7 +91,7 @@ def _api(urls: DatabaseUrls, place: Path) -> Iterator[str]:
     door = socket.create_server(("127.0.0.1", 0), backlog=1024)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TIELINE_", "DATABASE_"))}
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "app.cli", "api"],
+        [sys.executable, "-P", "-m", "app.cli.main", "api"],
         env={**kept, "TIELINE_HOME": str(place / "home"), "TIELINE_ESTATE": str(estate),
              "DATABASE_URL": urls.app_libpq, "TIELINE_LISTEN_FDS": json.dumps({"web": door.fileno()})},
         pass_fds=(door.fileno(),), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -105,7 +105,7 @@ def _api(urls: DatabaseUrls, place: Path) -> Iterator[str]:
 
 
 def _token(urls: DatabaseUrls, url: str) -> str:
-    from sync_core.estate import load
+    from sync_core.estate.estate import load
 
     engine = sa.create_engine(urls.app)
     commands = Commands(engine, clock=SystemClock(), estate=load(ESTATE_TOML))

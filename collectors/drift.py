@@ -15,22 +15,23 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from sync_core import drift_rows, references_store
 from sync_core.clock import Clock
 from sync_core.commands.own_events import OWN
 from sync_core.contract import Contract
-from sync_core.drift import Compared, Told, of_clm, of_erp
-from sync_core.drift_rows import Check, Due
 from sync_core.engine import claim as queue
 from sync_core.engine.claim import Loaded
 from sync_core.engine.look import Intent, answers_of, intend, see
 from sync_core.errors import ClmError, ErpError, ErrorClass, TielineError
-from sync_core.estate import Estate
-from sync_core.fetching import Fetches
+from sync_core.estate.estate import Estate
 from sync_core.fold import fold
+from sync_core.intake.fetching import Fetches
 from sync_core.keys import ContractId
-from sync_core.latencies import LATENCIES
 from sync_core.ports import CallContext, ClmConnector, ErpConnector
+from sync_core.references import store
+from sync_core.telemetry.latencies import LATENCIES
+from sync_core.watch import drift_rows
+from sync_core.watch.drift import Compared, Told, of_clm, of_erp
+from sync_core.watch.drift_rows import Check, Due
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class Watch:
     ) -> None:  # fmt: skip
         self._engine, self._erp, self._clms, self._estate, self._clock = engine, erp, clms, estate, clock
         self._timeout_s = call_timeout_s
-        self._references = references_store.Memory()
+        self._references = store.Memory()
         self._whole_at: datetime | None = None  # when all contracts were last looked through for new ones
 
     async def round(self, *, most: int, asked: int = MOST_ASKED) -> tuple[str, bool]:

@@ -14,12 +14,12 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from sync_core import told
 from sync_core.clock import Clock
 from sync_core.errors import ErpAnswerIncomplete
-from sync_core.latencies import LATENCIES
 from sync_core.locks import Lock
 from sync_core.ports import CallContext, ErpConnector, FinancialFact, FinancialPage
+from sync_core.telemetry.latencies import LATENCIES
+from sync_core.writeback import told
 
 _READ = sa.text("SELECT value FROM core.watermark WHERE name = :name")
 # One page of an ERP at a time, before the cursor is read again: a slower collector would store old statuses as news.

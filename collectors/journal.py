@@ -18,8 +18,8 @@ import sqlalchemy as sa
 
 from sync_core.clock import Clock
 from sync_core.errors import READ_BACK_WORDS, ErrorClass
-from sync_core.latencies import BOUNDS, Kind
-from sync_core.telemetry_sql import CALLS_POURED, LOCK, OPEN_MONTHS, kept_from
+from sync_core.telemetry.latencies import BOUNDS, Kind
+from sync_core.telemetry.sql import CALLS_POURED, LOCK, OPEN_MONTHS, kept_from
 
 WATERMARK: Final = "telemetry:runs"
 BATCH: Final = 5_000  # runs in a transaction

@@ -13,12 +13,12 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from sync_core import breaker
-from sync_core.answers_needed import DeclaresNeeds
 from sync_core.clock import Clock
 from sync_core.errors import ErpAnswerIncomplete, ErpError
-from sync_core.latencies import LATENCIES
+from sync_core.lanes import breaker
+from sync_core.lanes.answers_needed import DeclaresNeeds
 from sync_core.ports import CallContext, ErpConnector
+from sync_core.telemetry.latencies import LATENCIES
 
 log = logging.getLogger(__name__)
 

@@ -14,15 +14,15 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sync_core import references_store
 from sync_core.clock import Clock
 from sync_core.errors import ErpRejected
-from sync_core.estate import Estate
-from sync_core.journal import document
-from sync_core.latencies import LATENCIES
+from sync_core.estate.estate import Estate
+from sync_core.journal.journal import document
 from sync_core.ports import CallContext, ErpConnector, Scope
-from sync_core.references import Answer, Question, What, answers_of, month_of
-from sync_core.references_refresh import scopes_of
+from sync_core.references import store
+from sync_core.references.references import Answer, Question, What, answers_of, month_of
+from sync_core.references.refresh import scopes_of
+from sync_core.telemetry.latencies import LATENCIES
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ async def _due(engine: AsyncEngine, system: str, estate: Estate, now: datetime) 
     bound = {"system": system, "month": month_of(now), "entities": list(estate.entities), "most": _MOST_QUESTIONS,
              "before": now - estate.watch.references_age}  # fmt: skip
     async with engine.begin() as conn:
-        await references_store.forget(conn, now=now)
+        await store.forget(conn, now=now)
         if await conn.scalar(_CLOSED, {"lane": system}) != "closed":
             return []
         await conn.execute(_PERIODS, {"system": system, "month": bound["month"]})
@@ -119,7 +119,7 @@ async def _keep(
         for q in gone
     ]  # fmt: skip
     async with engine.begin() as conn:
-        await references_store.keep(conn, answers, now=now, of_contracts=False)
+        await store.keep(conn, answers, now=now, of_contracts=False)
         await conn.execute(_DROP, {"system": system, "rows": document(rows)})
         await conn.execute(_PAST, {"system": system, "month": month_of(now)})
 

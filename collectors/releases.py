@@ -9,11 +9,11 @@ from collections.abc import Mapping
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sync_core import releases
 from sync_core.clock import Clock
 from sync_core.errors import ClmError, ErpError
-from sync_core.latencies import LATENCIES
 from sync_core.ports import CallContext, ClmConnector, ErpConnector, TellsClmVersion, TellsVersion
+from sync_core.telemetry import releases
+from sync_core.telemetry.latencies import LATENCIES
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from metrics.backlog import STANDING
 from sync_core.clock import Clock
-from sync_core.telemetry_sql import OPEN_MONTHS
+from sync_core.telemetry.sql import OPEN_MONTHS
 
 COLLECTOR: Final = "standing"
 

@@ -1,7 +1,8 @@
 """The legal entities' working time as rows, so that the database works out working hours by set.
 
-Made from the estate (sync_core/calendar.py). A calendar that changed is written anew, and all contracts that it counts
-for are measured again: what that moves is a restatement like any other. The former one is kept for past moments.
+Made from the estate (sync_core/estate/calendar.py). A calendar that changed is written anew, and all contracts that
+it counts for are measured again: what that moves is a restatement like any other. The former one is kept for past
+moments.
 """
 
 import hashlib
@@ -13,8 +14,8 @@ from typing import Final
 import orjson
 import sqlalchemy as sa
 
-from sync_core.calendar import working_intervals
-from sync_core.estate import Estate, WorkingTime
+from sync_core.estate.calendar import working_intervals
+from sync_core.estate.estate import Estate, WorkingTime
 
 _GROUPS: Final = WorkingTime()
 # A working day of the group's calendar, in hours: where lines in charts and targets stand. Cases are counted by the day

@@ -27,7 +27,7 @@ from metrics.technical import Technical
 from metrics.weeks import week_of
 from sync_core.authority import Actor, Permission
 from sync_core.clock import Clock
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 
 MOST_ROWS = 500
 

@@ -14,7 +14,7 @@ import orjson
 import sqlalchemy as sa
 
 from metrics.source import Source
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.money import rounded
 
 ESTATE: Final = "estate"  # who recorded the rates of the estate file

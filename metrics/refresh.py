@@ -19,7 +19,7 @@ from metrics import calendars, rates
 from metrics.facts import facts
 from metrics.facts.fact import Fact
 from sync_core.clock import Clock
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.locks import Lock
 
 BATCH: Final = 2_000  # contracts per transaction

@@ -19,7 +19,7 @@ from metrics import burn, slo_events
 from metrics.burn import PERIOD, Alarm, Counted, Events, Firing
 from metrics.slo_events import Looked, Reader, Stuck, of_calls, of_counts
 from sync_core.clock import Clock
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.reads.snapshot import snapshot
 
 API_WITHIN_S: Final = 0.5  # both are bounds of their buckets, which a test holds to

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 import sqlalchemy as sa
 
 from metrics.burn import NO_EVENTS, PERIOD, WINDOWS, Counted, Events
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 
 MINUTES_UP_TO: Final = timedelta(hours=6)
 _FAR: Final = timedelta(days=21)  # in which two working days surely end, whatever the holidays

@@ -19,7 +19,7 @@ from metrics.asking import Ask, By, InvalidAsk
 from metrics.buckets import BOUNDS
 from metrics.facts import facts
 from metrics.facts.fact import DIMENSIONS, Fact
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 
 # The refresh that answers, and whether it is the newest of all: then what it knew is what the rollups say.
 _REFRESH = sa.text("""

@@ -20,7 +20,7 @@ from metrics.backlog import Backlog, backlog
 from metrics.histograms import Histogram, Quantile
 from metrics.replays import Replays, replays
 from sync_core.clock import Clock
-from sync_core.latencies import BOUNDS, Kind
+from sync_core.telemetry.latencies import BOUNDS, Kind
 
 SHORTEST: Final = timedelta(minutes=15)
 LONGEST: Final = timedelta(days=30)

@@ -5,24 +5,19 @@ from functools import partial
 
 import streamlit as st
 
-from pages import _acting as acting
-from pages import _approval_tasks as tasks
-from pages import _approving as approving
-from pages import _data as data
-from pages import _filters as filters
-from pages import _format as fmt
-from pages import _frame as frame
-from pages import _grid as grid
-from pages import _replay as one_replay
-from pages import _replay_asked as what_is_asked
-from pages._frame import Freshness, Page
+from pages.kit import acting, data, filters, frame, grid
+from pages.kit import format as fmt
+from pages.kit.frame import Freshness, Page
+from pages.parts.approval import approving, tasks
+from pages.parts.replay import asked as what_is_asked
+from pages.parts.replay import replay as one_replay
 from sync_core.authority import Permission
 from sync_core.commands.commands import Commands
 from sync_core.reads import Reads, Window
 from sync_core.reads.approvals import ApprovalPage
 from sync_core.reads.replay_asked import Asked
 from sync_core.reads.replays import ReplayPage, ReplayRow
-from sync_core.replay import ReplayState
+from sync_core.replay.replay import ReplayState
 
 _REPLAYS = 50
 _COUNTED = 100  # in the bar

@@ -8,14 +8,11 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from pages import _audit_detail as detail
-from pages import _data as data
-from pages import _filters as filters
-from pages import _format as fmt
-from pages import _frame as frame
-from pages import _grid as grid
-from pages._frame import Freshness, Page
-from pages._words import words
+from pages.kit import data, filters, frame, grid
+from pages.kit import format as fmt
+from pages.kit.frame import Freshness, Page
+from pages.kit.words import words
+from pages.parts.audit import detail
 from sync_core.authority import Actor, Permission
 from sync_core.commands.audit_export import Format
 from sync_core.commands.commands import Commands

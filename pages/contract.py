@@ -9,21 +9,14 @@ from typing import Final
 
 import streamlit as st
 
-from pages import _contract_amendments as amending
-from pages import _contract_cards as cards
-from pages import _contract_history as history
-from pages import _contract_life as life
-from pages import _contract_policy as policy
-from pages import _contract_told as telling
-from pages import _contract_trace as tracing
-from pages import _data as data
-from pages import _drift as drift
-from pages import _elsewhere as elsewhere
-from pages import _format as fmt
-from pages import _frame as frame
-from pages import _sentences as sentences
-from pages import _words as words
-from pages._frame import Freshness, Kpi, Page
+from pages.kit import data, frame, sentences, words
+from pages.kit import format as fmt
+from pages.kit.frame import Freshness, Kpi, Page
+from pages.parts.case import drift
+from pages.parts.contract import amendments as amending
+from pages.parts.contract import cards, elsewhere, history, life, policy
+from pages.parts.contract import told as telling
+from pages.parts.contract import trace as tracing
 from sync_core.authority import Permission
 from sync_core.reads import ContractDetail, ContractRow, Reads
 from sync_core.reads.invoices import totals

@@ -8,19 +8,15 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from pages import _data as data
-from pages import _filters as filters
-from pages import _format as fmt
-from pages import _frame as frame
-from pages import _grid as grid
-from pages import _renewals as renewals
-from pages import _tabs as tabs
-from pages._frame import Freshness, Page
-from pages._tabs import Tab
-from pages._words import STATES, labels, words
+from pages.kit import data, filters, frame, grid, tabs
+from pages.kit import format as fmt
+from pages.kit.frame import Freshness, Page
+from pages.kit.tabs import Tab
+from pages.kit.words import STATES, labels, words
+from pages.parts.contract import renewals
 from sync_core.authority import Permission
 from sync_core.commands.commands import Commands
-from sync_core.progress import State
+from sync_core.journal.progress import State
 from sync_core.reads import ContractFilter, ContractPage, ContractRow, Reads, Sort
 
 PAGE = Page(

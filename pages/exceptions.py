@@ -10,27 +10,17 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
-from pages import _acting as acting
-from pages import _analysis as analysis
-from pages import _case as case
-from pages import _charts as charts
-from pages import _data as data
-from pages import _drift as drift
-from pages import _filters as filters
-from pages import _format as fmt
-from pages import _frame as frame
-from pages import _inbox as inbox
-from pages import _quarantine as quarantine
-from pages import _saved_filters as saved
-from pages import _sentences as sentences
-from pages import _tabs as tabs
-from pages._frame import Freshness, Page
-from pages._tabs import Tab
-from pages._words import FUNCTIONS, SEVERITIES, words
+from pages.kit import acting, charts, data, filters, frame, sentences, tabs
+from pages.kit import format as fmt
+from pages.kit import saved_filters as saved
+from pages.kit.frame import Freshness, Page
+from pages.kit.tabs import Tab
+from pages.kit.words import FUNCTIONS, SEVERITIES, words
+from pages.parts.case import analysis, case, drift, inbox, quarantine
 from sync_core.authority import Permission
+from sync_core.cases.ownership import CAUSES
 from sync_core.commands.commands import Commands
 from sync_core.errors import Function
-from sync_core.ownership import CAUSES
 from sync_core.reads import CauseGroup, ExceptionFilter, ExceptionSort, Reads
 from sync_core.reads.ages import WORKING_BUCKETS
 

@@ -14,23 +14,16 @@ import streamlit as st
 from metrics.asking import By, Window
 from metrics.kpi import Result
 from metrics.measures import Measures
-from pages import _asking as asking
-from pages import _bill_runs as bill_runs
-from pages import _data as data
-from pages import _executive_cards as cards
-from pages import _executive_words as told
-from pages import _format as fmt
-from pages import _frame as frame
-from pages import _kpi as kpi
-from pages import _sentences as sentences
-from pages import _table as tables
-from pages import _trends as trends
-from pages import _welcome as welcome
-from pages._asking import Asked
-from pages._bill_runs import Run
-from pages._frame import Freshness, Page
-from pages._live import live
-from pages._together import Together
+from pages.kit import asking, bill_runs, data, frame, kpi, sentences, trends, welcome
+from pages.kit import format as fmt
+from pages.kit import table as tables
+from pages.kit.asking import Asked
+from pages.kit.bill_runs import Run
+from pages.kit.frame import Freshness, Page
+from pages.kit.live import live
+from pages.kit.together import Together
+from pages.parts.executive import cards
+from pages.parts.executive import words as told
 from sync_core.authority import Permission
 from sync_core.reads import Reads
 

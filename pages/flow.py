@@ -10,19 +10,15 @@ from metrics.asking import By
 from metrics.kpi import Result
 from metrics.measures import Measures
 from metrics.spread import Bin
-from pages import _asking as asking
-from pages import _data as data
-from pages import _flow_cards as cards
-from pages import _format as fmt
-from pages import _frame as frame
-from pages import _kpi as kpi
-from pages import _measure_words as words
-from pages import _trends as trends
-from pages._asking import Asked
-from pages._frame import Freshness, Page
-from pages._live import live
-from pages._together import Together
-from pages._words import inside
+from pages.kit import asking, data, frame, kpi, trends
+from pages.kit import format as fmt
+from pages.kit import measure_words as words
+from pages.kit.asking import Asked
+from pages.kit.frame import Freshness, Page
+from pages.kit.live import live
+from pages.kit.together import Together
+from pages.kit.words import inside
+from pages.parts.flow import cards
 from sync_core.authority import Permission
 from sync_core.reads import Reads
 

@@ -6,15 +6,9 @@ from typing import Final
 
 import streamlit as st
 
-from pages import _acting as acting
-from pages import _filters as filters
-from pages import _frame as frame
-from pages import _governance_fields as fields
-from pages import _governance_lineage as lineage
-from pages import _governance_releases as releases
-from pages import _governance_schemas as schemas
-from pages import _tabs as tabs
-from pages._frame import Freshness, Page
+from pages.kit import acting, filters, frame, tabs
+from pages.kit.frame import Freshness, Page
+from pages.parts.governance import fields, lineage, releases, schemas
 from sync_core.authority import Permission
 from sync_core.commands.commands import Commands
 from sync_core.reads import Reads

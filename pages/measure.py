@@ -12,15 +12,12 @@ from metrics.asking import By, InvalidAsk
 from metrics.kpi import Column, Drill, Figure, Result, Span, Unit
 from metrics.kpis.step_time import STEPS
 from metrics.measures import Measures
-from pages import _asking as asking
-from pages import _filters as filters
-from pages import _format as fmt
-from pages import _frame as frame
-from pages import _kpi as kpi
-from pages import _measure_words as words
-from pages._asking import Asked
-from pages._frame import Freshness, Page
-from pages._words import words as written
+from pages.kit import asking, filters, frame, kpi
+from pages.kit import format as fmt
+from pages.kit import measure_words as words
+from pages.kit.asking import Asked
+from pages.kit.frame import Freshness, Page
+from pages.kit.words import words as written
 from sync_core.authority import Permission
 from sync_core.money import Money, rounded
 from sync_core.reads import Reads

@@ -7,16 +7,12 @@ from functools import partial
 
 import streamlit as st
 
-from pages import _acting as acting
-from pages import _data as data
-from pages import _filters as filters
-from pages import _format as fmt
-from pages import _frame as frame
-from pages import _grid as grid
-from pages import _replay as one_replay
-from pages import _replay_start as start
-from pages import _replay_words as told
-from pages._frame import Freshness, Page
+from pages.kit import acting, data, filters, frame, grid
+from pages.kit import format as fmt
+from pages.kit.frame import Freshness, Page
+from pages.parts.replay import replay as one_replay
+from pages.parts.replay import start
+from pages.parts.replay import words as told
 from sync_core.authority import Permission
 from sync_core.commands.commands import Commands
 from sync_core.commands.moves import Leaving

@@ -15,26 +15,17 @@ from metrics.burn import PERIOD
 from metrics.histograms import Quantile
 from metrics.measures import Measures
 from metrics.technical import Report, added, together
-from pages import _acting as acting
-from pages import _data as data
-from pages import _filters as filters
-from pages import _format as fmt
-from pages import _frame as frame
-from pages import _lanes as lanes
-from pages import _platform_engine as engine
-from pages import _platform_house as house
-from pages import _platform_latency as latency
-from pages import _platform_marks as platform_marks
-from pages import _platform_promises as promises
-from pages import _platform_words as told
-from pages import _schedules as schedules
-from pages import _tabs as tabs
-from pages._frame import Freshness, Kpi, Page
-from pages._marks import Mark
+from pages.kit import acting, data, filters, frame, lanes, tabs
+from pages.kit import format as fmt
+from pages.kit.frame import Freshness, Kpi, Page
+from pages.kit.marks import Mark
+from pages.parts.platform import engine, house, latency, promises, schedules
+from pages.parts.platform import marks as platform_marks
+from pages.parts.platform import words as told
 from sync_core.authority import Permission
 from sync_core.commands.commands import Commands
-from sync_core.latencies import Kind
 from sync_core.reads import LaneState, Reads
+from sync_core.telemetry.latencies import Kind
 
 PAGE = Page(title="Platform", icon=":material/dns:", path="platform", order=60, needs=Permission.KPI_READ)
 

@@ -7,15 +7,12 @@ from typing import Final
 
 import streamlit as st
 
-from pages import _acting as acting
-from pages import _approving as approving
-from pages import _data as data
-from pages import _filters as filters
-from pages import _format as fmt
-from pages import _frame as frame
-from pages._frame import Freshness, Page
-from pages._table import table
-from pages._words import words
+from pages.kit import acting, data, filters, frame
+from pages.kit import format as fmt
+from pages.kit.frame import Freshness, Page
+from pages.kit.table import table
+from pages.kit.words import words
+from pages.parts.approval import approving
 from sync_core.authority import Permission
 from sync_core.commands.commands import Commands
 from sync_core.commands.policies import LONGEST, Ahead, Proposed

@@ -11,29 +11,22 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from pages import _acting as acting
-from pages import _data as data
-from pages import _filters as filters
-from pages import _format as fmt
-from pages import _frame as frame
-from pages import _grid as grid
-from pages import _replay as one_replay
-from pages import _replay_history as history
-from pages import _replay_start as start
-from pages import _sentences as sentences
-from pages import _tabs as tabs
-from pages._frame import Freshness, Page
-from pages._picking import Picks
-from pages._tabs import Tab
-from pages._words import FUNCTIONS, STATES, words
+from pages.kit import acting, data, filters, frame, grid, sentences, tabs
+from pages.kit import format as fmt
+from pages.kit.frame import Freshness, Page
+from pages.kit.picking import Picks
+from pages.kit.tabs import Tab
+from pages.kit.words import FUNCTIONS, STATES, words
+from pages.parts.replay import history, start
+from pages.parts.replay import replay as one_replay
 from sync_core.authority import Permission
+from sync_core.cases.ownership import CAUSES
 from sync_core.commands.commands import Commands
-from sync_core.ownership import CAUSES
-from sync_core.progress import State
+from sync_core.journal.progress import State
 from sync_core.reads import Reads
 from sync_core.reads.amounts import summed
 from sync_core.reads.stuck import StuckPage, StuckRow, StuckSort
-from sync_core.selection import Selection, StuckFilter
+from sync_core.replay.selection import Selection, StuckFilter
 
 PAGE = Page(title="Replay", icon=":material/replay:", path="replay", order=35, needs=Permission.REPLAY_READ)
 

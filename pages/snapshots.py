@@ -12,18 +12,14 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from metrics.weeks import week_name
-from pages import _acting as acting
-from pages import _data as data
-from pages import _format as fmt
-from pages import _frame as frame
-from pages import _grid as grid
-from pages import _snapshot as one_snapshot
-from pages import _snapshot_diff as compare
-from pages import _snapshot_make as making
-from pages import _snapshot_words as told
-from pages import _tabs as tabs
-from pages._frame import Freshness, Page
-from pages._tabs import Tab
+from pages.kit import acting, data, frame, grid, tabs
+from pages.kit import format as fmt
+from pages.kit.frame import Freshness, Page
+from pages.kit.tabs import Tab
+from pages.parts.snapshot import diff as compare
+from pages.parts.snapshot import make as making
+from pages.parts.snapshot import snapshot as one_snapshot
+from pages.parts.snapshot import words as told
 from sync_core.authority import Permission
 from sync_core.commands.commands import Commands
 from sync_core.reads import Reads, Window

@@ -116,7 +116,7 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
     },
     Role.AUDITOR: _READ | {_P.AUDIT_READ, _P.EVIDENCE_READ},
 }
-# Where the function that has an exception counts besides the permission; how much: sync_core/case_rules.py.
+# Where the function that has an exception counts besides the permission; how much: sync_core/cases/rules.py.
 BY_FUNCTION: Final = frozenset({_P.CORRECTIONS_WRITE, _P.EXCEPTIONS_DECIDE, _P.EXCEPTIONS_WRITE})
 
 _ENTITY = re.compile(r"[A-Za-z0-9._-]{1,40}")

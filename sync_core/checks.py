@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from sync_core.approvals import approval_findings
-from sync_core.clauses import clause_findings
+from sync_core.cases.approvals import approval_findings
+from sync_core.cases.ownership import CAUSES, Arises
 from sync_core.contract import Approval, BillingKind, ClauseStatus, Contract, Terms
 from sync_core.derive import lines_of, revenue_rule
 from sync_core.desired import Desired, Kind, LabourCategory, Project
 from sync_core.errors import ErrorClass, Function, InvalidMoney
-from sync_core.estate import Entity, Estate
+from sync_core.estate.estate import Entity, Estate
 from sync_core.findings import Finding as Finding
+from sync_core.life.clauses import clause_findings
 from sync_core.money import Money
-from sync_core.ownership import CAUSES, Arises
 from sync_core.policy.fields import FIELDS, lacking
 from sync_core.ports import Capabilities, Observation, References
 

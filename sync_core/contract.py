@@ -25,7 +25,7 @@ class Stage(StrEnum):
     SIGNED = "signed"
     CANCELLED = "cancelled"
     TERMINATED = "terminated"
-    EXPIRED = "expired"  # its renewal was declined and its last day is over (sync_core/lifecycle.py)
+    EXPIRED = "expired"  # its renewal was declined and its last day is over (sync_core/life/lifecycle.py)
 
 
 class Approval(StrEnum):

@@ -17,9 +17,9 @@ from sync_core.desired import (
     Rate,
     Recognition,
 )
-from sync_core.estate import Estate, RevenueRule
+from sync_core.estate.estate import Estate, RevenueRule
 from sync_core.keys import BusinessKey, contract_key, part_key
-from sync_core.lifecycle import on_day
+from sync_core.life.lifecycle import on_day
 
 _NO_RULE = RevenueRule(recognition=Recognition.AS_INVOICED, account="", category="")
 

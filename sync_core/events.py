@@ -15,7 +15,6 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
-from sync_core.as_written import oddities
 from sync_core.contract import (
     Approval,
     BillingTerms,
@@ -30,7 +29,8 @@ from sync_core.contract import (
 )
 from sync_core.errors import ErrorClass, TielineError
 from sync_core.json_exact import dump
-from sync_core.signed_v2 import SignedV2, upcast
+from sync_core.schemas.as_written import oddities
+from sync_core.schemas.signed_v2 import SignedV2, upcast
 
 PREFIX = "com.tieline.contract."
 CORRECTED = f"{PREFIX}corrected.v1"

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
-from sync_core import effective, lifecycle, silent
 from sync_core.contract import (
     Amendment,
     Contract,
@@ -44,7 +43,8 @@ from sync_core.events import (
     Suspended,
 )
 from sync_core.keys import ExternalId
-from sync_core.silent import rate_key as rate_key
+from sync_core.life import effective, lifecycle, silent
+from sync_core.life.silent import rate_key as rate_key
 
 Part = TypeVar("Part", ContractLine, Milestone, LabourRate)
 Order = tuple[int, int, int, datetime, str, str]

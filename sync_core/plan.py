@@ -13,12 +13,12 @@ from typing import TypeAlias
 
 import orjson
 
-from sync_core.books import told, unsettled
-from sync_core.closing import closed_if_billed
 from sync_core.desired import BillingMilestone, Desired, ErpObject, Fields, Found, Kind, fields_of
 from sync_core.errors import ErrorClass
 from sync_core.findings import Difference
 from sync_core.keys import BusinessKey, ErpRef
+from sync_core.life.books import told, unsettled
+from sync_core.life.closing import closed_if_billed
 
 
 class Action(StrEnum):

@@ -11,10 +11,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from sync_core.batches import Answer, BatchWindow, Group, Handed
 from sync_core.desired import ErpObject, Found, Kind, Project, Scalar
 from sync_core.errors import ClmError
 from sync_core.keys import BusinessKey, ErpRef, ExternalId
+from sync_core.lanes.batches import Answer, BatchWindow, Group, Handed
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from typing import Final
 
 import psycopg
 
-from sync_core import audit
-from sync_core.audit import Entry
+from sync_core.audit import audit
+from sync_core.audit.audit import Entry
 from sync_core.authority import Actor, ActorKind, person
 
 _PEOPLE: Final = [

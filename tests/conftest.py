@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from app.embedded_postgres import Endpoint
+from app.postgres.embedded import Endpoint
 from sync_core.store.migrate import migrate
 from tests import databases, tryton_server
 from tests.databases import DatabaseUrls

@@ -25,7 +25,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from app.embedded_postgres import EmbeddedPostgres, Endpoint, Role
+from app.postgres.embedded import EmbeddedPostgres, Endpoint, Role
 
 _PREFIX = "tieline-tests-"
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from sync_core.desired import ErpObject, Found, Kind, LabourCategory, Project, fields_of
 from sync_core.errors import LeaseLost, TielineError
 from sync_core.keys import BusinessKey, ErpRef, owning_contract
-from sync_core.lanes import LaneGate
+from sync_core.lanes.lanes import LaneGate
 from sync_core.ports import (
     CallContext,
     Capabilities,

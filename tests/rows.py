@@ -9,7 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from sync_core.estate import Estate, load
+from sync_core.estate.estate import Estate, load
 
 NOW: Final = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
 SOURCE: Final = "//clm.example/contracts"

@@ -7,7 +7,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from sync_core.estate import Estate, load
+from sync_core.estate.estate import Estate, load
 
 SOURCE = "urn:test:clm"
 SIGNED_AT = datetime(2026, 3, 2, 10, tzinfo=UTC)

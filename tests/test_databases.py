@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app.embedded_postgres import Role
+from app.postgres.embedded import Role
 from tests import databases
 from tests.app.embedded_homes import ask, child, gone, postmaster_pid, said
 

@@ -7,10 +7,10 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sync_core import told
 from sync_core.ports import Billing
-from sync_core.told import DEBOUNCE
-from sync_core.writeback import write_back
+from sync_core.writeback import told
+from sync_core.writeback.told import DEBOUNCE
+from sync_core.writeback.writeback import write_back
 from tests.engine.support import Bench
 from tests.sows import SOURCE
 from tests.test_writeback import MemoryClm, provision

@@ -8,10 +8,10 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sync_core import writeback
 from sync_core.errors import ClmError
 from sync_core.ports import ClmConnector, ClmUnanswered, PolledPage, WriteBack
-from sync_core.writeback import GIVE_UP_AFTER, write_back
+from sync_core.writeback import writeback
+from sync_core.writeback.writeback import GIVE_UP_AFTER, write_back
 from tests.engine.support import Bench, until
 from tests.sows import SIGNED_AT, SOURCE, cloud_event, signed
 

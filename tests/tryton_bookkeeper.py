@@ -13,7 +13,7 @@ from httpx_aiohttp import AiohttpTransport
 from app.sandbox.tryton_rpc import Row, TrytonRpc, Value
 from app.sandbox.tryton_server import TrytonEndpoint
 from sync_core.desired import Kind
-from sync_core.estate import Erp
+from sync_core.estate.estate import Erp
 
 _CREATES = {
     Kind.CUSTOMER: (b"model.party.party.create", b""),

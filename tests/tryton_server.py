@@ -22,8 +22,8 @@ from decimal import Decimal
 from importlib.metadata import distributions
 from pathlib import Path
 
-from app.embedded_postgres import Endpoint, Role
-from app.embedded_postgres_binaries import installed_binaries
+from app.postgres.binaries import installed_binaries
+from app.postgres.embedded import Endpoint, Role
 from app.sandbox import tryton_server as product
 from app.sandbox.tryton_entity import Customer, Employee, LabourCategory, LegalEntity, PaymentTerms, Tax
 from tests import databases

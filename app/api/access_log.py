@@ -16,7 +16,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from sync_core import audit
+from sync_core.audit import audit
 from sync_core.authority import Actor, Permission
 from sync_core.clock import Clock
 

@@ -12,8 +12,8 @@ from app.api.contracts import ChangeView, Reading
 from app.api.exception_views import DifferenceView
 from app.api.inputs import Id
 from app.api.routing import problems, resource
-from sync_core.amendments import Comparison, Row, Schedule
 from sync_core.commands.desk import NotFound
+from sync_core.life.amendments import Comparison, Row, Schedule
 from sync_core.money import padded
 from sync_core.reads.amendments import AmendmentHistory, AmendmentRow
 

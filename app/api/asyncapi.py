@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.api.answers import JSON
 from app.api.routing import ApiRoute
-from app.asyncapi import document
+from app.published.asyncapi import document
 
 routes = APIRouter(route_class=ApiRoute)
 

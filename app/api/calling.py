@@ -10,9 +10,9 @@ from pydantic import BaseModel
 
 from app.api.access_log import AccessLog
 from app.api.refused import Code, Refused
-from app.bearer import needs
+from app.identity.bearer import needs
 from metrics.measures import Measures
-from sync_core.audit import Entry
+from sync_core.audit.audit import Entry
 from sync_core.authority import Actor, Permission
 from sync_core.commands.commands import Commands
 from sync_core.commands.desk import Act, Answered, Once
@@ -60,7 +60,7 @@ class Call:
 
 
 def calling(permission: Permission) -> Callable[[Request, Actor], Awaitable[Call]]:
-    """A route's dependency; app/permissions_table.py finds the permission in it."""
+    """A route's dependency; app/published/permissions_table.py finds the permission in it."""
 
     async def call(request: Request, actor: Annotated[Actor, Depends(needs(permission))]) -> Call:
         _refuse_unknown(request)

@@ -17,8 +17,8 @@ from sync_core.authority import Permission
 from sync_core.commands.desk import NotFound
 from sync_core.desired import Scalar
 from sync_core.errors import Function
-from sync_core.life_row import RenewalState
-from sync_core.progress import State
+from sync_core.journal.progress import State
+from sync_core.life.life_row import RenewalState
 from sync_core.reads.contract import ContractDetail
 from sync_core.reads.contracts import ContractFilter, Sort
 

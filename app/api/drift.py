@@ -17,10 +17,10 @@ from sync_core.authority import Permission
 from sync_core.commands import drift
 from sync_core.commands.desk import Act, Once
 from sync_core.commands.named import contract_ids
-from sync_core.drift import Stands
 from sync_core.errors import Function
 from sync_core.reads.drift import DriftFilter, State
-from sync_core.replay import MOST_ITEMS
+from sync_core.replay.replay import MOST_ITEMS
+from sync_core.watch.drift import Stands
 
 routes = resource("drift")
 Reading = Annotated[Call, Depends(calling(Permission.CONTRACTS_READ))]

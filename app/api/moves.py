@@ -19,7 +19,7 @@ from sync_core.commands.moves import LONGEST_TITLE, Leaving
 from sync_core.commands.named import contract_ids
 from sync_core.commands.replays import ReplayMade
 from sync_core.reads.moves import Stands
-from sync_core.replay import MOST_ITEMS, ItemState
+from sync_core.replay.replay import MOST_ITEMS, ItemState
 
 routes = resource("moves")
 Reading = Annotated[Call, Depends(calling(Permission.REPLAY_READ))]

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from app.api.answers import JSON, REPLAYED_HEADER
 from app.api.conditions import REQUIRED
 from app.api.routing import PROBLEM_SCHEMA, ApiRoute, problems
-from app.route_permissions import permissions_of
+from app.published.route_permissions import permissions_of
 from sync_core.authority import Permission
 
 Document = dict[str, Any]  # JSON

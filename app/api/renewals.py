@@ -11,8 +11,8 @@ from app.api.calling import Call, calling
 from app.api.inputs import Text
 from app.api.routing import resource
 from sync_core.authority import Permission
-from sync_core.life_row import RenewalState
-from sync_core.progress import State
+from sync_core.journal.progress import State
+from sync_core.life.life_row import RenewalState
 from sync_core.reads.renewals import MOST_DAYS, RenewalFilter
 
 routes = resource("renewals")

@@ -13,10 +13,10 @@ from sync_core.commands.replay_deciding import LONGEST_TICKET, MOST_PER_MINUTE
 from sync_core.commands.replay_making import LONGEST_TITLE
 from sync_core.desired import Kind, Scalar
 from sync_core.errors import ErrorClass, Function
+from sync_core.journal.progress import State
 from sync_core.plan import Action
-from sync_core.progress import State
-from sync_core.replay import MOST_ITEMS, Eligibility, ItemState, Origin, PreviewState, ReplayState, Skip
-from sync_core.selection import Missed, Selection, StuckFilter
+from sync_core.replay.replay import MOST_ITEMS, Eligibility, ItemState, Origin, PreviewState, ReplayState, Skip
+from sync_core.replay.selection import Missed, Selection, StuckFilter
 
 
 class ReplayView(View):

@@ -13,12 +13,12 @@ from app.api.routing import problems, resource
 from sync_core.authority import Permission
 from sync_core.commands.desk import NotFound
 from sync_core.errors import ErrorClass, Function
-from sync_core.progress import State
+from sync_core.journal.progress import State
 from sync_core.reads.replay_items import ItemFilter, ItemSort
 from sync_core.reads.replays import ReplayDetail
 from sync_core.reads.stuck import StuckSort
-from sync_core.replay import Eligibility, ItemState, PreviewState, Skip
-from sync_core.selection import StuckFilter
+from sync_core.replay.replay import Eligibility, ItemState, PreviewState, Skip
+from sync_core.replay.selection import StuckFilter
 
 routes = resource("replays")
 Reading = Annotated[Call, Depends(calling(Permission.REPLAY_READ))]

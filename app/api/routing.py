@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.types import Message, Receive
 
 from app.api.refused import Code, Refused
-from app.problems import PROBLEM_JSON, ProblemRoute
+from app.web.problems import PROBLEM_JSON, ProblemRoute
 
 MOST_BODY_BYTES: Final = 1 << 20  # 50,000 contract ids are less than half of it
 PROBLEM_SCHEMA: Final = "Problem"

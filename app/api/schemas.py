@@ -17,8 +17,8 @@ from sync_core.commands import schemas
 from sync_core.commands.desk import NotFound, Once
 from sync_core.errors import Function
 from sync_core.reads.schemas import Registration
-from sync_core.schema_registered import MOST_BYTES, MOST_RENAMES
-from sync_core.schema_versions import State
+from sync_core.schemas.registered import MOST_BYTES, MOST_RENAMES
+from sync_core.schemas.versions import State
 
 routes = resource("schemas")
 Reading = Annotated[Call, Depends(calling(Permission.KPI_READ))]

@@ -9,7 +9,7 @@ from app.api.answers import Moment, MoneyTotalView, View, answer
 from app.api.calling import Call, calling
 from app.api.routing import resource
 from sync_core.authority import Permission
-from sync_core.progress import State
+from sync_core.journal.progress import State
 
 routes = resource("status")
 Reading = Annotated[Call, Depends(calling(Permission.CONTRACTS_READ))]

@@ -15,22 +15,22 @@ from app.api.answers import Moment, MoneyView, Seconds, View, answer
 from app.api.calling import Call, calling
 from app.api.inputs import NO_NUL, Body
 from app.api.routing import problems, resource
-from sync_core import references_store
-from sync_core.approvals import Request as ApprovalRequest
 from sync_core.authority import Permission
+from sync_core.cases.approvals import Request as ApprovalRequest
 from sync_core.commands.desk import InvalidInput
 from sync_core.contract import Approval, ClauseStatus, Terms
 from sync_core.desired import Kind, Scalar
 from sync_core.errors import ErrorClass, Function
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.events import PREFIX, SchemaUnknown, Signed, admit
 from sync_core.findings import Finding
 from sync_core.json_exact import JsonValue, holds_nul
 from sync_core.json_exact import parse as parse_exact
 from sync_core.keys import ExternalId
 from sync_core.plan import Action, Operation
-from sync_core.references import Question, What
-from sync_core.validation import UNNAMED, Draft, Validation, mended
+from sync_core.references import store
+from sync_core.references.references import Question, What
+from sync_core.references.validation import UNNAMED, Draft, Validation, mended
 
 routes = resource("validations")
 Asking = Annotated[Call, Depends(calling(Permission.VALIDATIONS_WRITE))]
@@ -174,7 +174,7 @@ def _ask(call: Call, questions: Sequence[Question]) -> None:
     desk = call.api.commands.desk
     try:
         with desk.engine.begin() as conn:
-            references_store.queue(conn, questions, now=desk.clock.now())
+            store.queue(conn, questions, now=desk.clock.now())
     except sa.exc.SQLAlchemyError as wrong:
         _log.warning("what a validation could not find out is not asked for: %s", wrong)
 

@@ -9,8 +9,8 @@ from typing import Final
 import sqlalchemy as sa
 
 from app.sandbox.chance import chance
-from sync_core.approvals import NEEDED
 from sync_core.authority import person
+from sync_core.cases.approvals import NEEDED
 from sync_core.commands.commands import Commands
 from sync_core.commands.desk import CommandRefused
 

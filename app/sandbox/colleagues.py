@@ -18,7 +18,7 @@ from app.sandbox.chance import chance
 from sync_core.authority import Actor, person
 from sync_core.commands.commands import Commands
 from sync_core.errors import Function
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 
 OPENS_AT, CLOSES_AT = 8, 17  # UTC
 PASSED_ON, COMES_BACK, GOES_AGAIN = 0.35, 0.5, 0.35  # shares, each of the one before

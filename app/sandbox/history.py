@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import demo_books
+from app.demo import books
 from app.sandbox.approver import Approver
 from app.sandbox.clm import server as clm_server
 from app.sandbox.clm.app import SandboxClm
@@ -30,7 +30,6 @@ from app.sandbox.portfolio.steps import Step
 from collectors import releases
 from collectors.financial_status import collect
 from metrics.refresh import refresh
-from sync_core import lanes
 from sync_core.clock import VirtualClock
 from sync_core.commands.commands import Commands
 from sync_core.connectors.clm import sandbox as clm_connector
@@ -38,13 +37,14 @@ from sync_core.engine.lane_watch import LaneWatch
 from sync_core.engine.session import open_session
 from sync_core.engine.worker import Worker
 from sync_core.errors import ErpUnavailable
-from sync_core.estate import Estate
-from sync_core.polling import poll
+from sync_core.estate.estate import Estate
+from sync_core.intake.polling import poll
+from sync_core.lanes import lanes
 from sync_core.ports import ClmConnector
-from sync_core.writeback import write_back
+from sync_core.writeback.writeback import write_back
 
 if TYPE_CHECKING:
-    from app.demo import DemoSystems
+    from app.demo.demo import DemoSystems
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class History:
         """Whether there is something to look at: news of the CLM, or master data that was changed."""
         if isinstance(step.action, Change | Repeat | DeliveryFault):
             return self.clm.perform(step.action) is not None
-        demo_books.mend(self.erps.cloud.store, step.action)
+        books.mend(self.erps.cloud.store, step.action)
         if self.erps.legacy is not None:
             self.erps.legacy.mend(step.action)
         self.rechecks_until = self.clock.now() + _RECHECKS

@@ -4,7 +4,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from app import demo_books, demo_legacy
+from app.demo import books
+from app.demo import legacy as demo_legacy
 from app.sandbox.cloud import server as erp_server
 from app.sandbox.erp_troubles import FIRST_RELEASE, slow
 from app.sandbox.in_process import InProcess
@@ -12,13 +13,13 @@ from app.sandbox.master_data import required
 from app.sandbox.portfolio.firms import known_firms
 from sync_core.clock import VirtualClock
 from sync_core.connectors.erp import sandbox_cloud, sandbox_legacy
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.keys import Lane
-from sync_core.lanes import LaneGate
+from sync_core.lanes.lanes import LaneGate
 from sync_core.ports import ErpConnector
 
 if TYPE_CHECKING:
-    from app.demo import DemoSystems
+    from app.demo.demo import DemoSystems
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def erps_of(systems: "DemoSystems", clock: VirtualClock, estate: Estate, stack: 
     )
     stack.callback(cloud.close)
     cloud.faults.add(slow())
-    demo_books.fill(cloud.store, required(estate, known_firms(estate)))
+    books.fill(cloud.store, required(estate, known_firms(estate)))
     gates = {systems.erp.name: LaneGate(Lane(systems.erp.name))}
     connector = sandbox_cloud.connect(
         replace(systems.erp, url="http://erp.sandbox"),

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TypeAlias
 
 from sync_core.contract import BillingKind
-from sync_core.estate import Entity, Estate
+from sync_core.estate.estate import Entity, Estate
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from app.sandbox.tryton_entity import (
     Tax,
 )
 from sync_core.contract import BillingKind, TaxAttributes
-from sync_core.estate import Entity, Estate
+from sync_core.estate.estate import Entity, Estate
 from sync_core.money import exponent
 
 CUSTOMERS, CONTRACTS = 12, 6

@@ -9,7 +9,7 @@ from typing import Final
 from metrics.facts._fold_order import FOLD_ORDER, as_agreed
 
 _TYPES: Final = ("signed", "amended", "corrected", "renewed", "cancelled", "terminated")
-# What an amendment heads invoices by waits for its effective day (sync_core/effective.py).
+# What an amendment heads invoices by waits for its effective day (sync_core/life/effective.py).
 _HEADS: Final = ["customer", "legal_entity", "po_number", "tax"]
 VALUES: Final = {"agreeing": [f"com.tieline.contract.{what}.v1" for what in _TYPES], "heads": _HEADS}
 

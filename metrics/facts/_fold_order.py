@@ -21,7 +21,8 @@ FOLD_ORDER: Final = f"""
 def as_agreed(rows: str, *, signs: str, ends: str) -> str:
     """Of rows with contract_id and place, those that count: a signature stands until the contract ends.
 
-    What is published again meanwhile is no agreement (sync_core/silent.py). `signs` and `ends` are conditions on `r`.
+    What is published again meanwhile is no agreement (sync_core/life/silent.py). `signs` and `ends` are conditions on
+    `r`.
     """
     before = "OVER (PARTITION BY r.contract_id ORDER BY r.place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
     return f"""

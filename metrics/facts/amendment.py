@@ -86,7 +86,7 @@ _MILESTONES: Final = """
           ORDER BY k.contract_id, k.number, d.key, d.place DESC, d.gone DESC, d.n DESC) AS p
     WHERE NOT p.gone GROUP BY 1, 2
 """
-# Without milestones, and by time: the end of the month that bills next. As next_bill_date of sync_core/summary.py.
+# Without milestones, and by time: the end of the month that bills next. As next_bill_date of sync_core/life/summary.py.
 _BILLED: Final = """
     SELECT k.contract_id, k.number,
            CASE WHEN coalesce(t.kind, 'milestones') = 'milestones' THEN m.bill_on END AS on_date,

@@ -19,7 +19,7 @@ from metrics.facts.fact import OF_WEEK, Fact
 from metrics.months import MONTH
 
 MATURE_DAYS: Final = 60  # only disputes raised within these count, so that months can be compared
-# Causes of exceptions (sync_core/ownership.py) that make an invoice wrong, by what is wrong with it then.
+# Causes of exceptions (sync_core/cases/ownership.py) that make an invoice wrong, by what is wrong with it then.
 MISMATCHES: Final[Mapping[str, tuple[str, ...]]] = {
     "rate": ("rate_card_missing", "rate_twice", "rate_missing", "labour_category_missing"),
     "milestone": (

@@ -44,7 +44,7 @@ _MONTHS: Final = """
           FROM said WHERE due_on IS NOT NULL) AS s
 """
 # By joins, not by a look-up for each month: a batch has thousands of contracts. The first signature after the last end
-# is the one that stands: what is published again meanwhile is no agreement (sync_core/silent.py).
+# is the one that stands: what is published again meanwhile is no agreement (sync_core/life/silent.py).
 _STOOD: Final = """
     SELECT b.contract_id, b.month, b.begins, min(e.place) AS signed
     FROM (SELECT m.contract_id, m.month, m.begins,

@@ -21,8 +21,8 @@ from metrics.rates import rates_of
 from metrics.reading import WORKED_NOW, WORKED_NOW_S, Timed, durations_of, group_of, merged, timed_need, together
 from metrics.source import Need, Source, chosen
 from metrics.walking import by_entity, by_week, counted, not_yet
-from sync_core.bill_runs import next_bill_run
-from sync_core.estate import Entity
+from sync_core.estate.bill_runs import next_bill_run
+from sync_core.estate.estate import Entity
 
 _OPEN: Final = "f.outcome = 'open' AND NOT f.test AND f.executed_at <= :as_of"
 _DONE: Final = "f.outcome = 'synced' AND NOT f.test"

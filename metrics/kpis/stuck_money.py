@@ -23,8 +23,8 @@ from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span,
 from metrics.rates import KNOWN_RATES, Converted, Rates, rates_of
 from metrics.reading import group_of
 from metrics.source import Need, Source, chosen
-from sync_core.bill_runs import next_bill_run
-from sync_core.estate import Estate
+from sync_core.estate.bill_runs import next_bill_run
+from sync_core.estate.estate import Estate
 
 
 class Cause(StrEnum):

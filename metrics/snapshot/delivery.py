@@ -23,8 +23,8 @@ from metrics.snapshot.package import BOARD_PACK, MANIFEST
 from sync_core.clock import Clock
 from sync_core.delivery.channel import Channel, NotSent
 from sync_core.delivery.wording import Text
-from sync_core.estate import Estate
-from sync_core.estate_snapshot import HOME
+from sync_core.estate.estate import Estate
+from sync_core.estate.snapshot import HOME
 
 log = logging.getLogger(__name__)
 

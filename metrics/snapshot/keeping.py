@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from metrics.snapshot.content import Content
 from metrics.snapshot.package import MANIFEST, Package, headlines
 from sync_core.delivery.announce import LOCK
-from sync_core.estate_delivery import PREFIX
+from sync_core.estate.delivery import PREFIX
 
 LEASE_S: Final = 900.0  # renewed while the work goes on (metrics/snapshot/lease.py)
 EVENT: Final = f"{PREFIX}snapshot.made.v1"

@@ -16,10 +16,10 @@ from metrics.snapshot.keeping import Asked
 from metrics.snapshot.lease import renewed
 from metrics.snapshot.package import Package, package
 from metrics.snapshot.take import moment_of, take
-from sync_core.audit_checkpoint import Signer
+from sync_core.audit.checkpoint import Signer
 from sync_core.clock import Clock
 from sync_core.errors import TielineError
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 
 log = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from metrics.snapshot.flat import csv_of, parquet_of
 from metrics.snapshot.pdf import board_pack
 from metrics.snapshot.tables import Table, tables_of
 from metrics.snapshot.xlsx import workbook
-from sync_core.audit import canonical
-from sync_core.audit_checkpoint import InvalidKey, PublicKey, Signer
+from sync_core.audit.audit import canonical
+from sync_core.audit.checkpoint import InvalidKey, PublicKey, Signer
 from sync_core.errors import TielineError
 
 KIND: Final = "tieline.snapshot.v2"  # of v1 the states were those of the moment it was made

@@ -18,7 +18,7 @@ from metrics.rates import rates_of
 from metrics.snapshot.content import Content, KpiTaken, Point, Rate
 from metrics.snapshot.restatement import restatement
 from metrics.source import Source, Told
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.reads.snapshot import snapshot
 from sync_core.survival import SAMPLE_FLOOR
 

@@ -14,7 +14,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from sync_core import audit
+from sync_core.audit import audit
 from sync_core.authority import Actor, ActorKind, Forbidden, Permission
 from sync_core.commands.desk import Act, Changed, CommandRefused, Desk, InvalidInput, NotFound, reason_of
 

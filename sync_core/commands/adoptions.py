@@ -1,6 +1,6 @@
 """Adoption as people ask for it: what was found of an ERP's projects is decided for all contracts at once.
 
-The ERP is read by the caller (app/cli_adopt.py); nothing is written to it here. A worker writes our keys on what was
+The ERP is read by the caller (app/cli/adopt.py); nothing is written to it here. A worker writes our keys on what was
 matched, at the contract's next run; what was not becomes an exception there, and is not created.
 """
 
@@ -12,11 +12,11 @@ from typing import Final
 import orjson
 import sqlalchemy as sa
 
-from sync_core.adoption import Adoption, Result
-from sync_core.audit import Entry
+from sync_core.audit.audit import Entry
 from sync_core.authority import Actor, Permission
 from sync_core.commands.desk import Act, Desk, InvalidInput, NotFound, reason_of
-from sync_core.replay import MOST_ITEMS
+from sync_core.moving.adoption import Adoption, Result
+from sync_core.replay.replay import MOST_ITEMS
 
 
 @dataclass(frozen=True, slots=True)

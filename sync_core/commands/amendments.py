@@ -8,20 +8,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sync_core.audit import Entry
+from sync_core.audit.audit import Entry
 from sync_core.authority import Actor, Permission
-from sync_core.case_rules import Deed
+from sync_core.cases.rules import Deed
 from sync_core.commands import words
 from sync_core.commands.chosen import Needs, Row, choose, remember
 from sync_core.commands.desk import Act, Changed, CommandRefused, Desk, NotFound
 from sync_core.commands.own_events import own_event, store
 from sync_core.contract import Contract
-from sync_core.contract_events import events_of
-from sync_core.contract_words import Change, changes_between, flat
 from sync_core.events import CORRECTED
 from sync_core.fold import fold
-from sync_core.restated import finding
-from sync_core.silent import accepting
+from sync_core.intake.contract_events import events_of
+from sync_core.life.contract_words import Change, changes_between, flat
+from sync_core.life.restated import finding
+from sync_core.life.silent import accepting
 
 COMMANDS: Final[Mapping[str, Permission]] = {"accept": Permission.CORRECTIONS_WRITE}
 

@@ -10,19 +10,19 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from sync_core.approvals import NEEDED, Request, refusal, request, standing
-from sync_core.audit import Entry
+from sync_core.audit.audit import Entry
 from sync_core.authority import Actor, Forbidden, Permission
-from sync_core.case_rules import Deed
+from sync_core.cases.approvals import NEEDED, Request, refusal, request, standing
+from sync_core.cases.rules import Deed
 from sync_core.commands import words
 from sync_core.commands.cases import close
 from sync_core.commands.chosen import Needs, Row, choose, remember
 from sync_core.commands.desk import Act, Changed, CommandRefused, Desk
 from sync_core.commands.own_events import own_event, store
 from sync_core.contract import Contract
-from sync_core.contract_events import correctors, events_of
 from sync_core.events import DECIDED
 from sync_core.fold import fold
+from sync_core.intake.contract_events import correctors, events_of
 
 COMMANDS: Final[Mapping[str, Permission]] = {"decide": Permission.APPROVALS_DECIDE}
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from sync_core.audit import Entry, canonical
+from sync_core.audit.audit import Entry, canonical
 from sync_core.authority import Actor, Permission
 from sync_core.commands.desk import Act, Desk, InvalidInput
 from sync_core.reads.audit import AuditFilter, AuditRow, audit_listing

@@ -10,14 +10,14 @@ from typing import Final
 import orjson
 import sqlalchemy as sa
 
-from sync_core.audit import Entry
+from sync_core.audit.audit import Entry
 from sync_core.authority import Actor, Permission
-from sync_core.case_rules import RULES, Deed
+from sync_core.cases.rules import RULES, Deed
+from sync_core.cases.sla import due
 from sync_core.commands import words
 from sync_core.commands.chosen import CasesChanged, Needs, Row, choose, note, remember
 from sync_core.commands.desk import Act, Changed, Desk, InvalidInput, NotFound
 from sync_core.errors import Function
-from sync_core.sla import due
 
 MOST_FILTERS, MOST_TERMS = 100, 20
 

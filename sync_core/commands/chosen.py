@@ -11,9 +11,9 @@ from typing import Any, Final
 import orjson
 import sqlalchemy as sa
 
-from sync_core.audit import Entry
+from sync_core.audit.audit import Entry
 from sync_core.authority import Forbidden
-from sync_core.case_rules import RULES, Deed, Kind, refusal
+from sync_core.cases.rules import RULES, Deed, Kind, refusal
 from sync_core.commands.desk import Act, Changed, CommandRefused, InvalidInput, NotFound, texts
 from sync_core.errors import TielineError
 
@@ -83,7 +83,7 @@ def _no_objection(_row: Row) -> str | None:
 class Needs:
     """What a command needs of the exceptions that it is to change."""
 
-    deed: Deed  # who may do it, with which of them: sync_core/case_rules.py
+    deed: Deed  # who may do it, with which of them: sync_core/cases/rules.py
     contracts: bool = False  # their contracts are locked as well, before them
     locks: bool = True
     objection: Objection = _no_objection

@@ -25,7 +25,7 @@ from sync_core.commands.schedules import Schedules
 from sync_core.commands.schemas import Schemas
 from sync_core.commands.snapshots import Snapshots
 from sync_core.commands.subscribers import Subscribers
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 
 
 class Commands:

@@ -14,21 +14,21 @@ from typing import Final
 import orjson
 import sqlalchemy as sa
 
-from sync_core.audit import Entry
+from sync_core.audit.audit import Entry
 from sync_core.authority import Actor, Permission
-from sync_core.case_rules import Deed
+from sync_core.cases.rules import Deed
 from sync_core.checks import contract_findings
 from sync_core.commands import words
 from sync_core.commands.chosen import Needs, Row, choose, remember
 from sync_core.commands.desk import Act, Changed, CommandRefused, Desk, InvalidInput
 from sync_core.commands.own_events import own_event, store
 from sync_core.contract import Terms
-from sync_core.contract_events import events_of
 from sync_core.derive import derive
 from sync_core.desired import Kind, Scalar, fields_of
 from sync_core.engine.look import local_day
 from sync_core.events import CORRECTED, Event
 from sync_core.fold import fold
+from sync_core.intake.contract_events import events_of
 from sync_core.keys import BusinessKey
 from sync_core.reads.conflicts import Conflict, conflicts
 

@@ -10,23 +10,23 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from sync_core.audit import Entry
+from sync_core.audit.audit import Entry
 from sync_core.authority import Actor, Permission
-from sync_core.case_rules import Deed
+from sync_core.cases.corrections import CorrectionForm, NotCorrectable, Values, changes_of, form
+from sync_core.cases.rules import Deed
+from sync_core.cases.verdicts import Verdict, judge
 from sync_core.checks import contract_findings
 from sync_core.commands import words
 from sync_core.commands.chosen import Needs, Row, choose, remember
 from sync_core.commands.desk import Act, Changed, CommandRefused, Desk, InvalidInput, NotFound
 from sync_core.commands.own_events import OWN, own_event, store
 from sync_core.contract import Contract
-from sync_core.contract_events import events_of
-from sync_core.corrections import CorrectionForm, NotCorrectable, Values, changes_of, form
 from sync_core.events import CORRECTED, Event
 from sync_core.findings import Finding
 from sync_core.fold import fold
-from sync_core.known_codes import held_tax_code
+from sync_core.intake.contract_events import events_of
 from sync_core.reads.timeline import Change, changes_between, flat
-from sync_core.verdicts import Verdict, judge
+from sync_core.references.known_codes import held_tax_code
 
 COMMANDS: Final[Mapping[str, Permission]] = {
     "preview": Permission.CORRECTIONS_WRITE,

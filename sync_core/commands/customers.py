@@ -10,16 +10,16 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from sync_core.audit import Entry
+from sync_core.audit.audit import Entry
 from sync_core.authority import Actor, Permission
-from sync_core.case_rules import Deed
+from sync_core.cases.rules import Deed
 from sync_core.commands import words
 from sync_core.commands.chosen import Needs, Row, choose, remember
 from sync_core.commands.desk import Act, Changed, CommandRefused, Desk, InvalidInput
-from sync_core.contract_events import events_of
 from sync_core.engine.look import local_day
 from sync_core.fold import fold
-from sync_core.lifecycle import on_day
+from sync_core.intake.contract_events import events_of
+from sync_core.life.lifecycle import on_day
 from sync_core.master.match import ALIKE, NEAR
 
 COMMANDS: Final[Mapping[str, Permission]] = {"identify": Permission.CORRECTIONS_WRITE}

@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 import orjson
 import sqlalchemy as sa
 
-from sync_core import audit
+from sync_core.audit import audit
 from sync_core.authority import Actor, Permission
-from sync_core.bell import CHANNEL
 from sync_core.clock import Clock
 from sync_core.errors import TielineError
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
+from sync_core.journal.bell import CHANNEL
 from sync_core.locks import Lock
 
 T = TypeVar("T")

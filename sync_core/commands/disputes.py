@@ -9,13 +9,13 @@ from zoneinfo import ZoneInfo
 import orjson
 import sqlalchemy as sa
 
-from sync_core import told
 from sync_core.authority import Permission
 from sync_core.commands.desk import Act
 from sync_core.commands.files import Row, unique
 from sync_core.errors import InvalidMoney
 from sync_core.finance import DISPUTE_CAUSES, DISPUTE_STATES, IMPORT
 from sync_core.money import Money
+from sync_core.writeback import told
 
 DISPUTE_COLUMNS: Final = ("dispute", "invoice", "raised_on", "status", "amount", "currency")
 

@@ -10,15 +10,15 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from sync_core.audit import Entry
+from sync_core.audit.audit import Entry
 from sync_core.authority import Actor, Permission
 from sync_core.commands.desk import Act, CommandRefused, Desk
 from sync_core.commands.replay_making import preview
 from sync_core.commands.replay_row import ReplayMade
-from sync_core.drift_rows import WATCHED
 from sync_core.reads.scope import OF_CONTRACT, bound
-from sync_core.replay import MOST_ITEMS, Origin
-from sync_core.selection import Selection
+from sync_core.replay.replay import MOST_ITEMS, Origin
+from sync_core.replay.selection import Selection
+from sync_core.watch.drift_rows import WATCHED
 
 COMMANDS: Final[Mapping[str, Permission]] = {
     "compare": Permission.REPLAY_PREVIEW,

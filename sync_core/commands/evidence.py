@@ -8,12 +8,12 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from sync_core.audit import Entry
-from sync_core.audit_checkpoint import Checkpoint, Signer
+from sync_core.audit.audit import Entry
+from sync_core.audit.checkpoint import Checkpoint, Signer
 from sync_core.authority import Actor, Permission
 from sync_core.commands.desk import Act, Desk, InvalidInput, NotFound
-from sync_core.evidence import MANIFEST, Subject, compose
-from sync_core.evidence_sql import FIND
+from sync_core.evidence.evidence import MANIFEST, Subject, compose
+from sync_core.evidence.sql import FIND
 
 COMMANDS: Final[Mapping[str, Permission]] = {"export": Permission.EVIDENCE_READ}
 

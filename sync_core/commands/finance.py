@@ -15,7 +15,7 @@ from typing import Final
 import orjson
 import sqlalchemy as sa
 
-from sync_core.audit import Entry, canonical
+from sync_core.audit.audit import Entry, canonical
 from sync_core.authority import Actor, Forbidden, Permission
 from sync_core.commands.desk import Act, Desk
 from sync_core.commands.disputes import DISPUTE_COLUMNS, store_disputes

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from sync_core.audit import Entry
+from sync_core.audit.audit import Entry
 from sync_core.authority import Actor, Permission
 from sync_core.commands.desk import Act, Desk, InvalidInput, NotFound, reason_of, texts
 

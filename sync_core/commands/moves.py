@@ -11,13 +11,13 @@ from typing import Final
 import orjson
 import sqlalchemy as sa
 
-from sync_core import replay_sql as sql
-from sync_core.audit import Entry, clean
+from sync_core.audit.audit import Entry, clean
 from sync_core.authority import Actor, Permission
 from sync_core.commands.desk import Act, CommandRefused, Desk, InvalidInput, NotFound, texts
 from sync_core.commands.replay_row import ReplayMade, possible, said, visible
-from sync_core.estate import ErpMode, Estate
-from sync_core.replay import MOST_ITEMS, ReplayState
+from sync_core.estate.estate import ErpMode, Estate
+from sync_core.replay import sql
+from sync_core.replay.replay import MOST_ITEMS, ReplayState
 
 LONGEST_TITLE: Final = 200
 COMMANDS: Final[Mapping[str, Permission]] = {

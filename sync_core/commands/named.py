@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sync_core.authority import Permission
 from sync_core.commands.desk import Act, Desk, InvalidInput, NotFound
 from sync_core.commands.words import visible
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.reads.scope import CONTRACT, Entities, bound
 
 _OURS: Final = "tieline"

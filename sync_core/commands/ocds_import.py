@@ -13,17 +13,17 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from sync_core import audit
+from sync_core.audit import audit
 from sync_core.authority import Actor, Permission
-from sync_core.bell import notify
 from sync_core.checks import contract_findings
 from sync_core.clock import Clock
 from sync_core.commands.words import visible
 from sync_core.contract import Stage
-from sync_core.contract_events import stored
-from sync_core.estate import Clm, Estate
+from sync_core.estate.estate import Clm, Estate
 from sync_core.events import Event
-from sync_core.intake import ReceiptStatus, accept
+from sync_core.intake.contract_events import stored
+from sync_core.intake.intake import ReceiptStatus, accept
+from sync_core.journal.bell import notify
 from sync_core.locks import Lock
 from sync_core.ocds import reading
 from sync_core.ocds.deciding import Became, Decision, decide

@@ -6,11 +6,11 @@ from typing import Final
 
 import orjson
 
-from sync_core.cloudevents import CloudEvent
 from sync_core.commands.desk import Act, InvalidInput
 from sync_core.events import OWN_ID, Event, SchemaUnknown, understand
-from sync_core.intake_rows import as_json, stored_row
-from sync_core.intake_sql import STORE
+from sync_core.intake.cloudevents import CloudEvent
+from sync_core.intake.rows import as_json, stored_row
+from sync_core.intake.sql import STORE
 from sync_core.json_exact import holds_nul
 from sync_core.json_exact import parse as parse_exact
 

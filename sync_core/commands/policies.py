@@ -14,13 +14,13 @@ from typing import Any, Final
 import orjson
 import sqlalchemy as sa
 
-from sync_core import estate as estates
-from sync_core.audit import Entry
+from sync_core.audit.audit import Entry
 from sync_core.authority import Actor, ActorKind, Forbidden, Permission
 from sync_core.commands import words
 from sync_core.commands.desk import Act, Changed, CommandRefused, Desk, InvalidInput, NotFound
 from sync_core.errors import InvalidEstate
-from sync_core.estate import Estate
+from sync_core.estate import estate as estates
+from sync_core.estate.estate import Estate
 from sync_core.locks import Lock
 from sync_core.money import Money
 from sync_core.policy.activation import guards_differ, why_second

@@ -9,13 +9,13 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from sync_core import intake_sql
-from sync_core.audit import Entry
+from sync_core.audit.audit import Entry
 from sync_core.authority import Actor, Permission
 from sync_core.commands import words
 from sync_core.commands.desk import Act, CommandRefused, Desk, NotFound, texts
-from sync_core.intake import registered_of, understood_again
-from sync_core.intake_rows import as_json
+from sync_core.intake import sql
+from sync_core.intake.intake import registered_of, understood_again
+from sync_core.intake.rows import as_json
 
 MOST: Final = 200  # bodies are read whole
 
@@ -70,14 +70,14 @@ _DISMISS = sa.text("""
 def release(act: Act, quarantine_ids: Sequence[int], *, reason: str = "") -> QuarantineChanged:
     why = words.reason(reason) if reason.strip() else ""
     rows, held = _choose(act, quarantine_ids)
-    registered = registered_of(act.conn.execute(intake_sql.REGISTERED, {"types": None}))
+    registered = registered_of(act.conn.execute(sql.REGISTERED, {"types": None}))
     again = understood_again(rows, estate=act.estate, now=act.now, registered=registered)
     held += [Held(row.quarantine_id, said) for row, said in again.still]
     ids = [row.quarantine_id for row in again.done]
     if not ids:
         raise CommandRefused(f"nothing could be released: {held[0].words}")
-    act.conn.execute(intake_sql.STORE, {"rows": as_json(again.rows), "now": act.now, "releasing": True})
-    act.conn.execute(intake_sql.RELEASED_BY, {"ids": ids, "now": act.now, "by": act.actor.name})
+    act.conn.execute(sql.STORE, {"rows": as_json(again.rows), "now": act.now, "releasing": True})
+    act.conn.execute(sql.RELEASED_BY, {"ids": ids, "now": act.now, "by": act.actor.name})
     act.wakes = True
     _note(act, "quarantine.release", again.done, held, why)
     return QuarantineChanged(tuple(ids), tuple(held))

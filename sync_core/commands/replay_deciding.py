@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
-from sync_core import replay_sql as sql
-from sync_core.audit import Entry, clean
+from sync_core.audit.audit import Entry, clean
 from sync_core.authority import ActorKind, Permission
 from sync_core.commands.desk import Act, CommandRefused, InvalidInput, NotFound, reason_of, texts
 from sync_core.commands.replay_row import ReplayConfirmed, ReplayMoved, end, opened, possible
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.money import written
-from sync_core.moving import NOTHING_LEFT
-from sync_core.placement_sql import PIN
-from sync_core.replay import MOST_ITEMS, ReplayState
+from sync_core.moving.moving import NOTHING_LEFT
+from sync_core.moving.placement_sql import PIN
+from sync_core.replay import sql
+from sync_core.replay.replay import MOST_ITEMS, ReplayState
 
 MOST_PER_MINUTE: Final = 60_000
 _NOTHING_LEFT: Final = {"nothing_left": f'[{{"cause": "{NOTHING_LEFT}"}}]'}

@@ -4,15 +4,15 @@ from typing import Final
 
 import orjson
 
-from sync_core import replay_sql as sql
-from sync_core import selection as selecting
-from sync_core.audit import Entry, clean
+from sync_core.audit.audit import Entry, clean
 from sync_core.authority import Permission
 from sync_core.commands.desk import Act, CommandRefused, InvalidInput, NotFound, texts
 from sync_core.commands.replay_row import ReplayMade, possible, said, visible
-from sync_core.estate import Estate
-from sync_core.replay import MOST_ITEMS, Origin, ReplayState
-from sync_core.selection import Selection
+from sync_core.estate.estate import Estate
+from sync_core.replay import selection as selecting
+from sync_core.replay import sql
+from sync_core.replay.replay import MOST_ITEMS, Origin, ReplayState
+from sync_core.replay.selection import Selection
 
 LONGEST_TITLE: Final = 200
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sync_core import replay_sql as sql
-from sync_core.audit import Entry
+from sync_core.audit.audit import Entry
 from sync_core.authority import Permission
 from sync_core.commands.desk import Act, Changed, CommandRefused, NotFound
-from sync_core.placement_sql import CANCELLED
-from sync_core.replay import Origin, ReplayState
+from sync_core.moving.placement_sql import CANCELLED
+from sync_core.replay import sql
+from sync_core.replay.replay import Origin, ReplayState
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,15 @@ the caller's transaction (`desk.run_once` for programs); `Replays` runs them for
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from sync_core import replay_sql as sql
-from sync_core.audit import Entry, clean
+from sync_core.audit.audit import Entry, clean
 from sync_core.authority import Actor, Permission
 from sync_core.commands.desk import Act, Desk, reason_of
 from sync_core.commands.replay_deciding import approve, confirm, rate_of, refuse
 from sync_core.commands.replay_making import offer_again, preview
 from sync_core.commands.replay_row import ReplayConfirmed, ReplayMade, ReplayMoved, ReplayRow, end, opened
-from sync_core.replay import Origin, ReplayState
-from sync_core.selection import Missed, Selection, StuckFilter
+from sync_core.replay import sql
+from sync_core.replay.replay import Origin, ReplayState
+from sync_core.replay.selection import Missed, Selection, StuckFilter
 
 COMMANDS: Final[Mapping[str, Permission]] = {
     "preview": Permission.REPLAY_PREVIEW,

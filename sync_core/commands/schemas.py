@@ -12,13 +12,13 @@ from typing import Any, Final
 import orjson
 import sqlalchemy as sa
 
-from sync_core import intake_sql
-from sync_core.audit import Entry
+from sync_core.audit.audit import Entry
 from sync_core.authority import Actor, Permission
 from sync_core.commands.desk import Act, Changed, CommandRefused, Desk, InvalidInput, NotFound, reason_of, texts
-from sync_core.intake import Again, understood_again
-from sync_core.intake_rows import as_json
-from sync_core.schema_registered import InvalidRegistration, Registered, Rename, registration
+from sync_core.intake import sql
+from sync_core.intake.intake import Again, understood_again
+from sync_core.intake.rows import as_json
+from sync_core.schemas.registered import InvalidRegistration, Registered, Rename, registration
 
 COMMANDS: Final[Mapping[str, Permission]] = {
     "preview": Permission.SCHEMAS_WRITE,
@@ -158,8 +158,8 @@ def register(act: Act, proposed: Proposed, reason: str) -> SchemaRegistered:
         raise CommandRefused(f"{known.name} is registered already; withdraw that registration first")
     ids = tuple(row.quarantine_id for row in again.done)
     if ids:
-        act.conn.execute(intake_sql.STORE, {"rows": as_json(again.rows), "now": act.now, "releasing": True})
-        act.conn.execute(intake_sql.RELEASED_BY, {"ids": list(ids), "now": act.now, "by": act.actor.name})
+        act.conn.execute(sql.STORE, {"rows": as_json(again.rows), "now": act.now, "releasing": True})
+        act.conn.execute(sql.RELEASED_BY, {"ids": list(ids), "now": act.now, "by": act.actor.name})
         act.wakes = True
     detail = {"registration": made, "reads_as": known.reads_as, "renames": known.renames, "released": len(ids)}
     events = [{"quarantined": r.quarantine_id, "source": r.source, "event": r.event_id} for r in again.done]

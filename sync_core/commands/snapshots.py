@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from sync_core.audit import Entry
+from sync_core.audit.audit import Entry
 from sync_core.authority import Actor, Permission
 from sync_core.commands import words
 from sync_core.commands.desk import Act, CommandRefused, Desk, InvalidInput, NotFound

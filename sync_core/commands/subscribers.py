@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 import sqlalchemy as sa
 
-from sync_core.audit import Entry
+from sync_core.audit.audit import Entry
 from sync_core.authority import Actor, Permission
 from sync_core.commands import words
 from sync_core.commands.desk import Act, Changed, CommandRefused, Desk, InvalidInput, NotFound

@@ -15,8 +15,8 @@ from sync_core.connectors import clm as clm_modules
 from sync_core.connectors import erp as erp_modules
 from sync_core.connectors import mdm as mdm_modules
 from sync_core.errors import InvalidEstate
-from sync_core.estate import Clm, Erp
-from sync_core.estate_master import Mdm
+from sync_core.estate.estate import Clm, Erp
+from sync_core.estate.master import Mdm
 from sync_core.master.records import MdmConnector
 from sync_core.ports import ClmConnector, ErpConnector, Gate
 

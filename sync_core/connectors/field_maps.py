@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sync_core.connectors import erp as erp_modules
 from sync_core.desired import Kind
-from sync_core.lineage import ErpFields
+from sync_core.domains.lineage import ErpFields
 
 
 def erp_fields() -> dict[str, ErpFields]:

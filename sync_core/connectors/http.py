@@ -26,12 +26,12 @@ import orjson
 from httpx_aiohttp import AiohttpTransport
 from opentelemetry import trace
 
-from sync_core import meters
 from sync_core.clock import Clock
 from sync_core.connectors.answers import Json, Judge, Response, TokenRefused, Verdicts, problem_words
 from sync_core.connectors.tracing import current, parent_of, traceparent_of
 from sync_core.errors import ErpAmbiguous, ErpError, ErpUnavailable, LeaseLost, TielineError
 from sync_core.ports import ApiCall, CallContext, Gate
+from sync_core.telemetry import meters
 
 OK = frozenset({200, 201, 202, 204})
 _MOST_CONNECT_S = 10.0

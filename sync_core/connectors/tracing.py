@@ -1,7 +1,7 @@
 """W3C trace context: event, run, operation and ERP call as spans, with the ids that the journal keeps.
 
 Without an SDK nothing is recorded, and each step still has ids, so that journal, logs and the headers of calls agree
-(2 microseconds a call). With one (app/telemetry.py) the span's own ids are those that are journalled.
+(2 microseconds a call). With one (app/telemetry/telemetry.py) the span's own ids are those that are journalled.
 """
 
 import secrets

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sync_core.clock import Clock
 from sync_core.delivery.announce_sql import announcement
-from sync_core.estate_delivery import PREFIX
+from sync_core.estate.delivery import PREFIX
 from sync_core.locks import Lock
 
 log = logging.getLogger(__name__)

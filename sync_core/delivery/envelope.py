@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 import sqlalchemy as sa
 
-from sync_core.signatures import SigningKey, sign
+from sync_core.intake.signatures import SigningKey, sign
 
 CONTENT_TYPE: Final = "application/cloudevents+json"
 

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core.delivery.announce import LOCK
 from sync_core.delivery.announce_sql import insertion
-from sync_core.estate_delivery import PREFIX
+from sync_core.estate.delivery import PREFIX
 
 # The subject is the version, so that a message to people tells of one once, however many fields are new in it.
 _FIELDS = insertion(

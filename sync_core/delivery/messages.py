@@ -13,7 +13,7 @@ from pydantic import Field
 
 from sync_core.delivery.message_parts import Amount, ContractRef, Message, Model, OfContract
 from sync_core.errors import Function
-from sync_core.estate_delivery import PREFIX
+from sync_core.estate.delivery import PREFIX
 
 PING = f"{PREFIX}test.ping.v1"
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sync_core.approvals import NEEDED
-from sync_core.estate_delivery import PREFIX, Notify, Severity, Word
+from sync_core.cases.approvals import NEEDED
+from sync_core.estate.delivery import PREFIX, Notify, Severity, Word
 
 AGAIN_AFTER: Final = timedelta(hours=24)  # one subject once per rule, unless its severity rose
 

@@ -15,14 +15,14 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sync_core.calendar import working_intervals
 from sync_core.clock import Clock
 from sync_core.delivery import notify_sql
 from sync_core.delivery.channel import NotSent
 from sync_core.delivery.notices import CLOSING, Note, Told, select, types_of
 from sync_core.delivery.wording import Text, compose
-from sync_core.estate import Estate, WorkingTime
-from sync_core.estate_delivery import Notify, Severity
+from sync_core.estate.calendar import working_intervals
+from sync_core.estate.delivery import Notify, Severity
+from sync_core.estate.estate import Estate, WorkingTime
 
 log = logging.getLogger(__name__)
 

@@ -17,17 +17,17 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from sync_core import audit
-from sync_core.audit import Entry
+from sync_core.audit import audit
+from sync_core.audit.audit import Entry
 from sync_core.authority import SYSTEM
 from sync_core.contract import Contract
 from sync_core.delivery.announce import LOCK
 from sync_core.delivery.announce_sql import CONTRACT, PAGE_OF_CONTRACT, insertion
-from sync_core.estate import Estate
-from sync_core.estate_delivery import PREFIX
+from sync_core.estate.delivery import PREFIX
+from sync_core.estate.estate import Estate
 from sync_core.events import Event, SchemaUnknown, understand
 from sync_core.fold import fold
-from sync_core.life_row import life_row
+from sync_core.life.life_row import life_row
 
 _CHUNK: Final = 200
 _HIGH_DAYS, _MEDIUM_DAYS = 7, 30

@@ -11,8 +11,6 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sync_core.bill_runs import next_bill_run
-from sync_core.calendar import add_working_hours
 from sync_core.delivery.announce import LOCK
 from sync_core.delivery.announce_sql import (
     CONTRACT,
@@ -22,8 +20,10 @@ from sync_core.delivery.announce_sql import (
     SEVERITY,
     insertion,
 )
-from sync_core.estate import Entity, Estate
-from sync_core.estate_delivery import PREFIX
+from sync_core.estate.bill_runs import next_bill_run
+from sync_core.estate.calendar import add_working_hours
+from sync_core.estate.delivery import PREFIX
+from sync_core.estate.estate import Entity, Estate
 from sync_core.events import PREFIX as CONTRACT_EVENTS
 
 OVERDUE: Final = "delivery:overdue"  # watermark: up to which moment passed SLAs were looked for

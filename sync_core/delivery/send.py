@@ -25,8 +25,8 @@ from sync_core.clock import Clock
 from sync_core.connectors.http import never_sent
 from sync_core.delivery import envelope, send_sql
 from sync_core.delivery.envelope import Outgoing
-from sync_core.estate_delivery import Subscriber
-from sync_core.signatures import SigningKey
+from sync_core.estate.delivery import Subscriber
+from sync_core.intake.signatures import SigningKey
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from sync_core.delivery.notices import RESTORED, Note
-from sync_core.estate_delivery import Word
+from sync_core.estate.delivery import Word
 
 _LARGEST, _MOST_LINES, _LONGEST = 5, 10, 80
 

@@ -7,17 +7,17 @@ none again, and a contract that has another project by now is left to a person.
 
 from collections.abc import Awaitable, Callable
 
-from sync_core.adoption import Adopted, Result
 from sync_core.clock import Clock
 from sync_core.desired import Kind
 from sync_core.engine.claim import Loaded
 from sync_core.engine.look import Sight
 from sync_core.engine.outcome import Done, Outcome
 from sync_core.errors import ErrorClass, Function
-from sync_core.estate import Erp, ErpMode
+from sync_core.estate.estate import Erp, ErpMode
 from sync_core.findings import Finding
 from sync_core.keys import BusinessKey, ErpRef
-from sync_core.observing import Observed
+from sync_core.moving.adoption import Adopted, Result
+from sync_core.moving.observing import Observed
 from sync_core.ports import CallContext, ErpConnector, ListsProjects, Observation
 
 

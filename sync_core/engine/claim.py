@@ -14,9 +14,8 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from sync_core.adoption import Adopted, Result
-from sync_core.conflicts import Choice
 from sync_core.desired import Fields, Kind
+from sync_core.domains.conflicts import Choice
 from sync_core.engine import items
 from sync_core.engine.differing import differing
 from sync_core.engine.items import ReplayItem
@@ -25,8 +24,9 @@ from sync_core.keys import BusinessKey, ContractId, ErpRef
 from sync_core.locks import Lock, held
 from sync_core.master import lookup
 from sync_core.master.match import Masters
-from sync_core.measured import marking
-from sync_core.moving import Behind, Placement
+from sync_core.moving.adoption import Adopted, Result
+from sync_core.moving.moving import Behind, Placement
+from sync_core.telemetry.measured import marking
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
-from sync_core import restated
-from sync_core.batches import posted_refs
+from sync_core.cases.ownership import Arises
 from sync_core.checks import Finding, checked
 from sync_core.clock import Clock
-from sync_core.closing import EARNED, left_to_bill
-from sync_core.conflicts import baseline
 from sync_core.contract import Contract, Stage
 from sync_core.desired import Desired, Found, Kind
-from sync_core.drafts import warning
+from sync_core.domains.conflicts import baseline
 from sync_core.engine import differing
 from sync_core.engine.adopting import not_yet, refusal, take, unadopted
 from sync_core.engine.apply import Applier, SharedObjects, noted
@@ -31,14 +28,17 @@ from sync_core.engine.only_observing import only_observed, watch
 from sync_core.engine.outcome import GAP_GRACE, RECHECK_CONTRACT, RECHECK_TASK, Done, Outcome, recheck_at
 from sync_core.engine.replayed import depart, departed
 from sync_core.errors import ErrorClass, Function
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.findings import together
+from sync_core.journal.progress import Step
 from sync_core.keys import BusinessKey, ErpRef
-from sync_core.moving import changed_since
-from sync_core.ownership import Arises
+from sync_core.lanes.batches import posted_refs
+from sync_core.life import restated
+from sync_core.life.closing import EARNED, left_to_bill
+from sync_core.life.drafts import warning
+from sync_core.moving.moving import changed_since
 from sync_core.plan import Action, Plan
 from sync_core.ports import CallContext, ErpConnector, Observation
-from sync_core.progress import Step
 
 
 @dataclass(slots=True)

@@ -14,13 +14,13 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from sync_core import audit
-from sync_core import replay_sql as sql
+from sync_core.audit import audit
 from sync_core.authority import SYSTEM
 from sync_core.clock import Clock
-from sync_core.measured import marking
-from sync_core.placement_sql import CANCELLED
-from sync_core.replay import DEADLINE, MOST_TRIES, ItemState
+from sync_core.moving.placement_sql import CANCELLED
+from sync_core.replay import sql
+from sync_core.replay.replay import DEADLINE, MOST_TRIES, ItemState
+from sync_core.telemetry.measured import marking
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from sync_core.errors import (
     ReadBackMismatch,
     TielineError,
 )
-from sync_core.progress import Step
+from sync_core.journal.progress import Step
 
 REFUSED_LAST = timedelta(hours=8)
 REFUSALS = 3

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sync_core.keys import ContractId
-from sync_core.replay import Effect, ItemState
+from sync_core.replay.replay import Effect, ItemState
 
 
 @dataclass(frozen=True, slots=True)

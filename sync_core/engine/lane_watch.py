@@ -9,14 +9,14 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sync_core import breaker, lanes
-from sync_core.answers_needed import DeclaresNeeds
 from sync_core.clock import Clock
 from sync_core.engine.failure import Verdict
 from sync_core.errors import TielineError
-from sync_core.lanes import LaneGate
-from sync_core.latencies import LATENCIES
+from sync_core.lanes import breaker, lanes
+from sync_core.lanes.answers_needed import DeclaresNeeds
+from sync_core.lanes.lanes import LaneGate
 from sync_core.ports import CallContext, ErpConnector
+from sync_core.telemetry.latencies import LATENCIES
 
 log = logging.getLogger(__name__)
 

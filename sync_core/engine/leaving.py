@@ -19,9 +19,10 @@ from sync_core.engine.nightly import Post
 from sync_core.engine.outcome import Left, Outcome, recheck_at
 from sync_core.engine.replayed import departed_move, skip
 from sync_core.errors import ErrorClass, Function
-from sync_core.estate import ErpMode, Estate
+from sync_core.estate.estate import ErpMode, Estate
 from sync_core.findings import Finding
-from sync_core.moving import (
+from sync_core.journal.progress import Step
+from sync_core.moving.moving import (
     Behind,
     Placement,
     arriving_effects,
@@ -32,8 +33,7 @@ from sync_core.moving import (
     rest,
 )
 from sync_core.ports import CallContext, Capabilities, ErpConnector
-from sync_core.progress import Step
-from sync_core.replay import Effect
+from sync_core.replay.replay import Effect
 
 
 @dataclass(frozen=True, slots=True)

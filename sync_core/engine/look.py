@@ -9,28 +9,28 @@ from datetime import date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from sync_core import references
-from sync_core.batches import posted_refs
 from sync_core.checks import Finding, contract_findings, reference_findings
-from sync_core.closing import closed_if_billed
-from sync_core.conflicts import Difference, Knowledge, Sent, settle
 from sync_core.contract import Contract, Stage
 from sync_core.derive import derive
 from sync_core.desired import Desired, LabourCategory, Scalar
-from sync_core.domains import Owner
-from sync_core.earlier import earlier_values
+from sync_core.domains.conflicts import Difference, Knowledge, Sent, settle
+from sync_core.domains.domains import Owner
+from sync_core.domains.earlier import earlier_values
 from sync_core.engine.claim import Loaded
 from sync_core.errors import ErrorClass, Function, StoredEventUnreadable
-from sync_core.estate import Estate
-from sync_core.estate_ownership import rule_for
+from sync_core.estate.estate import Estate
+from sync_core.estate.ownership import rule_for
 from sync_core.fold import fold
 from sync_core.keys import BusinessKey, ErpRef, contract_key
-from sync_core.lifecycle import on_day
+from sync_core.lanes.batches import posted_refs
+from sync_core.life.closing import closed_if_billed
+from sync_core.life.lifecycle import on_day
 from sync_core.master.match import Identified, Masters, identify
-from sync_core.moving import Placement, rest
+from sync_core.moving.moving import Placement, rest
 from sync_core.plan import Plan, diff
 from sync_core.ports import CallContext, Capabilities, ErpConnector, Observation, Scope
-from sync_core.references import Answer, Question, month_of
+from sync_core.references import references
+from sync_core.references.references import Answer, Question, month_of
 
 _NOTHING_KNOWN = Knowledge()
 _CAUSES = {ErrorClass.OWNERSHIP_CONFLICT: "ownership_conflict"}
@@ -170,7 +170,7 @@ def judged(
     known: Mapping[BusinessKey, ErpRef],
     knowledge: Knowledge = _NOTHING_KNOWN,
 ) -> Sight:
-    """What follows from a read, whether it is fresh or put together from what is known (sync_core/validation.py)."""
+    """What follows from a read, whether fresh or put together from what is known (`references.validation`)."""
     desired = closed_if_billed(representable(desired, capabilities), observed.found)
     settled = settle(desired, diff(desired, observed.found, keep=known), knowledge, estate.ownership)
     looked, plan = reference_findings(desired, observed, estate, capabilities), settled.plan

@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sync_core.batches import Answer, BatchWindow, Group, groups_of, own_answer, own_handed, posted_refs
 from sync_core.checks import Finding
 from sync_core.clock import Clock
 from sync_core.desired import Fields, Kind, fields_of
@@ -30,10 +29,11 @@ from sync_core.engine.look import Sight
 from sync_core.engine.outcome import Done, Outcome
 from sync_core.engine.shared import Reservation
 from sync_core.errors import ErrorClass, Function, LeaseLost
+from sync_core.journal.progress import Step
 from sync_core.keys import BusinessKey, ErpRef
+from sync_core.lanes.batches import Answer, BatchWindow, Group, groups_of, own_answer, own_handed, posted_refs
 from sync_core.plan import Action, Operation, Plan
 from sync_core.ports import CallContext, ErpConnector, Observation, Scope, TakesBatches
-from sync_core.progress import Step
 
 log = logging.getLogger(__name__)
 

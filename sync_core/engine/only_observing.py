@@ -7,10 +7,10 @@ from sync_core.engine.claim import Claimed, Loaded
 from sync_core.engine.look import Intent, Sight, local_day
 from sync_core.engine.outcome import RECHECK_CONTRACT, Outcome
 from sync_core.engine.replayed import depart
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.findings import Finding
-from sync_core.observing import Observed, observed, stops
-from sync_core.progress import Step
+from sync_core.journal.progress import Step
+from sync_core.moving.observing import Observed, observed, stops
 
 
 def only_observed(intent: Intent, sight: Sight, estate: Estate) -> Observed | None:

@@ -6,11 +6,11 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from sync_core import intake_sql
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.events import REGISTRY
-from sync_core.intake import registered_schemas, understood_again
-from sync_core.intake_rows import as_json
+from sync_core.intake import sql
+from sync_core.intake.intake import registered_schemas, understood_again
+from sync_core.intake.rows import as_json
 from sync_core.keys import ContractId
 
 # Whoever releases the same rows just now does our work.
@@ -29,6 +29,6 @@ async def release_of(conn: AsyncConnection, ids: Sequence[ContractId], *, estate
     again = understood_again(found, estate=estate, now=now, registered=registered)
     if not again.done:
         return 0
-    await conn.execute(intake_sql.STORE, {"rows": as_json(again.rows), "now": now, "releasing": True})
-    await conn.execute(intake_sql.RELEASED, {"ids": [held.quarantine_id for held in again.done], "now": now})
+    await conn.execute(sql.STORE, {"rows": as_json(again.rows), "now": now, "releasing": True})
+    await conn.execute(sql.RELEASED, {"ids": [held.quarantine_id for held in again.done], "now": now})
     return len(again.done)

@@ -1,6 +1,6 @@
 """What one reconciliation came to, and what the contract's row says next. Pure.
 
-An Outcome is all that is written of a run: the group commit (sync_core/journal.py) stores many at once.
+An Outcome is all that is written of a run: the group commit (sync_core/journal/journal.py) stores many at once.
 """
 
 from collections.abc import Mapping
@@ -10,17 +10,17 @@ from decimal import Decimal
 from uuid import UUID
 
 from sync_core.checks import Finding
-from sync_core.conflicts import Agreed
 from sync_core.contract import Contract
 from sync_core.desired import Found, Scalar
+from sync_core.domains.conflicts import Agreed
 from sync_core.engine.claim import Claimed
 from sync_core.engine.items import ItemEnd
+from sync_core.journal.progress import Step
 from sync_core.keys import BusinessKey
-from sync_core.moving import Behind
-from sync_core.observing import Observed
+from sync_core.moving.moving import Behind
+from sync_core.moving.observing import Observed
 from sync_core.ports import ApiCall
-from sync_core.progress import Step
-from sync_core.references import Answer, Question
+from sync_core.references.references import Answer, Question
 
 MAX_ATTEMPTS = 8
 RECHECK_FIRST, RECHECK_LAST = timedelta(seconds=30), timedelta(minutes=30)

@@ -32,13 +32,13 @@ from sync_core.engine.outcome import retry_at
 from sync_core.engine.preview_rows import Preview, Ticket
 from sync_core.engine.worker import DATABASE_TROUBLE, GATHER_S, Pace
 from sync_core.errors import ErpRateLimited, ErrorClass, LeaseLost, TielineError
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.keys import ContractId
-from sync_core.lanes import LaneGate
-from sync_core.latencies import LATENCIES
+from sync_core.lanes.lanes import LaneGate
+from sync_core.life.summary import Summary, summarise
 from sync_core.ports import CallContext, ErpConnector
-from sync_core.replay import PREVIEW_TRIES, Origin, PreviewState, effects_of
-from sync_core.summary import Summary, summarise
+from sync_core.replay.replay import PREVIEW_TRIES, Origin, PreviewState, effects_of
+from sync_core.telemetry.latencies import LATENCIES
 
 log = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sync_core.checks import Finding
-from sync_core.journal import document
+from sync_core.journal.journal import document
 from sync_core.keys import ContractId
-from sync_core.moving import Placement
+from sync_core.moving.moving import Placement
 from sync_core.plan import Action
-from sync_core.replay import Effect, Origin, PreviewState, digest_of
+from sync_core.replay.replay import Effect, Origin, PreviewState, digest_of
 
 
 @dataclass(frozen=True, slots=True)

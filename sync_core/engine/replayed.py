@@ -13,7 +13,7 @@ from sync_core.engine.items import ItemEnd, ReplayItem
 from sync_core.engine.outcome import Done, Outcome
 from sync_core.errors import ErrorClass, ReadBackMismatch, WorkersLost
 from sync_core.plan import Plan
-from sync_core.replay import Effect, ItemState, departures, digest_of, effects_of, told
+from sync_core.replay.replay import Effect, ItemState, departures, digest_of, effects_of, told
 
 _TAMPERED: Final = "the stored plan is not the one whose digest was confirmed"
 

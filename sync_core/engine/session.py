@@ -14,7 +14,7 @@ from datetime import datetime
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from sync_core.bell import CHANNEL
+from sync_core.journal.bell import CHANNEL
 from sync_core.locks import Lock
 
 # A host that vanished is noticed in about 15 s instead of two hours.

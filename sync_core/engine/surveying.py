@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sync_core.adoption import Adoption, Wanted, candidates, with_parts
 from sync_core.clock import Clock
 from sync_core.desired import Found
 from sync_core.engine import claim as queue
 from sync_core.engine.look import intend
 from sync_core.errors import StoredEventUnreadable
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.keys import ContractId
+from sync_core.moving.adoption import Adoption, Wanted, candidates, with_parts
 from sync_core.ports import CallContext, ErpConnector, ListsProjects
 
 _BATCH = 500

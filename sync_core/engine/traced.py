@@ -5,7 +5,7 @@ from opentelemetry.trace import SpanKind
 from sync_core.connectors import tracing
 from sync_core.connectors.tracing import Step
 from sync_core.engine.claim import Claimed, Loaded
-from sync_core.log_context import concerns
+from sync_core.telemetry.log_context import concerns
 
 
 def begun(claimed: Claimed, loaded: Loaded) -> Step:

@@ -18,7 +18,6 @@ from uuid import uuid4
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sync_core import journal, meters, references_store
 from sync_core.clock import Clock
 from sync_core.engine import claim as queue
 from sync_core.engine.claim import Claimed, Loaded
@@ -31,19 +30,19 @@ from sync_core.engine.replayed import conclude
 from sync_core.engine.shared import Broker
 from sync_core.engine.traced import begun
 from sync_core.errors import TielineError, WorkersLost
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
+from sync_core.journal import journal
 from sync_core.keys import ContractId
-from sync_core.lanes import SLOT_LEASE_S
-from sync_core.latencies import LATENCIES
+from sync_core.lanes.lanes import SLOT_LEASE_S
 from sync_core.ports import CallContext, ErpConnector
+from sync_core.references import store
+from sync_core.telemetry import meters
+from sync_core.telemetry.latencies import LATENCIES
 
 log = logging.getLogger(__name__)
 
 DATABASE_TROUBLE = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, sa.exc.TimeoutError)
-
-
-# The longest that a finished contract waits for others to be committed with it.
-GATHER_S = 0.2
+GATHER_S = 0.2  # the longest that a finished contract waits for others to be committed with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ class Worker:
 
     def __post_init__(self) -> None:
         self._outcomes: Batcher[Outcome, bool] = Batcher(self._store, gather_s=GATHER_S, enough=self._enough)
-        self._shared_at, self._references = -math.inf, references_store.Memory()
+        self._shared_at, self._references = -math.inf, store.Memory()
         for gate in self.lanes.gates.values():
             gate.contracts = 0  # those of a session that was lost
         broker = Broker(self.engine, self.worker_id, self.clock, lease_s=self.pace.lease_s)

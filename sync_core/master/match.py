@@ -14,7 +14,7 @@ from sync_core.contract import Contract, Party
 from sync_core.desired import Scalar
 from sync_core.errors import ErrorClass, Function
 from sync_core.findings import Difference, Finding
-from sync_core.lifecycle import on_day
+from sync_core.life.lifecycle import on_day
 from sync_core.master.names import alike, folded, tax_key
 from sync_core.master.records import ACTIVE
 

@@ -1,4 +1,4 @@
-"""The scheduled poll of a master-data system, as that of a CLM (sync_core/polling.py).
+"""The scheduled poll of a master-data system, as that of a CLM (sync_core/intake/polling.py).
 
 A page's records and the watermark behind it are committed together; the watermark moves only from where its reader saw
 it, so a slower poll stores nothing behind a faster one.

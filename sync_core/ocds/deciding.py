@@ -13,11 +13,11 @@ from typing import Final
 
 import orjson
 
-from sync_core.cloudevents import CloudEvent, parse_structured
 from sync_core.contract import Contract, Stage, Terms
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.events import PREFIX, SchemaUnknown
-from sync_core.intake_rows import understood
+from sync_core.intake.cloudevents import CloudEvent, parse_structured
+from sync_core.intake.rows import understood
 from sync_core.ocds.findings import Finding, Why
 from sync_core.ocds.history import NOTE, Version, merged, stage_after
 from sync_core.ocds.reading import Statement

@@ -6,7 +6,7 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sync_core.errors import InvalidEstate
-from sync_core.estate import Clm, Estate
+from sync_core.estate.estate import Clm, Estate
 
 KIND: Final = "ocds"
 OPTIONS: Final = ("legal_entity", "service_line", "geography", "payment_terms", "tax_code", "timezone")

@@ -9,8 +9,8 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from sync_core import audit
-from sync_core.audit import Entry
+from sync_core.audit import audit
+from sync_core.audit.audit import Entry
 from sync_core.authority import SYSTEM
 from sync_core.locks import Lock
 

@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from sync_core.cases.ownership import CAUSES
 from sync_core.errors import InvalidEstate, InvalidMoney
 from sync_core.money import exponent
-from sync_core.ownership import CAUSES
 from sync_core.policy.fields import FIELDS
 from sync_core.policy.rule import BillCalendar, Ownership, Rule, Threshold, ties
 
 if TYPE_CHECKING:
-    from sync_core.estate import Estate
+    from sync_core.estate.estate import Estate
 
 # Whose these are is said by the rule that asks for the approval.
 APPROVALS: Final = frozenset({"approval_needed", "approval_refused"})

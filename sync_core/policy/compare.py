@@ -9,16 +9,16 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from sync_core.approvals import NEEDED, reporting_amount, request
-from sync_core.approvals import standing as standing_decision
-from sync_core.clauses import unapproved
+from sync_core.cases.approvals import NEEDED, reporting_amount, request
+from sync_core.cases.approvals import standing as standing_decision
 from sync_core.contract import Contract, Stage
 from sync_core.engine.look import intend_of
 from sync_core.errors import Function, InvalidMoney
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.findings import Finding
+from sync_core.life.clauses import unapproved
 from sync_core.money import Money
-from sync_core.moving import Placement
+from sync_core.moving.moving import Placement
 from sync_core.policy.fields import lacking
 
 

@@ -10,7 +10,7 @@ from sync_core.errors import InvalidEstate
 from sync_core.policy.rule import BillCalendar, Clauses, Mandatory, Ownership, Route, Rule, TaxRegime, Threshold
 
 if TYPE_CHECKING:
-    from sync_core.estate import Estate
+    from sync_core.estate.estate import Estate
 
 R = TypeVar("R", bound=Rule)
 

@@ -12,8 +12,8 @@ from typing import Final
 import orjson
 import sqlalchemy as sa
 
-from sync_core.calendar import working_days_before
-from sync_core.estate import Estate, WorkingTime
+from sync_core.estate.calendar import working_days_before
+from sync_core.estate.estate import Estate, WorkingTime
 from sync_core.reads.amounts import OF_ONE_CONTRACT, MoneyTotal, Part, add_up
 from sync_core.reads.paging import Row
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound

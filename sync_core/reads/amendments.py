@@ -8,14 +8,14 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from sync_core import amendments as core
 from sync_core.contract import Contract
-from sync_core.contract_events import stored
 from sync_core.errors import StoredEventUnreadable
 from sync_core.findings import Difference
 from sync_core.fold import fold
+from sync_core.intake.contract_events import stored
+from sync_core.life import amendments as core
+from sync_core.life.restated import differences
 from sync_core.reads.scope import CONTRACT, Entities, bound
-from sync_core.restated import differences
 
 MOST_EVENTS: Final = 1_000
 

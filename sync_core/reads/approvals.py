@@ -11,10 +11,10 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from sync_core.approvals import NEEDED, REFUSED
 from sync_core.authority import Actor, Permission
-from sync_core.contract_events import correctors
+from sync_core.cases.approvals import NEEDED, REFUSED
 from sync_core.errors import ErrorClass
+from sync_core.intake.contract_events import correctors
 from sync_core.money import Money
 from sync_core.reads.exceptions import COLUMNS, FROM, ExceptionFilter, ExceptionRow, exception_row, where
 from sync_core.reads.paging import Listed, Listing, Order, Row, Where, Window

@@ -8,24 +8,24 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from sync_core.approvals import NEEDED, REFUSED
 from sync_core.authority import Actor
-from sync_core.case_rules import RULES, SILENT, Deed, Kind, Refusal, refusal
-from sync_core.conflicts import CAUSE as CONFLICT
-from sync_core.contract_events import correctors, events_of
-from sync_core.corrections import CorrectionForm, form
+from sync_core.cases.approvals import NEEDED, REFUSED
+from sync_core.cases.corrections import CorrectionForm, form
+from sync_core.cases.ownership import CAUSES
+from sync_core.cases.rules import RULES, SILENT, Deed, Kind, Refusal, refusal
+from sync_core.domains.conflicts import CAUSE as CONFLICT
 from sync_core.errors import StoredEventUnreadable
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.findings import Difference
 from sync_core.fold import fold
-from sync_core.known_codes import known_codes
+from sync_core.intake.contract_events import correctors, events_of
 from sync_core.master.match import NEAR
-from sync_core.ownership import CAUSES
 from sync_core.reads.approvals import RefusedBefore, refusals
 from sync_core.reads.conflicts import Conflict, conflicts
 from sync_core.reads.exceptions import COLUMNS, FROM, ExceptionRow, exception_row
 from sync_core.reads.master import Alikes, alikes
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
+from sync_core.references.known_codes import known_codes
 
 MOST_MOMENTS: Final = 1_000
 CLOSED: Final = {

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from sync_core.authority import Permission
 from sync_core.clock import Clock
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.reads import ages
 from sync_core.reads.approvals import ApprovalPage, ApprovalStatus, approvals
 from sync_core.reads.case import CaseDetail, case_detail

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from sync_core.contract import BillingKind
 from sync_core.errors import Function
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.reads.scope import CONTRACT, Entities, bound
 
 # From one distinct pair to the next along the index contract_by_line: as many steps as there are pairs.

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from sync_core.conflicts import Choice
 from sync_core.desired import Kind, Scalar
-from sync_core.domains import DOMAIN_OF, DOMAINS, IN_CONTRACT
-from sync_core.estate import Estate
-from sync_core.estate_ownership import rule_for
+from sync_core.domains.conflicts import Choice
+from sync_core.domains.domains import DOMAIN_OF, DOMAINS, IN_CONTRACT
+from sync_core.estate.estate import Estate
+from sync_core.estate.ownership import rule_for
 from sync_core.keys import BusinessKey
 
 _FOUND: Final = sa.text("""

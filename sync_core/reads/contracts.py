@@ -7,9 +7,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from sync_core.life_row import RenewalState
+from sync_core.journal.progress import State
+from sync_core.life.life_row import RenewalState
 from sync_core.money import Money
-from sync_core.progress import State
 from sync_core.reads.paging import Listed, Listing, Order, Row, Where
 from sync_core.reads.scope import CONTRACT, Entities, bound
 

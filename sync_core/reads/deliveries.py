@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from sync_core.estate import Estate
-from sync_core.estate_delivery import Subscriber
+from sync_core.estate.delivery import Subscriber
+from sync_core.estate.estate import Estate
 from sync_core.reads.paging import Listed, Listing, Order, Row, Where
 from sync_core.reads.scope import Entities, bound
 

@@ -6,10 +6,10 @@ from typing import Final, Literal
 
 import sqlalchemy as sa
 
-from sync_core.drift import Stands
-from sync_core.drift_rows import WATCHED
 from sync_core.reads.paging import Listed, Listing, Order, Row, Where
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
+from sync_core.watch.drift import Stands
+from sync_core.watch.drift_rows import WATCHED
 
 State = Literal["open", "closed", "all"]
 

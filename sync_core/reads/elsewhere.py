@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from sync_core.money import Money
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
-from sync_core.replay import Effect
+from sync_core.replay.replay import Effect
 
 
 @dataclass(frozen=True, slots=True)

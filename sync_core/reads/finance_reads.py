@@ -6,7 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from sync_core.authority import Permission
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.finance import Stated
 from sync_core.reads import finance
 from sync_core.reads.paging import Window

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from sync_core.money import Money
 from sync_core.reads.paging import Listed, Listing, Order, Row, Where
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
-from sync_core.replay import ItemState
+from sync_core.replay.replay import ItemState
 
 
 class Stands(StrEnum):

@@ -11,7 +11,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from sync_core.authority import Permission
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.money import Money
 from sync_core.policy.table import R, Table, Tables
 from sync_core.reads.scope import Entities

@@ -11,11 +11,11 @@ import sqlalchemy as sa
 
 from sync_core.checks import contract_findings
 from sync_core.contract import Contract
-from sync_core.contract_events import events_of, stored
 from sync_core.errors import StoredEventUnreadable
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.events import Event
 from sync_core.fold import fold
+from sync_core.intake.contract_events import events_of, stored
 from sync_core.policy.check import APPROVALS
 from sync_core.policy.compare import Difference, Known, amount_of, back_test
 from sync_core.policy.explain import Explained, explain

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from sync_core.authority import Actor, Permission
 from sync_core.clock import Clock
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.reads import access, arrivals, running
 from sync_core.reads import audit as audits
 from sync_core.reads import contract as detail

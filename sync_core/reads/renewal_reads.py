@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from sync_core.authority import Permission
 from sync_core.clock import Clock
-from sync_core.life_row import RenewalState
+from sync_core.life.life_row import RenewalState
 from sync_core.reads.amounts import MoneyTotal
 from sync_core.reads.paging import Window
 from sync_core.reads.renewals import RenewalFilter, RenewalPage, renewal_listing, renewal_totals

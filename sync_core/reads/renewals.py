@@ -6,9 +6,9 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from sync_core.life_row import RenewalState
+from sync_core.journal.progress import State
+from sync_core.life.life_row import RenewalState
 from sync_core.money import Money
-from sync_core.progress import State
 from sync_core.reads.amounts import MoneyTotal, Part, add_up
 from sync_core.reads.paging import Listed, Listing, Order, Row, Where
 from sync_core.reads.scope import CONTRACT, Entities, bound

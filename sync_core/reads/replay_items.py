@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sync_core.money import Money
 from sync_core.reads.paging import Cursor, Listed, Listing, Order, Row, Values, Where
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
-from sync_core.replay import Effect, Eligibility, ItemState, PreviewState, Skip
+from sync_core.replay.replay import Effect, Eligibility, ItemState, PreviewState, Skip
 
 
 @dataclass(frozen=True, slots=True)

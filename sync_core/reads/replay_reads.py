@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from sync_core.authority import Permission
 from sync_core.clock import Clock
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.reads.elsewhere import Elsewhere, elsewhere
 from sync_core.reads.moves import ReconciledPage, ReconciledRow, Reconciliation, reconciled, reconciliation
 from sync_core.reads.paging import Window
@@ -24,8 +24,8 @@ from sync_core.reads.replays import ReplayDetail, ReplayPage, replay_detail, rep
 from sync_core.reads.scope import Entities
 from sync_core.reads.snapshot import snapshot
 from sync_core.reads.stuck import StuckPage, StuckSort, stuck_listing
-from sync_core.replay import MOST_ITEMS, ReplayState
-from sync_core.selection import StuckFilter
+from sync_core.replay.replay import MOST_ITEMS, ReplayState
+from sync_core.replay.selection import StuckFilter
 
 _FIRST_PAGE, _ALL_STUCK, _ALL_ITEMS = Window(), StuckFilter(), ItemFilter()
 

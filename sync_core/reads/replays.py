@@ -11,7 +11,7 @@ from sync_core.reads.amounts import MoneyTotal, Part, add_up
 from sync_core.reads.paging import Listed, Listing, Order, Row, Values, Where, Window
 from sync_core.reads.replay_items import STOPPED
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
-from sync_core.replay import ItemState, Origin, PreviewState, ReplayState
+from sync_core.replay.replay import ItemState, Origin, PreviewState, ReplayState
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
+from sync_core.journal.progress import State
 from sync_core.locks import Lock, held
 from sync_core.money import Money
-from sync_core.progress import State
 from sync_core.reads.amounts import MoneyTotal
 from sync_core.reads.scope import CONTRACT, OF_CONTRACT, Entities, bound
 from sync_core.reads.waiting import waiting_by_lane

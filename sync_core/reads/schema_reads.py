@@ -7,11 +7,11 @@ from jsonschema import Draft202012Validator
 
 from sync_core.authority import Forbidden, Permission
 from sync_core.clock import Clock
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.reads import schemas
 from sync_core.reads.scope import Entities
 from sync_core.reads.snapshot import snapshot
-from sync_core.schema_fit import Fit, fit
+from sync_core.schemas.fit import Fit, fit
 
 
 class SchemaReads:

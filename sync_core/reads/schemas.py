@@ -9,14 +9,14 @@ import orjson
 import sqlalchemy as sa
 
 from sync_core.errors import Function
-from sync_core.estate import Estate
-from sync_core.schema_versions import State
+from sync_core.estate.estate import Estate
+from sync_core.schemas.versions import State
 
 USED_WITHIN: Final = timedelta(days=30)
 MOST_DRIFT: Final = 200
 MOST_REGISTRATIONS: Final = 100
 
-# The bound table is small: one row per day, client and version, counted by sync_core/schema_watch.py.
+# The bound table is small: one row per day, client and version, counted by sync_core/schemas/watch.py.
 _USAGE: Final = sa.text("""
     SELECT type, source, received_by, sum(events) FILTER (WHERE used_on > CAST(:since AS date)) AS lately,
            sum(events) AS events, max(last_at) AS last_at

@@ -8,13 +8,13 @@ from typing import Final
 
 import orjson
 
-from sync_core import bill_runs
-from sync_core.estate import Estate
+from sync_core.estate import bill_runs
+from sync_core.estate.estate import Estate
+from sync_core.journal.progress import State
 from sync_core.money import Money
-from sync_core.progress import State
 from sync_core.reads.paging import Listed, Listing, Order, Row, Where, Worked
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
-from sync_core.selection import StuckFilter, stuck_where
+from sync_core.replay.selection import StuckFilter, stuck_where
 
 
 class StuckSort(StrEnum):
@@ -98,7 +98,7 @@ _ORDERS: Final = {
 def stuck_listing(
     wanted: StuckFilter, sort: StuckSort, *, now: datetime, estate: Estate, entities: Entities
 ) -> Listing[StuckRow]:
-    """What meets the filter (see sync_core/selection.py: the same that a replay is selected by)."""
+    """What meets the filter (see sync_core/replay/selection.py: the same that a replay is selected by)."""
     conditions, values = stuck_where(wanted)
     where = Where((*conditions, OF_CONTRACT), {**values, **bound(entities), **_runs(estate, now)})
     reporting = estate.group.reporting_currency

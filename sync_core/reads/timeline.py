@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sync_core.contract import Contract
-from sync_core.contract_words import Change as Change
-from sync_core.contract_words import changes_between as changes_between
-from sync_core.contract_words import flat as flat
 from sync_core.events import PREFIX, WORKFLOW, Event, SchemaUnknown, understand
 from sync_core.fold import fold
+from sync_core.life.contract_words import Change as Change
+from sync_core.life.contract_words import changes_between as changes_between
+from sync_core.life.contract_words import flat as flat
 
 # Beyond so many events each further prefix costs more than anyone reads; older events are listed without their changes.
 EXPLAINED = 100

@@ -10,17 +10,17 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from sync_core.contract_events import stored
 from sync_core.desired import Kind
 from sync_core.errors import StoredEventUnreadable
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.events import Event
+from sync_core.intake.contract_events import stored
 from sync_core.keys import BusinessKey, ErpRef
 from sync_core.master import lookup
 from sync_core.master.match import Masters
-from sync_core.moving import Behind, Placement
+from sync_core.moving.moving import Behind, Placement
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
-from sync_core.verify import COLUMNS, Difference, Held, Live, Noted, Run, verified
+from sync_core.watch.verify import COLUMNS, Difference, Held, Live, Noted, Run, verified
 
 BATCH: Final = 1_000
 MOST_DIFFERENCES: Final = 10_000  # kept; all are counted

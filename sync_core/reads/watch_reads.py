@@ -5,16 +5,16 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from sync_core import references_store
 from sync_core.authority import Permission
 from sync_core.clock import Clock
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.reads.drift import DriftFilter, DriftPage, WatchState, drift_listing, to_mend, watch_state
 from sync_core.reads.paging import Window
 from sync_core.reads.scope import Entities
 from sync_core.reads.snapshot import snapshot
 from sync_core.reads.verify import Verified, masters_of, verify
-from sync_core.validation import Draft, Validation, intended, validated
+from sync_core.references import store
+from sync_core.references.validation import Draft, Validation, intended, validated
 
 OPEN_DRIFT = DriftFilter()
 _FIRST_PAGE = Window()
@@ -64,5 +64,5 @@ class WatchReads:
         with snapshot(self._engine) as conn:
             masters = masters_of(conn, {0: [draft.event(now)]}).get(0)
             asked = intended(draft, self.estate, now=now, masters=masters)
-            known = references_store.read(conn, asked.questions) if asked.questions else {}
+            known = store.read(conn, asked.questions) if asked.questions else {}
         return validated(asked, known, self.estate, now=now)

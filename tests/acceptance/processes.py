@@ -20,7 +20,7 @@ import psycopg
 
 from tests.databases import DatabaseUrls
 
-TIELINE = (sys.executable, "-P", "-m", "app.cli")
+TIELINE = (sys.executable, "-P", "-m", "app.cli.main")
 _WITH_LIFELINE = """
 import runpy, sys
 from app.processes import end_with_supervisor

@@ -7,7 +7,7 @@ from types import TracebackType
 import sqlalchemy as sa
 
 from sync_core.clock import SystemClock
-from sync_core.estate import load
+from sync_core.estate.estate import load
 from sync_core.reads.paging import Window
 from sync_core.reads.reads import Reads
 from tests.acceptance.processes import House

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from app.dashboard import discover
-from app.embedded_postgres import Endpoint
+from app.postgres.embedded import Endpoint
 from sync_core.authority import Role, person
 from sync_core.clock import SystemClock
 from sync_core.commands.commands import Commands

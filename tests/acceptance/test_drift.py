@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from app.refusals import Exit
+from app.cli.refusals import Exit
 from tests.acceptance.cloud_firm import ADMIN_TOKEN, Cloud, deliver, open_house, sow
 from tests.acceptance.processes import House
 from tests.sows import milestone_terms, tm_terms

@@ -7,7 +7,7 @@ from sync_core.connectors.erp.sandbox_cloud.mapping import PATHS, body_of
 from sync_core.contract import Contract
 from sync_core.derive import derive
 from sync_core.desired import ErpObject, Kind
-from sync_core.estate import load
+from sync_core.estate.estate import load
 from sync_core.events import Event, understand
 from sync_core.fold import fold
 from tests.acceptance.cloud_firm import ERP_SECRET, Cloud, deliver, open_house, sow

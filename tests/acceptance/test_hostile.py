@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import ConsoleMessage, Page, expect
 
-from app.links import create_link
-from app.sessions import Person
+from app.identity.links import create_link
+from app.identity.sessions import Person
 from sync_core.authority import SYSTEM
 from sync_core.clock import SystemClock
 from tests import rows

@@ -3,9 +3,9 @@
 import httpx
 import sqlalchemy as sa
 
-from app.refusals import Exit
+from app.cli.refusals import Exit
 from sync_core.clock import SystemClock
-from sync_core.estate import load
+from sync_core.estate.estate import load
 from tests.acceptance.cloud_firm import deliver, open_house, sow
 from tests.acceptance.processes import House
 from tests.commands.people import ADMINISTRATOR, APPROVER, commands

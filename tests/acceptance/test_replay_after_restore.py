@@ -16,7 +16,7 @@ from sync_core.authority import person
 from sync_core.clock import SystemClock
 from sync_core.commands.commands import Commands
 from sync_core.commands.replays import Missed, Selection
-from sync_core.estate import load
+from sync_core.estate.estate import load
 from tests.acceptance.cloud_firm import Cloud, deliver, doubles, expected, open_house, sow, terms_of
 from tests.acceptance.consistency import journal_agrees_with
 from tests.acceptance.harm import ReplayCrew

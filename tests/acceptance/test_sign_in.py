@@ -16,8 +16,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
-from app.gate import SIGNED_OUT, cookie_name
-from app.oidc_provider import LOGOUT_EVENT
+from app.identity.gate import SIGNED_OUT, cookie_name
+from app.identity.oidc_provider import LOGOUT_EVENT
 from tests.acceptance.processes import House
 from tests.app import identity_provider
 from tests.app.identity_provider import CLIENT_ID, CLIENT_SECRET, signed

@@ -8,14 +8,14 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.sandbox.tryton_server import TrytonEndpoint
-from sync_core import lanes
 from sync_core.clock import VirtualClock
 from sync_core.connectors import discovery
 from sync_core.engine.lane_watch import LaneWatch
 from sync_core.engine.worker import Worker
-from sync_core.estate import load
+from sync_core.estate.estate import load
 from sync_core.keys import Lane
-from sync_core.lanes import LaneGate
+from sync_core.lanes import lanes
+from sync_core.lanes.lanes import LaneGate
 from sync_core.ports import ErpConnector
 from tests.sows import arrive
 from tests.tryton_bookkeeper import tryton_erp

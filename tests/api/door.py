@@ -13,17 +13,17 @@ from fastapi import FastAPI
 from starlette.routing import compile_path
 
 from app import api as http_api
-from app.api import errors_table
 from app.api.access_log import AccessLog
 from app.api.openapi import document
-from app.api_tokens import ApiTokens
-from app.bearer import Bearer
-from app.refusal_counts import Refusals
+from app.identity.api_tokens import ApiTokens
+from app.identity.bearer import Bearer
+from app.identity.refusal_counts import Refusals
+from app.published import errors_table
 from metrics.measures import Measures
 from sync_core.authority import Permission, person
 from sync_core.clock import Clock, VirtualClock
 from sync_core.commands.commands import Commands
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.reads.reads import Reads
 from tests import rows
 from tests.reads.handmade import insert

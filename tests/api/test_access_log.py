@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from app.api import access_log
 from app.api.access_log import AccessLog
-from sync_core.audit import items_root
-from sync_core.audit_reading import verify_database
+from sync_core.audit.audit import items_root
+from sync_core.audit.reading import verify_database
 from sync_core.authority import Permission, program
 from sync_core.clock import VirtualClock
 from tests.api.door import Door, detail

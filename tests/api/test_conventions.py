@@ -6,7 +6,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from app.sessions import Person, Rules, Sessions, start_session
+from app.identity.sessions import Person, Rules, Sessions, start_session
 from sync_core.authority import Permission
 from tests.api.door import Door, if_match, key
 from tests.reads.handmade import add_case, add_contract

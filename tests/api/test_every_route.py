@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core.engine.replaying import Replayer
-from sync_core.estate import ReplayPolicy, load
+from sync_core.estate.estate import ReplayPolicy, load
 from sync_core.policy.activation import Activation
 from tests.api import amended_routes, measured_routes, ownership_routes, schema_routes
 from tests.api.door import Door, if_match

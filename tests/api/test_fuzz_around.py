@@ -15,12 +15,13 @@ from schemathesis.core.result import Ok
 from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import token_endpoint, webhooks
 from app.api.openapi import document
-from app.permissions_table import everything, routes
-from app.refusal_counts import Refusals
-from sync_core.bell import Bell
-from sync_core.signatures import sign, signing_key
+from app.identity import token_endpoint
+from app.identity.refusal_counts import Refusals
+from app.published.permissions_table import everything, routes
+from app.web import webhooks
+from sync_core.intake.signatures import sign, signing_key
+from sync_core.journal.bell import Bell
 from tests.api.door import Door
 from tests.api.test_fuzz import Fuzz
 from tests.databases import DatabaseUrls

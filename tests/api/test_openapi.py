@@ -4,10 +4,10 @@ from typing import Any
 
 import jsonschema
 
-from app.api import errors_table
-from app.api.errors_table import DOCUMENT, written
 from app.api.snapshots import BINARY, MEDIA_TYPES
-from app.permissions_table import everything, routes
+from app.published import errors_table
+from app.published.errors_table import DOCUMENT, written
+from app.published.permissions_table import everything, routes
 from sync_core.authority import Permission
 from tests.api.door import Door
 

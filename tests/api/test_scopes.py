@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 
-from app.permissions_table import routes
+from app.published.permissions_table import routes
 from sync_core.authority import Permission
 from tests.api.door import Door, if_match, key, replay
 from tests.rows import SOURCE

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psycopg
 
-from app.embedded_postgres import EmbeddedPostgres, Endpoint, Role
-from app.embedded_postgres_home import read_record
+from app.postgres.embedded import EmbeddedPostgres, Endpoint, Role
+from app.postgres.home import read_record
 from tests import databases
 
 QUICK = databases.TEST_SETTINGS
@@ -24,7 +24,7 @@ AS_ROOT = os.geteuid() == 0
 START = """
 import sys
 from pathlib import Path
-from app.embedded_postgres import EmbeddedPostgres
+from app.postgres.embedded import EmbeddedPostgres
 EmbeddedPostgres(Path(sys.argv[1]), settings={"fsync": "off"}).start()
 print("started", flush=True)
 sys.stdin.read()

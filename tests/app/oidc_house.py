@@ -9,20 +9,21 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from app import entry, oidc
-from app.entry import Entry
-from app.entry_pages import Pages
-from app.gate import SessionGate, cookie_name
-from app.oidc import Oidc
-from app.oidc_client import Client
-from app.oidc_provider import Provider, http_client
-from app.refusal_counts import Refusals
-from app.sessions import Sessions
-from app.web import rules_of
+from app.identity import oidc
+from app.identity.gate import SessionGate, cookie_name
+from app.identity.oidc import Oidc
+from app.identity.oidc_client import Client
+from app.identity.oidc_provider import Provider, http_client
+from app.identity.refusal_counts import Refusals
+from app.identity.sessions import Sessions
+from app.web import entry
+from app.web.entry import Entry
+from app.web.entry_pages import Pages
+from app.web.web import rules_of
 from sync_core.authority import Role
 from sync_core.clock import SystemClock, VirtualClock
 from sync_core.errors import Function
-from sync_core.identity import GrantRule, Identity
+from sync_core.estate.identity import GrantRule, Identity
 from tests.app.identity_provider import (
     CLIENT_ID,
     CLIENT_SECRET,

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from jsonschema import Draft202012Validator, FormatChecker
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.asyncapi import DOCUMENT, document, written
+from app.published.asyncapi import DOCUMENT, document, written
 from sync_core.delivery.envelope import Outgoing, body
 from sync_core.delivery.messages import OUTGOING
 from sync_core.events import PREFIX, REGISTRY

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from app import audit_chain
-from app.audit_chain import AuditBroken
-from app.database_urls import DatabaseUrls as Urls
+from app.jobs import audit_chain
+from app.jobs.audit_chain import AuditBroken
+from app.postgres.urls import DatabaseUrls as Urls
 from app.settings import InvalidSettings, Settings
 from app.wiring import Wiring
-from sync_core import audit
-from sync_core.audit_reading import Interrupted
+from sync_core.audit import audit
+from sync_core.audit.reading import Interrupted
 from sync_core.authority import person
 from sync_core.reads import ChainStatus, Reads
 from tests.databases import DatabaseUrls

@@ -14,16 +14,16 @@ import pytest
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, FastAPI
 
-from app.api_tokens import ApiTokens
-from app.bearer import Bearer, authenticated, needs
-from app.issued_elsewhere import IssuedElsewhere, _name
-from app.oidc_provider import http_client
-from app.problems import ProblemRoute
-from app.refusal_counts import Refusals
-from app.signed_tokens import IssuerUnavailable, Keys
+from app.identity.api_tokens import ApiTokens
+from app.identity.bearer import Bearer, authenticated, needs
+from app.identity.issued_elsewhere import IssuedElsewhere, _name
+from app.identity.oidc_provider import http_client
+from app.identity.refusal_counts import Refusals
+from app.identity.signed_tokens import IssuerUnavailable, Keys
+from app.web.problems import ProblemRoute
 from sync_core.authority import Actor, Permission
 from sync_core.clock import SystemClock, VirtualClock
-from sync_core.identity import ApiIssuer
+from sync_core.estate.identity import ApiIssuer
 from tests.app import identity_provider
 from tests.app.identity_provider import IdentityProvider, elliptic, rsa, signed, signed_by_public_key
 

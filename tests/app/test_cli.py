@@ -15,12 +15,12 @@ from pathlib import Path
 import httpx
 import psycopg
 
-from app.embedded_postgres import Endpoint, Role
+from app.cli.refusals import MEANINGS, Exit
 from app.home import Home
-from app.refusals import MEANINGS, Exit
+from app.postgres.embedded import Endpoint, Role
 from tests.databases import DatabaseUrls
 
-TIELINE = (sys.executable, "-P", "-m", "app.cli")
+TIELINE = (sys.executable, "-P", "-m", "app.cli.main")
 DEADLINE_S = 60
 COMMANDS = (
     "up", "web", "api", "dashboard", "worker", "sandbox", "status", "database-url", "link", "migrate", "version",

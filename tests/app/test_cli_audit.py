@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app.refusals import Exit
+from app.cli.refusals import Exit
 from tests import rows
 from tests.app.test_cli import refused, tieline
 from tests.databases import DatabaseUrls

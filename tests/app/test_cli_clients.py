@@ -9,10 +9,10 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from app.api_tokens import ApiTokens
-from app.cli_actor import operator_of_this_machine
-from app.refusals import Exit
-from app.sessions import Person, Rules, Sessions, start_session
+from app.cli.actor import operator_of_this_machine
+from app.cli.refusals import Exit
+from app.identity.api_tokens import ApiTokens
+from app.identity.sessions import Person, Rules, Sessions, start_session
 from sync_core.authority import Permission
 from sync_core.clock import SystemClock
 from tests.app.test_cli import refused, tieline

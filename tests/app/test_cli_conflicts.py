@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core.clock import SystemClock
 from sync_core.desired import Kind
-from sync_core.estate import load
+from sync_core.estate.estate import load
 from tests.app.test_cli_clients import Cli
 from tests.app.test_cli_exceptions import done
 from tests.databases import DatabaseUrls

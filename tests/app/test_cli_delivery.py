@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from standardwebhooks import Webhook
 
-from app.refusals import Exit
+from app.cli.refusals import Exit
 from tests.app.test_cli import DEADLINE_S, TIELINE, environment, refused, tieline
 from tests.databases import DatabaseUrls
 from tests.reads.handmade import add_contract, add_progress

@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.cli_actor import operator_of_this_machine
-from app.refusals import Exit
+from app.cli.actor import operator_of_this_machine
+from app.cli.refusals import Exit
 from sync_core.clock import SystemClock
 from tests.app.test_cli import refused
 from tests.app.test_cli_clients import Cli

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from app.cli_actor import operator_of_this_machine
-from app.refusals import Exit
+from app.cli.actor import operator_of_this_machine
+from app.cli.refusals import Exit
 from sync_core.commands.disputes import DISPUTE_COLUMNS
 from sync_core.commands.finance import RATE_COLUMNS
 from sync_core.finance import DISPUTE_CAUSES, DISPUTE_STATES, NUMBERS

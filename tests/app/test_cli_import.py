@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from app.refusals import Exit
+from app.cli.refusals import Exit
 from sync_core.money import quantum
 from sync_core.ocds.findings import Why
 from sync_core.ocds.rules import OPTIONS

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.refusals import Exit
+from app.cli.refusals import Exit
 from tests.app.test_cli import tieline
 from tests.databases import DatabaseUrls
 from tests.policy.texts import TWO_ERPS

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from app.refusals import Exit
+from app.cli.refusals import Exit
 from tests.app.test_cli import tieline
 from tests.databases import DatabaseUrls
 from tests.policy.texts import TWO_ERPS

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.refusals import Exit
+from app.cli.refusals import Exit
 from sync_core.clock import SystemClock
 from sync_core.desired import Kind
 from sync_core.engine.worker import Pace

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.refusals import Exit
+from app.cli.refusals import Exit
 from sync_core.events import PREFIX
 from tests.app.test_cli import tieline
 from tests.databases import DatabaseUrls

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.refusals import Exit
+from app.cli.refusals import Exit
 from metrics.snapshot.package import MANIFEST
 from metrics.weeks import last_ended, week_name
 from sync_core.clock import SystemClock

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from rich.console import Console
 from rich.table import Table
 
-from app.cli_table import draw, table
-from app.cli_work import money
+from app.cli.table import draw, table
+from app.cli.work import money
 from sync_core.money import Money
 from tests.app.test_cli import DEADLINE_S, TIELINE, environment, tieline
 from tests.databases import DatabaseUrls

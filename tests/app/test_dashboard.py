@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.dashboard import discover
 from app.dashboard_context import DashboardContext, set_context
-from pages._frame import Page, Viewer
+from pages.kit.frame import Page, Viewer
 from sync_core.authority import person
 from tests.app.shell_pages import NamedReads
 
@@ -47,7 +47,7 @@ def test_two_default_pages_are_refused(tmp_path: Path, monkeypatch: pytest.Monke
     (folder / "__init__.py").write_text("")
     for name in ("one", "two"):
         (folder / f"{name}.py").write_text(
-            "from pages._frame import Page\n"
+            "from pages.kit.frame import Page\n"
             f"PAGE = Page(title='T', icon=':material/home:', path='{name}', order=1, default=True)\n"
             "def render(reads, commands): ...\n"
         )

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from app.demo_clock import BEGUN, MARK, DemoClock
+from app.demo.clock import BEGUN, MARK, DemoClock
 from tests.reads.handmade import add_event
 
 REACHED = datetime(2026, 8, 12, tzinfo=UTC)

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import app
-from app import demo_alarms
-from app.demo import DemoSystems, published
-from app.demo_legacy import LegacySystem
+from app.demo import alarms
+from app.demo.demo import DemoSystems, published
+from app.demo.legacy import LegacySystem
 from app.sandbox import history
 from app.sandbox.approver import APPROVER
 from app.sandbox.clm.server import build
@@ -20,13 +20,13 @@ from app.sandbox.erp_troubles import turns
 from app.sandbox.portfolio.plan import plan, sequel
 from sync_core.authority import person
 from sync_core.clock import VirtualClock
-from sync_core.cloudevents import parse_structured
 from sync_core.commands.commands import Commands
 from sync_core.engine.replaying import Replayer
-from sync_core.estate import Estate, load
-from sync_core.intake import accept
-from sync_core.replay import ReplayState
-from sync_core.selection import Selection, StuckFilter
+from sync_core.estate.estate import Estate, load
+from sync_core.intake.cloudevents import parse_structured
+from sync_core.intake.intake import accept
+from sync_core.replay.replay import ReplayState
+from sync_core.replay.selection import Selection, StuckFilter
 from tests.sandbox.stories import troubles, types_of
 
 UNTIL = datetime(2026, 11, 25, 15, tzinfo=UTC)
@@ -62,7 +62,7 @@ async def test_the_past_ends_with_the_exceptions_that_its_story_left_open_and_su
 ) -> None:
     portfolio = history.portfolio_of(7, until=UNTIL, contracts=40, estate=estate)
     said: list[str] = []
-    with caplog.at_level(logging.INFO), demo_alarms.expected():
+    with caplog.at_level(logging.INFO), alarms.expected():
         await history.play(
             async_database, portfolio=portfolio, systems=systems(estate, tmp_path), say=said.append, reached=nobody
         )
@@ -85,7 +85,7 @@ async def test_the_past_ends_with_the_exceptions_that_its_story_left_open_and_su
     clm = build(VirtualClock(UNTIL), seed=7, token="t", journal=tmp_path / "clm.jsonl")
     assert sequel(portfolio, published(clm)) == sequel(portfolio, types_of(list(plan(portfolio))))
     clm.close()
-    summary = await demo_alarms.left_over(async_database)
+    summary = await alarms.left_over(async_database)
     assert summary.startswith(f"{len(found)} exception")
     assert f"{held} event" in summary
 
@@ -97,7 +97,7 @@ async def test_large_contracts_of_the_past_were_approved_within_days_and_the_new
     text = (Path(app.__file__).parent / "sandbox" / "estate_demo.toml").read_text()
     estate = load(text.replace("from_amount = 750_000", "from_amount = 300_000"))
     portfolio = history.portfolio_of(7, until=UNTIL, contracts=40, estate=estate)
-    with demo_alarms.expected():
+    with alarms.expected():
         await history.play(
             async_database, portfolio=portfolio, systems=systems(estate, tmp_path), say=lambda _: None, reached=nobody
         )
@@ -121,7 +121,7 @@ async def test_an_unreadable_event_is_an_error_in_the_log_as_soon_as_the_past_is
             await accept(conn, [parse_structured(body)], estate=estate, now=UNTIL, received_by="webhook")
         return [record.message for record in caplog.records if record.levelno == logging.ERROR]
 
-    with demo_alarms.expected():
+    with alarms.expected():
         assert await errors(STRANGE) == []
     assert "went to quarantine" in (await errors(STRANGE.replace(b"C-1.r1", b"C-1.r2")))[0]
 
@@ -133,7 +133,7 @@ async def test_what_the_erp_did_not_keep_is_set_aside_at_the_end_and_a_replay_me
     begun, over = [turn.at for turn in turns(portfolio)[2:]]
     assert portfolio.start < begun < over < UNTIL
     made = systems(estate, tmp_path)
-    with demo_alarms.expected():
+    with alarms.expected():
         await history.play(async_database, portfolio=portfolio, systems=made, say=lambda _: None, reached=nobody)
     with database.connect() as conn:
         left = set(conn.execute(SET_ASIDE).scalars())

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from app.domains_table import DOCUMENT, main, matrix, written
-from sync_core.domains import DOMAINS
+from app.published.domains_table import DOCUMENT, main, matrix, written
+from sync_core.domains.domains import DOMAINS
 
 ROOT = DOCUMENT.parents[1]
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app import embedded_postgres_errors as errors
-from app.embedded_postgres import EmbeddedPostgres, Role
-from app.embedded_postgres_account import account_for
-from app.embedded_postgres_binaries import Binaries, installed_binaries, reachable_binaries
-from app.embedded_postgres_cluster import SETTINGS
-from app.embedded_postgres_home import read_record, record_path
+from app.postgres import errors
+from app.postgres.account import account_for
+from app.postgres.binaries import Binaries, installed_binaries, reachable_binaries
+from app.postgres.cluster import SETTINGS
+from app.postgres.embedded import EmbeddedPostgres, Role
+from app.postgres.home import read_record, record_path
 from tests.app.embedded_homes import (
     AS_ROOT,
     START,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app import embedded_postgres_errors as errors
+from app.postgres import errors
 
 ERRORS = (
     errors.EmbeddedPostgresError("x"),

@@ -11,10 +11,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app import embedded_postgres_errors as errors
-from app.embedded_postgres import Role
-from app.embedded_postgres_account import account_for
-from app.embedded_postgres_home import record_path
+from app.postgres import errors
+from app.postgres.account import account_for
+from app.postgres.embedded import Role
+from app.postgres.home import record_path
 from tests.app.embedded_homes import (
     AS_ROOT,
     START,

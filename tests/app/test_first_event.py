@@ -16,14 +16,14 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import webhooks
 from app.home import Home
-from app.webhooks import Intake
-from sync_core.bell import Bell
+from app.web import webhooks
+from app.web.webhooks import Intake
 from sync_core.clock import SystemClock
 from sync_core.errors import EventRefused
-from sync_core.estate import Clm
-from sync_core.signatures import signing_key
+from sync_core.estate.estate import Clm
+from sync_core.intake.signatures import signing_key
+from sync_core.journal.bell import Bell
 from tests.event_examples import DOCUMENT
 from tests.intake.deliveries import rows
 from tests.sows import estate

@@ -12,8 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
-from app.entry_pages import Pages
-from app.gate import (
+from app.identity.gate import (
     SIGNED_OUT,
     SecurityHeaders,
     SessionGate,
@@ -24,7 +23,8 @@ from app.gate import (
     is_same_origin,
     watched,
 )
-from app.sessions import Person, Rules, Sessions, start_session
+from app.identity.sessions import Person, Rules, Sessions, start_session
+from app.web.entry_pages import Pages
 from sync_core.clock import SystemClock
 
 CFO = Person("cfo@example.com", ("executive", "approver@GB01"))

@@ -7,10 +7,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
 
-from app.identity_jobs import tidy
-from app.logs import without_secrets
-from app.refusal_counts import Refusals, Refused, Subject, address_of, sum_up
-from app.sessions import Person, Provided, Rules, start_session
+from app.identity.refusal_counts import Refusals, Refused, Subject, address_of, sum_up
+from app.identity.sessions import Person, Provided, Rules, start_session
+from app.jobs.identity import tidy
+from app.telemetry.logs import without_secrets
 from sync_core.clock import VirtualClock
 from tests.app.identity_provider import rsa, signed
 

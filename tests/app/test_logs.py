@@ -12,11 +12,11 @@ from typing import Literal
 import orjson
 import pytest
 
-from app import logs
-from app.logs import JsonLines, ShortLines, format_of, hide, without_secrets
 from app.settings import Settings, load
+from app.telemetry import logs
+from app.telemetry.logs import JsonLines, ShortLines, format_of, hide, without_secrets
 from app.wiring import Wiring
-from sync_core.log_context import concerns
+from sync_core.telemetry.log_context import concerns
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_a_worker_alone_writes_json_and_no_password() -> None:
     url = "postgresql://app:s3cret-of-db@127.0.0.1:1/none"
     environment = {**os.environ, "DATABASE_URL": url, "TIELINE_LOG_LEVEL": "debug"}
     environment.pop("TIELINE_LOG_FORMAT", None)
-    code = "import logging; from app.cli_begin import begin; begin('worker'); logging.error('url s3cret-of-db')"
+    code = "import logging; from app.cli.begin import begin; begin('worker'); logging.error('url s3cret-of-db')"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     [line] = [orjson.loads(one) for one in done.stderr.splitlines() if "url" in one]
     assert (line["message"], line["part"]) == ("url ***", "worker")

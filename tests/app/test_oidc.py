@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import sqlalchemy as sa
 
-from app.login_attempts import VALID_FOR, local_path
+from app.identity.login_attempts import VALID_FOR, local_path
 from tests.app import identity_provider
 from tests.app.identity_provider import (
     CLIENT_ID,

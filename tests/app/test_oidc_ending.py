@@ -8,7 +8,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from app.oidc_provider import LOGOUT_EVENT
+from app.identity.oidc_provider import LOGOUT_EVENT
 from tests.app import identity_provider
 from tests.app.identity_provider import (
     IdentityProvider,

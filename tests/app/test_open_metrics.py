@@ -11,9 +11,9 @@ from fastapi import FastAPI
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as classic
 
-from app import exposition, open_metrics
-from app.open_metrics import OpenMetrics, headlines
-from app.telemetry import RequestTimes
+from app.telemetry import exposition, open_metrics
+from app.telemetry.open_metrics import OpenMetrics, headlines
+from app.telemetry.telemetry import RequestTimes
 from collectors import standing
 from metrics import slo
 from metrics.asking import Ask, Window
@@ -21,7 +21,7 @@ from metrics.kpi import Span
 from metrics.measures import Measures
 from sync_core.authority import Permission
 from sync_core.clock import VirtualClock
-from sync_core.latencies import Kind, Latencies, Series
+from sync_core.telemetry.latencies import Kind, Latencies, Series
 from tests import rows
 from tests.api.door import Door
 from tests.collectors.test_journal import TRACE, add_run, counted

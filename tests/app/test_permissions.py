@@ -10,14 +10,14 @@ from fastapi import APIRouter, Depends, FastAPI
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
-from app.bearer import needs
 from app.dashboard import discover
 from app.dashboard_context import DashboardContext, set_context
-from app.permissions_table import DOCUMENT, Kind, Thing, document, everything, routes
+from app.identity.bearer import needs
+from app.published.permissions_table import DOCUMENT, Kind, Thing, document, everything, routes
 from metrics.measures import Measures
-from pages._frame import Viewer
+from pages.kit.frame import Viewer
 from sync_core.authority import PERMISSIONS, Actor, Permission, Role, person
-from sync_core.case_rules import RULES, Whose
+from sync_core.cases.rules import RULES, Whose
 from sync_core.clock import VirtualClock
 from sync_core.commands.commands import Commands
 from sync_core.reads import Reads

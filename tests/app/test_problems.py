@@ -4,7 +4,7 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
 
-from app.problems import ProblemRoute, status_of
+from app.web.problems import ProblemRoute, status_of
 from sync_core.errors import (
     ErpRejected,
     ErpUnavailable,

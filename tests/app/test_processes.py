@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from app.cli.refusals import Exit
 from app.processes import Part, Restarts, Supervisor
-from app.refusals import Exit
 from tests.engine.support import until
 
 QUICK = Restarts(first_wait_s=0.01, longest_wait_s=0.01, most=3, within_s=60)

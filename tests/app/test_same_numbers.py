@@ -11,13 +11,13 @@ import sqlalchemy as sa
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 
 from app.api.kpi_views import number
-from app.embedded_postgres import Endpoint
+from app.postgres.embedded import Endpoint
 from metrics import weeks
 from metrics.asking import Ask, Window
 from metrics.catalog import kpis
 from metrics.kpi import Answer, Result, Unit, Value
 from metrics.measures import Measures
-from pages import _measure_words as words
+from pages.kit import measure_words as words
 from sync_core.authority import Permission
 from sync_core.clock import VirtualClock
 from sync_core.money import rounded

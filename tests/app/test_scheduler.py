@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from app.scheduler import Job, Scheduler, due, forget
+from app.jobs.scheduler import Job, Scheduler, due, forget
 from sync_core.clock import SystemClock, VirtualClock
 from sync_core.errors import ClmError
 from tests.databases import DatabaseUrls

@@ -2,7 +2,7 @@
 
 import logging
 
-from app.seldom import Seldom
+from app.telemetry.seldom import Seldom
 
 
 def line(number: int) -> logging.LogRecord:

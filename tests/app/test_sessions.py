@@ -7,13 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from app.cli_actor import operator_of_this_machine
-from app.entry import Entry
-from app.entry_pages import Pages
-from app.gate import RECHECK_S
-from app.links import LINK_VALID_FOR, create_link, forget_links
-from app.refusal_counts import Refusals
-from app.sessions import (
+from app.cli.actor import operator_of_this_machine
+from app.identity.gate import RECHECK_S
+from app.identity.links import LINK_VALID_FOR, create_link, forget_links
+from app.identity.refusal_counts import Refusals
+from app.identity.sessions import (
     CACHE_FOR,
     Person,
     Provided,
@@ -25,6 +23,8 @@ from app.sessions import (
     roles_of,
     start_session,
 )
+from app.web.entry import Entry
+from app.web.entry_pages import Pages
 from sync_core.clock import VirtualClock
 from sync_core.commands.commands import Commands
 from tests.rows import estate

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from app.refusals import MEANINGS
+from app.cli.refusals import MEANINGS
 from app.settings import InvalidSettings, Settings, load, masked
-from sync_core import estate
+from sync_core.estate import estate
 
 
 @pytest.fixture(autouse=True)

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from app.database_urls import DatabaseUrls as Urls
+from app.jobs.snapshots import due_week, jobs, signer
+from app.postgres.urls import DatabaseUrls as Urls
 from app.settings import InvalidSettings, Settings
-from app.snapshots import due_week, jobs, signer
 from app.wiring import Wiring
 from metrics.snapshot.package import verify
 from sync_core.clock import VirtualClock
-from sync_core.estate import load
+from sync_core.estate.estate import load
 from tests import rows
 from tests.databases import DatabaseUrls
 from tests.metrics.support import caught_up

@@ -19,15 +19,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from app import telemetry
-from app.database_urls import DatabaseUrls as Urls
+from app.postgres.urls import DatabaseUrls as Urls
 from app.settings import InvalidSettings, Settings, load
+from app.telemetry import telemetry
 from app.wiring import Wiring
-from sync_core import meters
-from sync_core.cloudevents import parse_structured
 from sync_core.connectors import tracing
-from sync_core.intake import accept
-from sync_core.latencies import BOUNDS, LATENCIES, Kind, Latencies, Series, timed
+from sync_core.intake.cloudevents import parse_structured
+from sync_core.intake.intake import accept
+from sync_core.telemetry import meters
+from sync_core.telemetry.latencies import BOUNDS, LATENCIES, Kind, Latencies, Series, timed
 from tests.databases import DatabaseUrls
 from tests.engine.support import Bench
 from tests.otlp_receiver import Receiver, attributes, receiving

@@ -10,10 +10,10 @@ import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 
-from app import api_tokens, token_endpoint
-from app.api_tokens import ApiTokens
-from app.refusal_counts import Refusals, sum_up
-from app.signed_tokens import InvalidToken
+from app.identity import api_tokens, token_endpoint
+from app.identity.api_tokens import ApiTokens
+from app.identity.refusal_counts import Refusals, sum_up
+from app.identity.signed_tokens import InvalidToken
 from sync_core.authority import SYSTEM, Forbidden, Permission, person, program
 from sync_core.clock import SystemClock, VirtualClock
 from sync_core.commands.access import Access

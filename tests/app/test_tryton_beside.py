@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from app.refusals import Exit, Refusal
+from app.cli.refusals import Exit, Refusal
+from app.demo.tryton_beside import require
 from app.sandbox.overlay import merged
 from app.sandbox.tryton_firm import CONTRACTS, contract_ids, customers, entity_of, legal_entity, signed_contracts
 from app.settings import InvalidSettings, load
-from app.tryton_beside import require
 from app.wiring import DEMO_ESTATE, Wiring
 from sync_core.contract import BillingKind
 from sync_core.errors import InvalidEstate
-from sync_core.estate import Estate
-from sync_core.estate import load as load_estate
+from sync_core.estate.estate import Estate
+from sync_core.estate.estate import load as load_estate
 from tests.app.test_cli import refused, tieline
 
 NOW = datetime(2026, 11, 23, 15, tzinfo=UTC)

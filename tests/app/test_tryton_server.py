@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.embedded_postgres import Endpoint
+from app.postgres.embedded import Endpoint
 from app.sandbox.tryton_program import TrytonProgram, TrytonStartError
 from app.sandbox.tryton_rpc import Row, TrytonRpc, TrytonRpcError, Value, decode, encode, new
 from app.sandbox.tryton_server import Passwords, TrytonEndpoint

@@ -8,10 +8,10 @@ import pytest
 import sqlalchemy as sa
 from starlette.types import Message, Receive, Scope, Send
 
-from app.entry_pages import Pages
-from app.gate import SessionGate, cookie_name
-from app.sessions import Sessions
-from app.unavailable import TRY_AGAIN, DatabaseDoor
+from app.identity.gate import SessionGate, cookie_name
+from app.identity.sessions import Sessions
+from app.web.entry_pages import Pages
+from app.web.unavailable import TRY_AGAIN, DatabaseDoor
 from sync_core.clock import SystemClock
 
 PAGES = Pages(signs_in=False, contact="ops@example.com")
@@ -40,7 +40,7 @@ async def test_a_browser_is_told_and_comes_back_by_itself(door: DatabaseDoor, ca
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert "database does not answer" in answer.text
     assert 'http-equiv="refresh"' in answer.text
-    (line,) = [record for record in caplog.records if record.name == "app.unavailable"]
+    (line,) = [record for record in caplog.records if record.name == "app.web.unavailable"]
     assert line.exc_info is None
     assert "Traceback" not in line.getMessage()
 

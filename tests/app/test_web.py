@@ -20,13 +20,13 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
-from app.cli_actor import operator_of_this_machine
+from app.cli.actor import operator_of_this_machine
 from app.dashboard_context import DashboardContext
-from app.embedded_postgres import Endpoint
-from app.gate import SIGNED_OUT, cookie_name
-from app.links import create_link
-from app.sessions import Person
-from app.web import WebContext, build
+from app.identity.gate import SIGNED_OUT, cookie_name
+from app.identity.links import create_link
+from app.identity.sessions import Person
+from app.postgres.embedded import Endpoint
+from app.web.web import WebContext, build
 from sync_core.clock import SystemClock
 from sync_core.commands.commands import Commands
 from tests import databases

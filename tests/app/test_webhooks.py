@@ -12,15 +12,15 @@ from fastapi import FastAPI
 from jsonschema import Draft202012Validator
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from app import webhooks
-from app.webhooks import Intake
-from sync_core.bell import Bell
+from app.web import webhooks
+from app.web.webhooks import Intake
 from sync_core.clock import VirtualClock
-from sync_core.cloudevents import BATCH, JSON, STRUCTURED
-from sync_core.estate import Estate
-from sync_core.estate_schemas import SchemaPlan
+from sync_core.estate.estate import Estate
+from sync_core.estate.schemas import SchemaPlan
 from sync_core.events import PREFIX, REGISTRY
-from sync_core.signatures import sign, signing_key
+from sync_core.intake.cloudevents import BATCH, JSON, STRUCTURED
+from sync_core.intake.signatures import sign, signing_key
+from sync_core.journal.bell import Bell
 from tests.intake.deliveries import NOW, rows
 from tests.intake.test_quarantine import OTHER, wider_estate
 from tests.sows import SOURCE, cloud_event, signed

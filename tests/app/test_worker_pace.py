@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from app.settings import InvalidSettings, load
 from app.wiring import Wiring
 from app.worker import DATABASE_LOST, pace_of
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from tests.databases import DatabaseUrls
 from tests.sows import estate
 

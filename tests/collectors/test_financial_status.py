@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from collectors.financial_status import collect
 from sync_core.errors import ErpAnswerIncomplete, ErpUnavailable
 from sync_core.keys import BusinessKey, ErpRef, Lane
-from sync_core.lanes import LaneGate
+from sync_core.lanes.lanes import LaneGate
 from sync_core.ports import CallContext, FinancialFact, FinancialKind, FinancialPage
 from tests.engine.support import Bench
 from tests.memory_erp import MemoryConnector, MemoryErp

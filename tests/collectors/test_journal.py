@@ -14,7 +14,7 @@ from collectors.journal import Counted, collect
 from metrics.technical import Technical, together
 from sync_core.clock import VirtualClock
 from sync_core.errors import READ_BACK_WORDS
-from sync_core.latencies import Kind
+from sync_core.telemetry.latencies import Kind
 
 NOW = datetime(2026, 11, 23, 12, 30, 20, tzinfo=UTC)
 _RUN = sa.text("""

@@ -9,14 +9,14 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from collectors.releases import collect
-from sync_core import releases
 from sync_core.authority import Forbidden, person
 from sync_core.clock import VirtualClock
 from sync_core.errors import ErpUnavailable
 from sync_core.keys import Lane
-from sync_core.lanes import LaneGate
+from sync_core.lanes.lanes import LaneGate
 from sync_core.ports import CallContext, ErpConnector, TellsVersion
 from sync_core.reads import Reads
+from sync_core.telemetry import releases
 from tests.memory_erp import MemoryConnector, MemoryErp
 from tests.sows import estate
 

@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from app.telemetry_jobs import collect, keep_months
+from app.jobs.telemetry import collect, keep_months
 from collectors import standing
 from metrics.asking import InvalidAsk
 from metrics.backlog import Waiting, backlog, made, over_all
 from metrics.technical import DATABASE, Technical, span
 from sync_core.clock import VirtualClock
-from sync_core.latencies import Kind, Latencies, Series
 from sync_core.reads.snapshot import snapshot
+from sync_core.telemetry.latencies import Kind, Latencies, Series
 from tests.collectors.test_journal import add_run, counted
 from tests.reads.handmade import add_contract, insert
 from tests.rows import NOW

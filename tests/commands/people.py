@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from sync_core.authority import person
 from sync_core.clock import Clock, VirtualClock
 from sync_core.commands.commands import Commands
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from tests import rows
 
 TAX = person("tax@example.com", ["operator:tax"])

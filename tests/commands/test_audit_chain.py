@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 
-from sync_core import audit
+from sync_core.audit import audit
 from sync_core.authority import Permission, person
 from sync_core.clock import VirtualClock
 from sync_core.commands.desk import Act, Desk, KeyReused, Once

@@ -6,7 +6,7 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
-from sync_core import audit
+from sync_core.audit import audit
 from sync_core.authority import Forbidden, person
 from sync_core.clock import VirtualClock
 from sync_core.commands import audit_export

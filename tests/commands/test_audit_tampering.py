@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from sync_core import audit, audit_checkpoint
-from sync_core.audit_checkpoint import Checkpoint, InvalidCheckpoint, Signer
-from sync_core.audit_reading import verify_database
-from sync_core.audit_verify import Finding, Flaw
+from sync_core.audit import audit
+from sync_core.audit import checkpoint as audit_checkpoint
+from sync_core.audit.checkpoint import Checkpoint, InvalidCheckpoint, Signer
+from sync_core.audit.reading import verify_database
+from sync_core.audit.verify import Finding, Flaw
 from sync_core.authority import person
 from tests.databases import DatabaseUrls
 

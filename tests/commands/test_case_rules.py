@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from sync_core.authority import Actor, Forbidden
-from sync_core.case_rules import Deed
+from sync_core.cases.rules import Deed
 from sync_core.clock import VirtualClock
 from sync_core.commands.desk import CommandRefused, NotFound
 from sync_core.errors import Function

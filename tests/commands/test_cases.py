@@ -13,7 +13,7 @@ from sync_core.commands.cases import comment
 from sync_core.commands.chosen import CasesChanged
 from sync_core.commands.desk import Changed, CommandRefused, InvalidInput, NotFound, Once
 from sync_core.errors import Function
-from sync_core.estate import Estate, Owner
+from sync_core.estate.estate import Estate, Owner
 from sync_core.reads import Reads
 from tests.commands.people import (
     EVERYTHING,

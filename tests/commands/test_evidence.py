@@ -8,15 +8,16 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
-from sync_core import audit, audit_checkpoint
-from sync_core.audit_checkpoint import Checkpoint, Signer
+from sync_core.audit import audit
+from sync_core.audit import checkpoint as audit_checkpoint
+from sync_core.audit.checkpoint import Checkpoint, Signer
 from sync_core.authority import person
 from sync_core.clock import VirtualClock
 from sync_core.commands.desk import Desk, InvalidInput, NotFound
 from sync_core.commands.evidence import EvidenceExport, Exported
-from sync_core.evidence import FILES
-from sync_core.evidence_check import EvidenceBroken, check
-from sync_core.evidence_proof import NotWhole
+from sync_core.evidence.check import EvidenceBroken, check
+from sync_core.evidence.evidence import FILES
+from sync_core.evidence.proof import NotWhole
 from tests import rows
 from tests.databases import DatabaseUrls
 

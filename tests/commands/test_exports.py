@@ -8,7 +8,7 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
-from sync_core import audit
+from sync_core.audit import audit
 from sync_core.authority import Forbidden, person, program
 from sync_core.commands import exports
 from sync_core.commands.exports import Export

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 
 from metrics.asking import Ask, Window
 from metrics.source import Source
-from sync_core import retention
-from sync_core.audit import items_root
-from sync_core.audit_reading import verify_database
+from sync_core.audit import retention
+from sync_core.audit.audit import items_root
+from sync_core.audit.reading import verify_database
 from sync_core.authority import Forbidden, person
 from sync_core.clock import VirtualClock
 from sync_core.commands.desk import Desk, InvalidInput, NotFound

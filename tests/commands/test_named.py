@@ -9,7 +9,7 @@ from sync_core.authority import Permission, person
 from sync_core.clock import VirtualClock
 from sync_core.commands import named
 from sync_core.commands.desk import Act, Desk, InvalidInput, NotFound
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from tests.reads.handmade import add_contract
 from tests.rows import NOW, SOURCE, estate
 

@@ -13,7 +13,7 @@ from sync_core.authority import PERMISSIONS, Actor, Forbidden, Permission, Role,
 from sync_core.clock import VirtualClock
 from sync_core.commands import ocds_import
 from sync_core.commands.ocds_import import Imported, OcdsImport
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.ocds.deciding import Became
 from sync_core.ocds.packaging import releases
 from tests.intake.deliveries import contract_row, rows

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from sync_core import commands as package
-from sync_core.audit_checkpoint import Signer
+from sync_core.audit.checkpoint import Signer
 from sync_core.authority import PERMISSIONS, Forbidden, Role, person, program
 from sync_core.commands.commands import Commands
 from sync_core.commands.desk import Desk

@@ -11,9 +11,9 @@ from sync_core.authority import Forbidden, person
 from sync_core.clock import VirtualClock
 from sync_core.commands.commands import Commands
 from sync_core.commands.desk import CommandRefused, InvalidInput, NotFound
-from sync_core.estate import Clm, Estate
+from sync_core.estate.estate import Clm, Estate
 from sync_core.events import DECIDED
-from sync_core.intake_sql import OPEN_QUARANTINE
+from sync_core.intake.sql import OPEN_QUARANTINE
 from sync_core.reads import Reads, Window
 from sync_core.reads.quarantine import QuarantineFilter, as_text
 from tests.commands.people import ADMINISTRATOR, TAX, audited

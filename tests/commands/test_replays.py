@@ -12,8 +12,8 @@ from sync_core.authority import ActorKind, Forbidden, person, program
 from sync_core.clock import VirtualClock
 from sync_core.commands.desk import CommandRefused, Desk, InvalidInput, NotFound
 from sync_core.commands.replays import Missed, Origin, Replays, Selection, StuckFilter
-from sync_core.estate import ReplayPolicy
-from sync_core.progress import State
+from sync_core.estate.estate import ReplayPolicy
+from sync_core.journal.progress import State
 from tests.databases import DatabaseUrls
 from tests.reads.handmade import add_contract
 from tests.rows import NOW, SOURCE, estate

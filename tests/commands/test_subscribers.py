@@ -11,8 +11,8 @@ from sync_core.authority import Forbidden, person
 from sync_core.clock import SystemClock, VirtualClock
 from sync_core.commands.commands import Commands
 from sync_core.commands.desk import Changed, CommandRefused, InvalidInput, NotFound
-from sync_core.estate import Estate
-from sync_core.estate_delivery import Notify, Subscriber, Word
+from sync_core.estate.delivery import Notify, Subscriber, Word
+from sync_core.estate.estate import Estate
 from sync_core.reads import Reads
 from sync_core.reads.deliveries import DeliveryFilter
 from tests.commands.people import ADMINISTRATOR, EXECUTIVE, audited

@@ -21,7 +21,7 @@ from sync_core.clock import SystemClock, VirtualClock
 from sync_core.connectors.clm import sandbox as sandbox_clm
 from sync_core.connectors.clm.sandbox import SandboxClmConnector, connect
 from sync_core.errors import ClmError, InvalidEstate
-from sync_core.estate import Clm
+from sync_core.estate.estate import Clm
 from sync_core.keys import ExternalId
 from sync_core.ports import ClmConnector, ClmUnanswered, TellsClmVersion, WriteBack
 from tests.connectors.wire import Script, drip, half, reset, silence, wire

@@ -24,7 +24,7 @@ from sync_core.errors import (
     ErpUnavailable,
     InvalidEstate,
 )
-from sync_core.estate import Erp
+from sync_core.estate.estate import Erp
 from sync_core.keys import BusinessKey
 from tests.contracts.cases import Lane
 

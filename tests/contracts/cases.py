@@ -22,12 +22,12 @@ from app.sandbox.cloud.serve import serving
 from app.sandbox.cloud.server import SandboxCloud, build
 from app.sandbox.legacy import admin as legacy_admin
 from app.sandbox.legacy import server as legacy
-from sync_core.batches import BatchWindow
 from sync_core.clock import Clock, SystemClock, VirtualClock
 from sync_core.connectors import discovery
 from sync_core.desired import Kind
-from sync_core.estate import Erp
+from sync_core.estate.estate import Erp
 from sync_core.keys import ErpRef
+from sync_core.lanes.batches import BatchWindow
 from sync_core.ports import CallContext, ErpConnector
 from tests.contracts.samples import Setup
 from tests.tryton_bookkeeper import Bookkeeper, ForgetfulTransport, tryton_erp

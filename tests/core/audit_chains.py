@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from sync_core.audit import GENESIS, Row, content_of, link
-from sync_core.audit_verify import Head
+from sync_core.audit.audit import GENESIS, Row, content_of, link
+from sync_core.audit.verify import Head
 
 START = datetime(2026, 11, 25, 9, tzinfo=UTC)
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from sync_core.adoption import Adoption, Result, Wanted, candidates, with_parts
 from sync_core.derive import derive
 from sync_core.desired import Found, Kind, fields_of
 from sync_core.fold import fold
 from sync_core.keys import BusinessKey, ErpRef
+from sync_core.moving.adoption import Adoption, Result, Wanted, candidates, with_parts
 from tests.core.test_fold_properties import event
 from tests.sows import estate, milestone_terms, on
 

@@ -7,9 +7,9 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sync_core.amendments import REST, Fate, amendments, books, compare
 from sync_core.events import Event
 from sync_core.fold import fold, fold_steps
+from sync_core.life.amendments import REST, Fate, amendments, books, compare
 from tests.core.test_fold_properties import amending, event, histories, signing
 from tests.sows import tm_terms
 

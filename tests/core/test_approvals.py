@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sync_core.approvals import approval_findings, request
+from sync_core.cases.approvals import approval_findings, request
 from sync_core.checks import contract_findings
 from sync_core.contract import Contract, Decision
 from sync_core.errors import ErrorClass, InvalidEstate
-from sync_core.estate import Estate, load
+from sync_core.estate.estate import Estate, load
 from sync_core.events import CORRECTED, DECIDED, PREFIX, REGISTRY, Corrected, Event, understand
 from sync_core.fold import fold
 from tests.sows import ESTATE_TOML, SIGNED_AT, SOURCE, milestone_terms, signed

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sync_core.audit import Row
-from sync_core.audit_checkpoint import Checkpoint
-from sync_core.audit_verify import Finding, Flaw, Head, verify
+from sync_core.audit.audit import Row
+from sync_core.audit.checkpoint import Checkpoint
+from sync_core.audit.verify import Finding, Flaw, Head, verify
 from tests.core.audit_chains import START, chain, head, relinked, row, sealed
 
 LENGTH = 8

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, time, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_core.batches import BatchWindow
+from sync_core.lanes.batches import BatchWindow
 
 NIGHTLY = BatchWindow(time(22), time(4), time(6), "Europe/Vienna")
 DAILY = BatchWindow(time(12), time(13, 30), time(13), "America/New_York")

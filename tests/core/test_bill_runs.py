@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_core.bill_runs import billing_run, next_bill_run
-from sync_core.estate import Entity
+from sync_core.estate.bill_runs import billing_run, next_bill_run
+from sync_core.estate.estate import Entity
 
 US = Entity("US01", "LLC", "US", "USD", "America/New_York", "cloud", bill_runs=(15, -1))
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sync_core.books import told
 from sync_core.contract import Contract
 from sync_core.desired import Found, Kind
 from sync_core.fold import fold
+from sync_core.life.books import told
 from sync_core.plan import Action, Plan, diff
 from tests.core.test_convergence_properties import carried_out, event, histories, wanted
 from tests.sows import SIGNED_AT, signed

@@ -6,6 +6,7 @@ from datetime import date
 import orjson
 import pytest
 
+from sync_core.cases.ownership import CAUSES, Arises
 from sync_core.checks import Looked, checked, reference_findings
 from sync_core.contract import Contract
 from sync_core.derive import derive
@@ -14,7 +15,6 @@ from sync_core.events import Event, understand
 from sync_core.findings import Finding
 from sync_core.fold import fold
 from sync_core.keys import ErpRef
-from sync_core.ownership import CAUSES, Arises
 from sync_core.ports import Capabilities, Observation, References
 from tests.sows import SIGNED_AT, estate, milestone_terms, signed
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_core.conflicts import Knowledge, Moved, Settled, baseline, differences, settle
 from sync_core.contract import BillingKind
 from sync_core.desired import BillingMilestone, Desired, Fields, Found, Kind, Project, fields_of
-from sync_core.domains import DOMAIN_OF, DOMAINS, OnConflict, Owner
+from sync_core.domains.conflicts import Knowledge, Moved, Settled, baseline, differences, settle
+from sync_core.domains.domains import DOMAIN_OF, DOMAINS, OnConflict, Owner
 from sync_core.errors import ErrorClass, InvalidEstate
-from sync_core.estate_ownership import OwnerRule, Rules, check, rule_for
+from sync_core.estate.ownership import OwnerRule, Rules, check, rule_for
 from sync_core.keys import BusinessKey, ErpRef
 from sync_core.plan import Action, diff
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sync_core import estate
 from sync_core.errors import InvalidEstate
+from sync_core.estate import estate
 from tests.rows import ESTATE_TEXT
 
 WORKING_TIME = 'working_time = { opens = 09:00:00, closes = 17:00:00, country = "US" }'

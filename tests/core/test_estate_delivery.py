@@ -3,8 +3,8 @@
 import pytest
 
 from sync_core.errors import InvalidEstate
-from sync_core.estate import load
-from sync_core.estate_delivery import Severity, Word
+from sync_core.estate.delivery import Severity, Word
+from sync_core.estate.estate import load
 from tests.rows import ESTATE_TEXT
 
 SUBSCRIBER = '[[subscriber]]\nname = "billing"\nurl = "https://billing.example/events"\nsecret_env = ["BILLING"]\n'

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_core.grouping import group_key, normalised
+from sync_core.cases.grouping import group_key, normalised
 
 
 def test_particulars_are_replaced() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sync_core.errors import InvalidEstate
-from sync_core.estate import load
-from sync_core.identity import Identity, claim, texts_of
+from sync_core.estate.estate import load
+from sync_core.estate.identity import Identity, claim, texts_of
 from tests.rows import ESTATE_TEXT
 
 GOOD = """

@@ -4,14 +4,14 @@ from dataclasses import fields
 
 import pytest
 
-from app.lineage_table import DOCUMENT, document
+from app.published.lineage_table import DOCUMENT, document
+from sync_core.cases.ownership import FIELDS
 from sync_core.connectors.field_maps import erp_fields
 from sync_core.desired import BillingMilestone, Customer, Kind, LabourCategory, Line, Project, Rate
-from sync_core.domains import IN_CONTRACT, Owner
-from sync_core.estate_ownership import OwnerRule
+from sync_core.domains.domains import IN_CONTRACT, Owner
+from sync_core.domains.lineage import Lineage, lineage
+from sync_core.estate.ownership import OwnerRule
 from sync_core.events import PREFIX
-from sync_core.lineage import Lineage, lineage
-from sync_core.ownership import FIELDS
 
 ERPS = erp_fields()
 LINES = {one.path: one for one in lineage(ERPS)}

@@ -13,7 +13,7 @@ from sync_core.desired import BillingMilestone, Desired, Found, Kind, Line
 from sync_core.findings import together
 from sync_core.fold import fold
 from sync_core.keys import BusinessKey, ErpRef
-from sync_core.moving import Behind, Placement, behind_of, changed_since, rest
+from sync_core.moving.moving import Behind, Placement, behind_of, changed_since, rest
 from tests.core.test_fold_properties import event
 from tests.engine.moves import NEW, OLD, two_erps
 from tests.sows import milestone_terms, on, tm_terms

@@ -12,12 +12,13 @@ import jsonschema
 import orjson
 import pytest
 
-from sync_core import checks, ownership
+from sync_core import checks
+from sync_core.cases import ownership
+from sync_core.cases.corrections import NotCorrectable, Values, changes_of, form
+from sync_core.cases.ownership import CAUSES, FIELDS, Place
 from sync_core.contract import ContractLine, LabourRate, Milestone, Terms
-from sync_core.corrections import NotCorrectable, Values, changes_of, form
 from sync_core.errors import Function
 from sync_core.events import CORRECTED, Changes, Signed, understand
-from sync_core.ownership import CAUSES, FIELDS, Place
 from tests.sows import estate, milestone_terms, signed, tm_terms
 
 ROOT = Path(checks.__file__).parent

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sync_core.desired import Kind
 from sync_core.plan import Action
-from sync_core.replay import Effect, departures, digest_of, told
+from sync_core.replay.replay import Effect, departures, digest_of, told
 
 LANES = ("cloud", "cloud")
 _VALUES = st.one_of(st.none(), st.booleans(), st.text(max_size=5))

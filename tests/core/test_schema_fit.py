@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_core.events import PREFIX, REGISTRY
-from sync_core.schema_fit import compare, fit, shapes, unknown_fields
-from sync_core.schema_registered import validator_of
+from sync_core.schemas.fit import compare, fit, shapes, unknown_fields
+from sync_core.schemas.registered import validator_of
 from tests.event_examples import EXAMPLES
 from tests.sows import milestone_terms, signed
 

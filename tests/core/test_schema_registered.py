@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_core.events import PREFIX, SchemaUnknown, understand
-from sync_core.schema_registered import InvalidRegistration, Registered, registration
+from sync_core.schemas.registered import InvalidRegistration, Registered, registration
 from tests.sows import signed, tm_terms
 from tests.versions import V3, as_v3, v3_schema
 

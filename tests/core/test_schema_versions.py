@@ -6,10 +6,10 @@ from email.utils import parsedate_to_datetime
 import pytest
 
 from sync_core.errors import InvalidEstate
-from sync_core.estate import load
-from sync_core.estate_schemas import SchemaPlan
+from sync_core.estate.estate import load
+from sync_core.estate.schemas import SchemaPlan
 from sync_core.events import PREFIX, REGISTRY
-from sync_core.schema_versions import NAMING, State, headers, versions
+from sync_core.schemas.versions import NAMING, State, headers, versions
 from tests.sows import ESTATE_TOML
 
 V1, V2 = f"{PREFIX}signed.v1", f"{PREFIX}signed.v2"

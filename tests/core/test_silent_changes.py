@@ -13,8 +13,8 @@ from sync_core.contract import Contract, Stage
 from sync_core.errors import ErrorClass, Function
 from sync_core.events import CORRECTED, OWN_ID, Event, understand
 from sync_core.fold import fold
-from sync_core.restated import CAUSE, differences, finding
-from sync_core.silent import accepting, as_published, by_path, with_values
+from sync_core.life.restated import CAUSE, differences, finding
+from sync_core.life.silent import accepting, as_published, by_path, with_values
 from tests.core.test_fold_properties import CENTS, KEYS, MILESTONES, amending, correcting, event, histories, signing
 from tests.sows import milestone_terms
 

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from sync_core.cases.sla import due
 from sync_core.errors import Function
-from sync_core.estate import load
-from sync_core.sla import due
+from sync_core.estate.estate import load
 from tests import rows
 
 OWNER = """

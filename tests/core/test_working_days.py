@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sync_core.calendar import working_days_before, working_time
-from sync_core.estate import WorkingTime
+from sync_core.estate.calendar import working_days_before, working_time
+from sync_core.estate.estate import WorkingTime
 from sync_core.reads.ages import WORKING_DAYS, cuts_of
 from tests.sows import estate
 

@@ -6,7 +6,7 @@ import sys
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from sync_core.clock import SystemClock
-from sync_core.estate_delivery import Subscriber
+from sync_core.estate.delivery import Subscriber
 from tests.delivery.support import sending
 
 

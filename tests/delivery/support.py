@@ -19,9 +19,9 @@ from standardwebhooks import Webhook
 from sync_core.clock import Clock, VirtualClock
 from sync_core.delivery.announce import Announcer
 from sync_core.delivery.send import Sender, http_client
-from sync_core.estate import Estate
-from sync_core.estate_delivery import Notify, Subscriber
-from sync_core.signatures import SigningKey, signing_key
+from sync_core.estate.delivery import Notify, Subscriber
+from sync_core.estate.estate import Estate
+from sync_core.intake.signatures import SigningKey, signing_key
 from tests import rows
 
 BASE = "https://tieline.example"

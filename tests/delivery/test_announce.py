@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from jsonschema import Draft202012Validator, FormatChecker
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sync_core import audit
+from sync_core.audit import audit
 from sync_core.clock import VirtualClock
 from sync_core.delivery.announce import WATERMARK, Announcer, Place, forget
 from sync_core.delivery.messages import OUTGOING
-from sync_core.estate_delivery import PREFIX
+from sync_core.estate.delivery import PREFIX
 from tests.commands.people import APPROVER, TAX, commands
 from tests.databases import DatabaseUrls
 from tests.delivery.support import BASE, add_outgoing, announcer, told

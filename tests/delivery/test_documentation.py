@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core.clock import SystemClock
 from sync_core.delivery.messages import OUTGOING
-from sync_core.estate import load
-from sync_core.estate_delivery import PREFIX, Subscriber
+from sync_core.estate.delivery import PREFIX, Subscriber
+from sync_core.estate.estate import load
 from tests.delivery.support import SECRET, add_outgoing, sending
 from tests.engine.support import until
 from tests.rows import ESTATE_TEXT

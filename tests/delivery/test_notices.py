@@ -8,7 +8,7 @@ import pytest
 from sync_core.delivery.notices import Note, Told, select
 from sync_core.delivery.wording import compose, plain
 from sync_core.errors import Function
-from sync_core.estate_delivery import PREFIX, Notify, Severity, Word
+from sync_core.estate.delivery import PREFIX, Notify, Severity, Word
 from tests.delivery.support import BASE
 from tests.rows import NOW
 

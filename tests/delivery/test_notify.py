@@ -19,7 +19,7 @@ from sync_core.delivery.channel import Channel, NotSent
 from sync_core.delivery.notify import Notifier, may_disturb
 from sync_core.delivery.wording import Text
 from sync_core.errors import ErpUnavailable
-from sync_core.estate_delivery import Notify, Word
+from sync_core.estate.delivery import Notify, Word
 from tests.databases import DatabaseUrls
 from tests.delivery.support import BASE, Mailbox, announcer, estate, mailing
 from tests.engine.support import Bench

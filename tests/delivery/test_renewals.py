@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core.delivery.messages import OUTGOING
 from sync_core.delivery.renewals import RenewalAlerts
-from sync_core.estate import load
-from sync_core.estate_delivery import PREFIX
+from sync_core.estate.delivery import PREFIX
+from sync_core.estate.estate import load
 from tests.delivery.support import announcer
 from tests.engine.governed import Desk
 from tests.sows import ESTATE_TOML, SIGNED_AT, cloud_event, milestone_terms, signed

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core.clock import SystemClock
 from sync_core.delivery.send import LONGEST_WAIT, Sender, wait_of
-from sync_core.estate_delivery import Subscriber
-from sync_core.signatures import signing_key
+from sync_core.estate.delivery import Subscriber
+from sync_core.intake.signatures import signing_key
 from tests.databases import DatabaseUrls
 from tests.delivery.support import BASE, OLD_SECRET, SECRET, SOURCE, Receiver, add_outgoing, receiving, sending
 from tests.engine.support import until

@@ -16,20 +16,20 @@ from app.sandbox.cloud.billing import Habits
 from app.sandbox.cloud.serve import serving
 from app.sandbox.mdm import server as mdm_server
 from collectors import financial_status
-from sync_core import lanes
 from sync_core.clock import VirtualClock
 from sync_core.connectors import discovery
 from sync_core.engine.lane_watch import LaneWatch
 from sync_core.engine.worker import Pace, Worker
-from sync_core.estate import Estate, load
+from sync_core.estate.estate import Estate, load
+from sync_core.intake.polling import poll
 from sync_core.keys import Lane
-from sync_core.lanes import LaneGate
+from sync_core.lanes import lanes
+from sync_core.lanes.lanes import LaneGate
 from sync_core.master import polling as master
 from sync_core.master.records import MdmConnector
-from sync_core.polling import poll
 from sync_core.ports import ClmConnector, ErpConnector
-from sync_core.told import DEBOUNCE
-from sync_core.writeback import write_back
+from sync_core.writeback.told import DEBOUNCE
+from sync_core.writeback.writeback import write_back
 from tests.sows import ESTATE_TOML, SIGNED_AT, SOURCE, milestone_terms
 
 TOKEN, SECRET, ADMIN = "letmein", "tests-only-erp", "tests-only-admin"

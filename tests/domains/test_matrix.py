@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core.authority import person
 from sync_core.commands.conflicts import Take
-from sync_core.domains import DOMAINS
+from sync_core.domains.domains import DOMAINS
 from tests.commands import people
 from tests.domains.house import House, house
 from tests.sows import milestone_terms, tm_terms

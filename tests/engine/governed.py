@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from sync_core.commands.commands import Commands
 from sync_core.engine.worker import Worker
-from sync_core.estate import Estate, load
+from sync_core.estate.estate import Estate, load
 from sync_core.reads import Reads
 from tests.engine.support import Bench
 from tests.sows import ESTATE_TOML

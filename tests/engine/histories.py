@@ -9,7 +9,6 @@ from itertools import count
 import orjson
 from hypothesis import strategies as st
 
-from sync_core.cloudevents import parse_structured
 from sync_core.commands.desk import CommandRefused
 from sync_core.commands.moves import Leaving
 from sync_core.derive import derive
@@ -18,9 +17,10 @@ from sync_core.engine import claim as queue
 from sync_core.engine.replaying import Replayer
 from sync_core.errors import ErpAmbiguous, ErpUnavailable, TielineError
 from sync_core.fold import fold
-from sync_core.intake import accept
+from sync_core.intake.cloudevents import parse_structured
+from sync_core.intake.intake import accept
 from sync_core.keys import ContractId
-from sync_core.moving import Placement, rest
+from sync_core.moving.moving import Placement, rest
 from sync_core.plan import diff
 from sync_core.ports import CallContext
 from tests.engine.moves import Movers, TwoErps

@@ -7,7 +7,6 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
-from sync_core import lanes
 from sync_core.authority import Actor
 from sync_core.commands.desk import Desk
 from sync_core.commands.moves import Leaving, Moves
@@ -16,9 +15,10 @@ from sync_core.desired import Found, Kind
 from sync_core.engine.lane_watch import LaneWatch
 from sync_core.engine.replaying import Replayer
 from sync_core.engine.worker import Pace, Worker
-from sync_core.estate import Estate, load
+from sync_core.estate.estate import Estate, load
 from sync_core.keys import Lane
-from sync_core.lanes import LaneGate
+from sync_core.lanes import lanes
+from sync_core.lanes.lanes import LaneGate
 from sync_core.reads import Reads
 from sync_core.reads.moves import listed
 from tests.engine.replays import ADA, LAX

@@ -14,15 +14,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.sandbox.in_process import InProcess
 from app.sandbox.legacy import admin, server
-from sync_core import lanes
-from sync_core.batches import BatchWindow
 from sync_core.clock import VirtualClock
 from sync_core.connectors.erp import sandbox_legacy
 from sync_core.engine.lane_watch import LaneWatch
 from sync_core.engine.worker import Pace, Worker
-from sync_core.estate import Estate, load
+from sync_core.estate.estate import Estate, load
 from sync_core.keys import Lane
-from sync_core.lanes import LaneGate
+from sync_core.lanes import lanes
+from sync_core.lanes.batches import BatchWindow
+from sync_core.lanes.lanes import LaneGate
 from sync_core.ports import ErpConnector
 from tests.sows import arrive, cloud_event, milestone_terms, signed, tm_terms
 

@@ -11,9 +11,9 @@ from sync_core.authority import Actor, person
 from sync_core.commands.desk import Desk
 from sync_core.commands.replays import ReplayConfirmed, ReplayMade, Replays
 from sync_core.engine.replaying import Replayer
-from sync_core.estate import Estate, ReplayPolicy
-from sync_core.replay import Origin
-from sync_core.selection import Selection
+from sync_core.estate.estate import Estate, ReplayPolicy
+from sync_core.replay.replay import Origin
+from sync_core.replay.selection import Selection
 from tests.engine.support import Bench
 from tests.sows import cloud_event, estate, signed
 

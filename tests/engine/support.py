@@ -11,15 +11,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sync_core import lanes
 from sync_core.clock import Clock, VirtualClock
 from sync_core.engine.lane_watch import LaneWatch
 from sync_core.engine.replaying import Replayer
 from sync_core.engine.session import Session, open_session
 from sync_core.engine.worker import Pace, Worker
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.keys import Lane
-from sync_core.lanes import LaneGate
+from sync_core.lanes import lanes
+from sync_core.lanes.lanes import LaneGate
 from tests.memory_erp import MemoryConnector, MemoryErp
 from tests.sows import SIGNED_AT, arrive, estate
 

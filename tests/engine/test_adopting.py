@@ -9,7 +9,6 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sync_core.adoption import Adoption
 from sync_core.authority import Forbidden, person
 from sync_core.commands.adoptions import Adopting, Adoptions
 from sync_core.commands.desk import Desk, NotFound
@@ -18,9 +17,10 @@ from sync_core.engine.replaying import Replayer
 from sync_core.engine.surveying import survey, unplaced
 from sync_core.engine.worker import Worker
 from sync_core.errors import ErpUnavailable
-from sync_core.estate import Erp, ErpMode
+from sync_core.estate.estate import Erp, ErpMode
 from sync_core.keys import BusinessKey, ErpRef, Lane
-from sync_core.lanes import LaneGate
+from sync_core.lanes.lanes import LaneGate
+from sync_core.moving.adoption import Adoption
 from sync_core.ports import CallContext
 from tests.engine.replays import ADA, Staff, settle
 from tests.engine.support import Bench

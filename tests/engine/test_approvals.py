@@ -8,14 +8,14 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core.authority import Forbidden, person
-from sync_core.cloudevents import parse_structured
 from sync_core.commands.desk import Changed, CommandRefused, NotFound
 from sync_core.events import DECIDED
-from sync_core.intake import ReceiptStatus, accept, release
+from sync_core.intake.cloudevents import parse_structured
+from sync_core.intake.intake import ReceiptStatus, accept, release
 from sync_core.keys import ExternalId
 from sync_core.ports import PolledPage, WriteBack
 from sync_core.reads.approvals import ApprovalStatus, RefusedBefore
-from sync_core.writeback import write_back
+from sync_core.writeback.writeback import write_back
 from tests.commands.people import APPROVER, BRITISH_APPROVER, EVERYTHING, LEGAL, TAX, audited
 from tests.engine.governed import Desk
 from tests.sows import SIGNED_AT, SOURCE, cloud_event, milestone_terms, signed

@@ -7,8 +7,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from sync_core.cases.sla import due
 from sync_core.errors import Function
-from sync_core.sla import due
 from tests.commands.people import EVERYTHING, TAX
 from tests.engine.governed import Desk
 from tests.sows import cloud_event, milestone_terms, signed

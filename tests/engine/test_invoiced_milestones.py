@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sync_core.amendments import Fate
 from sync_core.desired import Found, Kind
+from sync_core.life.amendments import Fate
 from tests.commands.people import FINANCE
 from tests.engine.governed import Desk
 from tests.sows import SIGNED_AT, cloud_event, signed

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from sync_core.journal_sql import STORE
+from sync_core.journal.sql import STORE
 from tests.databases import DatabaseUrls
 from tests.rows import seed
 

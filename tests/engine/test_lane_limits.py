@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sync_core import lanes
 from sync_core.clock import SystemClock
 from sync_core.engine.worker import Pace
-from sync_core.lanes import LaneGate, fair_share, has_turn
+from sync_core.lanes import lanes
+from sync_core.lanes.lanes import LaneGate, fair_share, has_turn
 from tests.databases import DatabaseUrls
 from tests.engine.support import Bench, start, until
 from tests.sows import cloud_event, signed

@@ -8,10 +8,10 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sync_core.cloudevents import parse_structured
 from sync_core.desired import Kind
-from sync_core.estate import governed
-from sync_core.intake import accept
+from sync_core.estate.estate import governed
+from sync_core.intake.cloudevents import parse_structured
+from sync_core.intake.intake import accept
 from sync_core.policy.table import read
 from tests.engine.governed import Desk
 from tests.sows import cloud_event, estate, milestone_terms, signed, tm_terms

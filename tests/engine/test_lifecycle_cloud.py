@@ -11,13 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.sandbox.cloud import masterdata
 from app.sandbox.cloud.serve import serving
 from app.sandbox.cloud.server import SandboxCloud, build
-from sync_core import lanes
 from sync_core.connectors import discovery
 from sync_core.engine.lane_watch import LaneWatch
 from sync_core.engine.worker import Pace, Worker
-from sync_core.estate import Erp, Estate
+from sync_core.estate.estate import Erp, Estate
 from sync_core.keys import Lane
-from sync_core.lanes import LaneGate
+from sync_core.lanes import lanes
+from sync_core.lanes.lanes import LaneGate
 from sync_core.ports import ErpConnector
 from tests.engine.governed import Desk
 from tests.sows import cloud_event, estate, signed

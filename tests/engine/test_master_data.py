@@ -11,7 +11,7 @@ from sync_core.authority import Forbidden, person
 from sync_core.commands.desk import Changed, InvalidInput
 from sync_core.engine.worker import Worker
 from sync_core.errors import TielineError
-from sync_core.estate import Estate, load
+from sync_core.estate.estate import Estate, load
 from sync_core.master import polling
 from sync_core.master.records import MasterCustomer, MasterEntity, MasterPage, MdmError
 from sync_core.master.store import Kept, keep

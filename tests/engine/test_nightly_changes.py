@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core.engine.worker import Worker
-from sync_core.estate import load
+from sync_core.estate.estate import load
 from tests.engine.nights import ESTATE, Nights, at
 
 ASK = '\n[ownership]\ncontract_headers = { conflict = "person" }\n'

@@ -7,11 +7,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sync_core import observed_sql
 from sync_core.commands.desk import CommandRefused
 from sync_core.desired import Kind
 from sync_core.engine.replaying import Replayer
-from sync_core.estate import Erp, ErpMode
+from sync_core.estate.estate import Erp, ErpMode
+from sync_core.moving import observed_sql
 from tests.engine.replays import Staff
 from tests.engine.support import Bench
 from tests.sows import SIGNED_AT, cloud_event, signed

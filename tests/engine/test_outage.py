@@ -12,8 +12,8 @@ from sync_core.desired import Kind
 from sync_core.engine.failure import Verdict
 from sync_core.engine.worker import Pace
 from sync_core.errors import ErpAmbiguous, ErpCredentials, ErpRateLimited, ErpRejected, ErpUnavailable, TielineError
+from sync_core.life.summary import summarise
 from sync_core.ports import CallContext
-from sync_core.summary import summarise
 from tests.engine.support import Bench
 from tests.sows import SIGNED_AT, cloud_event, estate, milestone_terms, signed
 

@@ -12,7 +12,7 @@ from sync_core.commands.conflicts import Take
 from sync_core.commands.desk import Changed, InvalidInput
 from sync_core.desired import Found, Kind, Scalar
 from sync_core.engine.worker import Worker
-from sync_core.estate import Estate, load
+from sync_core.estate.estate import Estate, load
 from sync_core.reads.conflicts import conflicts
 from tests.commands import people
 from tests.engine.support import Bench

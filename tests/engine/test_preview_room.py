@@ -10,7 +10,7 @@ from sync_core.engine import preview_rows
 from sync_core.engine.preview import Previewer
 from sync_core.engine.worker import Pace
 from sync_core.keys import Lane
-from sync_core.lanes import LaneGate
+from sync_core.lanes.lanes import LaneGate
 from tests.engine.replays import Staff, provisioned
 from tests.engine.support import Bench
 

@@ -8,9 +8,9 @@ from sync_core.authority import person
 from sync_core.commands.desk import CommandRefused
 from sync_core.desired import Kind
 from sync_core.errors import ErpRejected, ErpUnavailable
-from sync_core.estate import ReplayPolicy
+from sync_core.estate.estate import ReplayPolicy
 from sync_core.ports import CallContext
-from sync_core.selection import Missed, Selection
+from sync_core.replay.selection import Missed, Selection
 from tests.engine.replays import ADA, BEN, Staff, lose, provisioned, settle
 from tests.engine.support import Bench
 

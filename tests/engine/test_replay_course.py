@@ -17,8 +17,8 @@ from sync_core.engine.worker import Pace
 from sync_core.errors import ErpAmbiguous, ErpUnavailable
 from sync_core.ports import CallContext
 from sync_core.reads import Reads
-from sync_core.replay import DEADLINE, ItemState, Origin
-from sync_core.selection import Selection, StuckFilter
+from sync_core.replay.replay import DEADLINE, ItemState, Origin
+from sync_core.replay.selection import Selection, StuckFilter
 from tests.databases import DatabaseUrls
 from tests.engine.replays import ADA, FAST, Staff, lose, provisioned, settle
 from tests.engine.support import Bench, start, until

@@ -17,10 +17,10 @@ from sync_core.commands.replays import Replays
 from sync_core.connectors.erp import sandbox_legacy
 from sync_core.engine.replaying import Replayer
 from sync_core.keys import BusinessKey, Lane
-from sync_core.lanes import LaneGate
+from sync_core.lanes.lanes import LaneGate
 from sync_core.ports import CallContext, Scope
-from sync_core.replay import Origin
-from sync_core.selection import Selection
+from sync_core.replay.replay import Origin
+from sync_core.replay.selection import Selection
 from tests.engine.nights import PASSWORD, Nights, at
 from tests.engine.replays import ADA, LAX
 

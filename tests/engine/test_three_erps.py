@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core.engine.replaying import Replayer
-from sync_core.estate import Estate, load
+from sync_core.estate.estate import Estate, load
 from tests.engine.histories import FAULTS, History
 from tests.engine.moves import NEW, OLD, Movers, TwoErps
 from tests.engine.replays import LAX

@@ -13,14 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.sandbox.cloud import masterdata
 from app.sandbox.cloud.server import SandboxCloud, build
 from collectors import needs
-from sync_core import lanes
 from sync_core.connectors import discovery
 from sync_core.engine.lane_watch import LaneWatch
 from sync_core.engine.worker import Pace, Worker
 from sync_core.errors import ErpAnswerIncomplete, InvalidEstate
-from sync_core.estate import Erp
+from sync_core.estate.estate import Erp
 from sync_core.keys import Lane
-from sync_core.lanes import LaneGate
+from sync_core.lanes import lanes
+from sync_core.lanes.lanes import LaneGate
 from sync_core.ports import ErpConnector
 from tests.contracts.cases import SECRET, context
 from tests.engine.support import Bench, until

@@ -7,8 +7,8 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sync_core.cloudevents import CloudEvent, parse_structured
-from sync_core.intake import Receipt, accept
+from sync_core.intake.cloudevents import CloudEvent, parse_structured
+from sync_core.intake.intake import Receipt, accept
 from tests.sows import cloud_event, estate, milestone_terms, signed
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)

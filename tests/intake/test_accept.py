@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from sync_core.intake import Receipt, ReceiptStatus, accept
+from sync_core.intake.intake import Receipt, ReceiptStatus, accept
 from tests.databases import DatabaseUrls
 from tests.intake.deliveries import (
     NOW,

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from sync_core.bell import CHANNEL, Bell
+from sync_core.journal.bell import CHANNEL, Bell
 from tests.databases import DatabaseUrls
 
 

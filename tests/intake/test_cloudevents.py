@@ -7,8 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_core.cloudevents import BATCH, JSON, STRUCTURED, parse_batch, parse_binary, parse_request, parse_structured
 from sync_core.errors import MalformedEvent, UnsupportedMediaType
+from sync_core.intake.cloudevents import (
+    BATCH,
+    JSON,
+    STRUCTURED,
+    parse_batch,
+    parse_binary,
+    parse_request,
+    parse_structured,
+)
 
 MINIMAL: dict[str, object] = {"specversion": "1.0", "id": "e-1", "source": "urn:a", "type": "t"}
 HEADERS = {"ce-specversion": "1.0", "ce-id": "e-1", "ce-source": "urn:a", "ce-type": "t", "content-type": JSON}

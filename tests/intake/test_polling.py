@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core.clock import VirtualClock
 from sync_core.errors import ClmError
-from sync_core.polling import poll
+from sync_core.intake.polling import poll
 from sync_core.ports import PolledPage, WriteBack
 from tests.intake.deliveries import NOW, deliver, rows, signing
 from tests.sows import SOURCE, cloud_event, estate, signed

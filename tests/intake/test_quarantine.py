@@ -8,9 +8,9 @@ import orjson
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sync_core.cloudevents import CloudEvent, parse_binary, parse_structured
-from sync_core.estate import Clm, Estate
-from sync_core.intake import Receipt, ReceiptStatus, Released, accept, hold_unreadable, release
+from sync_core.estate.estate import Clm, Estate
+from sync_core.intake.cloudevents import CloudEvent, parse_binary, parse_structured
+from sync_core.intake.intake import Receipt, ReceiptStatus, Released, accept, hold_unreadable, release
 from tests.intake.deliveries import NOW, contract_row, deliver, event, rows, signing
 from tests.sows import SOURCE, cloud_event, estate, milestone_terms, signed
 

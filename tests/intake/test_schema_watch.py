@@ -8,14 +8,14 @@ import sqlalchemy as sa
 from jsonschema import Draft202012Validator, FormatChecker
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sync_core import schema_watch
 from sync_core.clock import VirtualClock
 from sync_core.commands.desk import CommandRefused, NotFound
 from sync_core.delivery.field_news import FieldNews
 from sync_core.delivery.messages import OUTGOING
 from sync_core.events import PREFIX
 from sync_core.reads import Reads
-from sync_core.schema_watch import MORE, WATERMARK, Watched, watch
+from sync_core.schemas import watch as schema_watch
+from sync_core.schemas.watch import MORE, WATERMARK, Watched, watch
 from tests.commands import people
 from tests.delivery.support import announcer, settled, told
 from tests.intake.deliveries import NOW, deliver, drafting, event, rows, signing

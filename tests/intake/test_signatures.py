@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
 from sync_core.errors import BadSignature, InvalidEstate
-from sync_core.signatures import sign, signing_key, verify
+from sync_core.intake.signatures import sign, signing_key, verify
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()

@@ -8,14 +8,14 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sync_core.cloudevents import CloudEvent
 from sync_core.commands.commands import Commands
 from sync_core.commands.desk import CommandRefused, InvalidInput
 from sync_core.commands.schemas import Proposed
-from sync_core.estate_schemas import SchemaPlan
+from sync_core.estate.schemas import SchemaPlan
 from sync_core.events import PREFIX, REGISTRY
-from sync_core.intake import accept, release
-from sync_core.schema_registered import registration
+from sync_core.intake.cloudevents import CloudEvent
+from sync_core.intake.intake import accept, release
+from sync_core.schemas.registered import registration
 from tests.commands import people
 from tests.commands.people import audited
 from tests.intake.deliveries import NOW, contract_row, deliver, event, rows, signing

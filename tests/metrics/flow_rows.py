@@ -13,7 +13,7 @@ from metrics.asking import Ask, By, Window
 from metrics.kpi import Result
 from metrics.measures import Measures
 from sync_core.clock import VirtualClock
-from sync_core.estate import load
+from sync_core.estate.estate import load
 from tests.metrics.support import caught_up
 from tests.reads.handmade import add_contract, add_event, insert
 from tests.rows import ESTATE_TEXT, NOW

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from metrics.refresh import Refreshed, refresh
 from sync_core.clock import Clock
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 
 _MARK = sa.text("SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint)")
 _CUT = sa.text("SELECT CAST(CAST(cut AS text) AS bigint) FROM metrics.refresh ORDER BY at DESC LIMIT 1")

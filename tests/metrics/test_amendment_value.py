@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from metrics.proportion import wilson
-from sync_core.calendar import working_time
 from sync_core.clock import VirtualClock
+from sync_core.estate.calendar import working_time
 from tests import rows
 from tests.metrics.amendment_rows import HOUR, MONDAY, active, done
 from tests.metrics.flow_rows import ESTATE, amended, asked

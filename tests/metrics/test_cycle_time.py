@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from metrics.asking import Ask, By
 from metrics.measures import Measures
 from metrics.refresh import refresh
-from sync_core.calendar import working_time
 from sync_core.clock import VirtualClock
-from sync_core.estate import load
+from sync_core.estate.calendar import working_time
+from sync_core.estate.estate import load
 from tests import rows
 from tests.metrics.flow_rows import ESTATE, WINDOW, amended, asked, facts, made, ran, said, step
 from tests.metrics.support import caught_up

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from metrics.asking import Ask, By, Filters, Window
 from metrics.kpi import Answer
 from metrics.measures import Measures
-from sync_core.calendar import working_time
 from sync_core.clock import VirtualClock
-from sync_core.estate import WorkingTime
+from sync_core.estate.calendar import working_time
+from sync_core.estate.estate import WorkingTime
 from sync_core.reads.ages import AgeBucket, ageing
 from tests import rows
 from tests.databases import DatabaseUrls

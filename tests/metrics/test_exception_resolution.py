@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from metrics.asking import Ask, By, Window
 from metrics.kpi import Result
 from metrics.measures import Measures
-from sync_core.calendar import working_time
 from sync_core.clock import VirtualClock
+from sync_core.estate.calendar import working_time
 from tests import rows
 from tests.metrics.case_rows import TIELINE, Step, with_history
 from tests.metrics.support import caught_up

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from metrics.histograms import Histogram, Quantile
 from metrics.slo import API_WITHIN_S, ERP_WITHIN_S
-from sync_core.latencies import BOUNDS, Kind, bucket
+from sync_core.telemetry.latencies import BOUNDS, Kind, bucket
 
 HTTP = BOUNDS[Kind.WEB]
 ERP = BOUNDS[Kind.ERP]

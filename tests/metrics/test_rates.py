@@ -14,7 +14,7 @@ from metrics.source import Source
 from sync_core.clock import VirtualClock
 from sync_core.commands.commands import Commands
 from sync_core.commands.files import Form
-from sync_core.estate import Estate, ExchangeRate
+from sync_core.estate.estate import Estate, ExchangeRate
 from sync_core.reads.snapshot import snapshot
 from tests import rows
 from tests.commands.people import FINANCE

@@ -12,7 +12,7 @@ from metrics.kpi import Result
 from metrics.measures import Measures
 from metrics.source import Source
 from sync_core.clock import VirtualClock
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.reads.snapshot import snapshot
 from tests import rows
 from tests.databases import DatabaseUrls

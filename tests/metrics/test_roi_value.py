@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from metrics.asking import Ask, Window
-from sync_core.calendar import working_time
+from sync_core.estate.calendar import working_time
 from tests import rows
 from tests.metrics.billing import day, dispute, invoice
 from tests.metrics.flow_rows import made, said

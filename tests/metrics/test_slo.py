@@ -16,8 +16,8 @@ from metrics.slo_events import Looked, Stuck
 from sync_core.authority import Actor, ActorKind, Permission, Reach, person
 from sync_core.clock import VirtualClock
 from sync_core.delivery.scan import Scan
-from sync_core.latencies import Kind, Latencies, Series
 from sync_core.reads.snapshot import snapshot
+from sync_core.telemetry.latencies import Kind, Latencies, Series
 from tests import rows
 from tests.collectors.test_journal import add_run, counted
 from tests.delivery.support import announcer, told

@@ -7,10 +7,10 @@ from metrics import slo
 from metrics.budgets import budgets
 from metrics.slo import OBJECTIVES
 from sync_core.clock import VirtualClock
-from sync_core.estate import load
-from sync_core.estate_objectives import NAMES
-from sync_core.latencies import Kind, Latencies, Series
+from sync_core.estate.estate import load
+from sync_core.estate.objectives import NAMES
 from sync_core.reads.snapshot import snapshot
+from sync_core.telemetry.latencies import Kind, Latencies, Series
 from tests import rows
 from tests.rows import NOW
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from metrics.asking import Ask, By
 from metrics.measures import Measures
-from sync_core.calendar import working_time
 from sync_core.clock import VirtualClock
+from sync_core.estate.calendar import working_time
 from tests import rows
 from tests.metrics.flow_rows import ESTATE, WINDOW, asked, facts, made, said, step
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.embedded_postgres import Endpoint
+from app.postgres.embedded import Endpoint
 from benchmarks import portfolio
 from metrics.asking import Ask, Filters, Window
 from metrics.catalog import kpis

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 
-from sync_core.estate import Clm, Estate
+from sync_core.estate.estate import Clm, Estate
 from sync_core.ocds.deciding import Decision, decide
 from sync_core.ocds.findings import Finding
 from sync_core.ocds.history import Version

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
-from app.embedded_postgres import Endpoint
+from app.postgres.embedded import Endpoint
 from metrics.measures import Measures
 from metrics.refresh import refresh
 from sync_core.clock import VirtualClock

@@ -10,9 +10,9 @@ from streamlit.testing.v1.element_tree import Button
 
 from sync_core.authority import Actor
 from sync_core.commands.commands import Commands
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.reads import Reads
-from sync_core.selection import Selection
+from sync_core.replay.selection import Selection
 from tests.commands import people
 from tests.pages.stage import play
 from tests.reads.handmade import add_case, add_contract, add_event, insert

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from collectors import standing
 from metrics import slo
 from sync_core.clock import VirtualClock
-from sync_core.latencies import Kind, Latencies, Series
 from sync_core.locks import Lock
+from sync_core.telemetry.latencies import Kind, Latencies, Series
 from tests import rows
 from tests.collectors.test_journal import add_run, counted
 from tests.metrics.support import caught_up

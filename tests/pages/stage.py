@@ -7,8 +7,8 @@ from streamlit.testing.v1 import AppTest
 
 from app.dashboard import Found, discover
 from metrics.measures import Measures
-from pages import _frame as frame
-from pages._frame import Shell, Viewer
+from pages.kit import frame
+from pages.kit.frame import Shell, Viewer
 from sync_core.authority import Actor, person
 from sync_core.commands.commands import Commands
 from sync_core.reads import Reads

@@ -8,11 +8,11 @@ from typing import Any, NoReturn
 import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
-from pages import _format as fmt
-from sync_core.approval_rules import ApprovalRule
+from pages.kit import format as fmt
 from sync_core.authority import Actor
 from sync_core.clock import VirtualClock
-from sync_core.estate import ReplayPolicy
+from sync_core.estate.approval_rules import ApprovalRule
+from sync_core.estate.estate import ReplayPolicy
 from sync_core.reads import Reads
 from tests import rows
 from tests.commands import people

@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
-from app.embedded_postgres import Endpoint
-from sync_core import audit
+from app.postgres.embedded import Endpoint
+from sync_core.audit import audit
 from sync_core.authority import Actor, person
 from sync_core.clock import VirtualClock
 from sync_core.commands.commands import Commands

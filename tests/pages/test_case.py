@@ -8,11 +8,11 @@ import pytest
 import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
-from pages import _format as fmt
-from sync_core.approval_rules import ApprovalRule
+from pages.kit import format as fmt
 from sync_core.authority import Actor, person
 from sync_core.clock import VirtualClock
-from sync_core.estate import Estate
+from sync_core.estate.approval_rules import ApprovalRule
+from sync_core.estate.estate import Estate
 from sync_core.reads import Reads
 from tests import rows
 from tests.commands import people

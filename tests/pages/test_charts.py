@@ -8,9 +8,9 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from pages import _charts as charts
-from pages._figure import HEIGHT
-from pages._palette import DARK, LIGHT, Palette, palette_for
+from pages.kit import charts
+from pages.kit.figure import HEIGHT
+from pages.kit.palette import DARK, LIGHT, Palette, palette_for
 
 STUCK = pd.DataFrame(
     [

@@ -7,11 +7,11 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from pages import _charts_flow as charts_flow
-from pages import _charts_kpi as charts
-from pages._figure import HEIGHT
-from pages._marks import Mark
-from pages._palette import DARK, LIGHT, Palette
+from pages.kit import charts_flow
+from pages.kit import charts_kpi as charts
+from pages.kit.figure import HEIGHT
+from pages.kit.marks import Mark
+from pages.kit.palette import DARK, LIGHT, Palette
 from tests.pages.test_charts import labels
 
 GAP = float("nan")

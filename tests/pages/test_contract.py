@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
-from sync_core.progress import State
+from sync_core.journal.progress import State
 from sync_core.reads import ContractFilter, Reads, Window
 from tests import rows
 from tests.pages.stage import play, texts

@@ -7,8 +7,8 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
+from sync_core.cases.ownership import CAUSES, fields_for
 from sync_core.errors import Function
-from sync_core.ownership import CAUSES, fields_for
 from sync_core.reads import Reads
 from tests.commands import people
 from tests.pages.repair import TERMS, shown, told

@@ -5,7 +5,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
-from pages import _format as fmt
+from pages.kit import format as fmt
 from sync_core.authority import Actor, person
 from sync_core.reads import Reads
 from tests.commands import people

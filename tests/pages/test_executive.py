@@ -9,9 +9,9 @@ from streamlit.testing.v1 import AppTest
 
 from metrics.asking import Ask, Window
 from metrics.measures import Measures
-from pages import _executive_words as words
-from pages import _format as fmt
-from pages._bill_runs import coming
+from pages.kit import format as fmt
+from pages.kit.bill_runs import coming
+from pages.parts.executive import words
 from sync_core.authority import person
 from sync_core.clock import VirtualClock
 from sync_core.money import Money

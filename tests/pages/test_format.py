@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from pages import _format as fmt
+from pages.kit import format as fmt
 from sync_core.money import Money
 
 

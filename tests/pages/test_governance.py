@@ -9,13 +9,13 @@ import pytest
 import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
-from pages import _format as fmt
+from pages.kit import format as fmt
 from sync_core.authority import Actor, Forbidden, person
 from sync_core.clock import VirtualClock
-from sync_core.estate_schemas import PlannedRelease
+from sync_core.estate.schemas import PlannedRelease
 from sync_core.events import PREFIX
 from sync_core.reads import Reads
-from sync_core.schema_registered import validator_of
+from sync_core.schemas.registered import validator_of
 from tests import rows
 from tests.commands import people
 from tests.pages.repair import press, shown, told

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
-from pages import _format as fmt
+from pages.kit import format as fmt
 from sync_core.reads import Reads
 from tests.hostile import BLOCKS, HTML, HUGE, LINKS, MARKDOWN, RIGHT_TO_LEFT
 from tests.pages.stage import play

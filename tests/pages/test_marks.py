@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
-from pages import _marks as marks
-from pages._figure import new_figure
-from pages._marks import Mark
-from pages._palette import LIGHT
+from pages.kit import marks
+from pages.kit.figure import new_figure
+from pages.kit.marks import Mark
+from pages.kit.palette import LIGHT
 from sync_core.reads.releases import Release
 from tests.pages.test_charts import labels
 

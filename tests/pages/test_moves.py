@@ -7,8 +7,8 @@ import pytest
 import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
-from pages import _format as fmt
-from pages import _lanes as lanes
+from pages.kit import format as fmt
+from pages.kit import lanes
 from sync_core.authority import Actor, person
 from sync_core.clock import VirtualClock
 from sync_core.commands.moves import Leaving

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from app.dashboard import discover
 from pages import approvals
-from pages._navigation import ROOM, UP_FRONT, arrange
-from pages._shell import Page, Shell, Viewer, enter
+from pages.kit.navigation import ROOM, UP_FRONT, arrange
+from pages.kit.shell import Page, Shell, Viewer, enter
 from sync_core.authority import Actor, Grant, Role, parse_grants, person
 from sync_core.reads import Reads
 from tests.commands import people

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from app.embedded_postgres import Endpoint
+from app.postgres.embedded import Endpoint
 from metrics.measures import Measures
 from pages.platform import PAGE
 from sync_core.authority import Actor, Permission, person

@@ -3,10 +3,10 @@
 import pandas as pd
 import pytest
 
-from pages import _charts_platform as charts
-from pages import _platform_words as told
-from pages import _schedule_words as jobs
-from pages._palette import DARK, LIGHT
+from pages.kit import charts_platform as charts
+from pages.kit.palette import DARK, LIGHT
+from pages.parts.platform import schedule_words as jobs
+from pages.parts.platform import words as told
 
 
 def test_times_are_written_with_their_unit() -> None:

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from sync_core.authority import Actor, person
 from sync_core.clock import VirtualClock
-from sync_core.estate import Estate, ReplayPolicy
+from sync_core.estate.estate import Estate, ReplayPolicy
 from sync_core.reads import Reads
 from tests import rows
 from tests.commands import people

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
-from pages import _data as data
+from pages.kit import data
 from sync_core.authority import Forbidden, person
 from sync_core.reads import Reads
 from tests.commands.people import audited, commands

@@ -9,10 +9,10 @@ import pytest
 import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
-from app.embedded_postgres import Endpoint
+from app.postgres.embedded import Endpoint
 from metrics.snapshot import making
-from pages import _snapshot as one_snapshot
-from pages import _snapshot_words as told
+from pages.parts.snapshot import snapshot as one_snapshot
+from pages.parts.snapshot import words as told
 from sync_core.authority import Actor, Forbidden, person
 from sync_core.clock import VirtualClock
 from sync_core.commands.commands import Commands

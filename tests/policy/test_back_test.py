@@ -9,18 +9,18 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from app.embedded_postgres import Endpoint
-from sync_core import lanes
+from app.postgres.embedded import Endpoint
+from sync_core.cases.sla import due
 from sync_core.desired import Kind
 from sync_core.engine.lane_watch import LaneWatch
 from sync_core.engine.worker import Pace, Worker
 from sync_core.errors import Function
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.keys import ExternalId, Lane, contract_key
-from sync_core.lanes import LaneGate
+from sync_core.lanes import lanes
+from sync_core.lanes.lanes import LaneGate
 from sync_core.policy.compare import Difference, Effect
 from sync_core.reads.policy import BackTest, compared
-from sync_core.sla import due
 from tests import databases
 from tests.engine.support import Bench
 from tests.memory_erp import MemoryConnector, MemoryErp

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_core.approvals import request
-from sync_core.bill_runs import next_bill_run
+from sync_core.cases.approvals import request
 from sync_core.checks import contract_findings
 from sync_core.contract import Contract
 from sync_core.derive import derive
 from sync_core.errors import InvalidEstate
-from sync_core.estate import Estate, load
+from sync_core.estate.bill_runs import next_bill_run
+from sync_core.estate.estate import Estate, load
 from sync_core.fold import fold
 from sync_core.policy.decide import decide
 from sync_core.policy.explain import Came, explain

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sync_core.estate import Estate, load
+from sync_core.estate.estate import Estate, load
 from sync_core.fold import fold
 from tests.core.test_approvals import event
 from tests.sows import milestone_terms, signed

@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sync_core.authority import Forbidden, person
 from sync_core.commands.desk import Changed, CommandRefused, InvalidInput, NotFound
 from sync_core.commands.policies import Policies
-from sync_core.contract_events import events_of
 from sync_core.errors import InvalidEstate
-from sync_core.estate import load
+from sync_core.estate.estate import load
 from sync_core.events import DECIDED, Decided, Event
 from sync_core.fold import fold
+from sync_core.intake.contract_events import events_of
 from sync_core.policy import in_force
 from sync_core.policy.activation import Activation, check, why_second
 from sync_core.policy.activations import note, wake

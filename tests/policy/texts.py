@@ -1,6 +1,6 @@
 """Policies for tests, over an estate with two ERPs."""
 
-from sync_core.estate import Estate, load
+from sync_core.estate.estate import Estate, load
 from tests.sows import ESTATE_TOML
 
 TWO_ERPS = (

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
-from app.embedded_postgres import Endpoint
+from app.postgres.embedded import Endpoint
 from sync_core.clock import VirtualClock
 from sync_core.reads import Reads
 from sync_core.store.migrate import migrate

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from app.embedded_postgres import Endpoint
+from app.postgres.embedded import Endpoint
 from sync_core.authority import Forbidden, person
 from sync_core.reads import AuditFilter, AuditRow, Reads, Window
 from sync_core.store.migrate import migrate

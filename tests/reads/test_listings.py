@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pytest
 import sqlalchemy as sa
 
-from sync_core.progress import State
+from sync_core.journal.progress import State
 from sync_core.reads import (
     ContractFilter,
     Cursor,

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.embedded_postgres import Endpoint
+from app.postgres.embedded import Endpoint
 from sync_core.authority import person
-from sync_core.progress import State
+from sync_core.journal.progress import State
 from sync_core.reads import ContractFilter, Cursor, Reads, Sort, Window
 from sync_core.reads.exceptions import ExceptionFilter, ExceptionSort, exception_listing
 from sync_core.reads.paging import segments
 from sync_core.reads.schemas import stored
 from sync_core.reads.snapshot import snapshot
 from sync_core.reads.stuck import StuckSort
-from sync_core.selection import StuckFilter
+from sync_core.replay.selection import StuckFilter
 from tests.reads.conftest import reads_over, seeded
 
 Statement = tuple[str, Any]

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from sync_core.clock import VirtualClock
-from sync_core.life_row import RenewalState
+from sync_core.life.life_row import RenewalState
 from sync_core.reads import Reads, Window
 from sync_core.reads.renewals import RenewalFilter
 from tests import rows

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from sync_core.reads import Reads, Window
 from sync_core.reads.replay_items import ItemFilter, ItemSort
-from sync_core.replay import ItemState
+from sync_core.replay.replay import ItemState
 from tests.commands import people
 from tests.pages.repair import ended, previewed, refused_before, stop
 from tests.reads.handmade import add_contract

@@ -8,9 +8,9 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
+from sync_core.journal.progress import State
 from sync_core.locks import Lock
 from sync_core.money import Money
-from sync_core.progress import State
 from sync_core.reads import Reads, Unconverted
 from sync_core.reads.snapshot import snapshot
 from tests.reads.handmade import add_contract, add_quarantined, insert

@@ -12,7 +12,7 @@ from sync_core.authority import Permission, person
 from sync_core.clock import VirtualClock
 from sync_core.commands.desk import Act, Desk, InvalidInput, NotFound
 from sync_core.commands.replays import Missed, Origin, Replays, Selection, StuckFilter, preview
-from sync_core.progress import State
+from sync_core.journal.progress import State
 from sync_core.reads import Reads
 from sync_core.reads.paging import Cursor, Listed, Window
 from sync_core.reads.snapshot import snapshot

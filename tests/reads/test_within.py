@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from sync_core.authority import Actor, Forbidden, person, program
-from sync_core.progress import State
+from sync_core.journal.progress import State
 from sync_core.reads import ContractFilter, ExceptionFilter, Reads, Window
 from tests.commands.minimal import arguments
 from tests.reads.handmade import add_case, add_contract, add_event, add_quarantined, insert

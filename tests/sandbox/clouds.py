@@ -14,7 +14,7 @@ from app.sandbox.cloud.server import SandboxCloud, build
 from sync_core.clock import VirtualClock
 from sync_core.connectors import discovery
 from sync_core.desired import Kind
-from sync_core.estate import Erp
+from sync_core.estate.estate import Erp
 from sync_core.keys import BusinessKey, ErpRef
 from sync_core.ports import ErpConnector, FinancialFact
 from tests.contracts.cases import SANDBOX_SETUP, SECRET, Lane, context, furnish

@@ -12,7 +12,7 @@ from app.sandbox.clm.server import build
 from app.sandbox.portfolio.plan import Portfolio, plan
 from app.sandbox.portfolio.steps import Step
 from sync_core.clock import VirtualClock
-from sync_core.estate import Estate, load
+from sync_core.estate.estate import Estate, load
 from tests.sandbox import clm_world
 from tests.sandbox.clm_process import TOKEN
 from tests.sandbox.clm_world import TARGET

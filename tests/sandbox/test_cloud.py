@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 from app.sandbox.cloud.faults import Effect, Fault
-from sync_core.answers_needed import DeclaresNeeds
 from sync_core.clock import VirtualClock
 from sync_core.connectors import discovery
 from sync_core.desired import Kind
@@ -19,8 +18,9 @@ from sync_core.errors import (
     ErpRejected,
     InvalidEstate,
 )
-from sync_core.estate import Erp
+from sync_core.estate.estate import Erp
 from sync_core.keys import BusinessKey
+from sync_core.lanes.answers_needed import DeclaresNeeds
 from tests.contracts.cases import SANDBOX_SETUP, Lane, context
 from tests.contracts.samples import milestones
 from tests.sandbox.clouds import START, Cloud, Made, cloud, fixed_fee, provision, token_form

@@ -6,9 +6,9 @@ import pytest
 import sqlalchemy as sa
 
 from app.sandbox.colleagues import DETOURS, Colleagues
+from sync_core.cases.ownership import CAUSES
 from sync_core.clock import VirtualClock
 from sync_core.commands.commands import Commands
-from sync_core.ownership import CAUSES
 from tests import rows
 from tests.commands.people import audited
 from tests.reads.handmade import add_case, add_contract

@@ -10,9 +10,9 @@ import pytest_asyncio
 
 from app.sandbox.legacy import admin, server
 from app.sandbox.legacy.server import SandboxLegacy
-from sync_core.batches import BatchWindow
 from sync_core.clock import VirtualClock
 from sync_core.connectors.erp.sandbox_legacy.layout import CODE_PAGE, file_of, line_of, record_of, records_in
+from sync_core.lanes.batches import BatchWindow
 
 WINDOW = BatchWindow(time(22), time(4), time(6), "UTC")
 EVENING = datetime(2026, 3, 3, 22, 30, tzinfo=UTC)

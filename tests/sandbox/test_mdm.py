@@ -14,7 +14,7 @@ from app.sandbox.mdm.server import SandboxMdm, build
 from sync_core.clock import VirtualClock
 from sync_core.connectors import discovery
 from sync_core.errors import InvalidEstate
-from sync_core.estate_master import Mdm
+from sync_core.estate.master import Mdm
 from sync_core.master.records import MdmConnector, MdmError
 from tests.sandbox.clm_world import START
 

@@ -18,12 +18,12 @@ from app.sandbox.portfolio.defects import TREATMENTS, Defect, Repair
 from app.sandbox.portfolio.firms import KNOWN, known_firms
 from app.sandbox.portfolio.plan import Portfolio, live, plan
 from app.sandbox.portfolio.steps import Step
-from sync_core.calendar import is_working_day
 from sync_core.checks import contract_findings
 from sync_core.clock import VirtualClock
 from sync_core.contract import BillingKind, Stage, Terms
 from sync_core.errors import Function
-from sync_core.estate import Estate
+from sync_core.estate.calendar import is_working_day
+from sync_core.estate.estate import Estate
 from sync_core.events import SchemaUnknown, understand
 from sync_core.money import Money, exponent
 from tests.sandbox.stories import CONTRACTS, END, START, contracts_of, defect_of, play, signings

@@ -12,11 +12,11 @@ from app.sandbox.clm.webhooks import Delivery, Target
 from app.sandbox.master_data import PutCustomer, SwitchPeriod
 from app.sandbox.portfolio.defects import TREATMENTS, Defect, Repair
 from app.sandbox.portfolio.steps import Step
-from sync_core.approvals import NEEDED
+from sync_core.cases.approvals import NEEDED
 from sync_core.checks import contract_findings
 from sync_core.clock import VirtualClock
 from sync_core.contract import Stage
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from tests.sandbox.clm_process import SECRET
 from tests.sandbox.stories import CONTRACTS, START, contracts_of, defect_of, play, signings
 

@@ -17,7 +17,7 @@ from app.settings import Settings
 from sync_core.clock import VirtualClock
 from sync_core.contract import ClauseStatus
 from sync_core.errors import Function
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from tests.sandbox.stories import contracts_of, play, troubles, types_of
 
 UNTIL = datetime(2026, 11, 25, 15, tzinfo=UTC)

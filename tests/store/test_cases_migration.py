@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 
-from app.embedded_postgres import Endpoint
+from app.postgres.embedded import Endpoint
 from sync_core.store.migrate import _config, migrate
 from tests import databases
 

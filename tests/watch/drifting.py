@@ -6,7 +6,7 @@ from typing import Any
 from collectors.drift import Watch
 from sync_core.authority import person
 from sync_core.desired import Kind
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.ports import ClmConnector
 from sync_core.reads.drift import DriftFilter
 from tests.engine.governed import Desk

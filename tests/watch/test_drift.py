@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from sync_core.authority import person
 from sync_core.commands.desk import CommandRefused
 from sync_core.desired import Found, Kind
-from sync_core.drift_rows import enrol
 from sync_core.engine.replaying import Replayer
 from sync_core.errors import ErpUnavailable
 from sync_core.keys import BusinessKey, ErpRef
 from sync_core.reads.drift import DriftFilter
+from sync_core.watch.drift_rows import enrol
 from tests.engine.governed import Desk
 from tests.sows import cloud_event
 from tests.watch.drifting import ADA, alter, found, look

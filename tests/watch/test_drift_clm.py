@@ -11,8 +11,8 @@ from sync_core.authority import person
 from sync_core.commands.desk import CommandRefused
 from sync_core.engine.claim import load
 from sync_core.errors import ClmError
-from sync_core.fetching import ClmContract, fields_of
 from sync_core.fold import fold
+from sync_core.intake.fetching import ClmContract, fields_of
 from sync_core.keys import ContractId, ExternalId
 from sync_core.ports import PolledPage, WriteBack
 from tests.engine.governed import Desk

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from collectors import references
-from sync_core import references_store
 from sync_core.engine.look import intend_of, scope_of
 from sync_core.errors import ErpRejected
-from sync_core.references import Answer, Question, What, answers_of, month_of, questions_of
-from sync_core.references_refresh import scopes_of
+from sync_core.references import store
+from sync_core.references.references import Answer, Question, What, answers_of, month_of, questions_of
+from sync_core.references.refresh import scopes_of
 from tests.engine.governed import Desk
 from tests.sows import SIGNED_AT, estate
 from tests.watch.test_validation_rules import draft_of
@@ -43,8 +43,8 @@ async def test_a_code_that_the_erp_refuses_stops_no_other(async_database: AsyncE
     bad = Question("cloud", "US01", What.CUSTOMER, "bad")
     asked = [bad, Question("cloud", "US01", What.TAX_CODE, "US-CA-STD"), Question("cloud", "US01", What.CUSTOMER, "no")]
     with database.begin() as conn:
-        assert references_store.queue(conn, asked, now=desk.clock.now()) == 3
-        assert references_store.queue(conn, asked, now=desk.clock.now()) == 0
+        assert store.queue(conn, asked, now=desk.clock.now()) == 3
+        assert store.queue(conn, asked, now=desk.clock.now()) == 0
     worker = desk._worker = await desk.worker()
     await worker.lanes.share_slots(spare=8)
     first = True
@@ -64,9 +64,9 @@ async def test_a_code_that_the_erp_refuses_stops_no_other(async_database: AsyncE
 
 async def test_no_more_than_so_many_unknown_codes_wait(async_database: AsyncEngine, database: sa.Engine) -> None:
     desk = Desk(async_database, sync=database)
-    many = [Question("cloud", "US01", What.CUSTOMER, f"C{n}") for n in range(references_store.MOST_WAITING)]
+    many = [Question("cloud", "US01", What.CUSTOMER, f"C{n}") for n in range(store.MOST_WAITING)]
     more = [Question("cloud", "US01", What.CUSTOMER, f"D{n}") for n in range(10)]
     with database.begin() as conn:
-        references_store.queue(conn, many, now=desk.clock.now())
+        store.queue(conn, many, now=desk.clock.now())
     with database.begin() as conn:
-        assert references_store.queue(conn, more, now=desk.clock.now()) == 0
+        assert store.queue(conn, more, now=desk.clock.now()) == 0

@@ -7,13 +7,13 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sync_core.approval_rules import ApprovalRule
 from sync_core.engine.look import intend_of, judged, scope_of
+from sync_core.estate.approval_rules import ApprovalRule
 from sync_core.events import Signed, understand
 from sync_core.findings import Finding
 from sync_core.keys import ExternalId
-from sync_core.references import Known, answers_of, month_of
-from sync_core.validation import Draft, Intended, Validation, intended, validated
+from sync_core.references.references import Known, answers_of, month_of
+from sync_core.references.validation import Draft, Intended, Validation, intended, validated
 from tests.sows import SIGNED_AT, SOURCE, estate, signed
 from tests.watch.worlds import World, terms, worlds
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from collectors import references
 from sync_core.authority import Permission
 from sync_core.commands.desk import as_json
-from sync_core.references import What
+from sync_core.references.references import What
 from tests.api.door import Door
 from tests.engine.governed import Desk
 from tests.memory_erp import MemoryConnector

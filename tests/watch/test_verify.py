@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core.errors import ErpUnavailable
 from sync_core.reads.verify import Verified
-from sync_core.verify import COLUMNS
+from sync_core.watch.verify import COLUMNS
 from tests.databases import DatabaseUrls
 from tests.engine.governed import Desk
 from tests.sows import SIGNED_AT, cloud_event, milestone_terms, signed, tm_terms

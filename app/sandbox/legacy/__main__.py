@@ -13,8 +13,8 @@ import uvloop
 
 from app.sandbox.cloud.serve import serving
 from app.sandbox.legacy.server import build
-from sync_core.batches import BatchWindow
 from sync_core.clock import SystemClock
+from sync_core.lanes.batches import BatchWindow
 
 
 async def run(options: argparse.Namespace) -> None:

@@ -22,7 +22,7 @@ from app.sandbox.cloud.problems import Problem, invalid
 from app.sandbox.cloud.records import as_object
 from app.sandbox.cloud.store import Store
 from app.sandbox.legacy.posting import KINDS
-from sync_core.batches import BatchWindow
+from sync_core.lanes.batches import BatchWindow
 
 if TYPE_CHECKING:
     from app.sandbox.legacy.server import SandboxLegacy

@@ -15,8 +15,8 @@ from app.sandbox.cloud.problems import Problem
 from app.sandbox.cloud.store import Store
 from app.sandbox.legacy import dump
 from app.sandbox.legacy.posting import Posting, Row
-from sync_core.batches import BatchWindow
 from sync_core.connectors.erp.sandbox_legacy.layout import BadFile, Record, file_of, grouped, line_of, records_in
+from sync_core.lanes.batches import BatchWindow
 
 _KEPT = timedelta(days=14)  # answers in the outbox
 _NAME = re.compile(r"[A-Z0-9-]{1,24}")

@@ -26,9 +26,9 @@ from app.sandbox.cloud.problems import Problem
 from app.sandbox.cloud.store import Store
 from app.sandbox.legacy.admin import Admin
 from app.sandbox.legacy.nights import Nights
-from sync_core.batches import BatchWindow
 from sync_core.clock import Clock
 from sync_core.connectors.erp.sandbox_legacy.layout import CODE_PAGE
+from sync_core.lanes.batches import BatchWindow
 
 RELEASE = "4.7"
 _OPERATIONS = {("GET", "files"): "files.list", ("PUT", "inbox"): "batch.send", ("GET", "me"): "me.read"}

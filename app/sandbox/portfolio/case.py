@@ -13,9 +13,9 @@ from app.sandbox.clm.changes import Change, ChangeKind
 from app.sandbox.portfolio.defects import TREATMENTS, Defect
 from app.sandbox.portfolio.planning import in_office, working_day
 from app.sandbox.portfolio.steps import Action, Step
-from sync_core.calendar import add_working_hours
 from sync_core.contract import Terms
-from sync_core.estate import Entity
+from sync_core.estate.calendar import add_working_hours
+from sync_core.estate.estate import Entity
 
 
 @dataclass(frozen=True, slots=True)

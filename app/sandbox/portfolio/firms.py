@@ -8,7 +8,7 @@ from functools import cache
 
 from app.sandbox.chance import chance
 from app.sandbox.master_data import CustomerRecord
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 
 KNOWN = 120
 # fmt: off

@@ -22,7 +22,7 @@ from app.sandbox.portfolio.signing import LONGEST_LEAD
 from app.sandbox.portfolio.steps import Step
 from app.sandbox.portfolio.story import Signing, eligible, tell
 from sync_core.clock import Clock
-from sync_core.estate import Entity, Estate
+from sync_core.estate.estate import Entity, Estate
 
 DEFECT_SHARE = 0.05
 _PIPELINE = timedelta(days=21)  # contracts signed this long after the end show their drafts before it

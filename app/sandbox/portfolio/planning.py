@@ -10,8 +10,8 @@ from itertools import accumulate
 from random import Random
 from zoneinfo import ZoneInfo
 
-from sync_core.calendar import is_working_day
-from sync_core.estate import Entity
+from sync_core.estate.calendar import is_working_day
+from sync_core.estate.estate import Entity
 
 _CLOSED_DAY = 0.03
 _RUSH_DAYS = 14  # calendar days before the end of the quarter

@@ -24,7 +24,7 @@ from app.sandbox.portfolio.steps import Step
 from app.sandbox.portfolio.terms import Deal, make_terms
 from app.sandbox.portfolio.words import SUSPENDED
 from sync_core.contract import BillingKind, TaxAttributes, Terms
-from sync_core.estate import Entity, Estate
+from sync_core.estate.estate import Entity, Estate
 from sync_core.money import quantum
 
 _FIXED_SHARE, _AT_HOME, _NEWCOMERS, _TRIALS = 0.6, 0.8, 0.1, 0.008

@@ -36,7 +36,7 @@ from sync_core.contract import (
     TaxAttributes,
     Terms,
 )
-from sync_core.estate import Entity, Estate
+from sync_core.estate.estate import Entity, Estate
 from sync_core.money import Money, quantum, rounded
 
 _MEDIAN_USD, _SPREAD, _LEAST_USD, _MOST_USD = 140_000, 1.1, 9_000, 24_000_000

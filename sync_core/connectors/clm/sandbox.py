@@ -23,8 +23,8 @@ from sync_core.clock import Clock
 from sync_core.connectors.http import never_sent
 from sync_core.contract import Contract, Stage, Terms
 from sync_core.errors import ClmError, InvalidEstate
-from sync_core.estate import Clm
-from sync_core.fetching import ClmContract, fields_of
+from sync_core.estate.estate import Clm
+from sync_core.intake.fetching import ClmContract, fields_of
 from sync_core.keys import ExternalId
 from sync_core.ports import ClmUnanswered, PolledPage, WriteBack
 

@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter, ValidationErr
 
 from sync_core.clock import Clock
 from sync_core.errors import InvalidEstate
-from sync_core.estate_master import Mdm
+from sync_core.estate.master import Mdm
 from sync_core.master.records import ACTIVE, Address, MasterCustomer, MasterEntity, MasterPage, MdmError
 
 _TIMEOUT_S = 15.0  # of a whole call

@@ -4,10 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 
-from pages import _charts as charts
-from pages import _frame as frame
-from pages._frame import Freshness, Kpi, Page, Trend
-from pages._live import live
+from pages.kit import charts, frame
+from pages.kit.frame import Freshness, Kpi, Page, Trend
+from pages.kit.live import live
 
 PAGE = Page(title="Overview", icon=":material/monitoring:", path="overview", order=10, default=True)
 _NOW = datetime(2026, 11, 23, 6, 3, tzinfo=UTC)

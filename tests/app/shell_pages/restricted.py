@@ -1,7 +1,7 @@
 """A page for auditors only, in the menu "More"."""
 
-from pages import _frame as frame
-from pages._frame import Page
+from pages.kit import frame
+from pages.kit.frame import Page
 from sync_core.authority import Permission
 
 PAGE = Page(

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import streamlit as st
 
-from pages import _frame as frame
-from pages._frame import Freshness, Page
+from pages.kit import frame
+from pages.kit.frame import Freshness, Page
 
 PAGE = Page(title="Second", icon=":material/replay:", path="second", order=20)
 _NOW = datetime(2026, 11, 23, 6, 3, tzinfo=UTC)

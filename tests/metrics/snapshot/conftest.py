@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
-from app.embedded_postgres import Endpoint
+from app.postgres.embedded import Endpoint
 from metrics.snapshot.package import Package
 from metrics.snapshot.tables import Table, tables_of
 from metrics.snapshot.take import moment_of, take

@@ -9,12 +9,12 @@ from metrics import weeks
 from metrics.snapshot import keeping
 from metrics.snapshot.making import Maker
 from metrics.snapshot.package import Package
-from sync_core.audit_checkpoint import Signer
+from sync_core.audit.checkpoint import Signer
 from sync_core.authority import SYSTEM, Permission, person
 from sync_core.clock import VirtualClock
 from sync_core.commands import snapshots
 from sync_core.commands.desk import Act, Desk
-from sync_core.estate import Estate
+from sync_core.estate.estate import Estate
 from sync_core.reads.reads import Reads
 from tests import rows
 from tests.metrics.support import caught_up

@@ -14,8 +14,8 @@ from metrics.snapshot.delivery import Deliverer
 from metrics.snapshot.package import BOARD_PACK, verify
 from sync_core.commands.commands import Commands
 from sync_core.errors import InvalidEstate
-from sync_core.estate import load
-from sync_core.estate_snapshot import SnapshotPolicy
+from sync_core.estate.estate import load
+from sync_core.estate.snapshot import SnapshotPolicy
 from tests import rows
 from tests.metrics.snapshot.firm import CHIEF, SIGNER, Firm, reads, told
 

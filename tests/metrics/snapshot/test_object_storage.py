@@ -15,7 +15,7 @@ from moto.server import ThreadedMotoServer
 
 from metrics.snapshot.delivery import Deliverer, secrets_in, write
 from metrics.snapshot.package import MANIFEST, verify
-from sync_core.estate_snapshot import SnapshotPolicy
+from sync_core.estate.snapshot import SnapshotPolicy
 from sync_core.reads.reads import Reads
 from sync_core.reads.snapshots import SnapshotDelivery
 from tests.metrics.snapshot.firm import SIGNER, Firm

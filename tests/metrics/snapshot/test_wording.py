@@ -8,7 +8,7 @@ from metrics.kpi import Better, Unit, Value
 from metrics.snapshot import chart, wording
 from metrics.snapshot.content import Restatement
 from metrics.snapshot.pdf_restated import late
-from pages._snapshot_words import moved_contracts
+from pages.parts.snapshot.words import moved_contracts
 from sync_core.reads.snapshots import SnapshotSeal
 
 

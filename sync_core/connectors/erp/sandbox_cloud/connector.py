@@ -10,7 +10,6 @@ from urllib.parse import quote
 
 import httpx
 
-from sync_core.answers_needed import Assurance, Needs, require
 from sync_core.clock import Clock
 from sync_core.connectors.answers import Json, Response, Row
 from sync_core.connectors.erp.sandbox_cloud.mapping import (
@@ -31,8 +30,9 @@ from sync_core.connectors.http import OK, ErpHttp, Params
 from sync_core.connectors.oauth2 import ClientCredentials
 from sync_core.desired import BillingMilestone, ErpObject, Found, Kind, Line, Project, Rate
 from sync_core.errors import ErpAmbiguous, ErpRejected, InvalidEstate
-from sync_core.estate import Erp
+from sync_core.estate.estate import Erp
 from sync_core.keys import BusinessKey, ErpRef
+from sync_core.lanes.answers_needed import Assurance, Needs, require
 from sync_core.ports import (
     CallContext,
     Capabilities,

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from sync_core.answers_needed import Needs
 from sync_core.connectors.answers import Json, Row
 from sync_core.connectors.erp.sandbox_cloud.mapping import NAMES, PARTS, PATHS
 from sync_core.desired import Kind
 from sync_core.errors import InvalidEstate
+from sync_core.lanes.answers_needed import Needs
 
 # For the field lineage: a part lives below its project, and a project is billable by its status.
 ERP_FIELDS: Final = {

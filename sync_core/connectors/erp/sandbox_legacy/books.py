@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 import orjson
 
-from sync_core.batches import Answer, Handed
 from sync_core.connectors.answers import Json, Row
 from sync_core.connectors.erp.sandbox_legacy.layout import CODE_PAGE, BadFile, Record, grouped, records_in
 from sync_core.connectors.erp.sandbox_legacy.mapping import KINDS
@@ -21,6 +20,7 @@ from sync_core.connectors.http import OK, ErpHttp
 from sync_core.desired import Kind
 from sync_core.errors import ErpAnswerIncomplete, ErpUnavailable
 from sync_core.keys import BusinessKey, ErpRef, owning_contract
+from sync_core.lanes.batches import Answer, Handed
 from sync_core.ports import CallContext
 
 Owner = tuple[Kind | None, str]

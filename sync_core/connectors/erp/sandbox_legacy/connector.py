@@ -16,7 +16,6 @@ from zoneinfo import ZoneInfo
 
 import httpx
 
-from sync_core.batches import BatchWindow, Group
 from sync_core.clock import Clock
 from sync_core.connectors.answers import Row
 from sync_core.connectors.erp.sandbox_legacy.books import Books, Owner, parse
@@ -26,8 +25,9 @@ from sync_core.connectors.erp.sandbox_legacy.mapping import TYPES, changed, fact
 from sync_core.connectors.http import ErpHttp
 from sync_core.desired import BillingMilestone, ErpObject, Found, Kind, Line, Project, Rate, fields_of
 from sync_core.errors import ErpAmbiguous, ErpRejected, InvalidEstate, InvalidMoney
-from sync_core.estate import Erp
+from sync_core.estate.estate import Erp
 from sync_core.keys import BusinessKey, ErpRef
+from sync_core.lanes.batches import BatchWindow, Group
 from sync_core.plan import Action, Operation
 from sync_core.ports import (
     CallContext,

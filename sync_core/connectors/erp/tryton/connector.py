@@ -28,7 +28,7 @@ from sync_core.connectors.erp.tryton.wire import decode
 from sync_core.connectors.http import ErpHttp
 from sync_core.desired import BillingMilestone, Customer, ErpObject, Kind, LabourCategory, Line, Project, Rate
 from sync_core.errors import InvalidEstate
-from sync_core.estate import Erp
+from sync_core.estate.estate import Erp
 from sync_core.keys import BusinessKey, ErpRef
 from sync_core.ports import CallContext, Capabilities, ErpConnector, FinancialPage, Gate, Observation, Refs, Scope
 

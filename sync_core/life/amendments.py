@@ -1,0 +1,206 @@
+"""Each amendment before and after: the terms, and what is to be billed, with parts that add up to the whole. Pure.
+
+Before and after are two neighbouring steps of the fold, so an amendment that came late stands where it belongs. What
+the schedule does not cover of the value is a row of its own: the sum row always is the contract's value. Of a contract
+whose currency was amended each side is in its own, and nothing is subtracted.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+from sync_core.contract import BillingKind, Contract, Terms
+from sync_core.events import Amended, Event
+from sync_core.fold import fold_steps
+from sync_core.life.contract_words import Change, changes_between, flat
+
+_ZERO: Final = Decimal(0)
+_PARTS: Final = ("milestone ", "line ")  # told by the schedule, not by the list of terms
+_OF_CONTRACT: Final = ("amendment ", "missing amendment")
+
+
+class Fate(StrEnum):
+    """What became of one row of the schedule."""
+
+    SAME = "unchanged"
+    ADDED = "added"
+    REMOVED = "removed"
+    MOVED = "moved"  # another day, the same amount
+    CHANGED = "changed"  # another amount
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A milestone, or a line of a contract that bills by time. None: it is not there on that side."""
+
+    key: str
+    name: str
+    before: Decimal | None
+    after: Decimal | None
+    due_before: date | None
+    due_after: date | None
+    fate: Fate
+    invoiced: Decimal | None = None  # as the ERP was last read; None: nothing yet
+    uncovered: bool = False  # what no part of the schedule covers: nothing to invoice by
+
+    @property
+    def to_invoice(self) -> Decimal:
+        return _ZERO if self.invoiced is not None or self.uncovered else self.after or _ZERO
+
+    @property
+    def difference(self) -> Decimal:
+        """What finance has to bill besides (above zero) or to credit (below)."""
+        return _ZERO if self.invoiced is None else (self.after or _ZERO) - self.invoiced
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """invoiced + to invoice + difference + uncovered = `after`; the rows' own sums are `before` and `after`."""
+
+    rows: tuple[Row, ...]
+    before: Decimal  # the contract's value
+    after: Decimal
+
+    @property
+    def uncovered(self) -> Decimal:
+        """Of the value after: below zero where the parts are more than it."""
+        return sum((row.after or _ZERO for row in self.rows if row.uncovered), _ZERO)
+
+    @property
+    def invoiced(self) -> Decimal:
+        return sum((row.invoiced or _ZERO for row in self.rows), _ZERO)
+
+    @property
+    def to_invoice(self) -> Decimal:
+        return sum((row.to_invoice for row in self.rows), _ZERO)
+
+    @property
+    def difference(self) -> Decimal:
+        return sum((row.difference for row in self.rows), _ZERO)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What lies between two states of a contract. `terms`: all but the rows of the schedule."""
+
+    currency: str  # after
+    currency_before: str
+    terms: tuple[Change, ...]
+    schedule: Schedule
+
+    @property
+    def delta(self) -> Decimal | None:
+        """Of the value; None across currencies."""
+        return self.schedule.after - self.schedule.before if self.currency == self.currency_before else None
+
+
+@dataclass(frozen=True, slots=True)
+class AmendmentStep:
+    """`comparison` None: it waits for the amendment before it."""
+
+    number: int
+    executed_at: datetime
+    effective_on: date | None
+    summary: str
+    signed_by: str
+    event_id: str
+    comparison: Comparison | None
+
+
+REST: Final = "not in the schedule"
+
+
+def compare(before: Contract, after: Contract, invoiced: Mapping[str, Decimal] | None = None) -> Comparison:
+    """`invoiced`: by milestone, net of credit notes. Expects `after` to have terms."""
+    assert after.terms is not None  # noqa: S101 - an amendment of nothing changes nothing, and is left out before
+    listed = [
+        change
+        for change in changes_between(flat(before), flat(after))
+        if not change.field.startswith((*_PARTS, *_OF_CONTRACT))
+    ]
+    currency = after.terms.currency
+    held = before.terms.currency if before.terms is not None else currency
+    return Comparison(currency, held, tuple(listed), _schedule(before.terms, after.terms, invoiced or {}))
+
+
+def amendments(events: Iterable[Event], invoiced: Mapping[str, Decimal] | None = None) -> tuple[AmendmentStep, ...]:
+    """All of one contract, in the order of the fold; of one that was sent again, what the repeat changed."""
+    found: list[AmendmentStep] = []
+    for step in fold_steps(events):
+        payload = step.event.payload
+        if not isinstance(payload, Amended):
+            continue
+        header, seen = payload.amendment, {one.number for one in found}
+        if header.number in seen and step.before.terms == step.after.terms:
+            continue
+        known = step.before.terms is not None and step.after.terms is not None
+        made = compare(step.before, step.after, invoiced) if known and not step.waits else None
+        told = (header.number, header.executed_at, header.effective_on, header.summary, header.signed_by)
+        found.append(AmendmentStep(*told, step.event.id, made))
+    return tuple(found)
+
+
+def books(contract: Contract, invoiced: Mapping[str, Decimal]) -> Schedule | None:
+    """How the contract as it stands is billed; None without terms."""
+    return _schedule(contract.terms, contract.terms, invoiced) if contract.terms is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    key: str
+    name: str
+    amount: Decimal
+    due: date | None
+
+
+def _schedule(before: Terms | None, after: Terms, invoiced: Mapping[str, Decimal]) -> Schedule:
+    old = _parts(before) if before is not None else {}
+    new = _parts(after)
+    value_before = before.value if before is not None else _ZERO
+    alike = before is None or before.currency == after.currency
+    keys = dict.fromkeys((*old, *new, *invoiced))
+    rows = [_row(key, old.get(key), new.get(key), invoiced.get(key), alike=alike) for key in keys]
+    rest_before, rest_after = value_before - _sum(old.values()), after.value - _sum(new.values())
+    if rest_before or rest_after:
+        fate = Fate.SAME if alike and rest_before == rest_after else Fate.CHANGED
+        rows.append(Row("", REST, rest_before, rest_after, None, None, fate, uncovered=True))
+    return Schedule(tuple(rows), value_before, after.value)
+
+
+def _parts(terms: Terms) -> dict[str, _Part]:
+    """By key; of a key that is used twice the last one, as in a change by key."""
+    if terms.billing.kind is BillingKind.MILESTONES:
+        return {m.key: _Part(m.key, m.name, m.amount, m.due_on) for m in terms.milestones}
+    return {f"line {line.key}": _Part(line.key, line.description, line.amount, None) for line in terms.lines}
+
+
+def _sum(parts: Iterable[_Part]) -> Decimal:
+    return sum((part.amount for part in parts), _ZERO)
+
+
+def _row(key: str, old: _Part | None, new: _Part | None, invoiced: Decimal | None, *, alike: bool) -> Row:
+    shown = new or old
+    if shown is None:  # the contract never had it, or not on either side of this amendment
+        return Row(key, "no longer in the contract", None, None, None, None, Fate.SAME, invoiced)
+    return Row(
+        shown.key,
+        shown.name,
+        old.amount if old else None,
+        new.amount if new else None,
+        old.due if old else None,
+        new.due if new else None,
+        _fate(old, new, alike=alike),
+        invoiced,
+    )
+
+
+def _fate(old: _Part | None, new: _Part | None, *, alike: bool) -> Fate:
+    """`alike`: in one currency."""
+    if old is None or new is None:
+        return Fate.REMOVED if new is None else Fate.ADDED
+    if not alike or old.amount != new.amount:
+        return Fate.CHANGED
+    return Fate.SAME if old.due == new.due else Fate.MOVED

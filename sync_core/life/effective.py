@@ -1,0 +1,62 @@
+"""From when an amendment holds: what an invoice is headed and priced by waits for its effective day. Pure.
+
+An amendment is applied when it is executed: value, lines, milestones and dates have days of their own, and being early
+with them bills nothing. But customer, legal entity, purchase order, tax, terms of payment, and hourly rates without a
+first day would head or price invoices of before. Of these the old values are kept until `effective_on`; one that lies
+in the past changes nothing of it: what was invoiced stays, and what is invoiced from now on is as amended.
+"""
+
+from collections.abc import Iterator, Set
+from dataclasses import replace
+from datetime import date
+from typing import Final
+
+from sync_core.contract import BillingTerms, Contract, Dated, LabourRate, Path
+from sync_core.life.silent import by_path, with_values
+
+_HEADS: Final = frozenset({"customer", "legal_entity", "po_number", "tax", "billing"})
+
+
+def noted(before: Contract, after: Contract, effective_on: date | None, said: Set[Path] = frozenset()) -> Contract:
+    """`after` an event; `effective_on` of an amendment, None: what it says holds at once. `said`: what it names, though
+    that may be what the contract said already, of a later day.
+    """
+    if after.terms is None or before.terms is None or before.terms is after.terms:
+        return after
+    if effective_on is None and not before.dated:
+        return after
+    was, now = by_path(before.terms), by_path(after.terms)
+    changed = {path for path in was.keys() | now.keys() if was.get(path) != now.get(path)} | said
+    kept = [one for one in before.dated if one.path not in changed]
+    for path in sorted(changed):
+        line = [one for one in before.dated if one.path == path]
+        if effective_on is not None and _waits(path, was.get(path), now.get(path)):
+            until = next((one.value for one in line if one.until >= effective_on), was.get(path))
+            kept += [*(one for one in line if one.until < effective_on), Dated(path, effective_on, until)]
+    return replace(after, dated=tuple(sorted(kept, key=lambda one: (one.path, one.until))))
+
+
+def _waits(path: Path, was: object, now: object) -> bool:
+    if path[0] == "rates":
+        return all(rate.valid_from is None for rate in (was, now) if isinstance(rate, LabourRate))
+    if isinstance(was, BillingTerms) and isinstance(now, BillingTerms):
+        return was.kind is now.kind
+    return path[0] in _HEADS
+
+
+def in_force(contract: Contract, on: date) -> tuple[Contract, date | None]:
+    """The contract with the terms of the day `on`, and the next day on which they are others."""
+    coming = [one for one in contract.dated if one.until > on]
+    if contract.terms is None or not coming:
+        return contract, None
+    values = dict(_first(coming))
+    return replace(contract, terms=with_values(contract.terms, values)), min(one.until for one in coming)
+
+
+def _first(coming: list[Dated]) -> Iterator[tuple[Path, object]]:
+    """By path what holds until the next change of it; `coming` is in order."""
+    seen: set[Path] = set()
+    for one in coming:
+        if one.path not in seen:
+            seen.add(one.path)
+            yield one.path, one.value

@@ -1,0 +1,58 @@
+"""What legal is told of a silent change, and when. Pure.
+
+A numbered amendment may still be on its way, so there is the grace time of a gap in the sequence first.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from sync_core.cases.rules import SILENT
+from sync_core.contract import Contract, Terms
+from sync_core.errors import ErrorClass, Function
+from sync_core.findings import Difference, Finding
+from sync_core.life.contract_words import changes_between, flat
+from sync_core.life.silent import as_published, with_values
+
+CAUSE: Final = SILENT
+_NAMED: Final = 6  # changes told in words; all are in the exception's differences
+
+
+def differences(contract: Contract) -> tuple[Difference, ...]:
+    """Agreed against published, field by field; the same whatever day it is."""
+    sides = (replace(contract, terms=terms) for terms in (_agreed(contract), as_published(contract)))
+    return tuple(
+        Difference("changed", change.field, change.before, change.after)
+        for change in changes_between(*(flat(side) for side in sides))
+    )
+
+
+def _agreed(contract: Contract) -> Terms | None:
+    """Of a contract as it stands on a day some terms are others by then."""
+    return with_values(contract.terms, {one.path: one.agreed for one in contract.silent}) if contract.terms else None
+
+
+def finding(contract: Contract) -> Finding:
+    """Expects a silent change."""
+    parts = differences(contract)
+    told = "; ".join(f"{one.what}: {one.held or 'none'} → {one.wanted or 'none'}" for one in parts[:_NAMED])
+    more = f"; and {len(parts) - _NAMED} more" if len(parts) > _NAMED else ""
+    words = f"published again with other terms and no amendment says so: {told}{more}"
+    return Finding(ErrorClass.SEQUENCE_GAP, "silent_change", Function.LEGAL, words, _money(contract), parts)
+
+
+def due(contract: Contract, stored: Mapping[str, datetime], grace: timedelta, now: datetime) -> datetime | None:
+    """From when it is an exception; None: nothing was changed silently. `stored`: signatures by event id."""
+    if not contract.silent:
+        return None
+    return stored.get(contract.silent_since or "", now) + grace
+
+
+def _money(contract: Contract) -> Decimal:
+    """By how much the contract would be worth more or less."""
+    agreed, published = _agreed(contract), as_published(contract)
+    if agreed is None or published is None:
+        return Decimal(0)
+    return abs(published.value - agreed.value) if agreed.currency == published.currency else published.value
