@@ -41,7 +41,8 @@ class Found:
 def discover(package: str) -> list[Found]:
     """Every page of the package in navigation order. Raises on two pages with one path, or not exactly one default."""
     root = importlib.import_module(package)
-    names = [found.name for found in pkgutil.iter_modules(root.__path__) if not found.ispkg]
+    listed = pkgutil.iter_modules(root.__path__)
+    names = [one.name for one in listed if not one.ispkg and not one.name.startswith("_")]
     modules = [importlib.import_module(f"{package}.{name}") for name in names]
     found = sorted((Found(module.PAGE, module.render) for module in modules), key=lambda one: one.page.order)
     paths = [one.page.path for one in found]

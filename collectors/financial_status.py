@@ -1,8 +1,10 @@
-"""What the ERPs say of invoices, payments and disputes: pages of financial status, each fact kept once.
+"""What the ERPs say of invoices, payments, disputes and revenue: pages of financial status, each fact kept once.
 
 The cursor of an ERP is the watermark `erp:<lane>`, committed together with the facts behind it, so a crash repeats a
 page and never skips one. What differs from the newest fact of an object is a new fact: a changed status or amount,
 and a status that comes back. Every call holds one of the lane's slots.
+
+What an ERP reports at all is kept beside its facts, so that revenue which nobody reports is not taken for zero.
 """
 
 import time
@@ -34,13 +36,13 @@ _STORE = sa.text("""
         SELECT f.*, lag(row(f.status, f.amount)) OVER (PARTITION BY f.kind, f.ref ORDER BY f.place) AS before
         FROM ROWS FROM (jsonb_to_recordset(CAST(:facts AS jsonb)) AS (
                  kind text, ref text, project text, invoice text, amount numeric, currency text, status text,
-                 occurred_on date)) WITH ORDINALITY AS f(
-                 kind, ref, project, invoice, amount, currency, status, occurred_on, place)
+                 occurred_on date, line text, reverses text)) WITH ORDINALITY AS f(
+                 kind, ref, project, invoice, amount, currency, status, occurred_on, line, reverses, place)
     )
     INSERT INTO core.financial_fact (system, kind, ref, project_key, contract_id, invoice_ref, amount, currency, status,
-                                     occurred_on, recorded_at)
+                                     occurred_on, line_key, reverses_ref, recorded_at)
     SELECT :system, f.kind, f.ref, f.project, x.contract_id, f.invoice, f.amount, f.currency, f.status, f.occurred_on,
-           :now
+           f.line, f.reverses, :now
     FROM f
          LEFT JOIN core.crosswalk AS x ON x.system = :system AND x.kind = 'project' AND x.business_key = f.project
          LEFT JOIN LATERAL (
@@ -50,6 +52,24 @@ _STORE = sa.text("""
     WHERE row(f.status, f.amount) IS DISTINCT FROM coalesce(f.before, newest.held)
     ORDER BY f.place
     RETURNING contract_id
+""")
+
+
+_SAID = sa.text("""
+    SELECT EXISTS (SELECT FROM core.financial_source WHERE system = :system AND reports = CAST(:reports AS text[]))
+""")
+# Measures look again at every contract with this ERP once it reports revenue, or no longer does.
+_SAY = sa.text("""
+    WITH before AS (SELECT reports FROM core.financial_source WHERE system = :system),
+    said AS (
+        INSERT INTO core.financial_source (system, reports, said_at) VALUES (:system, CAST(:reports AS text[]), :now)
+        ON CONFLICT (system) DO UPDATE SET reports = excluded.reports, said_at = excluded.said_at
+    )
+    INSERT INTO metrics.mark (contract_id)
+    SELECT c.contract_id FROM core.contract AS c
+    WHERE (c.lane = :system OR EXISTS (
+              SELECT FROM core.financial_fact AS f WHERE f.contract_id = c.contract_id AND f.system = :system))
+      AND ('revenue' = ANY(CAST(:reports AS text[]))) <> coalesce((SELECT 'revenue' = ANY(reports) FROM before), false)
 """)
 
 
@@ -63,9 +83,8 @@ async def collect(
     engine: AsyncEngine, connector: ErpConnector, *, clock: Clock, call_timeout_s: float = 60.0, most_pages: int = 1000
 ) -> int:
     """Read on from the cursor to the end; how many facts were new. Commits per page. Raises the connector's errors."""
-    name, new = f"erp:{connector.name}", 0
-    async with engine.connect() as conn:
-        seen: str | None = await conn.scalar(_READ, {"name": name})
+    new = 0
+    seen = await _begin(engine, connector, now=clock.now())
     for _ in range(most_pages):
         ctx = CallContext(f"financial-status:{connector.name}", time.monotonic() + call_timeout_s)
         try:
@@ -80,6 +99,19 @@ async def collect(
             break
         seen = page.cursor
     return new
+
+
+async def _begin(engine: AsyncEngine, connector: ErpConnector, *, now: datetime) -> str | None:
+    """The cursor, once it is on record what the ERP reports."""
+    reports = sorted(kind.value for kind in connector.capabilities.reports)
+    said = {"system": connector.name, "reports": reports}
+    async with engine.connect() as conn:
+        seen: str | None = await conn.scalar(_READ, {"name": f"erp:{connector.name}"})
+        known = await conn.scalar(_SAID, said)
+    if not known:
+        async with engine.begin() as conn:
+            await conn.execute(_SAY, {**said, "now": now})
+    return seen
 
 
 async def _store(engine: AsyncEngine, system: str, page: FinancialPage, *, seen: str | None, now: datetime) -> _Stored:
@@ -113,4 +145,6 @@ def _row(fact: FinancialFact) -> dict[str, str | None]:
         "currency": fact.currency,
         "status": fact.status,
         "occurred_on": fact.occurred_on.isoformat(),
+        "line": fact.line,
+        "reverses": fact.reverses,
     }

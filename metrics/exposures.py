@@ -1,12 +1,11 @@
 """Contracts that are out of step, each for itself: the money between its two states, and the largest of them."""
 
 from collections.abc import Mapping
-from datetime import date
 from decimal import Decimal
 from typing import Final
 
 from metrics.drilling import Known
-from metrics.rates import KNOWN_RATES, rates_of
+from metrics.rates import KNOWN_RATES, exact_worth, rates_of, worth
 from metrics.source import Source, chosen
 from metrics.walking import BY_KEY, ONE, Walk
 
@@ -54,14 +53,21 @@ DUE: Final = """
     ) AS x
 """
 
-_STOCK: Final = (date(1970, 1, 1), date(1970, 1, 2))
 _CERTAIN: Final = "NOT f.test AND NOT f.unverified"
 _UNSETTLED: Final = f"{_CERTAIN} AND f.settled IS NULL"
+_RATED: Final = f"LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = f.currency"
+# No cell has what a contract is worth: rates are of the moment that is asked for, and each contract's is rounded.
+_SETTLED: Final = f"""
+    SELECT f.currency, count(*) AS n, sum(f.settled) AS gross, sum({worth("f.settled")}) AS worth
+    FROM metrics.exposure_fact AS f {_RATED}
+    WHERE f.known_to IS NULL AND {_CERTAIN} AND f.settled <> 0 AND {chosen("f")} GROUP BY 1
+"""
 _REST: Final = f"""
-    SELECT f.currency, count(*) AS n, sum(most.gross) AS gross FROM metrics.exposure_fact AS f {CALENDARS} {DUE}
+    SELECT f.currency, count(*) AS n, sum(most.gross) AS gross, sum({worth("most.gross")}) AS worth
+    FROM metrics.exposure_fact AS f {CALENDARS} {DUE} {_RATED}
     WHERE f.known_to IS NULL AND {_UNSETTLED} AND {chosen("f")} AND most.gross <> 0 GROUP BY 1
 """
-_CONVERTED: Final = "coalesce(most.gross * CASE f.currency WHEN :reporting THEN 1 ELSE r.rate END, -1)"
+_CONVERTED: Final = f"coalesce({exact_worth('most.gross')}, -1)"
 _BEHIND: Final = "({0}, f.contract_id) < (CAST(:order_after AS numeric), :key_after)"
 # The settled ones by currency, those without a rate last; all others are few, and worked out. A place divided by its
 # rate is not exact: the index begins a little before it.
@@ -75,21 +81,16 @@ WALKS: Final = (
          "f.currency = lane.currency", BY_KEY, "-1", _BEHIND.format("-1")),
     Walk("exposure", f"{_UNSETTLED} AND most.gross <> 0", ONE, "true", f"{_CONVERTED} DESC", _CONVERTED,
          _BEHIND.format(_CONVERTED),
-         joined=f"{CALENDARS} {DUE} LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = f.currency"),
+         joined=f"{CALENDARS} {DUE} {_RATED}"),
 )  # fmt: skip
 
 
 def ranked(source: Source, bound: Mapping[str, object]) -> tuple[Known, Mapping[str, object]]:
     """How many there are with their sum, of what is latest, and what WALKS bind; `bound` is what DUE binds."""
-    start, end = _STOCK
-    cells = source.cells(("exposure.settled",), start=start, end=end)
-    settled = [(cell.label, cell.n, cell.amount) for cell in cells]
-    rest = [(row.currency, row.n, row.gross) for row in source.run(_REST, **bound)]
-    rates, amounts = rates_of(source), dict[str, Decimal]()
-    for currency, _, gross in (*settled, *rest):
-        amounts[currency] = amounts.get(currency, Decimal(0)) + gross
-    priced = {currency: rates.convert(Decimal(1), currency) for currency, _, _ in settled}
-    known = Known(sum(n for _, n, _ in (*settled, *rest)), rates.total(amounts).amount)
+    settled, rest = source.run(_SETTLED), source.run(_REST, **bound)
+    rates, worths = rates_of(source), [row.worth for row in (*settled, *rest) if row.worth is not None]
+    priced = {row.currency: rates.convert(Decimal(1), row.currency) for row in settled}
+    known = Known(sum(row.n for row in (*settled, *rest)), sum(worths, Decimal(0)) if worths else None)
     return known, {
         "currencies": [currency for currency, rate in priced.items() if rate is not None],
         "rates": [rate for rate in priced.values() if rate is not None],

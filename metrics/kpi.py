@@ -42,6 +42,14 @@ Value = Decimal | float | int | None  # money is Decimal; None: not enough is kn
 
 
 @dataclass(frozen=True, slots=True)
+class Further:
+    """The other half of a target: what a figure beside the headline is to come to, in its unit."""
+
+    figure: str
+    target: float
+
+
+@dataclass(frozen=True, slots=True)
 class Definition:
     """Shown at the number. `version` rises when the same facts would give another value."""
 
@@ -55,6 +63,7 @@ class Definition:
     splits: tuple[By, ...]  # what `by` it knows, WEEK first where it is a trend
     target: float | None = None  # a suggested default in the unit of the value; None: none is suggested
     target_says: str = ""
+    further: tuple[Further, ...] = ()  # the target is met when these are, too (metrics/targets.py)
     span: Span = Span.WEEK  # STATE: the window does not matter to it
     drill: str = ""  # what a row of the drill-down is; "" where there are no rows
 
@@ -69,6 +78,7 @@ class Figure:
     unit: Unit
     note: str = ""
     currency: str = ""  # of money that is in another than the reporting currency
+    at_least: float | None = None  # of a percentile that is not reached: it is no less
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +126,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Drill:
-    """Rows behind a number. `total` is what the column `adds` sums to over ALL rows, which is the number."""
+    """Rows behind a number. `total` is what the column `adds` sums to over ALL rows: the number, or what it is a share
+    of.
+    """
 
     columns: tuple[Column, ...]
     rows: Sequence[Mapping[str, object]]

@@ -10,10 +10,11 @@ HOUR_S, DAY_S = 3600, 86_400
 def figures(key: str, label: str, found: Percentile, unit_s: int, unit: Unit) -> tuple[Figure, ...]:
     """`key`, `key`_low and `key`_high; one that was never reached says "at least" in its note."""
     return (
-        Figure(key, label, in_unit(found.value, unit_s), unit, _note(found, unit_s)),
+        Figure(key, label, in_unit(found.value, unit_s), unit, _note(found, unit_s),
+               at_least=in_unit(found.at_least, unit_s)),
         Figure(f"{key}_low", f"{label}, 95 % lower limit", in_unit(found.low, unit_s), unit),
         Figure(f"{key}_high", f"{label}, 95 % upper limit", in_unit(found.high, unit_s), unit),
-    )
+    )  # fmt: skip
 
 
 def in_unit(seconds: float | None, unit_s: int) -> float | None:

@@ -1,11 +1,12 @@
 """Exchange rates as they were known: money of many currencies in the group's reporting currency, for display alone.
 
-A rate is known from the refresh on that took it in, so an ask as of then sees what was recorded then. Amounts stay
-unrounded until they are shown; what has no rate is listed beside the sum.
+A rate is known from the refresh on that took it in, so an ask as of then sees what was recorded then. Where a sum has
+rows, what each row is worth is rounded, and the sum is theirs; other sums stay unrounded until they are shown. What has
+no rate is listed beside the sum.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
@@ -26,6 +27,22 @@ KNOWN_RATES: Final = """
       AND r.valid_on <= CAST(CAST(:known_at AS timestamptz) AT TIME ZONE :zone AS date)
     ORDER BY r.currency, r.valid_on DESC, r.seq DESC
 """
+_EXACT: Final = "({0}) * CASE {1}.currency WHEN :reporting THEN 1 ELSE r.rate END"
+# Half to even, as sync_core/money.py does it.
+_ROUNDED: Final = """CASE WHEN mod(abs({0}) * power(CAST(10 AS numeric), CAST(:minor AS integer)), 1) = 0.5
+    THEN 2 * round({0} * 0.5, CAST(:minor AS integer)) ELSE round({0}, CAST(:minor AS integer)) END"""
+
+
+def exact_worth(amount: str, of: str = "f") -> str:
+    """SQL: an amount in the currency of `of`, converted; null without a rate. KNOWN_RATES is joined as `r`."""
+    return _EXACT.format(amount, of)
+
+
+def worth(amount: str, of: str = "f") -> str:
+    """SQL: the same to the minor unit of the reporting currency: of one contract, so that rows add up to their sum."""
+    return _ROUNDED.format(exact_worth(amount, of))
+
+
 # Compared with the estate's own last word on that day: an import that replaced it is not undone by every refresh.
 _TAKE_OVER = sa.text("""
     INSERT INTO metrics.exchange_rate (currency, valid_on, rate, reporting, recorded_at, recorded_by, batch)
@@ -53,7 +70,7 @@ class Rate:
 class Converted:
     """A sum of many currencies. `amount` None: nothing of it has a rate, or there is nothing."""
 
-    amount: Decimal | None  # unrounded
+    amount: Decimal | None
     unconverted: Mapping[str, Decimal] = field(default_factory=dict)  # by currency: no rate, not in the sum
     rate_dates: Mapping[str, date] = field(default_factory=dict)  # by currency: of the rate that was used
 
@@ -87,6 +104,12 @@ class Rates:
             {currency: parts[currency] for currency, amount in converted.items() if amount is None},
             {currency: day for currency, day in dates.items() if day is not None},
         )
+
+    def summed(self, parts: Mapping[str, Decimal], worth: Mapping[str, Decimal]) -> Converted:
+        """Of amounts that were converted and rounded one by one: `worth` by currency, of what has a rate."""
+        of_all = self.total(parts)
+        known = [worth[currency] for currency in parts if currency not in of_all.unconverted]
+        return replace(of_all, amount=sum(known, Decimal(0)) if known else None)
 
     def shown(self, amount: Decimal | None) -> Decimal | None:
         """Rounded half-even to the reporting currency's minor unit: once, where it is displayed."""

@@ -20,6 +20,7 @@ from metrics.buckets import BOUNDS
 from metrics.facts import facts
 from metrics.facts.fact import DIMENSIONS, Fact
 from sync_core.estate.estate import Estate
+from sync_core.money import exponent
 
 # The refresh that answers, and whether it is the newest of all: then what it knew is what the rollups say.
 _REFRESH = sa.text("""
@@ -125,7 +126,7 @@ class Source:
     known_at: datetime | None  # the refresh that answers; None: nothing was ever measured
     data_as_of: datetime | None  # everything that was committed before is in it
     # What `valid`, `chosen` and KPIs bind: :start, :end, :as_of, :cut (transactions below it are in), :zone, :bounds,
-    # :reporting.
+    # :reporting and :minor, the decimals of its minor unit.
     values: Mapping[str, object]
 
     def __init__(
@@ -146,7 +147,8 @@ class Source:
         self.values = {
             "known_at": self.known_at, "cut": rows[0].cut if rows else None, "as_of": self.as_of,
             "start": ask.window.start, "end": ask.window.end, "zone": estate.group.timezone, "bounds": list(BOUNDS),
-            "reporting": estate.group.reporting_currency, **ask.values,
+            "reporting": estate.group.reporting_currency, "minor": exponent(estate.group.reporting_currency),
+            **ask.values,
         }  # fmt: skip
 
     @property

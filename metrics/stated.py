@@ -9,7 +9,7 @@ from typing import Final
 from metrics.source import Source
 from sync_core.finance import Stated
 
-_KNOWN: Final = """
+KNOWN: Final = """
     SELECT DISTINCT ON (s.kind, s.name) s.kind, s.name, s.value, s.reason, s.recorded_at
     FROM metrics.stated_value AS s WHERE s.known_from <= :known_at ORDER BY s.kind, s.name, s.seq DESC
 """
@@ -34,6 +34,6 @@ def stated(source: Source) -> StatedNumbers:
     """The last that was known of each at source.known_at. One statement."""
     found: dict[str, dict[str, Given]] = {kind.value: {} for kind in Stated}
     if source.known_at is not None:
-        for row in source.run(_KNOWN):
+        for row in source.run(KNOWN):
             found[row.kind][row.name] = Given(row.value, row.reason, row.recorded_at)
     return StatedNumbers(found[Stated.BASELINE], found[Stated.ASSUMPTION])

@@ -67,7 +67,10 @@ def _headline(contracts: ApprovalPage, replays: ReplayPage) -> str:
     told = [f"**{fmt.plural(count, noun)}**" for count, noun in ((contracts.total, "contract"),
             (replays.total, "replay")) if count]  # fmt: skip
     waits = f"{' and '.join(told)} {'waits' if many == 1 else 'wait'} for an approval."
-    return f"{waits} {f'{yours:,} of them on this page are yours to decide.' if yours else 'None is yours to decide.'}"
+    if not yours:
+        return f"{waits} None is yours to decide."
+    whose = "It is" if many == 1 else f"{yours:,} of them on this page {'is' if yours == 1 else 'are'}"
+    return f"{waits} {whose} yours to decide."
 
 
 def _decidable(contracts: ApprovalPage, replays: ReplayPage) -> int:

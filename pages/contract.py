@@ -106,7 +106,7 @@ def _header(found: ContractDetail | None, reads: Reads) -> None:
     where = f"{row.legal_entity} {entity.name}" if entity else row.legal_entity
     parts = [row.customer_name, where, words.words(row.service_line), words.words(row.billing), row.geography]
     scope = ", ".join(fmt.plain(part) for part in parts if part)
-    with frame.header(fmt.plain(f"{row.external_id} {row.title}"), f"{scope}.", freshness):
+    with frame.header(fmt.plain(f"{row.external_id} {row.title}"), f"{scope.removesuffix('.')}.", freshness):
         st.badge(
             words.words(row.state), icon=words.STATE_ICONS[row.state], color=words.STATE_COLOURS[row.state],
             help=words.STATE_MEANINGS[row.state],

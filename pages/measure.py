@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from metrics.asking import By, InvalidAsk
-from metrics.kpi import Column, Drill, Figure, Result, Span, Unit
+from metrics.kpi import Column, Definition, Drill, Figure, Result, Span, Unit
 from metrics.kpis.step_time import STEPS
 from metrics.measures import Measures
 from pages.kit import asking, filters, frame, kpi
@@ -47,7 +47,7 @@ def render(reads: Reads, commands: object) -> None:
     with st.container(border=True, key="card_filters"), frame.contained("The filters"):
         slug = filters.always("kpi", "Measure", {one.slug: one.title for one in known.values()})
         asked = asking.bar(reads, measures)
-        splits = {split.value: _SPLITS[split] for split in known[slug].splits}
+        splits = {split.value: _split(split, known[slug]) for split in known[slug].splits}
         by = filters.always("by", "Split by", splits or {"": "Not split"})
     with frame.contained("The measure"):
         result = measures.kpi(slug, asked.ask, By(by) if by else None)
@@ -99,13 +99,13 @@ def _by_currency(listed: Sequence[Figure]) -> pd.DataFrame:
 
 
 def _parts(result: Result, by: By, currency: str) -> None:
-    with frame.card("parts", f"By {_SPLITS[by].lower()}", "The same measure of each part"):
+    with frame.card("parts", f"By {_split(by, result.definition).lower()}", "The same measure of each part"):
         if not result.parts:
             frame.empty("Nothing to split.", "Choose a longer period or clear a filter.")
             return
         table = pd.DataFrame(
             {
-                _SPLITS[by]: [_group(group, by) for group in result.parts],
+                _split(by, result.definition): [_group(group, by, result.definition) for group in result.parts],
                 "Value": [frame.plain_dollars(words.headline(part, result.definition, currency))
                           for part in result.parts.values()],
                 **_step(result),
@@ -113,7 +113,7 @@ def _parts(result: Result, by: By, currency: str) -> None:
                 "Open": [fmt.count(part.n_open) for part in result.parts.values()],
             }
         )  # fmt: skip
-        st.table(table.set_index(_SPLITS[by]), border="horizontal")
+        st.table(table.set_index(_split(by, result.definition)), border="horizontal")
 
 
 def _step(result: Result) -> dict[str, list[str]]:
@@ -129,7 +129,14 @@ def _step(result: Result) -> dict[str, list[str]]:
     }
 
 
-def _group(group: str, by: By) -> str:
+def _split(by: By, known: Definition) -> str:
+    """What a week has too few of is told by the month."""
+    return "Month" if by is By.WEEK and known.span is Span.QUARTER else _SPLITS[by]
+
+
+def _group(group: str, by: By, known: Definition) -> str:
+    if by is By.WEEK and known.span is Span.QUARTER:
+        return fmt.plain(f"{date.fromisoformat(group):%b %Y}")
     if by is By.WEEK:
         return fmt.plain(f"week of {date.fromisoformat(group):%-d %b %Y}")
     return fmt.plain((written(group) if by in (By.SERVICE_LINE, By.BILLING, By.LABEL) else group) or "not known")
@@ -141,7 +148,9 @@ def _rows(measures: Measures, slug: str, asked: Asked, result: Result, currency:
         page = measures.drill(slug, asked.ask, after=st.query_params.get("after"), limit=_ROWS)
     except InvalidAsk as wrong:
         refused, page = wrong.message, measures.drill(slug, asked.ask, limit=_ROWS)
-    adds = "Largest first; they add up to the number above" if page.adds else "What the number above is worked out from"
+    added = next((column for column in page.columns if column.key == page.adds), None)
+    sums_up = added is not None and added.unit is result.definition.unit
+    adds = "Largest first; they add up to the number above" if sums_up else "What the number above is worked out from"
     with frame.card("rows", f"The {noun}s behind it", adds):
         if refused:
             st.info(fmt.plain(refused))

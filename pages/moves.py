@@ -88,7 +88,7 @@ def _list(reads: Reads) -> None:
 
 
 def _line(row: ReplayRow) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"line_{row.replay_id}"):
         state, colour, icon = told.state(row)
         st.badge(state, icon=icon, color=colour)
         st.button(f"Move {row.replay_id}: {fmt.plain(row.title)}", type="tertiary", key=f"open_move_{row.replay_id}",

@@ -179,3 +179,6 @@ class Found:
     active: bool = True
     billed_amount: Decimal | None = None  # of a project: invoiced so far, where this ERP says; closed ones too
     invoiced: Decimal | None = None  # net of credit notes, of a billed milestone; None: its amount
+    # Of a project, open or closed, and of its parts: what its ERP would invoice of it as it stands, by nobody's doing
+    # of ours: a milestone that was reached, hours that were booked. None: nothing.
+    earned: Decimal | None = None

@@ -2,26 +2,22 @@
 
 The order is made from content alone: (revision, amendment number, occurred_at, source, id), a correction
 standing right behind the revision it overrides. Arrival never matters, so late, repeated and shuffled events
-give the same contract. Amendment k waits for k-1: what stands behind a gap is not applied, nor is what corrects it.
+give the same contract. Amendment k waits for k-1: what stands behind a gap is not applied, nor is what corrects it. Of
+two amendments of one number the first one stands. A signature after an end begins anew (sync_core/life/agreements.py).
 """
 
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeVar
 
 from sync_core.contract import (
     Amendment,
     Contract,
-    ContractLine,
     Decision,
-    LabourRate,
-    Milestone,
     Path,
     RenewalNotice,
     Stage,
     Suspension,
-    Terms,
 )
 from sync_core.events import (
     OWN_ID,
@@ -43,10 +39,9 @@ from sync_core.events import (
     Suspended,
 )
 from sync_core.keys import ExternalId
-from sync_core.life import effective, lifecycle, silent
+from sync_core.life import agreements, changed, effective, lifecycle, silent
 from sync_core.life.silent import rate_key as rate_key
 
-Part = TypeVar("Part", ContractLine, Milestone, LabourRate)
 Order = tuple[int, int, int, datetime, str, str]
 
 
@@ -58,6 +53,7 @@ class FoldStep:
     before: Contract
     after: Contract
     waits: bool = False
+    begins: bool = False  # a new agreement, after an end
 
 
 def fold(events: Iterable[Event], *, as_of: datetime | None = None) -> Contract:
@@ -77,23 +73,44 @@ def fold_steps(events: Iterable[Event], *, as_of: datetime | None = None) -> lis
     first = ordered[0]
     if any(event.payload.contract_id != first.payload.contract_id for event in ordered):
         raise ValueError("events of several contracts in one fold; group them by contract first")
-    missing = _missing_amendment(ordered)
-    contract = Contract(
-        source=first.source,
-        external_id=ExternalId(first.payload.contract_id),
-        stage=Stage.DRAFT,
-        terms=None,
-        missing_amendment=missing,
-    )
+    contract = Contract(first.source, ExternalId(first.payload.contract_id), Stage.DRAFT, terms=None)
+    steps = _agreement(contract, ordered, ())
+    while len(steps) < len(ordered):
+        before, said = steps[-1].after, ordered[: len(steps)]
+        made = _agreement(agreements.left(before, said), ordered[len(steps) :], said)
+        steps += [replace(made[0], before=before, begins=True), *made[1:]]
+    return steps
+
+
+def _agreement(contract: Contract, events: Sequence[Event], said: Sequence[Event]) -> list[FoldStep]:
+    """Up to the signature that begins the next one, which is seen by what was agreed until then."""
+    steps: list[FoldStep] = []
+    for end in agreements.ends(events):
+        steps = _steps(contract, events[:end], agreements.missing_amendment(events[:end], said))
+        after = steps[-1].after
+        if end < len(events) and after.signed_at is not None and not _stands(after, events[end]):
+            break
+    return steps
+
+
+def _steps(contract: Contract, events: Sequence[Event], missing: int | None) -> list[FoldStep]:
+    contract = replace(contract, missing_amendment=missing)
     steps: list[FoldStep] = []
     waiting: set[int] = set()  # revisions
-    for event in ordered:
+    applied: dict[int, FoldStep] = {}  # amendments, by number
+    for event in events:
+        number = event.payload.amendment.number if isinstance(event.payload, Amended) else None
         waits = _waits(event, missing, waiting)
         if waits:
             waiting.add(event.payload.revision)
-        after = contract if waits else _apply(contract, event)
-        steps.append(FoldStep(event, contract, after, waits))
-        contract = after
+        step = FoldStep(event, contract, contract, waits)
+        if not waits:
+            again = applied.get(number) if number is not None else None
+            step = replace(step, after=_numbered_again(contract, again, event) if again else _apply(contract, event))
+        if number is not None and not waits and contract.signed_at is not None:
+            applied.setdefault(number, step)
+        steps.append(step)
+        contract = step.after
     return steps
 
 
@@ -107,13 +124,6 @@ def _order(event: Event) -> Order:
     return revision, behind, number, event.occurred_at, event.source, event.id
 
 
-def _missing_amendment(events: Sequence[Event]) -> int | None:
-    numbers = {e.payload.amendment.number for e in events if isinstance(e.payload, Amended)}
-    if not numbers:
-        return None
-    return next((n for n in range(1, max(numbers)) if n not in numbers), None)
-
-
 def _waits(event: Event, missing: int | None, waiting: Set[int]) -> bool:
     payload = event.payload
     if isinstance(payload, Corrected):
@@ -124,24 +134,29 @@ def _waits(event: Event, missing: int | None, waiting: Set[int]) -> bool:
 def _apply(contract: Contract, event: Event) -> Contract:
     step = _STEPS[type(event.payload)]
     applied = silent.settled(contract, step(contract, event))
-    if not isinstance(event.payload, Signed) or _stands(contract):
+    if isinstance(event.payload, Corrected):
+        applied = effective.corrected(contract, applied, _said(event))
+    elif not isinstance(event.payload, Signed) or _stands(contract, event):
         since = event.payload.amendment.effective_on if isinstance(event.payload, Amended) else None
         applied = effective.noted(contract, applied, since, _said(event))
     return replace(applied, revision=max(applied.revision, event.payload.revision))
 
 
-def _stands(contract: Contract) -> bool:
-    """Whether a signature says again what was signed before."""
-    return contract.stage is Stage.SIGNED and contract.terms is not None
+def _stands(contract: Contract, event: Event) -> bool:
+    return isinstance(event.payload, Signed) and agreements.stands(contract, event.payload)
+
+
+def _numbered_again(contract: Contract, first: FoldStep, event: Event) -> Contract:
+    """The amendment of that number stands as it was said first; with other terms it is a silent change."""
+    assert isinstance(event.payload, Amended)  # noqa: S101 - narrows the type
+    stated = _changed(first.before, event.payload.changes, event)
+    after = silent.numbered_again(contract, first.after.terms, stated.terms, event.id)
+    return replace(after, revision=max(contract.revision, event.payload.revision))
 
 
 def _said(event: Event) -> set[Path]:
     """What an amendment or a correction names."""
-    if not isinstance(event.payload, Amended | Corrected):
-        return set()
-    changes = event.payload.changes
-    rates = [*map(rate_key, changes.rates), *changes.remove_rates]
-    return {(name, "") for name in changes.model_fields_set & _HEADER} | {("rates", key) for key in rates}
+    return changed.named(event.payload.changes) if isinstance(event.payload, Amended | Corrected) else set()
 
 
 def _drafted(contract: Contract, event: Event) -> Contract:
@@ -163,23 +178,10 @@ def _clauses(contract: Contract, event: Event) -> Contract:
 def _signed(contract: Contract, event: Event) -> Contract:
     payload = event.payload
     assert isinstance(payload, Signed)  # noqa: S101
-    if _stands(contract):
-        again = silent.published_again(contract, payload.terms, event.id)
-        return again if again.silent else replace(again, signed_at=payload.signed_at)
-    # The first signature; or one of a later revision than an end, which signs the contract anew.
-    return replace(
-        contract,
-        stage=Stage.SIGNED,
-        terms=payload.terms,
-        signed_at=payload.signed_at,
-        ended_on=None,
-        silent=(),
-        silent_since=None,
-        repaired=(),
-        renewal_notice=None,
-        suspensions=(),
-        dated=(),
-    )
+    if not agreements.stands(contract, payload):
+        return agreements.signed(contract, payload)
+    again = silent.published_again(contract, payload.terms, event.id)
+    return again if again.silent else replace(again, signed_at=payload.signed_at)
 
 
 def _amended(contract: Contract, event: Event) -> Contract:
@@ -204,7 +206,7 @@ def _renewed(contract: Contract, event: Event) -> Contract:
     assert isinstance(payload, Renewed)  # noqa: S101
     if contract.terms is None:
         return _puzzled(contract, event)
-    ends_on = payload.ends_on or contract.terms.ends_on
+    ends_on = payload.ends_on or lifecycle.renewed_end(contract, payload.renewal, event.occurred_at.date())
     terms = replace(contract.terms, renewal=payload.renewal, ends_on=ends_on)
     return replace(contract, terms=terms, renewal_notice=None)
 
@@ -262,37 +264,12 @@ _STEPS: dict[type, Callable[[Contract, Event], Contract]] = {
     Decided: _decided,
 }
 
-_PARTS = frozenset({"lines", "milestones", "rates", "remove_lines", "remove_milestones", "remove_rates"})
-
 
 def _changed(contract: Contract, changes: Changes, event: Event) -> Contract:
     if contract.terms is None:
         return _puzzled(contract, event)
-    given = {name: getattr(changes, name) for name in changes.model_fields_set & _HEADER}
-    terms: Terms = replace(
-        contract.terms,
-        **given,
-        lines=_merged(contract.terms.lines, changes.lines, changes.remove_lines, lambda part: part.key),
-        milestones=_merged(
-            contract.terms.milestones, changes.milestones, changes.remove_milestones, lambda part: part.key
-        ),
-        rates=_merged(contract.terms.rates, changes.rates, changes.remove_rates, rate_key),
-    )
-    notice = None if "renewal" in given else contract.renewal_notice
-    return replace(contract, terms=terms, renewal_notice=notice)
-
-
-_HEADER = frozenset(Changes.model_fields) - _PARTS
-
-
-def _merged(
-    now: tuple[Part, ...], changed: tuple[Part, ...], removed: tuple[str, ...], key: Callable[[Part], str]
-) -> tuple[Part, ...]:
-    """Replaced by key in place, new ones behind, removed ones gone; the order depends on content alone."""
-    if not changed and not removed:
-        return now
-    parts = {key(part): part for part in now} | {key(part): part for part in changed}
-    return tuple(part for name, part in parts.items() if name not in removed)
+    notice = None if "renewal" in changed.header(changes) else contract.renewal_notice
+    return replace(contract, terms=changed.changed(contract.terms, changes), renewal_notice=notice)
 
 
 def _puzzled(contract: Contract, event: Event) -> Contract:

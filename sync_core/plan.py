@@ -26,6 +26,7 @@ class Action(StrEnum):
     UPDATE = "update"
     ACTIVATE = "activate"
     CLOSE = "close"
+    ADOPT = "adopt"  # an object that was there before bears our key from now on; only of an ERP with batches
     NO_OP = "no_op"
     CONFLICT = "conflict"
     TASK = "task"  # nothing is sent: finance settles in the ERP what was invoiced otherwise
@@ -108,8 +109,8 @@ def _by_key(found: Iterable[Found], keep: Mapping[BusinessKey, ErpRef]) -> Held:
     if all(len(matches) == 1 for matches in groups.values()):
         return groups
     for matches in groups.values():
-        # The billed one must stay; then the one we know; then the oldest, by reference.
-        matches.sort(key=lambda f: (not f.billed, keep.get(f.key) != f.ref, len(f.ref), f.ref))
+        # The billed one must stay, then one that can be billed; then the one we know; then the oldest, by reference.
+        matches.sort(key=lambda f: (not f.billed, not f.earned, keep.get(f.key) != f.ref, len(f.ref), f.ref))
     return _without_parts_of_extras(groups)
 
 
@@ -157,7 +158,7 @@ def _activation(wanted: ErpObject, ref: ErpRef | None) -> Operation:
 
 def _extra(extra: Found) -> Operation:
     words = f"a second {extra.kind} with the key {extra.key}: {extra.ref}"
-    if extra.billed or extra.kind.shared:
+    if extra.billed or extra.earned or extra.kind.shared:
         return Operation(
             Action.CONFLICT,
             extra.kind,

@@ -15,6 +15,7 @@ from sync_core.desired import ErpObject, Found, Kind, Project, Scalar
 from sync_core.errors import ClmError
 from sync_core.keys import BusinessKey, ErpRef, ExternalId
 from sync_core.lanes.batches import Answer, BatchWindow, Group, Handed
+from sync_core.writeback.billing import Billing
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,16 @@ class CallContext:
     calls: list[ApiCall] = field(default_factory=list)
 
 
+class FinancialKind(StrEnum):
+    INVOICE = "invoice"
+    PAYMENT = "payment"
+    DISPUTE = "dispute"
+    REVENUE = "revenue"
+
+
+_REPORTED = frozenset({FinancialKind.INVOICE, FinancialKind.PAYMENT, FinancialKind.DISPUTE})
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What this ERP can do, so that the engine need not ask by name."""
@@ -52,6 +63,7 @@ class Capabilities:
     settle_s: float = 0.0  # longest time a request may still run after we lost sight of it
     kinds: frozenset[Kind] = frozenset(Kind)  # kinds it can hold
     foreign_currency: bool = True  # a project may be in another currency than its legal entity's ledger
+    reports: frozenset[FinancialKind] = _REPORTED  # what financial_status tells of; without revenue, none is no zero
     batches: BatchWindow | None = None  # takes writes in batches at night; then it is a TakesBatches
     keeps: Callable[[ErpObject], ErpObject] | None = None  # what it would hold of an object, where that is less
 
@@ -92,15 +104,9 @@ class Observation:
     answers: tuple[Answer, ...] = ()  # its last answer to each group of these keys
 
 
-class FinancialKind(StrEnum):
-    INVOICE = "invoice"
-    PAYMENT = "payment"
-    DISPUTE = "dispute"
-
-
 @dataclass(frozen=True, slots=True)
 class FinancialFact:
-    """One invoice, payment or dispute of a project, as its ERP reports it. Amounts exclude tax."""
+    """One invoice, payment, dispute or posting of revenue of a project, as its ERP reports it, without tax."""
 
     kind: FinancialKind
     ref: ErpRef
@@ -109,7 +115,9 @@ class FinancialFact:
     currency: str
     occurred_on: date
     status: str
-    invoice: ErpRef | None = None  # of a payment or dispute; of a credit note, the one that it takes back
+    invoice: ErpRef | None = None  # of a payment, dispute or posting; of a credit note, the one that it takes back
+    line: BusinessKey | None = None  # of a posting: the contract line
+    reverses: ErpRef | None = None  # of a posting: the one that it takes back; its amount is below zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +180,12 @@ class TakesBatches(Protocol):
         """
         ...
 
+    async def there(
+        self, shared: Sequence[tuple[Kind, BusinessKey]], ctx: CallContext
+    ) -> frozenset[tuple[Kind, BusinessKey]]:
+        """Those of these shared objects that it holds, or that lie in its inbox: one look for all of them."""
+        ...
+
     async def hand_over(self, groups: Sequence[bytes], ctx: CallContext) -> str:
         """One file of these groups, in order; its name there. Raises the Erp* errors, ErpRateLimited out of hours."""
         ...
@@ -213,24 +227,6 @@ class TellsVersion(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Billing:
-    """What an ERP billed of a contract, in its currency, without tax."""
-
-    currency: str
-    billed: Decimal
-    paid: Decimal
-    disputed: Decimal  # by disputes that are open
-    next_bill_on: date | None = None
-
-    @property
-    def stored(self) -> dict[str, str | None]:
-        """As plain JSON; amounts as texts."""
-        day = self.next_bill_on.isoformat() if self.next_bill_on else None
-        return {"currency": self.currency, "billed": str(self.billed), "paid": str(self.paid),
-                "disputed": str(self.disputed), "next_bill_on": day}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
 class WriteBack:
     """What the CLM is told of a contract."""
 
@@ -241,7 +237,7 @@ class WriteBack:
     provisioned_at: datetime | None
     note: str | None = None  # what its people should know, such as that an approval is needed; for a CLM with a place
     revision: int | None = None  # of the contract, that the ERP was last read back with
-    billing: Billing | None = None  # None: nothing was invoiced yet
+    billing: Billing | None = None  # None: nothing was invoiced or recognised yet
     values: Mapping[str, Scalar] = field(default_factory=dict)  # fields that ERP or master data own and say otherwise
 
     @property

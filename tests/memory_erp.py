@@ -47,6 +47,7 @@ class MemoryErp:
     pause_after: Pause | None = None
     latency_s: float = 0.0
     upsert: bool = False
+    currency: str = "USD"  # of its legal entities' books
     in_flight: int = 0
     most_in_flight: int = 0
     _refs: "itertools.count[int]" = field(default_factory=itertools.count)
@@ -56,9 +57,11 @@ class MemoryErp:
         self.by_owner[found.key if found.kind.shared else owning_contract(found.key)].add(found.ref)
 
     def under(self, *owners: str) -> list[Found]:
-        """Objects of these contracts and shared keys, oldest first: active ones, and closed projects that billed."""
+        """Objects of these contracts and shared keys, oldest first: active ones, and closed projects that billed or may
+        bill.
+        """
         held = [self.objects[ref] for ref in sorted(ref for owner in owners for ref in self.by_owner.get(owner, ()))]
-        return [f for f in held if f.active or f.billed_amount is not None]
+        return [f for f in held if f.active or f.billed_amount is not None or f.earned]
 
     def of(self, kind: Kind) -> list[Found]:
         return [f for f in self.objects.values() if f.kind is kind and f.active]
@@ -111,7 +114,7 @@ class MemoryConnector:
             ]
             held = self.erp.under(scope.customer, *scope.labour_categories, scope.contract)
             tax = scope.tax_code is None or scope.tax_code in self.erp.tax_codes
-            references = References(ErpRef("1"), "USD", tax, True, True)
+            references = References(ErpRef("1"), self.erp.currency, tax, True, True)
             return Observation(references, (*known, *held))
 
     async def create(self, objects: Sequence[ErpObject], refs: Refs, ctx: CallContext) -> Mapping[BusinessKey, ErpRef]:

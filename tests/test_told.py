@@ -7,8 +7,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sync_core.ports import Billing
 from sync_core.writeback import told
+from sync_core.writeback.billing import Billing, RevenueStatus
 from sync_core.writeback.told import DEBOUNCE
 from sync_core.writeback.writeback import write_back
 from tests.engine.support import Bench
@@ -19,6 +19,11 @@ _FACT = """
     INSERT INTO core.financial_fact (system, kind, ref, project_key, contract_id, amount, currency, status, occurred_on,
                                      recorded_at)
     VALUES ('{system}', '{kind}', '{ref}', 'clm/C-1', 1, {amount}, '{currency}', '{status}', '2026-05-30', :now)
+"""
+
+
+_SOURCE = """
+    INSERT INTO core.financial_source (system, reports, said_at) VALUES ('cloud', '{invoice,payment,revenue}', :now)
 """
 
 
@@ -82,6 +87,40 @@ async def test_each_erp_of_a_moved_contract_counts_by_what_it_reports_itself(des
     billing = clm.told["C-1"].billing
     assert billing is not None
     assert (billing.billed, billing.paid) == (Decimal(25000), Decimal(24000))
+
+
+async def test_revenue_is_told_with_how_much_of_the_value_it_is(desk: Desk) -> None:
+    """The contract's value is 25000."""
+    clm = MemoryClm()
+    steps = [
+        (fact("invoice", "I-1", "10000", "issued"), Decimal(0), RevenueStatus.NONE),
+        (fact("revenue", "R-1", "10000", "posted"), Decimal(10000), RevenueStatus.PARTIAL),
+        (fact("revenue", "R-2", "-500", "posted"), Decimal(9500), RevenueStatus.PARTIAL),
+        (fact("revenue", "R-3", "99", "posted", "EUR"), Decimal(9500), RevenueStatus.PARTIAL),
+        (fact("revenue", "R-4", "15500", "posted"), Decimal(25000), RevenueStatus.FULL),
+    ]
+    async with desk.engine.begin() as conn:
+        await conn.execute(sa.text(_SOURCE), {"now": desk.clock.now()})
+    for one, recognised, status in steps:
+        await desk.report(one)
+        await desk.tell(clm)
+        billing = clm.told["C-1"].billing
+        assert billing is not None
+        assert (billing.recognised, billing.revenue) == (recognised, status)
+
+
+async def test_revenue_that_an_erp_does_not_report_is_told_as_that(desk: Desk) -> None:
+    clm = MemoryClm()
+    await desk.report(fact("invoice", "I-1", "10000", "issued"))
+    await desk.tell(clm)
+    async with desk.engine.begin() as conn:  # its own ERP reports it; one that it was moved from does not
+        await conn.execute(sa.text(_SOURCE), {"now": desk.clock.now()})
+    told_first = clm.told["C-1"].billing
+    await desk.report(fact("invoice", "I-9", "100", "issued", system="legacy"), fact("revenue", "R-1", "10", "posted"))
+    await desk.tell(clm)
+    for billing in (told_first, clm.told["C-1"].billing):
+        assert billing is not None
+        assert (billing.recognised, billing.revenue) == (None, RevenueStatus.NOT_REPORTED)
 
 
 async def test_facts_of_one_moment_are_told_in_one_call_and_not_before(desk: Desk) -> None:

@@ -31,6 +31,7 @@ class ScheduleRowView(View):
     due_before: date | None
     due_after: date | None
     invoiced: Annotated[Amount | None, Field(description="As the ERP was last read; null: nothing yet")]
+    invoiced_currency: Annotated[str, Field(description="Of what is invoiced; another one: it is to be billed anew")]
     to_invoice: Amount
     difference: Annotated[Amount, Field(description="To bill besides, or to credit if below zero")]
 
@@ -38,7 +39,7 @@ class ScheduleRowView(View):
 class ScheduleView(View):
     """The rows add up to `before` and `after`, the contract's value.
 
-    invoiced + to_invoice + difference + uncovered is `after`.
+    invoiced + to_invoice + difference + uncovered is `after`; what was invoiced in another currency is in no sum.
     """
 
     currency: Annotated[str, Field(description="Of all amounts but those before")]
@@ -63,10 +64,16 @@ class AmendmentView(View):
     summary: str
     signed_by: Annotated[str, Field(description="As its CLM says; empty: it does not say")]
     received_at: Moment
-    synced_at: Annotated[Moment | None, Field(description="When the ERP was read back with it")]
-    lag_s: Annotated[Seconds | None, Field(description="From its execution to the read-back")]
+    synced_at: Annotated[
+        Moment | None, Field(description="When the ERP was read back with it, but for `later`; null: not yet")
+    ]
+    lag_s: Annotated[
+        Seconds | None, Field(description="From its execution to the read-back; where all of it is later, from then on")
+    ]
     waits: bool
     terms: list[ChangeView]
+    later: Annotated[list[ChangeView], Field(description="Of the terms, those not in the ERP before `later_from`")]
+    later_from: Annotated[Moment | None, Field(description="Midnight of the legal entity; null: none of them waits")]
     delta: Annotated[Amount | None, Field(description="Of the value; null: it waits, or the currency was amended")]
     schedule: ScheduleView | None
 
@@ -139,6 +146,8 @@ def _amendment(one: AmendmentRow) -> AmendmentView:
         lag_s=lag,
         waits=made is None,
         terms=[ChangeView.model_validate(change) for change in made.terms] if made else [],
+        later=[ChangeView.model_validate(change) for change in one.later],
+        later_from=one.later_from,
         delta=None if made is None or made.delta is None else _money(made.delta, made.currency),
         schedule=_schedule(made.schedule, made.currency, made.currency_before) if made else None,
     )
@@ -161,7 +170,8 @@ def _schedule(known: Schedule, currency: str, currency_before: str) -> ScheduleV
             after=None if one.after is None else money(one.after),
             due_before=one.due_before,
             due_after=one.due_after,
-            invoiced=None if one.invoiced is None else money(one.invoiced),
+            invoiced=None if one.invoiced is None else _money(one.invoiced, one.invoiced_in or currency),
+            invoiced_currency=one.invoiced_in or currency,
             to_invoice=money(one.to_invoice),
             difference=money(one.difference),
         )

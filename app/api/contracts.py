@@ -129,7 +129,7 @@ class ErpObjectView(View):
 
 
 class FinancialView(View):
-    """One status of an invoice, payment or dispute."""
+    """One status of an invoice, payment or dispute, or a posting of revenue with its contract line."""
 
     system: str
     kind: str
@@ -139,6 +139,8 @@ class FinancialView(View):
     status: str
     occurred_on: date
     recorded_at: Moment
+    line: str | None
+    reverses: str | None
 
 
 class ReachedView(View):

@@ -16,6 +16,7 @@ from app.api.kpi_views import Number, number
 from app.api.routing import CHANGING, problems, resource
 from metrics import weeks
 from metrics.kpi import Better, Unit
+from metrics.snapshot.wording import window_before, window_name
 from sync_core.authority import Permission
 from sync_core.commands import snapshots
 from sync_core.commands.desk import Act, NotFound, Once
@@ -109,7 +110,8 @@ class SnapshotAskedView(View):
 
 class KpiChangeView(View):
     """`change` is `other` less `value`; after a changed definition the two do not mean the same. Null, too, where one
-    is of a week and the other of the four weeks up to it, because the week alone had too few cases.
+    is of a week and the other of the four weeks up to it, because the week alone had too few cases. `previous_change`
+    is what the board pack of the second week says.
     """
 
     slug: str
@@ -125,7 +127,14 @@ class KpiChangeView(View):
     other_version: int | None
     definition_changed: bool
     of: Annotated[str, Field(description="What `value` is of: week, 4 weeks, state (as of the week's end), 13 weeks")]
+    window: Annotated[str, Field(description="The same by name", examples=["4 weeks to 2026-W46"])]
     other_of: str
+    other_window: str
+    overlap: Annotated[bool, Field(description="Some weeks are in both windows, so that `change` is no trend")]
+    previous: Annotated[Number, Field(description="What the second snapshot itself compares `other` with; null: "
+                                      "nothing, or it was made before snapshots kept it")]  # fmt: skip
+    previous_window: Annotated[str, Field(examples=["4 weeks to 2026-W43"])]
+    previous_change: Number
 
 
 class SnapshotDiffView(View):
@@ -235,16 +244,19 @@ def diff_view(found: SnapshotDiff) -> SnapshotDiffView:
         other_id=found.other_id,
         as_of=found.as_of,
         other_as_of=found.other_as_of,
-        kpis=[_change(one, found.currency) for one in found.kpis],
+        kpis=[_change(one, found) for one in found.kpis],
     )
 
 
-def _change(one: KpiChange, currency: str) -> KpiChangeView:
-    unit = Unit(one.unit)
+def _change(one: KpiChange, found: SnapshotDiff) -> KpiChangeView:
+    unit, currency = Unit(one.unit), found.currency
     return KpiChangeView(
         slug=one.slug, title=one.title, unit=unit, better=Better(one.better),
         value=number(one.value, unit, currency), other=number(one.other, unit, currency),
         change=number(one.change, unit, currency), n=one.n, other_n=one.other_n, version=one.version,
         other_version=one.other_version, definition_changed=one.definition_changed, of=one.of,
-        other_of=one.other_of,
+        other_of=one.other_of, window=window_name(one.of, found.week),
+        other_window=window_name(one.other_of, found.other_week), overlap=one.overlap,
+        previous=number(one.previous, unit, currency), previous_window=window_before(one.other_of, found.other_week),
+        previous_change=number(one.previous_change, unit, currency),
     )  # fmt: skip

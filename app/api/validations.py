@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import orjson
 import sqlalchemy as sa
 from fastapi import BackgroundTasks, Depends, Request, Response
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, ValidationError
 
 from app.api.answers import Moment, MoneyView, Seconds, View, answer
 from app.api.calling import Call, calling
@@ -145,7 +145,10 @@ def draft_of(raw: bytes, estate: Estate) -> Draft:
         raise InvalidInput(f"the body cannot be read: {wrong}") from wrong
     if holds_nul(given):
         raise InvalidInput("a text holds the character U+0000; take it out")
-    asked = ValidationRequest.model_validate(given)
+    try:
+        asked = ValidationRequest.model_validate(given)
+    except ValidationError as wrong:
+        raise InvalidInput(_words(wrong)) from wrong
     source = asked.source or (estate.clm[0].source if estate.clm else "")
     if source not in estate.clms:
         raise InvalidInput(f"source: {source[:100]!r} is no CLM of the estate; it has {', '.join(estate.clms)}")
@@ -154,6 +157,13 @@ def draft_of(raw: bytes, estate: Estate) -> Draft:
         raise InvalidInput(f"terms: more than {MOST_PARTS:,} lines, milestones and rates together; split the contract")
     named = ExternalId(asked.contract_id) if asked.contract_id else UNNAMED
     return Draft(source, named, terms, asked.approval, tuple(asked.clauses.items()))
+
+
+def _words(wrong: ValidationError, most: int = 5) -> str:
+    """The first things that are wrong, each with its place."""
+    told = [f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg'].lower()}" for one in wrong.errors()]
+    more = f"; and {len(told) - most} more" if len(told) > most else ""
+    return "; ".join(told[:most]) + more
 
 
 def _terms(given: JsonValue) -> Terms:

@@ -2,8 +2,8 @@
 
 import asyncio
 import csv
+import math
 import socket
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from sync_core.ports import ErpConnector
 
 _COLUMNS: Final = ("contract", "project")
-_ENOUGH_S: Final = 3_600.0  # for reading all of an ERP
 
 
 def adopt(
@@ -95,7 +94,7 @@ async def _survey(wiring: "Wiring", lane: str, entity: str, named: dict[str, str
     try:
         async with _slots(wiring, engine, connectors, gates, lane):
             wanted = await unplaced(engine, wiring.estate, wiring.clock, lane=lane, entity=entity)
-            ctx = CallContext(f"adopt-{uuid4()}", time.monotonic() + _ENOUGH_S)
+            ctx = CallContext(f"adopt-{uuid4()}", math.inf)  # it holds no lease, and reads as long as it takes
             return await survey(connectors[lane], wanted, named, ctx)
     except ValueError as wrong:
         raise Refusal(f"{plain(wrong)}; write our keys there by hand", Exit.REFUSED) from wrong

@@ -10,22 +10,12 @@ import typer
 from app.cli.actor import operator_of_this_machine
 from app.cli.begin import wiring_of
 from app.cli.refusals import Exit, Refusal
-from app.cli.retention import hold, retention
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")]
 Keys = Annotated[
     list[Path] | None, typer.Option("--key", help="A public key (PEM) to trust; may be repeated.", exists=True)
 ]
 audit = typer.Typer(help="Verify the audit, sign its state, print the key that signs.", no_args_is_help=True)
-
-
-def add_to(cli: typer.Typer) -> None:
-    """Adds `audit`, `evidence`, `evidence-verify`, `hold` and `retention`."""
-    cli.add_typer(audit, name="audit")
-    cli.add_typer(hold, name="hold")
-    cli.command()(evidence)
-    cli.command(name="evidence-verify")(evidence_verify)
-    cli.command()(retention)
 
 
 @audit.command()

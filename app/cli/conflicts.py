@@ -22,9 +22,9 @@ def sides(exception_id: Id, as_json: AsJson = False) -> None:
         return
     drawn = table("name", "contract", "ERP", "last equal", "owner")
     for one in found.conflicts:
-        drawn.add_row(one.name, *(text(str(v)) for v in (one.wanted, one.found, one.agreed)), text(one.owner))
+        drawn.add_row(text(one.name), *(text(v) for v in (one.wanted, one.found, one.agreed)), text(one.owner))
     for record in found.alike.records if found.alike else ():
-        drawn.add_row(record.id, text(found.alike.stated.name if found.alike else ""), text(record.name), "", "MDM")
+        drawn.add_row(text(record.id), text(found.alike.stated.name if found.alike else ""), text(record.name), "", "MDM")
     draw(drawn)
 
 

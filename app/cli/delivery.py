@@ -27,12 +27,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
 _TEST_S = 20.0
 
 
-def add_to(cli: typer.Typer) -> None:
-    """Both groups of commands."""
-    cli.add_typer(subscriber, name="subscriber")
-    cli.add_typer(notify, name="notify")
-
-
 @subscriber.command(name="list")
 def list_subscribers(as_json: AsJson = False) -> None:
     """Show all subscribers of the estate and what waits for them."""

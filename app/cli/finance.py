@@ -25,12 +25,6 @@ AsOf = Annotated[str | None, typer.Option(help="As recorded by a moment, e.g. 20
 _SUFFIXES = {".csv": "csv", ".json": "json"}
 
 
-def add_to(cli: typer.Typer) -> None:
-    """All four groups of commands."""
-    for group, name in ((rates, "rates"), (disputes, "disputes"), (baseline, "baseline"), (assumptions, "assumptions")):
-        cli.add_typer(group, name=name)
-
-
 @rates.command(name="import")
 def import_rates(file: File) -> None:
     """Take in rates: currency, valid_on, rate. All rows or none."""

@@ -57,11 +57,6 @@ def resume(job: Job, reason: Reason) -> None:
     typer.echo(f"{job} goes on")
 
 
-def add_to(cli: typer.Typer) -> None:
-    cli.add_typer(schedules, name="schedules")
-    cli.command()(objectives)
-
-
 def objectives(as_json: AsJson = False) -> None:
     """Show the service-level objectives: whether each is kept, and how much of its budget of 30 days is left."""
     from metrics.slo import standings

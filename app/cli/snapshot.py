@@ -128,16 +128,21 @@ def diff(week: Week, other: Week, as_json: AsJson = False) -> None:
     if as_json:
         print_json(diff_view(found))
         return
-    drawn = table("measure", weeks.week_name(first), weeks.week_name(second), "change", "", "definition")
+    board = f"board pack of {weeks.week_name(second)}"
+    drawn = table("measure", weeks.week_name(first), weeks.week_name(second), "change", "", board, "definition")
     for one in found.kpis:
         unit = Unit(one.unit)
         definition = f"{one.version or 'none'} to {one.other_version or 'none'}" if one.definition_changed else ""
         drawn.add_row(
-            text(one.title), wording.shown(one.value, unit, found.currency),
-            wording.shown(one.other, unit, found.currency),
-            f"of {one.of}, of {one.other_of}" if one.of_another_span else
-            wording.change(one.other, one.value, unit, found.currency),
-            "" if one.of_another_span else wording.got(one.other, one.value, Better(one.better)), definition,
+            text(one.title), wording.named(one.value, unit, found.currency, one.of, first),
+            wording.named(one.other, unit, found.currency, one.other_of, second),
+            "" if one.of_another_span else wording.change(one.other, one.value, unit, found.currency),
+            "other windows" if one.of_another_span else "windows overlap" if one.overlap else
+            wording.got(one.other, one.value, Better(one.better)),
+            wording.held_against(one.other, one.previous, unit, found.currency, one.other_of, second), definition,
         )  # fmt: skip
     draw(drawn)
-    typer.echo("States are as of the end of each week, as it was known then.")
+    typer.echo(
+        "States are as of the end of each week, as it was known then. Where a week has too few cases, its number is of "
+        "the four weeks up to it; the board pack holds them against the four before."
+    )

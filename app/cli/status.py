@@ -1,8 +1,13 @@
 """`tieline status`: what it finds out and how it is shown."""
 
+import json
+from typing import Annotated
+
+import typer
 from rich.console import Console
 from rich.markup import escape
 
+from app.cli.begin import wiring_of
 from app.cli.table import draw as draw_table
 from app.cli.table import table
 from app.settings import masked
@@ -12,6 +17,17 @@ from sync_core.reads.reads import Reads
 
 # The circuit breaker's own words read the other way round: a closed one lets calls through.
 _BREAKER = {"closed": "reachable", "open": "down", "paused": "paused, a person must act"}
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+) -> None:
+    """Show how many contracts are in which state, what waits, and what runs."""
+    shown = read(wiring_of("status"))
+    if as_json:
+        typer.echo(json.dumps(shown, indent=2))
+    else:
+        draw(shown, Console())
 
 
 def read(wiring: Wiring) -> dict[str, object]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-_ALARMS = tuple(logging.getLogger(f"sync_core.{name}") for name in ("intake", "engine.lane_watch"))
+_ALARMS = tuple(logging.getLogger(f"sync_core.{name}") for name in ("intake.intake", "engine.lane_watch"))
 _LEFT = sa.text("""
     SELECT (SELECT count(*) FROM core.case WHERE state = 'open') AS exceptions,
            (SELECT count(*) FROM core.quarantine WHERE released_at IS NULL) AS held

@@ -7,7 +7,6 @@ a word of others: kinds, systems, operations, outcomes, lanes, states, objective
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -21,7 +20,7 @@ from prometheus_client.core import (
 )
 
 from metrics.backlog import Backlog, Waiting
-from metrics.kpi import Result
+from metrics.kpi import Result, Unit
 from metrics.slo import Standing
 from sync_core.telemetry.latencies import BOUNDS, Kind
 
@@ -155,10 +154,13 @@ def objectives(found: Sequence[Standing]) -> list[Metric]:
     return [broken, target, left, rate]
 
 
-def kpis(by_window: Mapping[str, Mapping[str, Result]]) -> list[Metric]:
-    """The same headline values as pages and API; one that cannot be told is absent, never 0."""
-    value = GaugeMetricFamily("tieline_kpi_value", "Headline value of a KPI, in the unit that the label names",
-                              labels=("kpi", "unit", "window"))  # fmt: skip
+def kpis(by_window: Mapping[str, Mapping[str, Result]], reporting: str) -> list[Metric]:
+    """The same headline values as pages and API; one that cannot be told is absent, never 0. Money names its currency,
+    `reporting`.
+    """
+    value = Metric(
+        "tieline_kpi_value", "Headline value of a KPI, in the unit and currency that the labels name", "gauge"
+    )
     cases = GaugeMetricFamily("tieline_kpi_cases", "Cases behind the value, open ones included",
                               labels=("kpi", "window"))  # fmt: skip
     known = GaugeMetricFamily("tieline_kpi_known_timestamp_seconds", "Everything that was committed before is in the "
@@ -168,7 +170,9 @@ def kpis(by_window: Mapping[str, Mapping[str, Result]]) -> list[Metric]:
             answer, unit = result.answer, result.definition.unit
             if answer.value is not None:
                 given = answer.value
-                value.add_metric((slug, unit, window), float(given) if isinstance(given, Decimal) else given)
+                labels = {"kpi": slug, "unit": unit.value, "window": window}
+                labels |= {"currency": reporting} if unit in (Unit.MONEY, Unit.MONEY_DAYS) else {}
+                value.add_sample(value.name, labels, float(given))
             cases.add_metric((slug, window), answer.n)
         moments = [one.data_as_of for one in results.values() if one.data_as_of is not None]
         if moments:

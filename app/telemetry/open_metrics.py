@@ -75,7 +75,7 @@ class OpenMetrics:
                 *exposition.objectives(within(standings(conn), reach, reach)),
             ]
         measures = self.measures if actor is None else self.measures.within(actor)
-        return families + exposition.kpis(headlines(measures, now))
+        return families + exposition.kpis(headlines(measures, now), measures.estate.group.reporting_currency)
 
 
 def headlines(measures: Measures, now: datetime) -> Mapping[str, Mapping[str, Result]]:

@@ -1,7 +1,8 @@
-"""What the ERPs invoiced, credited and were paid of each contract, by the newest status of each object.
+"""What the ERPs invoiced, credited, were paid and recognised of each contract, by the newest status of each object.
 
 Amounts in another currency than the contract's are counted, not summed. What was reported before its project was known
-is found by the project's key. An invoice that says `paid` without a payment is paid in full.
+is found by the project's key. An invoice that says `paid` without a payment is paid in full. Revenue is null where one
+of the ERPs that invoiced reports none (core.financial_source).
 """
 
 from typing import Final
@@ -14,15 +15,16 @@ _NEWEST: Final = """
            r.contract_id, r.system, r.kind, r.ref, r.invoice_ref, r.amount, r.currency, r.status
     FROM (
         SELECT f.contract_id, f.seq, f.system, f.kind, f.ref, f.invoice_ref, f.amount, f.currency, f.status
-        FROM core.financial_fact AS f WHERE f.contract_id = ANY(:ids) AND f.kind IN ('invoice', 'payment')
+        FROM core.financial_fact AS f WHERE f.contract_id = ANY(:ids) AND f.kind IN ('invoice', 'payment', 'revenue')
         UNION ALL
         SELECT x.contract_id, f.seq, f.system, f.kind, f.ref, f.invoice_ref, f.amount, f.currency, f.status
         FROM core.crosswalk AS x JOIN core.financial_fact AS f
              ON f.system = x.system AND f.project_key = x.business_key
         WHERE x.contract_id = ANY(:ids) AND x.kind = 'project' AND f.contract_id IS NULL
-          AND f.kind IN ('invoice', 'payment')
+          AND f.kind IN ('invoice', 'payment', 'revenue')
     ) AS r ORDER BY r.contract_id, r.system, r.kind, r.ref, r.seq DESC
 """
+REPORTING: Final = "SELECT o.system FROM core.financial_source AS o WHERE 'revenue' = ANY(o.reports)"
 # billed and credited are both positive; a credit note is an invoice of a negative amount.
 BILLED: Final = f"""
     WITH newest AS MATERIALIZED ({_NEWEST})
@@ -33,8 +35,10 @@ BILLED: Final = f"""
                + coalesce(sum(b.amount) FILTER (WHERE b.kind = 'invoice' AND {is_paid("b.status")} AND NOT EXISTS (
                    SELECT FROM newest AS p WHERE p.contract_id = b.contract_id AND p.system = b.system
                       AND p.kind = 'payment' AND p.invoice_ref = b.ref AND {counts("p.status")})), 0) AS paid,
+           CASE WHEN bool_and(b.kind <> 'invoice' OR s.system IS NOT NULL) THEN
+               coalesce(sum(b.amount) FILTER (WHERE b.kind = 'revenue' AND {_COUNTS}), 0) END AS recognised,
            count(*) AS objects
-    FROM newest AS b GROUP BY b.contract_id, b.currency
+    FROM newest AS b LEFT JOIN ({REPORTING}) AS s ON s.system = b.system GROUP BY b.contract_id, b.currency
 """
 # The project as its ERP last confirmed it; of several the newest. Its value is null where the ERP holds none. Since a
 # move a project holds what closed ones, of others and its own ERP's earlier ones, have not: with that it is the

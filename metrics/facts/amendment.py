@@ -216,5 +216,6 @@ FACT = Fact(
     fresh=_FRESH,
     cells=_CELLS,
     within=f"({OF_WEEK} OR f.signed_on >= :start AND f.signed_on < CAST(:end AS date) + 7)",
+    money=("delta",),
     values={"bounds": list(BOUNDS)},
 )

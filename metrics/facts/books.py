@@ -1,19 +1,22 @@
-"""Signed, in the ERP, billed, credited, paid: one row a signed contract, in its currency (docs/kpis.md).
+"""Signed, in the ERP, billed, credited, paid, recognised: one row a signed contract, in its currency (docs/kpis.md).
 
 What the ERP has left to bill is what it holds as the contract's value less what it billed. What is on record explains a
 gap by its amount and sign: a contract that ended, is not in its ERP yet or of which the ERP says no value, at most what
 was never billed; changes on their way, at most what they change. Nothing explains more billed than was signed.
+
+Revenue is in none of that. It is known, be it zero, where the contract's ERP and all that invoiced it report revenue.
 """
 
 from typing import Final
 
 from metrics.facts._agreed import EVENTS, VALUES
-from metrics.facts._billed import BILLED, PROJECT
+from metrics.facts._billed import BILLED, PROJECT, REPORTING
 from metrics.facts.fact import STOCK, Fact
 
 _COLUMNS: Final = (
     "contract_id", "legal_entity", "service_line", "geography", "billing", "currency", "test", "signed", "erp_value",
     "billed", "credited", "paid", "foreign_n", "remaining", "explained", "gap", "explained_amount", "unexplained",
+    "erp", "recognised",
 )  # fmt: skip
 
 _STEPPING: Final = """
@@ -54,7 +57,10 @@ _SIDES: Final = f"""
                     WHEN c.first_active_at IS NULL THEN 'not_provisioned'
                     WHEN c.state NOT IN ('active', 'suspended') OR c.wanted_rev <> c.done_rev THEN 'on_its_way'
                     WHEN p.value IS NULL THEN 'not_reported' ELSE '' END AS reason,
-               coalesce(w.delta, 0) AS delta
+               coalesce(w.delta, 0) AS delta,
+               CASE WHEN c.first_active_at IS NULL THEN '' ELSE c.lane END AS erp,
+               CASE WHEN c.first_active_at IS NULL OR c.lane IN ({REPORTING})
+                    THEN CASE WHEN b.contract_id IS NULL THEN 0 ELSE b.recognised END END AS recognised
         FROM core.contract AS c LEFT JOIN ({PROJECT}) AS p USING (contract_id)
              LEFT JOIN on_its_way AS w USING (contract_id)
              LEFT JOIN money AS b ON b.contract_id = c.contract_id AND b.currency = c.currency
@@ -73,11 +79,18 @@ _FRESH: Final = f"""
 """
 _SUMS: Final = ("signed", "billed", "credited", "paid", "remaining")
 _COUNTED: Final = "NOT f.test"
+_NET: Final = "f.billed - f.credited"
 UNEXPLAINED: Final = "f.unexplained <> 0"
 _CELLS: Final = " UNION ALL ".join((
     *(f"SELECT '{name}', {STOCK}, f.currency, -1, 1, f.{name} WHERE {_COUNTED} AND f.{name} <> 0" for name in _SUMS),
     f"SELECT 'contracts', {STOCK}, f.currency, -1, 1, 0 WHERE {_COUNTED}",
     f"SELECT 'in_erp', {STOCK}, f.currency, -1, 1, f.erp_value WHERE {_COUNTED} AND f.erp_value IS NOT NULL",
+    f"SELECT 'recognised', {STOCK}, f.currency, -1, 1, f.recognised WHERE {_COUNTED} AND f.recognised <> 0",
+    f"SELECT 'deferred', {STOCK}, f.currency, -1, 1, {_NET} - f.recognised WHERE {_COUNTED} AND {_NET} > f.recognised",
+    f"SELECT 'accrued', {STOCK}, f.currency, -1, 1, f.recognised - ({_NET}) WHERE {_COUNTED} AND {_NET} < f.recognised",
+    f"SELECT 'heard', {STOCK}, f.currency, -1, 1, 0 WHERE {_COUNTED} AND f.recognised IS NOT NULL AND f.erp <> ''",
+    f"SELECT 'silent', {STOCK}, f.currency, -1, 1, {_NET} WHERE {_COUNTED} AND f.recognised IS NULL",
+    f"SELECT 'silent:' || f.erp, {STOCK}, f.currency, -1, 1, 0 WHERE {_COUNTED} AND f.recognised IS NULL",
     f"SELECT 'foreign', {STOCK}, f.currency, -1, f.foreign_n, 0 WHERE {_COUNTED} AND f.foreign_n > 0",
     f"SELECT f.explained, {STOCK}, f.currency, -1, 1, f.explained_amount"
     f" WHERE {_COUNTED} AND f.explained_amount <> 0",
@@ -92,5 +105,6 @@ FACT = Fact(
     columns=_COLUMNS,
     fresh=_FRESH,
     cells=_CELLS,
+    money=(*_SUMS, "erp_value", "gap", "explained_amount", "unexplained", "recognised"),
     values=VALUES,
 )

@@ -89,5 +89,6 @@ FACT = Fact(
     fresh=_FRESH,
     cells=_CELLS,
     within=OF_WEEK,
+    money=("exposure",),
     values={"bounds": list(BOUNDS)},
 )

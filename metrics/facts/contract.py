@@ -170,5 +170,6 @@ FACT = Fact(
     fresh=_FRESH,
     cells=_CELLS,
     within=OF_WEEK,
+    money=("value",),
     values={"bounds": list(BOUNDS)},
 )

@@ -141,10 +141,12 @@ _FRESH: Final = f"""
 """
 _CELLS: Final = f"""
     SELECT 'out_of_step', {STOCK}, f.currency, -1, 1, abs(f.value_gap) WHERE NOT f.test
-    UNION ALL SELECT 'settled', {STOCK}, f.currency, -1, 1, f.settled
-        WHERE NOT f.test AND NOT f.unverified AND f.settled <> 0
     UNION ALL SELECT 'test', {STOCK}, f.currency, -1, 1, 0 WHERE f.test
 """
+_MONEY: Final = (
+    "target_value", "erp_value", "billed", "value_gap", "rates_gross", "rates_net", "blocked", "settled", "due_target",
+    "due_net",
+)  # fmt: skip
 
 FACT = Fact(
     name="exposure",
@@ -152,5 +154,6 @@ FACT = Fact(
     columns=_COLUMNS,
     fresh=_FRESH,
     cells=_CELLS,
+    money=_MONEY,
     values=VALUES,
 )

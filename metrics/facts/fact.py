@@ -31,6 +31,7 @@ class Fact:
     fresh: str
     cells: str
     within: str = "true"
+    money: tuple[str, ...] = ()  # which columns are amounts, or lists of them, in the column `currency`
     values: Mapping[str, object] = field(default_factory=dict)  # what else `fresh` and `cells` bind
 
     @property
@@ -77,7 +78,7 @@ class Fact:
                        sum(f.sign * x.n) AS n, sum(f.sign * x.amount) AS amount
                 FROM (SELECT 1 AS sign, new.* FROM new UNION ALL SELECT -1, gone.* FROM gone) AS f
                      CROSS JOIN {self.contributions}
-                GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+                GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 HAVING sum(f.sign * x.n) <> 0 OR sum(f.sign * x.amount) <> 0
             ),
             leveled AS (
                 SELECT measure, 1 AS level, period, {dims}, label, bucket, n, amount FROM moved AS d

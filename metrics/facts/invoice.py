@@ -40,12 +40,12 @@ _COLUMNS: Final = (
 _REPORTED: Final = """
     SELECT f.contract_id, f.seq, f.system, f.of_system, coalesce(f.of_system, f.system) AS books, f.kind, f.ref,
            f.invoice_ref, f.amount, f.currency, lower(f.status) AS status, f.occurred_on, f.cause
-    FROM core.financial_fact AS f WHERE f.contract_id = ANY(:ids)
+    FROM core.financial_fact AS f WHERE f.contract_id = ANY(:ids) AND f.kind <> 'revenue'
     UNION ALL
     SELECT x.contract_id, f.seq, f.system, NULL, f.system, f.kind, f.ref, f.invoice_ref, f.amount, f.currency,
            lower(f.status), f.occurred_on, f.cause
     FROM core.crosswalk AS x JOIN core.financial_fact AS f ON f.system = x.system AND f.project_key = x.business_key
-    WHERE x.contract_id = ANY(:ids) AND x.kind = 'project' AND f.contract_id IS NULL
+    WHERE x.contract_id = ANY(:ids) AND x.kind = 'project' AND f.contract_id IS NULL AND f.kind <> 'revenue'
 """
 # Each object once: its last status, and its first day, which a person may have corrected.
 _OBJECTS: Final = f"""
@@ -133,7 +133,7 @@ _FRESH: Final = f"""
            i.status, i.currency, i.amount, i.issued_on,
            i.issued_on - (CAST(extract(isodow FROM i.issued_on) AS integer) - 1) AS period,
            {MONTH.format("i.issued_on")} AS month,
-           coalesce(d.disputes, 0) AS disputes, coalesce(least(d.amount, i.amount), 0) AS disputed,
+           coalesce(d.disputes, 0) AS disputes, greatest(least(coalesce(d.amount, 0), i.amount), 0) AS disputed,
            coalesce(d.state, '') AS dispute_state, d.raised_on, coalesce(d.disputes, 1) = 0 AS late,
            coalesce(d.cause, '') AS cause, coalesce(s.kind, '') AS sync_cause, coalesce(p.credited, 0) AS credited,
            CASE WHEN coalesce(p.paid, 0) = 0 AND {is_paid("i.status")} THEN i.amount
@@ -173,6 +173,7 @@ FACT = Fact(
     fresh=_FRESH,
     cells=_CELLS,
     within=OF_WEEK,
+    money=("amount", "disputed", "credited", "paid"),
     values={
         "mature_days": MATURE_DAYS,
         "sync_causes": list(MISMATCHES),

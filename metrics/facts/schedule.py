@@ -94,5 +94,6 @@ FACT = Fact(
     fresh=_FRESH,
     cells=_CELLS,
     within="f.month >= :start AND f.month < :end",
+    money=("amount", "billed"),
     values={"scheduling": [f"{PREFIX}{what}.v1" for what in _SCHEDULING]},
 )

@@ -16,8 +16,8 @@ from metrics.asking import By
 from metrics.converted import money, without_rate
 from metrics.drilling import Known, Listing, drill
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
-from metrics.rates import KNOWN_RATES, Rates, rates_of
-from metrics.reading import WORKED_NOW, WORKED_NOW_S, group_of
+from metrics.rates import KNOWN_RATES, Rates, rates_of, worth
+from metrics.reading import WORKED_NOW, WORKED_NOW_S, group_of, merged
 from metrics.source import Need, Source, chosen
 from metrics.unread import CAUSE, DAY_S, still_unread, still_unread_rows
 from metrics.walking import ONE, Walk
@@ -31,8 +31,10 @@ _OPEN: Final = f"""
     SELECT {{group}} AS grp,
            cardinality(c.cuts) - width_bucket(f.opened_at - interval '1 microsecond', c.cuts) AS working,
            width_bucket(date_part('epoch', :as_of - f.opened_at) / {_DAY}, CAST(:days AS float8[])) AS calendar,
-           f.currency, f.test, count(*) AS cases, sum(f.exposure) AS exposure, min(f.opened_at) AS oldest
+           f.currency, f.test, count(*) AS cases, sum(f.exposure) AS exposure, sum({worth("f.exposure")}) AS worth,
+           min(f.opened_at) AS oldest
     FROM metrics.case_fact AS f LEFT JOIN ({_CUTS}) AS known ON known.entity = f.legal_entity
+         LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = f.currency
          JOIN ({_CUTS}) AS other ON other.entity = ''
          CROSS JOIN LATERAL (SELECT coalesce(known.cuts, other.cuts) AS cuts) AS c  -- ascending
     WHERE {{valid}} AND f.outcome = 'open' AND {chosen("f")} GROUP BY 1, 2, 3, 4, 5
@@ -45,14 +47,17 @@ class Bucket:
 
     cases: int = 0
     money: Mapping[str, Decimal] = field(default_factory=dict)  # by currency
+    worth: Mapping[str, Decimal] = field(default_factory=dict)  # the same converted, one by one; of what has a rate
     oldest: datetime | None = None
 
     def __add__(self, other: "Bucket") -> "Bucket":
-        money = dict(self.money)
-        for currency, amount in other.money.items():
-            money[currency] = money.get(currency, Decimal(0)) + amount
         known = [one for one in (self.oldest, other.oldest) if one is not None]
-        return Bucket(self.cases + other.cases, money, min(known, default=None))
+        return Bucket(
+            self.cases + other.cases,
+            merged(self.money, other.money),
+            merged(self.worth, other.worth),
+            min(known, default=None),
+        )
 
 
 _Place = tuple[str, int]  # "working" or "calendar", and the bucket
@@ -112,21 +117,22 @@ class ExceptionAgeing:
         parts: dict[str, Inputs] = {}
         for row in source.run(sql, cuts=orjson.dumps(listed).decode(), days=list(CALENDAR_DAYS)):
             money = {row.currency: row.exposure} if row.exposure else {}
-            more = _placed(row.working, row.calendar, Bucket(row.cases, money, row.oldest), rates)
+            worth_of = {row.currency: row.worth} if row.exposure and row.worth is not None else {}
+            more = _placed(row.working, row.calendar, Bucket(row.cases, money, worth_of, row.oldest), rates)
             more = Inputs(test=row.cases, rates=rates) if row.test else more
             parts[row.grp] = parts.get(row.grp, Inputs()) + more
         for unread in still_unread(source, by):
             since, moments = unread.recorded_at, cuts.get(unread.legal_entity, cuts[""])
             working = sum(since <= cut for cut in moments)
             calendar = bisect_right(CALENDAR_DAYS, (source.as_of - since).total_seconds() / _DAY)
-            more = _placed(working, calendar, Bucket(1, {}, since), rates) + Inputs(quarantined=1)
+            more = _placed(working, calendar, Bucket(1, oldest=since), rates) + Inputs(quarantined=1)
             parts[unread.group] = parts.get(unread.group, Inputs()) + more
         return parts
 
     def answer(self, inputs: Inputs, source: Source) -> Answer:
         total = sum(inputs.view("working"), Bucket())
         rates = inputs.rates or Rates(source.estate.group.reporting_currency)
-        held = rates.total(total.money)
+        held = rates.summed(total.money, total.worth)
         return Answer(
             value=total.cases or None,
             n=total.cases,
@@ -162,7 +168,7 @@ def _figures(
 ) -> Iterator[Figure]:
     """`<view>_<bucket>` is how many, with `_money` and `_oldest` beside it."""
     for key, name, bucket in zip(keys, names, inputs.view(view), strict=True):
-        held = rates.total(bucket.money)
+        held = rates.summed(bucket.money, bucket.worth)
         without = ", ".join(f"{amount} {currency}" for currency, amount in sorted(held.unconverted.items()))
         yield Figure(f"{view}_{key}", name, bucket.cases, Unit.COUNT)
         yield money(f"{view}_{key}_money", f"{name}, money", held, f"without a rate: {without}" if without else "")
@@ -187,8 +193,7 @@ _LISTING: Final = Listing(
                f.severity, f.opened_at,
                CAST(greatest({WORKED_NOW_S} - f.opened_work_s, 0) AS numeric) / day.day_s AS working_days,
                {_DAYS} AS days,
-               f.exposure, f.currency, f.exposure * CASE f.currency WHEN :reporting THEN 1 ELSE r.rate END
-                   AS exposure_reporting
+               f.exposure, f.currency, {worth("f.exposure")} AS exposure_reporting
         FROM metrics.case_fact AS f {WORKED_NOW} LEFT JOIN core.contract AS c ON c.contract_id = f.contract_id
              LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = f.currency
              CROSS JOIN LATERAL (SELECT {DAY_S} AS day_s) AS day

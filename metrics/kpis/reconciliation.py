@@ -1,4 +1,4 @@
-"""From signed to paid, contract by contract: signed, in the ERP, billed, left, and what nobody can explain."""
+"""From signed to paid, contract by contract: signed, in the ERP, billed, recognised, left, and what nobody explains."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,8 @@ from metrics.asking import By
 from metrics.converted import money, without_rate
 from metrics.drilling import Known, Listing, drill
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
-from metrics.rates import KNOWN_RATES, Rates, rates_of
+from metrics.rates import KNOWN_RATES, Rates, rates_of, worth
+from metrics.reading import group_of
 from metrics.source import Need, Source, chosen
 
 _STOCK: Final = {"start": date(1970, 1, 1), "end": date(1970, 1, 2)}
@@ -28,9 +29,25 @@ _EXPLAINED: Final = {
     "ended": ("Explained: the contract ended", "what was not billed by then"),
     "not_reported": ("Explained: not reported", "its ERP does not say what value it holds"),
 }
+# Of contracts whose ERPs report revenue: they are `heard`. Others are `silent`, and `silent:<ERP>` says with whom.
+_EARNED: Final = {
+    "recognised": ("Recognised", "revenue as the ERPs posted it, less what they reversed"),
+    "deferred": ("Billed and not recognised", "less credit notes; deferred revenue"),
+    "accrued": ("Recognised and not billed", "accrued revenue"),
+}
+_SILENT: Final = "silent"
 _MEASURES: Final = tuple(
-    f"books.{name}" for name in (*_SUMS, *_EXPLAINED, "contracts", "unexplained", "gap", "foreign", "test")
+    f"books.{name}"
+    for name in (*_SUMS, *_EARNED, *_EXPLAINED, "contracts", "unexplained", "gap", "foreign", "test", "heard", _SILENT)
 )
+
+
+# What each contract is worth is rounded, so that its rows add up to the headline: few, and they have an index.
+_WORTH: Final = f"""
+    SELECT {{group}} AS grp, f.currency, sum({worth("abs(f.unexplained)")}) AS worth
+    FROM metrics.books_fact AS f LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = f.currency
+    WHERE {{valid}} AND f.unexplained <> 0 AND NOT f.test AND {chosen("f")} GROUP BY 1, 2
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +55,7 @@ class Inputs:
     money: Mapping[str, Mapping[str, Decimal]] = field(default_factory=dict)  # by measure, then by currency
     counts: Mapping[str, int] = field(default_factory=dict)  # by measure
     rates: Rates | None = None
+    worth: Mapping[str, Decimal] = field(default_factory=dict)  # unexplained, converted contract by contract
 
     def __add__(self, other: "Inputs") -> "Inputs":
         names = self.money.keys() | other.money.keys()
@@ -46,10 +64,17 @@ class Inputs:
             {name: _added(self.of(name), other.of(name)) for name in names},
             {name: self.counts.get(name, 0) + other.counts.get(name, 0) for name in counted},
             self.rates or other.rates,
+            _added(self.worth, other.worth),
         )
 
     def of(self, name: str) -> Mapping[str, Decimal]:
         return self.money.get(name, {})
+
+    @property
+    def silent(self) -> Mapping[str, int]:
+        """By ERP that reports no revenue, how many contracts it has."""
+        begin = f"{_SILENT}:"
+        return {name.removeprefix(begin): n for name, n in sorted(self.counts.items()) if name.startswith(begin) and n}
 
 
 def _added(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str, Decimal]:
@@ -62,7 +87,7 @@ class Reconciliation:
         title="Signed to billed, unexplained",
         unit=Unit.MONEY,
         better=Better.LOWER,
-        version=2,
+        version=3,
         says="So much of the signed value is neither billed nor left to bill, and nothing on record says why.",
         formula="sum over signed contracts of |signed - (billed - credited + remaining in the ERP) - explained|; "
         "explained is at most what was never billed of a contract that ended or is not in its ERP, or by how much "
@@ -86,16 +111,23 @@ class Reconciliation:
         rates = rates_of(source)
         money: dict[str, dict[str, dict[str, Decimal]]] = {}
         counts: dict[str, dict[str, int]] = {}
-        for cell in source.cells(_MEASURES, by, **_STOCK):
+        cells = source.cells(_MEASURES, by, **_STOCK)
+        if any(cell.measure == f"books.{_SILENT}" for cell in cells):
+            cells += source.cells([f"books.{_SILENT}:{erp.name}" for erp in source.estate.erp], by, **_STOCK)
+        for cell in cells:
             name = cell.measure.partition(".")[2]
             money.setdefault(cell.group, {}).setdefault(name, {})[cell.label] = cell.amount
             counted = counts.setdefault(cell.group, {})
             counted[name] = counted.get(name, 0) + cell.n
-        return {group: Inputs(money[group], counts[group], rates) for group in money}
+        worths: dict[str, dict[str, Decimal]] = {}
+        for row in source.run(_WORTH.format(group=group_of(by, label="f.currency"), valid=source.valid())):
+            worths.setdefault(row.grp, {})[row.currency] = row.worth or Decimal(0)
+        return {group: Inputs(money[group], counts[group], rates, worths.get(group, {})) for group in money}
 
     def answer(self, inputs: Inputs, source: Source) -> Answer:
         rates = inputs.rates or Rates(source.estate.group.reporting_currency)
-        contracts, unexplained = inputs.counts.get("contracts", 0), rates.total(inputs.of("unexplained"))
+        contracts, gaps = inputs.counts.get("contracts", 0), inputs.of("unexplained")
+        unexplained = rates.summed(gaps, inputs.worth)
         none = "" if contracts else "nothing was signed"
         if unexplained.amount is None and unexplained.unconverted:
             none = f"there is no rate for {', '.join(sorted(unexplained.unconverted))}"
@@ -105,14 +137,13 @@ class Reconciliation:
             excluded={"test contract": inputs.counts.get("test", 0)},
             figures=(
                 *(_sum(key, label, inputs.of(key), inputs, rates, note) for key, (label, note) in _SUMS.items()),
-                Figure("recognised", "Recognised", None, Unit.MONEY,
-                       "no ERP of the estate reports recognised revenue"),
+                *_earned(inputs, rates),
                 *(_sum(key, label, inputs.of(key), inputs, rates, note) for key, (label, note) in _EXPLAINED.items()),
                 _sum("unexplained_net", "Unexplained, net", inputs.of("gap"), inputs, rates,
                      "above 0 the ERPs have less than was signed"),
                 Figure("unexplained_contracts", "Contracts with an unexplained difference",
                        inputs.counts.get("unexplained", 0), Unit.COUNT),
-                Figure("other_currency", "Invoices and payments in another currency than their contract",
+                Figure("other_currency", "Invoices, payments and revenue in another currency than their contract",
                        inputs.counts.get("foreign", 0), Unit.COUNT, "in no sum"),
                 *_own(inputs),
                 *_without(inputs, rates),
@@ -143,9 +174,26 @@ def _sum(
     return money(key, label, total, note)
 
 
+def _earned(inputs: Inputs, rates: Rates) -> Iterator[Figure]:
+    """Revenue of those whose ERPs report it. Of none of them there is no number, and it is said whose ERPs do not."""
+    silent = inputs.counts.get(_SILENT, 0)
+    erps = ", ".join(inputs.silent) or "their ERPs"
+    if silent and not inputs.counts.get("heard"):
+        for key, (label, _) in _EARNED.items():
+            yield Figure(key, label, None, Unit.MONEY, f"not reported by {erps}")
+        return
+    for key, (label, words) in _EARNED.items():
+        note = f"{words}; not reported by {erps}" if silent else words
+        yield _sum(key, label, inputs.of(key), inputs, rates, note)
+    if silent:
+        yield Figure("without_revenue", "Contracts whose revenue is not reported", silent, Unit.COUNT, f"by {erps}")
+        yield _sum("without_revenue_billed", "Billed of them", inputs.of(_SILENT), inputs, rates, "less credit notes")
+
+
 def _own(inputs: Inputs) -> Iterator[Figure]:
     """Each sum in its own currency, `<sum>:<currency>`: what a split by currency adds up in."""
-    for name, label in (*((key, words[0]) for key, words in _SUMS.items()), ("gap", "Unexplained, net")):
+    sums = {**_SUMS, **_EARNED}
+    for name, label in (*((key, words[0]) for key, words in sums.items()), ("gap", "Unexplained, net")):
         for currency, amount in sorted(inputs.of(name).items()):
             yield Figure(f"{name}:{currency}", f"{label}, {currency}", amount, Unit.MONEY, currency=currency)
 
@@ -158,9 +206,9 @@ def _without(inputs: Inputs, rates: Rates) -> Iterator[Figure]:
 _LISTING: Final = Listing(
     rows=f"""
         SELECT f.contract_id, c.external_id AS contract, c.title, f.legal_entity, f.currency, f.signed, f.erp_value,
-               f.billed, f.credited, f.paid, f.remaining, f.explained, f.gap,
-               f.unexplained, abs(f.unexplained)
-                   * CASE f.currency WHEN :reporting THEN 1 ELSE r.rate END AS unexplained_reporting
+               f.billed, f.credited, f.paid, f.recognised, f.billed - f.credited - f.recognised AS deferred, f.erp,
+               f.remaining, f.explained, f.gap,
+               f.unexplained, {worth("abs(f.unexplained)")} AS unexplained_reporting
         FROM metrics.books_fact AS f LEFT JOIN core.contract AS c ON c.contract_id = f.contract_id
              LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = f.currency
         WHERE {{valid}} AND NOT f.test AND {chosen("f")}
@@ -170,7 +218,8 @@ _LISTING: Final = Listing(
         Column("currency", "Currency"), Column("signed", "Signed", currency="currency"),
         Column("erp_value", "In the ERP", currency="currency"),
         Column("billed", "Billed", currency="currency"), Column("credited", "Credited", currency="currency"),
-        Column("paid", "Paid", currency="currency"),
+        Column("paid", "Paid", currency="currency"), Column("recognised", "Recognised", currency="currency"),
+        Column("deferred", "Billed less recognised", currency="currency"), Column("erp", "ERP"),
         Column("remaining", "Remaining", currency="currency"), Column("explained", "Explained by"),
         Column("gap", "Difference", currency="currency"),
         Column("unexplained_reporting", "Unexplained, converted", Unit.MONEY),

@@ -13,6 +13,7 @@ from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span,
 from metrics.source import Need, Source
 from metrics.stated import StatedNumbers, stated
 from sync_core.finance import ASSUMPTIONS
+from sync_core.money import rounded
 
 _HOUR: Final = 3600
 
@@ -99,7 +100,7 @@ class Roi:
         title="Saved against the baseline",
         unit=Unit.MONEY,
         better=Better.HIGHER,
-        version=2,
+        version=3,
         says="What the measured differences to the time before go-live are worth under the stated assumptions.",
         formula="sum over the lines of (baseline - measured mean) x cases x assumption; a line without a baseline, an "
         "assumption or cases is not in the sum.",
@@ -123,7 +124,8 @@ class Roi:
         return {"": Inputs(measured, given)}
 
     def answer(self, inputs: Inputs, source: Source) -> Answer:
-        savings = [_saving(line, inputs.measured[line.key], inputs.given) for line in LINES
+        reporting = source.estate.group.reporting_currency
+        savings = [_saving(line, inputs.measured[line.key], inputs.given, reporting) for line in LINES
                    if line.key in inputs.measured]  # fmt: skip
         counted = [one.money for one in savings if one.money is not None]
         return Answer(
@@ -138,8 +140,8 @@ class Roi:
         """The lines of the sum; what makes a line is behind the KPI that measures it."""
         if source.as_of is None:
             return few((), _COLUMNS, adds="worth", after=after, limit=limit)
-        given, measured = stated(source), _measured(source)
-        savings = (_saving(line, measured[line.key], given) for line in LINES)
+        given, measured, reporting = stated(source), _measured(source), source.estate.group.reporting_currency
+        savings = (_saving(line, measured[line.key], given, reporting) for line in LINES)
         return few((_row(one) for one in savings if one.money is not None), _COLUMNS, adds="worth", after=after,
                    limit=limit)  # fmt: skip
 
@@ -173,7 +175,8 @@ def _measured(source: Source) -> dict[str, Measured]:
     }
 
 
-def _saving(line: Line, measured: Measured, given: StatedNumbers) -> Saving:
+def _saving(line: Line, measured: Measured, given: StatedNumbers, reporting: str) -> Saving:
+    """Its money is rounded, so that the lines that are shown add up to the headline."""
     before = given.baseline.get(line.baseline)
     priced = [given.assumptions.get(name) for name in line.assumptions]
     prices = [one.value for one in priced if one is not None]
@@ -188,7 +191,7 @@ def _saving(line: Line, measured: Measured, given: StatedNumbers) -> Saving:
         else f"{line.key}: no assumption ({missing})" if missing
         else ""
     )  # fmt: skip
-    money = None if saved is None or price is None else saved * price
+    money = None if saved is None or price is None else rounded(saved * price, reporting)
     return Saving(line, measured, before.value if before else None, price, saved, money, lacks)
 
 

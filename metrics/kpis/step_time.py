@@ -11,7 +11,7 @@ from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
 from metrics.percentiles import DAY_S, HOUR_S, in_unit
 from metrics.reading import WORKED_NOW, WORKED_NOW_S, Timed, group_of, labelled, merged, timed_need, together
 from metrics.source import Need, Source, chosen
-from metrics.walking import by_entity, counted, not_yet
+from metrics.walking import by_entity, by_week, counted, not_yet
 
 # By the name of what a step ends with (metrics/facts/contract.py).
 STEPS: Final = {
@@ -107,9 +107,10 @@ class StepTime:
         )  # fmt: skip
 
     def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
+        """All contracts with the time of each step, the running one so far: their sums are the shares."""
         if not source.latest:
             return drill(source, _LISTING, after=after, limit=limit)
-        rows = counted(source, (), "contract.open", not_yet=_NOT_YET)
+        rows = counted(source, ("contract.provisioned",), "contract.open", not_yet=_NOT_YET)
         return drill(source, _LISTING, after=after, limit=limit, known=Known(rows.n, None), walks=_WALKS,
                      bound={"open_in": rows.open_in})  # fmt: skip
 
@@ -147,18 +148,28 @@ def _share(part: float, whole: float) -> float | None:
     return part / whole if whole > 0 else None
 
 
+_RUNNING: Final = "f.outcome = 'open'"
+_HOURS: Final = ", ".join(
+    f"CAST(coalesce(f.steps_work_s[{place}], CASE WHEN {_RUNNING} AND {_NEXT} = '{step}' THEN {_OPEN_WORK_S} END)"
+    f" AS numeric) / 3600 AS {step}_hours"
+    for place, step in enumerate(STEPS, 1)
+)
 _LISTING: Final = Listing(
     rows=f"""
-        SELECT f.contract_id, c.external_id AS contract, c.title, f.legal_entity, f.signed_at, f.outcome,
-               {_NEXT} AS waiting_for, f.step_at AS since,
-               CASE WHEN f.outcome = 'open' THEN CAST({_OPEN_WORK_S} AS numeric) / 3600 END AS working_hours
+        SELECT f.contract_id, c.external_id AS contract, c.title, f.legal_entity, f.signed_at, f.active_at, f.outcome,
+               CASE WHEN {_RUNNING} THEN {_NEXT} END AS waiting_for, CASE WHEN {_RUNNING} THEN f.step_at END AS since,
+               {_HOURS}, CAST(coalesce(f.cycle_work_s, greatest({WORKED_NOW_S} - f.signed_work_s, 0)) AS numeric) / 3600
+                   AS working_hours
         FROM metrics.contract_fact AS f {WORKED_NOW} LEFT JOIN core.contract AS c ON c.contract_id = f.contract_id
-        WHERE {{valid}} AND {_OPEN} AND {chosen("f")} AND f.period >= :start AND f.period < :end
+        WHERE {{valid}} AND f.outcome IN ('open', 'provisioned') AND NOT f.test AND f.signed_at <= :as_of
+          AND {chosen("f")} AND f.period >= :start AND f.period < :end
     """,
     columns=(
         Column("contract", "Contract"), Column("title", "Title"), Column("legal_entity", "Legal entity"),
-        Column("signed_at", "Signed"), Column("waiting_for", "Waits for"), Column("since", "Since"),
-        Column("working_hours", "Working time in this step", Unit.WORKING_HOURS),
+        Column("signed_at", "Signed"), Column("active_at", "Active"), Column("waiting_for", "Waits for"),
+        Column("since", "Since"),
+        *(Column(f"{step}_hours", words, Unit.WORKING_HOURS) for step, words in STEPS.items()),
+        Column("working_hours", "Working time in all", Unit.WORKING_HOURS),
     ),
     order="working_hours",
     key="contract_id",
@@ -166,7 +177,10 @@ _LISTING: Final = Listing(
 )  # fmt: skip
 
 _NOT_ENDED: Final = "f.outcome = 'open' AND NOT f.test"
-_WALKS: Final = (by_entity("contract", _NOT_ENDED, "f.signed_at", "(-f.step_work_s)"),)
+_WALKS: Final = (
+    by_week("contract", "f.outcome = 'provisioned' AND NOT f.test", "f.cycle_work_s"),
+    by_entity("contract", _NOT_ENDED, "f.signed_at", "(-f.signed_work_s)"),
+)
 _NOT_YET: Final = not_yet("contract", _NOT_ENDED, "f.signed_at")
 
 KPI = StepTime()

@@ -20,8 +20,8 @@ from metrics.converted import money, without_rate
 from metrics.drilling import Listing, drill
 from metrics.exposures import CALENDARS, DUE, WALKS, ranked
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
-from metrics.rates import KNOWN_RATES, Converted, Rates, rates_of
-from metrics.reading import group_of
+from metrics.rates import KNOWN_RATES, Converted, Rates, exact_worth, rates_of, worth
+from metrics.reading import group_of, merged
 from metrics.source import Need, Source, chosen
 from sync_core.estate.bill_runs import next_bill_run
 from sync_core.estate.estate import Estate
@@ -36,9 +36,6 @@ class Cause(StrEnum):
     SCHEDULE = "schedule"
 
 
-_FROM: Final = f"""
-    FROM metrics.exposure_fact AS f {CALENDARS} {DUE} WHERE {{valid}} AND {chosen("f")}
-"""
 _STUCK: Final = f"""
     SELECT s.grp, s.test, s.unverified, s.cause, s.currency, count(*) AS contracts,
            count(*) FILTER (WHERE s.gross <> 0) AS stuck, sum(s.gross) AS gross, sum(s.net) AS net,
@@ -46,15 +43,22 @@ _STUCK: Final = f"""
            sum(s.gross) FILTER (WHERE s.waited_s < s.day_s) AS age_0_1,
            sum(s.gross) FILTER (WHERE s.waited_s >= s.day_s AND s.waited_s < 3 * s.day_s) AS age_1_3,
            sum(s.gross) FILTER (WHERE s.waited_s >= 3 * s.day_s) AS age_3_up,
+           sum(s.gross_worth) AS gross_worth, sum(s.net_worth) AS net_worth, sum(s.misses_worth) AS misses_worth,
+           sum(s.gross_worth) FILTER (WHERE s.waited_s < s.day_s) AS age_0_1_worth,
+           sum(s.gross_worth) FILTER (WHERE s.waited_s >= s.day_s AND s.waited_s < 3 * s.day_s) AS age_1_3_worth,
+           sum(s.gross_worth) FILTER (WHERE s.waited_s >= 3 * s.day_s) AS age_3_up_worth,
            min(s.since) FILTER (WHERE s.gross <> 0) AS oldest
     FROM (
         SELECT {{group}} AS grp, f.test, f.unverified, why.cause, f.currency, most.gross, x.net, x.misses, x.waited_s,
-               x.day_s, f.since
-        {_FROM} OFFSET 0  -- each worked out once
+               x.day_s, f.since, {worth("most.gross")} AS gross_worth, {worth("x.net")} AS net_worth,
+               {worth("x.misses")} AS misses_worth
+        FROM metrics.exposure_fact AS f {CALENDARS} {DUE} LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = f.currency
+        WHERE {{valid}} AND {chosen("f")} OFFSET 0  -- each worked out once
     ) AS s GROUP BY 1, 2, 3, 4, 5, s.day_s
 """
 AGES: Final = {"age_0_1": "less than 1 working day", "age_1_3": "1 to 3 working days", "age_3_up": "3 and more"}
-_SUMS: Final = ("gross", "net", "misses", "money_days", *AGES)
+_ROUNDED: Final = ("gross", "net", "misses", *AGES)  # of each contract, so that its rows add up to them
+_SUMS: Final = (*_ROUNDED, "money_days")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +67,14 @@ class Stuck:
 
     n: int = 0
     sums: Mapping[str, Mapping[str, Decimal]] = field(default_factory=dict)  # by name of _SUMS, then by currency
+    worth: Mapping[str, Mapping[str, Decimal]] = field(default_factory=dict)  # those of _ROUNDED that have a rate
     oldest: datetime | None = None
 
     def __add__(self, other: "Stuck") -> "Stuck":
         known = [one for one in (self.oldest, other.oldest) if one is not None]
-        return Stuck(self.n + other.n, {name: self._sum(name, other) for name in _SUMS}, min(known, default=None))
-
-    def _sum(self, name: str, other: "Stuck") -> dict[str, Decimal]:
-        found = dict(self.sums.get(name, {}))
-        for currency, amount in other.sums.get(name, {}).items():
-            found[currency] = found.get(currency, Decimal(0)) + amount
-        return found
+        sums = {name: merged(self.sums.get(name, {}), other.sums.get(name, {})) for name in _SUMS}
+        worths = {name: merged(self.worth.get(name, {}), other.worth.get(name, {})) for name in _ROUNDED}
+        return Stuck(self.n + other.n, sums, worths, min(known, default=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class StuckMoney:
         title="Revenue-impacting changes stuck",
         unit=Unit.MONEY,
         better=Better.LOWER,
-        version=2,
+        version=3,
         says="So much money differs between what was signed and what the ERPs have confirmed.",
         formula="sum over contracts of |signed state - ERP-confirmed state|: the largest of the value that differs, "
         "the rates that differ times the hours that remain, what the next bill run would bill wrong, and all that is "
@@ -182,7 +183,9 @@ def _inputs(row: sa.Row[*tuple[Any, ...]], rates: Rates) -> Inputs:
     if row.test:
         return Inputs(test=row.contracts, rates=rates)
     sums = {name: {row.currency: getattr(row, name) or Decimal(0)} for name in _SUMS}
-    found = Stuck(row.stuck, sums, row.oldest)
+    priced = rates.convert(Decimal(1), row.currency) is not None
+    worths = {name: {row.currency: getattr(row, f"{name}_worth") or Decimal(0)} for name in _ROUNDED} if priced else {}
+    found = Stuck(row.stuck, sums, worths, row.oldest)
     if row.unverified:
         return Inputs(unverified=found, rates=rates)
     verified = {row.cause: found} if row.stuck else {}
@@ -190,7 +193,10 @@ def _inputs(row: sa.Row[*tuple[Any, ...]], rates: Rates) -> Inputs:
 
 
 def _sum(stuck: Stuck, name: str, rates: Rates) -> Converted:
-    return rates.total(stuck.sums.get(name, {})) if stuck.n else Converted(None)
+    if not stuck.n:
+        return Converted(None)
+    parts = stuck.sums.get(name, {})
+    return rates.summed(parts, stuck.worth.get(name, {})) if name in _ROUNDED else rates.total(parts)
 
 
 def _part(stuck: Stuck, rates: Rates) -> Converted:
@@ -231,13 +237,14 @@ def _age(since: datetime | None, source: Source) -> float | None:
 
 _LISTING: Final = Listing(
     rows=f"""
-        SELECT s.*, c.external_id AS contract, c.title,
-               s.exposure * CASE s.currency WHEN :reporting THEN 1 ELSE r.rate END AS exposure_reporting
+        SELECT s.*, c.external_id AS contract, c.title, {worth("s.exposure", "s")} AS exposure_reporting,
+               {exact_worth("s.exposure", "s")} AS place
         FROM (
             SELECT f.contract_id, f.legal_entity, f.state, why.cause, array_to_string(f.causes, ', ') AS exceptions,
                    f.since, CAST(x.waited_s AS numeric) / x.day_s AS working_days, f.target_value, f.erp_value,
                    f.billed, most.gross AS exposure, x.net, x.misses, f.currency
-            {_FROM} AND NOT f.test AND NOT f.unverified AND most.gross <> 0
+            FROM metrics.exposure_fact AS f {CALENDARS} {DUE}
+            WHERE {{valid}} AND {chosen("f")} AND NOT f.test AND NOT f.unverified AND most.gross <> 0
         ) AS s LEFT JOIN core.contract AS c ON c.contract_id = s.contract_id
              LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = s.currency
     """,
@@ -251,7 +258,7 @@ _LISTING: Final = Listing(
         Column("misses", "Misses the next bill run", currency="currency"),
         Column("currency", "Currency"), Column("exposure_reporting", "Stuck, converted", Unit.MONEY),
     ),
-    order="exposure_reporting",
+    order="place",
     key="contract_id",
     adds="exposure_reporting",
 )  # fmt: skip

@@ -26,12 +26,12 @@ class KpiTaken:
     """One KPI."""
 
     definition: Definition
-    answer: Answer
+    answer: Answer  # of the week itself; of a measure of 13 weeks, of those
     previous: Answer | None  # what `headline` is compared with; None: nothing was measured then
     quarter: Answer  # of the thirteen weeks; of a state, the same as `answer`
     trend: tuple[Point, ...]  # oldest first; of a state, the weeks that were measured; empty where there is none
-    entities: Mapping[str, Answer]  # by legal entity
-    drill: Drill | None
+    entities: Mapping[str, Answer]  # by legal entity, of what the headline is of
+    drill: Drill | None  # the rows that the headline is of
     at: datetime | None = None  # of a state: the moment that it is of; None: it was not measured by then
     pooled: Answer | None = None  # of the four weeks up to this one, where the week alone has too few cases
     pooled_trend: bool = False  # each point of the trend is of the four weeks up to its own
@@ -81,6 +81,19 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
+class Stated:
+    """A baseline, an assumption or an exchange rate that says something else than it did at the first report."""
+
+    kind: str  # baseline, assumption, exchange rate
+    name: str  # of a rate, its currency
+    before: Decimal | None  # None: there was none
+    after: Decimal
+    by: str  # who stated it
+    known_from: datetime
+    reason: str  # of a rate, the day from which it is valid
+
+
+@dataclass(frozen=True, slots=True)
 class Restated:
     """A KPI of the week that reads otherwise, as of the moment of the first report, with what has come to be known."""
 
@@ -89,6 +102,8 @@ class Restated:
     after: Value
     n_before: int
     n_after: int
+    by_contracts: bool = True  # what came to be known of contracts changed it
+    by_stated: bool = False  # baselines, assumptions or rates did
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +113,7 @@ class Restatement:
     since: datetime | None
     kpis: tuple[Restated, ...] = ()
     moved: tuple[Moved, ...] = ()
+    stated: tuple[Stated, ...] = ()
     contracts: int = 0
     complete: bool = True
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metrics.snapshot.tables import Cell, Kind, Table
+from metrics.snapshot.table import Cell, Kind, Table
 from sync_core.reads.export import safe_csv
 
 _TYPES: Final = {

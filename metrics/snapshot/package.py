@@ -18,14 +18,17 @@ from metrics.snapshot import wording
 from metrics.snapshot.content import Content, Restated
 from metrics.snapshot.flat import csv_of, parquet_of
 from metrics.snapshot.pdf import board_pack
-from metrics.snapshot.tables import Table, tables_of
+from metrics.snapshot.table import Table
+from metrics.snapshot.tables import tables_of
 from metrics.snapshot.xlsx import workbook
 from sync_core.audit.audit import canonical
 from sync_core.audit.checkpoint import InvalidKey, PublicKey, Signer
 from sync_core.errors import TielineError
 
-KIND: Final = "tieline.snapshot.v2"  # of v1 the states were those of the moment it was made
-_KINDS: Final = frozenset({"tieline.snapshot.v1", KIND})
+# Of v1 the states were those of the moment it was made; of v2 rows and legal entities were of the week, where the
+# headline was of four.
+KIND: Final = "tieline.snapshot.v3"
+_KINDS: Final = frozenset({"tieline.snapshot.v1", "tieline.snapshot.v2", KIND})
 MANIFEST, KEY_FILE, BOARD_PACK, WORKBOOK = "manifest.json", "key.pem", "board-pack.pdf", "workbook.xlsx"
 
 
@@ -128,7 +131,8 @@ def _states(content: Content) -> list[dict[str, Any]]:
 def _restated(content: Content, one: Restated) -> dict[str, Any]:
     unit = next(kpi.definition.unit for kpi in content.kpis if kpi.definition.slug == one.slug)
     before, after = (_exact(value, unit, content.reporting) for value in (one.before, one.after))
-    return {"kpi": one.slug, "before": before, "after": after, "n_before": one.n_before, "n_after": one.n_after}
+    return {"kpi": one.slug, "before": before, "after": after, "n_before": one.n_before, "n_after": one.n_after,
+            "by_contracts": one.by_contracts, "by_stated": one.by_stated}  # fmt: skip
 
 
 def _exact(value: Value, unit: Unit, currency: str) -> str | None:
@@ -148,11 +152,16 @@ def headlines(content: Content) -> list[dict[str, Any]]:
             "slug": one.definition.slug, "title": one.definition.title, "unit": one.definition.unit.value,
             "better": one.definition.better.value, "version": one.definition.version,
             "of": one.of, "at": None if one.at is None else _text(one.at),
-            "value": None if (exact := wording.decimal_of(one.headline.value)) is None else format(exact, "f"),
+            "value": _digits(one.headline.value),
+            "previous": None if one.previous is None else _digits(one.previous.value),
             "n": one.headline.n, "n_open": one.headline.n_open, "why_none": one.headline.why_none,
         }
         for one in content.kpis
     ]  # fmt: skip
+
+
+def _digits(value: Value) -> str | None:
+    return None if (exact := wording.decimal_of(value)) is None else format(exact, "f")
 
 
 def verify(folder: Path, keys: Mapping[str, PublicKey]) -> Verified:

@@ -16,10 +16,11 @@ import orjson
 import typst
 
 from metrics import weeks
-from metrics.kpi import Answer, Better, Definition, Span, Unit, Value
+from metrics.kpi import Answer, Span, Unit
 from metrics.snapshot import chart, wording
 from metrics.snapshot.content import Content, KpiTaken
-from metrics.snapshot.pdf_restated import late, many, restated
+from metrics.snapshot.pdf_restated import many, moved_by, restated
+from metrics.targets import MET, halves, judged
 from sync_core.commands.words import visible
 from sync_core.survival import SAMPLE_FLOOR
 
@@ -97,10 +98,10 @@ def _period(content: Content) -> str:
 
 
 def _headline(shown: Sequence[dict[str, Any]]) -> str:
-    judged = [one for one in shown if one["status"]]
+    known = [one for one in shown if one["status"]]
     without = [one for one in shown if one["target"] and not one["status"]]
-    good = sum(one["status"] == "on target" for one in judged)
-    told = [f"{good} of {len(judged) + len(without)} measures with a target are on target."]
+    good = sum(one["status"] == MET for one in known)
+    told = [f"{good} of {len(known) + len(without)} measures with a target are on target."]
     for lack in _LACKS:
         names = [one["title"] for one in without if one["lack"] == lack]
         told += [f"{lack}: {', '.join(names)}."] if names else []
@@ -113,8 +114,7 @@ def _subline(content: Content, shown: Sequence[dict[str, Any]]) -> str:
     parts = [
         f"Better than before: {', '.join(better[:4])}." if better else "",
         f"Worse: {', '.join(worse[:4])}." if worse else "",
-        "" if content.restatement.since is None else
-        f"What came to be known late of {late(content.restatement)} moved this week's numbers.",
+        *moved_by(content),
     ]  # fmt: skip
     return " ".join(part for part in parts if part) or "Nothing got better or worse than before."
 
@@ -145,7 +145,7 @@ def _measure(one: KpiTaken, content: Content) -> dict[str, Any]:
         "got": wording.got(answer.value, previous, known.better) if change not in ("", "unchanged") else "",
         "quarter": "" if one.quarter.value is None else wording.shown(one.quarter.value, known.unit, currency),
         "target": "" if known.target is None else wording.shown(known.target, known.unit, currency),
-        "status": _status(known, answer.value),
+        "status": judged(known, answer),
         "cases": f"{answer.n:,} ({answer.n_open:,})",
         "chart": _chart(one, currency),
         "alt": _alt(one, currency),
@@ -196,14 +196,6 @@ def _states(content: Content) -> str:
     return f"States are as of {wording.moment(end, content.zone)}, as it was known then."
 
 
-def _status(known: Definition, value: Value) -> str:
-    exact, target = wording.decimal_of(value), wording.decimal_of(known.target)
-    if exact is None or target is None or known.better is Better.NEITHER:
-        return ""
-    good = exact <= target if known.better is Better.LOWER else exact >= target
-    return "on target" if good else "off target"
-
-
 def _lines(one: KpiTaken, currency: str) -> list[str]:
     known, answer, unit = one.definition, one.headline, one.definition.unit
     lines = [] if _unknown(one) else [f"{many(answer.n, 'case')}, {answer.n_open:,} of them open"]
@@ -212,6 +204,7 @@ def _lines(one: KpiTaken, currency: str) -> list[str]:
         lines.append(f"exact to {wording.shown(answer.error, unit, currency)}")
     if known.target is not None:
         lines.append(f"Target: {known.target_says or wording.shown(known.target, unit, currency)}")
+    lines += halves(known, answer, currency)
     return lines
 
 

@@ -1,12 +1,14 @@
 """What the board pack says of late knowledge: measures that would have read otherwise, and contracts that did it."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC
+from decimal import Decimal
 from typing import Any, Final
 
 from metrics.snapshot import wording
-from metrics.snapshot.content import Content, Moved, Restatement
+from metrics.snapshot.content import Content, Moved, Restated, Restatement
 from sync_core.commands.words import visible
 
 _MOVED: Final = 24
@@ -23,6 +25,28 @@ def late(told: Restatement) -> str:
     return contracts if told.complete else f"at least {contracts} (the list is cut)"
 
 
+def moved_by(content: Content) -> list[str]:
+    """What moved which measures of this week since it was first reported, a sentence each."""
+    told, titles = content.restatement, {one.definition.slug: one.definition.title for one in content.kpis}
+    by_contracts = [titles[one.slug] for one in told.kpis if one.by_contracts]
+    by_stated = [titles[one.slug] for one in told.kpis if one.by_stated]
+    return [
+        *([f"What came to be known late of {late(told)} moved {', '.join(by_contracts)}."] if by_contracts else []),
+        *([f"{_numbers(told)} stated since moved {', '.join(by_stated)}."] if by_stated else []),
+    ]
+
+
+def _numbers(told: Restatement) -> str:
+    """`2 baselines, 1 exchange rate`."""
+    kinds = Counter(one.kind for one in told.stated)
+    return ", ".join(many(n, kind) for kind, n in sorted(kinds.items()))
+
+
+def why(one: Restated) -> str:
+    parts = ("contracts" if one.by_contracts else "", "stated numbers" if one.by_stated else "")
+    return " and ".join(part for part in parts if part)
+
+
 def restated(content: Content) -> dict[str, Any]:
     told, currency = content.restatement, content.reporting
     changes = _changes(told.moved)
@@ -33,7 +57,8 @@ def restated(content: Content) -> dict[str, Any]:
         since = wording.moment(told.since, content.zone)
         says = (
             f"First reported as of {since}. What had happened by then and came to be known later is of "
-            f"{late(told)}; {many(len(told.kpis), 'measure')} would have said something else. "
+            f"{late(told)}; with it, and with the numbers stated since, {many(len(told.kpis), 'measure')} would have "
+            "said something else. "
             "What has happened since is no correction. States stay as they were known at the end of the week."
         )
     return {
@@ -41,12 +66,22 @@ def restated(content: Content) -> dict[str, Any]:
         "restated": [
             {"title": known[one.slug].title, "before": wording.shown(one.before, known[one.slug].unit, currency),
              "after": wording.shown(one.after, known[one.slug].unit, currency), "n_before": f"{one.n_before:,}",
-             "n_after": f"{one.n_after:,}"}
+             "n_after": f"{one.n_after:,}", "why": why(one)}
             for one in told.kpis
+        ],
+        "stated": [
+            [f"{one.kind} {wording.plain(one.name)}", "none" if one.before is None else _plain(one.before),
+             _plain(one.after), _short(one.by), f"{one.known_from.astimezone(UTC):%Y-%m-%d %H:%M}",
+             _short(one.reason, 100)]
+            for one in told.stated
         ],
         "moved_says": "" if len(changes) <= _MOVED else f"The first {_MOVED}; the workbook has all that are listed.",
         "moved": changes[:_MOVED],
     }  # fmt: skip
+
+
+def _plain(number: Decimal) -> str:
+    return f"{number.normalize():,f}"
 
 
 def _changes(moved: Sequence[Moved]) -> list[list[str]]:

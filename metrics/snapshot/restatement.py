@@ -7,8 +7,10 @@ open contract that was activated, is no correction of it; nor is time that passe
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
+from metrics import stated
 from metrics.asking import Ask
 from metrics.catalog import kpis
 from metrics.facts import facts
@@ -18,7 +20,9 @@ from metrics.measures import result_of
 from metrics.rates import KNOWN_RATES
 from metrics.snapshot import wording
 from metrics.snapshot.content import Moved, Restated, Restatement
+from metrics.snapshot.restated_numbers import restated_numbers
 from metrics.source import Source
+from sync_core.money import InvalidMoney
 
 MOST_CONTRACTS: Final = 2_000  # listed of each fact; all are counted
 _OF_MONTHS: Final = frozenset({"invoice", "schedule"})  # facts of measures that a week has too few of
@@ -98,8 +102,9 @@ class _Corrected(Source):
     are known now, of all others those that were known then. Ages are measured against the earlier moment.
     """
 
-    def __init__(self, now: Source, since: datetime, late: Sequence[int]) -> None:
-        self._since = since
+    def __init__(self, now: Source, since: datetime, late: Sequence[int], *, stated_then: bool = False) -> None:
+        """`stated_then`: rates, baselines and assumptions are those of the earlier moment, too."""
+        self._since, self._stated_then = since, stated_then
         super().__init__(now.conn, now.ask, estate=now.estate, from_versions=True)
         self.values = {**self.values, "base": since, "late": list(late)}
 
@@ -113,6 +118,8 @@ class _Corrected(Source):
 
     def run(self, sql: str, **more: object) -> Sequence[Any]:
         """A rate of a day after the earlier moment says nothing of it."""
+        if self._stated_then and sql in (KNOWN_RATES, stated.KNOWN):
+            more["known_at"] = self._since
         return super().run(_RATES if sql == KNOWN_RATES else sql, **more)
 
 
@@ -131,7 +138,9 @@ def restatement(week: Source, quarter: Source, *, since: datetime | None) -> Res
     complete = all(one.contracts <= MOST_CONTRACTS for one in found)
     many = len(contracts) if complete else max(one.contracts for one in found)
     ordered = sorted(moved, key=lambda row: (row.contract_id, row.fact, row.key, row.what))
-    return Restatement(since, tuple(_kpis(week, quarter, since, late)), tuple(ordered), many, complete)
+    restated = tuple(_kpis(week, quarter, since, late))
+    changes = tuple(restated_numbers(week, since)) if any(one.by_stated for one in restated) else ()
+    return Restatement(since, restated, tuple(ordered), changes, many, complete)
 
 
 def _late(source: Source, since: datetime) -> list[int]:
@@ -150,8 +159,11 @@ def _kpis(week: Source, quarter: Source, since: datetime, late: Sequence[int]) -
         now = quarter if kpi.definition.span is Span.QUARTER else week
         then = Source(now.conn, Ask(now.ask.window, since), estate=now.estate)
         before, after = (result_of(kpi, one, None).answer for one in (then, _Corrected(now, since, late)))
-        if _read(kpi, before, week) != _read(kpi, after, week):
-            restated.append(Restated(slug, before.value, after.value, before.n, after.n))
+        was, is_now = _read(kpi, before, week), _read(kpi, after, week)
+        if was != is_now:
+            facts_alone = result_of(kpi, _Corrected(now, since, late, stated_then=True), None).answer
+            by = _read(kpi, facts_alone, week)
+            restated.append(Restated(slug, before.value, after.value, before.n, after.n, was != by, by != is_now))
     return restated
 
 
@@ -190,23 +202,39 @@ def _of_row(fact: Fact, row: Any) -> list[Moved]:
     one = after or before or {}
     parts = [str(one[name]) for name in fact.key if name != "contract_id"]
 
-    def moved(what: str, was: object, is_now: object) -> Moved:
+    def moved(what: str, was: str, is_now: str) -> Moved:
         return Moved(
             fact.name, row.contract_id, row.external_id, str(one["legal_entity"]), " ".join(parts), row.known_from,
-            what, _text(was), _text(is_now), tuple(row.measures),
+            what, was, is_now, tuple(row.measures),
         )  # fmt: skip
 
     if before is None or after is None:
         return [moved("", "" if before is None else "was counted", "" if after is None else "is counted")]
     changed = [name for name in fact.columns if before[name] != after[name] and not _derived(name)]
-    return [moved(name, before[name], after[name]) for name in changed]
+    return [moved(name, _told(fact, name, before), _told(fact, name, after)) for name in changed]
 
 
 def _derived(name: str) -> bool:
     return name in _DERIVED or name.endswith("_s")
 
 
-def _text(value: object) -> str:
+def _told(fact: Fact, name: str, version: Mapping[str, object]) -> str:
+    """An amount with the currency that it had in that version."""
+    value = version[name]
     if value is None:
         return ""
+    if name in fact.money:
+        return _amounts(value, str(version["currency"]))
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _amounts(value: object, currency: str) -> str:
+    listed = value if isinstance(value, list) else [value]
+    return "; ".join(_amount(Decimal(str(one)), currency) for one in listed if one is not None)
+
+
+def _amount(exact: Decimal, currency: str) -> str:
+    try:
+        return f"{wording.amount_of(exact, currency):,f} {currency}"
+    except InvalidMoney:  # nobody could read its currency
+        return f"{exact:,f} {currency}".strip()

@@ -142,10 +142,11 @@ def _weekly(one: _Reading, kpi: Kpi[Any], found: Result) -> KpiTaken:
     )  # fmt: skip
     past = _Past(found.answer, by_week[one.week - _SEVEN], trend, bool(found.pooled))
     week = by_week[one.week]
-    if week.value is None and 0 < week.n < SAMPLE_FLOOR:
+    if week.value is None and week.n < SAMPLE_FLOOR:
         four = Window(one.week + _SEVEN - SPAN * _SEVEN, one.week + _SEVEN)
         now, before = (result_of(kpi, one.source(window), None).answer for window in (four, four.before()))
-        past = past if now.value is None else replace(past, previous=before, pooled=now)
+        if now.n:
+            return replace(_taken(kpi, one.source(four), replace(past, previous=before)), answer=week, pooled=now)
     return _taken(kpi, one.source(), past)
 
 
@@ -170,17 +171,17 @@ class _Past:
     previous: Answer | None
     trend: tuple[Point, ...]
     pooled_trend: bool = False
-    pooled: Answer | None = None
 
 
 def _taken(kpi: Kpi[Any], source: Source, past: _Past) -> KpiTaken:
+    """Answer, legal entities and rows of one window."""
     by = By.LEGAL_ENTITY if By.LEGAL_ENTITY in kpi.definition.splits else None
     result = result_of(kpi, source, by)
     drill = kpi.drill(source, after=None, limit=MOST_ROWS) if kpi.definition.drill else None
     entities = {name: answer for name, answer in result.parts.items() if name}
     return KpiTaken(
         kpi.definition, result.answer, past.previous, past.quarter, past.trend, entities, drill,
-        pooled=past.pooled, pooled_trend=past.pooled_trend,
+        pooled_trend=past.pooled_trend,
     )  # fmt: skip
 
 

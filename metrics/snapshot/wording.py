@@ -1,7 +1,7 @@
 """How numbers are written in reports: one way for sheets, board pack and terminal, in one fixed locale."""
 
 import re
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import cache
 from typing import Final
@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 
 from babel.numbers import get_currency_symbol
 
-from metrics.kpi import Better, Unit, Value
+from metrics.kpi import Better, Span, Unit, Value
 from metrics.pooling import SPAN
+from metrics.weeks import week_name
 from sync_core.money import exponent
 
 LOCALE: Final = "en_US"
@@ -45,6 +46,16 @@ def amount_of(value: Value, currency: str) -> Decimal | None:
         return None
     exact = value if isinstance(value, Decimal) else Decimal(repr(value))
     return exact.quantize(Decimal(1).scaleb(-exponent(currency)), rounding=ROUND_HALF_EVEN)
+
+
+def exact(value: Value, unit: Unit, currency: str) -> Decimal | None:
+    """As tables have it: money to the minor unit, all else to six decimals."""
+    return amount_of(value, currency) if is_money(unit) else decimal_of(value)
+
+
+def finest(number: Decimal) -> Decimal:
+    """A rate or another stated number, to twelve decimals."""
+    return number.quantize(Decimal("0.000000000001")).normalize() + Decimal(0)
 
 
 def is_money(unit: Unit) -> bool:
@@ -99,6 +110,30 @@ def of_what(of: str, n_week: int) -> str:
     """`week`, `4 weeks; the week alone has 18 cases`, `state`."""
     many = f"{n_week} case" if n_week == 1 else f"{n_week} cases"
     return f"{of}; the week alone has {many}" if of == FOUR_WEEKS else of
+
+
+def window_name(of: str, week: date) -> str:
+    """Of a week (its Monday): `2026-W47`, `4 weeks to 2026-W47`, `end of 2026-W47`."""
+    name = week_name(week)
+    return f"{of} to {name}" if of.endswith(" weeks") else f"end of {name}" if of == Span.STATE else name
+
+
+def window_before(of: str, week: date) -> str:
+    """What that is compared with: as many weeks before it."""
+    many = int(of.partition(" ")[0]) if of.endswith(" weeks") else 1
+    return window_name(of, week - timedelta(days=7 * many))
+
+
+def named(value: Value, unit: Unit, currency: str, of: str, week: date) -> str:
+    """`6.4 working h (4 weeks to 2026-W47)`; the window is not named where it is the week itself."""
+    text = shown(value, unit, currency)
+    return f"{text} ({window_name(of, week)})" if of.endswith(" weeks") else text
+
+
+def held_against(value: Value, previous: Value, unit: Unit, currency: str, of: str, week: date) -> str:
+    """What the week's own board pack says: `+1.2 working h against 4 weeks to 2026-W43`; "" where it says nothing."""
+    text = change(value, previous, unit, currency)
+    return f"{text} against {window_before(of, week)}" if text else ""
 
 
 def plain(text: str) -> str:

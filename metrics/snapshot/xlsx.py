@@ -15,7 +15,8 @@ from metrics import weeks
 from metrics.kpi import Unit
 from metrics.snapshot import wording
 from metrics.snapshot.content import Content, KpiTaken
-from metrics.snapshot.tables import Cell, Field, Kind, Table
+from metrics.snapshot.table import Cell, Field, Kind, Table
+from metrics.targets import judged
 
 INK, MUTED, BLUE, AMBER, LINE = "#0F1B2D", "#566377", "#2F66E0", "#C9770B", "#DFE5EE"
 _LONGEST: Final = 32_767  # characters of a cell
@@ -161,7 +162,7 @@ def _width(table: Table, place: int) -> float:
 # ---- summary ---------------------------------------------------------------------------------------------------
 
 _HEADS: Final = ("Measure", "Value", "Before", "Change", "13 weeks", "Target", "Trend", "Cases", "Open", "Value is of",
-                 "A state is as of, UTC")  # fmt: skip
+                 "A state is as of, UTC", "Against the target")  # fmt: skip
 
 
 def _summary(sheet: Any, forms: _Forms, content: Content, trend: Table, trend_sheet: str) -> None:
@@ -171,7 +172,7 @@ def _summary(sheet: Any, forms: _Forms, content: Content, trend: Table, trend_sh
     sheet.set_column(6, 6, 26)
     sheet.set_column(7, 8, 9)
     sheet.set_column(9, 9, 32)
-    sheet.set_column(10, 10, 20)
+    sheet.set_column(10, 11, 20)
     sheet.set_row(0, 28)
     sheet.write_string(0, 0, _title(content), forms.title)
     for line, words in enumerate(_about(content), 1):
@@ -225,6 +226,7 @@ def _summary_row(sheet: Any, forms: _Forms, line: int, one: KpiTaken, currency: 
     sheet.write_number(line, 8, answer.n_open, forms.integer)
     sheet.write_string(line, 9, wording.of_what(one.of, one.answer.n), forms.sub)
     _write(sheet, line, 10, one.at, forms.moment)
+    _write(sheet, line, 11, judged(known, answer), forms.sub)
 
 
 def _number(value: Any, unit: Unit, currency: str) -> Decimal | None:

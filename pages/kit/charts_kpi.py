@@ -207,7 +207,7 @@ def monthly(frame: pd.DataFrame, *, target: float, target_label: str, palette: P
     in_margin(figure, target, target_label, palette.muted)
     figure.update_layout(bargap=0.45, barcornerradius=2)
     figure.update_xaxes(type="category", tickangle=0)
-    figure.update_yaxes(range=[0, top], nticks=5, tickformat=".0%")
+    figure.update_yaxes(range=[0, top], nticks=5, tickformat=".0%" if top > 0.05 else ".1%")
     return figure
 
 

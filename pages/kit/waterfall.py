@@ -1,4 +1,7 @@
-"""One trace drawn in time: a row a step, nested by what it was done for. Plain values in, a Plotly figure out."""
+"""One trace drawn in time: a row a step, nested by what it was done for. Plain values in, a Plotly figure out.
+
+Each name stands above its bar: beside it there would be no room left for time on a phone.
+"""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -13,8 +16,8 @@ from pages.kit.palette import Palette
 from sync_core.reads.trace import Part, Step
 
 MOST_ROWS: Final = 40
-_ROW_PX: Final = 22
-_NAMES_PX, _INDENT_PX = 250, 14
+_ROW_PX: Final = 32
+_INDENT_PX, _ABOVE_PX = 14, 12
 _LEAST_SHARE: Final = 0.004  # of the width, so that a step of no length can be seen
 _LONGEST_NAME: Final = 34
 _NAMES: Final = {
@@ -29,7 +32,7 @@ def waterfall(steps: Sequence[Step], *, palette: Palette) -> go.Figure:
     whole_ms = max(_ms(step.finished_at - begun) for step in shown) or 1.0
     unit_ms, unit = _unit(whole_ms)
     colours = {Part.EVENT: palette.teal, Part.RUN: palette.pale, Part.OPERATION: palette.amber, Part.CALL: palette.blue}
-    figure = new_figure(palette, left=_NAMES_PX, right=64, top=28, bottom=24)
+    figure = new_figure(palette, left=6, right=18, top=34, bottom=24)
     figure.add_bar(
         base=[_ms(step.started_at - begun) / unit_ms for step in shown],
         x=[max(_ms(step.took), whole_ms * _LEAST_SHARE) / unit_ms for step in shown],
@@ -41,12 +44,12 @@ def waterfall(steps: Sequence[Step], *, palette: Palette) -> go.Figure:
     )
     drawn = {part for step in shown for part in (step.part,)}
     legend(figure, {_NAMES[part]: colours[part] for part in Part if part in drawn}, palette)
-    figure.update_layout(bargap=0.35, height=max(120, 60 + _ROW_PX * len(shown)))
+    figure.update_layout(bargap=0.7, height=max(120, 60 + _ROW_PX * len(shown)))
     figure.update_yaxes(autorange="reversed", showgrid=False, showticklabels=False)
     for at, step in enumerate(shown):
         figure.add_annotation(
-            xref="paper", x=0, xanchor="left", xshift=-_NAMES_PX + _INDENT_PX * step.depth, y=at, text=_name(step.name),
-            showarrow=False, font={"color": palette.ink if step.ok else palette.red, "size": 12},
+            xref="paper", x=0, xanchor="left", xshift=_INDENT_PX * step.depth, y=at, yshift=_ABOVE_PX,
+            text=_name(step.name), showarrow=False, font={"color": palette.ink if step.ok else palette.red, "size": 12},
         )  # fmt: skip
     figure.update_xaxes(range=[0, whole_ms / unit_ms * 1.04], nticks=6, ticksuffix=f" {unit}", showgrid=True,
                         gridcolor=palette.grid)  # fmt: skip

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sync_core.audit.audit import Entry
 from sync_core.authority import Actor, Permission
 from sync_core.commands.desk import Act, Desk, InvalidInput, NotFound, reason_of
-from sync_core.moving.adoption import Adoption, Result
+from sync_core.moving.adoption import UNDECIDED, Adoption, Result
 from sync_core.replay.replay import MOST_ITEMS
 
 
@@ -30,14 +30,18 @@ class Adopting:
 
 # A contract that got a project meanwhile is left alone: any run finds that by its key. One that gets it at this very
 # moment is told by its next run (sync_core/engine/adopting.py).
-_DECIDE = sa.text("""
+# What an earlier decision knew of them, that no worker has carried out, is known no more.
+_DECIDE = sa.text(f"""
     WITH r AS MATERIALIZED (
         SELECT r.*, c.source, c.external_id, c.legal_entity FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
             id bigint, lane text, result text, words text, refs jsonb)
         JOIN core.contract AS c ON c.contract_id = r.id
         WHERE NOT EXISTS (SELECT FROM core.adoption AS a WHERE a.contract_id = r.id AND a.taken_at IS NOT NULL)
           AND NOT EXISTS (SELECT FROM core.crosswalk AS x WHERE x.contract_id = r.id AND x.kind = 'project'
-                          AND x.state = 'confirmed' AND x.system = r.lane)
+                          AND x.state = 'confirmed' AND x.system = r.lane AND NOT {UNDECIDED})
+    ), unknown AS (
+        UPDATE core.crosswalk AS x SET state = 'closed'
+        FROM r WHERE x.contract_id = r.id AND x.state = 'confirmed' AND {UNDECIDED}
     ), decided AS (
         INSERT INTO core.adoption AS a (contract_id, lane, result, words, refs, decided_by, decided_at)
         SELECT id, lane, result, words, refs, :actor, CAST(:now AS timestamptz) FROM r ORDER BY id
@@ -54,11 +58,14 @@ _DECIDE = sa.text("""
     SELECT id, legal_entity, result FROM r
 """)
 _KNOWN = sa.text("""
-    INSERT INTO core.crosswalk (system, kind, business_key, state, ref, contract_id, fields, confirmed_at)
+    INSERT INTO core.crosswalk AS x (system, kind, business_key, state, ref, contract_id, fields, confirmed_at)
     SELECT DISTINCT ON (lane, kind, key) lane, kind, key, 'confirmed', ref, id, fields, CAST(:now AS timestamptz)
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
         id bigint, lane text, kind text, key text, ref text, fields jsonb)
-    ORDER BY lane, kind, key ON CONFLICT (system, kind, business_key) DO NOTHING
+    ORDER BY lane, kind, key ON CONFLICT (system, kind, business_key) DO UPDATE
+    SET state = 'confirmed', ref = excluded.ref, fields = excluded.fields, agreed = NULL, kept = NULL,
+        confirmed_at = excluded.confirmed_at
+    WHERE x.state = 'closed' AND x.contract_id = excluded.contract_id
 """)
 COMMANDS: Final[Mapping[str, Permission]] = {"adopt": Permission.ADOPTION_WRITE}
 _RESULTS: Final = (Result.MATCHED, Result.UNMATCHED, Result.AMBIGUOUS)

@@ -6,10 +6,10 @@ be mended too, as after any correction. The exception closes once a run has read
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeAlias
 
 import orjson
 import sqlalchemy as sa
@@ -22,16 +22,20 @@ from sync_core.commands import words
 from sync_core.commands.chosen import Needs, Row, choose, remember
 from sync_core.commands.desk import Act, Changed, CommandRefused, Desk, InvalidInput
 from sync_core.commands.own_events import own_event, store
-from sync_core.contract import Terms
+from sync_core.contract import Contract, Terms
 from sync_core.derive import derive
 from sync_core.desired import Kind, Scalar, fields_of
 from sync_core.engine.look import local_day
+from sync_core.estate.estate import Estate
 from sync_core.events import CORRECTED, Event
 from sync_core.fold import fold
 from sync_core.intake.contract_events import events_of
 from sync_core.keys import BusinessKey
+from sync_core.life.effective import in_force
+from sync_core.life.lifecycle import on_day
 from sync_core.reads.conflicts import Conflict, conflicts
 
+_Values: TypeAlias = dict[tuple[Kind, BusinessKey, str], Scalar]
 COMMANDS: Final[Mapping[str, Permission]] = {"resolve": Permission.CORRECTIONS_WRITE}
 
 
@@ -141,7 +145,9 @@ def _take(act: Act, row: Row, theirs: Sequence[Conflict], why: str) -> tuple[str
     if lacked:
         raise Changed(f"contract {row.external_id} changed since; wait for its next run, then decide")
     _as_shown(act, row, theirs, events)
-    changes = changes_to(before.terms, theirs, local_day(before, act.estate, act.now))
+    today = local_day(before, act.estate, act.now)
+    not_ahead(before, theirs, act.estate, today)
+    changes = changes_to(before.terms, theirs, today) | _renewal_of(before, theirs, today)
     data = {"contract_id": row.external_id, "revision": before.revision, "overrides": before.revision,
             "changes": changes}  # fmt: skip
     event = own_event(act, CORRECTED, row.source, data)
@@ -167,17 +173,49 @@ def _as_shown(act: Act, row: Row, theirs: Sequence[Conflict], events: Sequence[E
         raise Changed(f"contract {row.external_id} changed since; wait for its next run, then decide")
 
 
-def _wanted(act: Act, events: Sequence[Event], at: datetime) -> dict[tuple[Kind, BusinessKey, str], Scalar]:
+def _wanted(act: Act, events: Sequence[Event], at: datetime) -> _Values:
     """By object and field what the contract asked for at that moment; nothing where it contradicts itself."""
     contract = fold(events) if events else None
     if contract is None or contract_findings(contract, act.estate):
         return {}
-    objects = derive(contract, act.estate, on=local_day(contract, act.estate, at)).objects
+    return _values(contract, act.estate, local_day(contract, act.estate, at))
+
+
+def _values(contract: Contract, estate: Estate, on: date) -> _Values:
+    objects = derive(contract, estate, on=on).objects
     return {(o.kind, o.key, name): value for o in objects for name, value in fields_of(o).items()}
 
 
+def not_ahead(contract: Contract, theirs: Sequence[Conflict], estate: Estate, today: date) -> None:
+    """Raises CommandRefused: an amendment changes the very field on a day that lies ahead, and a correction would stand
+    above both values.
+    """
+    now = _values(contract, estate, today)
+    for day in sorted({one.until for one in contract.dated if one.until > today}):
+        then = _values(replace(in_force(contract, day)[0], dated=()), estate, today)
+        for one in theirs:
+            at = one.kind, one.key, one.field
+            if at not in then or then[at] != now.get(at):
+                amended = "takes it out" if at not in then else f"makes it {then[at] or 'empty'}"
+                told = f"an amendment {amended} from {day}; keep the contract's value, or amend it in the CLM"
+                raise CommandRefused(f"{one.name} cannot be taken from the ERP: {told}")
+
+
+def _renewal_of(contract: Contract, theirs: Sequence[Conflict], today: date) -> dict[str, object]:
+    """The end of a contract that was renewed by itself is the end of that renewal. Raises CommandRefused."""
+    terms, now = contract.terms, on_day(contract, today).contract.terms
+    if terms is None or now is None or now.renewal == terms.renewal or all(one.path != "ends_on" for one in theirs):
+        return {}
+    if contract.renewal_notice is not None:
+        raise CommandRefused("something was said of its next renewal; keep the contract's end, or amend it in the CLM")
+    return {"renewal": _plain(now.renewal)}
+
+
 def changes_to(terms: Terms, theirs: Sequence[Conflict], today: date) -> dict[str, object]:
-    """The `changes` of a corrected event that put the ERP's values into the contract. Raises InvalidInput."""
+    """The `changes` of a corrected event that put the ERP's values into the contract. Raises InvalidInput.
+
+    `terms` are as they will be: what else of a part waits for its day stays so (sync_core/life/effective.py).
+    """
     changes: dict[str, object] = {}
     for one in theirs:
         path = one.path

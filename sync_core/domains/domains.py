@@ -99,7 +99,8 @@ _ALL: Final = (
     Domain(
         "billing_terms", "Billing terms", Owner.CLM,
         Way("payment terms, cap and revenue treatment", "`billing` → `project.payment_terms`, `.not_to_exceed`", _DIFF),
-        Way("invoices, payments and disputes", "write-back `billing.billed`, `.paid`, `.disputed`", _BACK),
+        Way("invoices, payments, disputes, and how much of the value is recognised as revenue",
+            "write-back `billing.billed`, `.paid`, `.disputed`, `.recognised`, `.revenue`", _BACK),
         (*_fields("project", "billing", "payment_terms", "not_to_exceed"),
          *_fields("contract_line", "recognition", "revenue_account", "revenue_category"),
          "milestone.revenue_category", *_fields("labour_rate", "revenue_category")),

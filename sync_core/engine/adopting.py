@@ -5,7 +5,8 @@ repeat, so a run that dies in between leaves nothing to clean up. The run looks 
 none again, and a contract that has another project by now is left to a person.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from sync_core.clock import Clock
 from sync_core.desired import Kind
@@ -18,6 +19,7 @@ from sync_core.findings import Finding
 from sync_core.keys import BusinessKey, ErpRef
 from sync_core.moving.adoption import Adopted, Result
 from sync_core.moving.observing import Observed
+from sync_core.plan import Action, Operation, Plan
 from sync_core.ports import CallContext, ErpConnector, ListsProjects, Observation
 
 
@@ -53,32 +55,81 @@ async def take(
     outcome: Outcome,
     ctx: CallContext,
 ) -> Sight:
-    """What `look` sees, once our keys are written on what was adopted. Raises what the connector raises."""
+    """What `look` sees, once our keys are written on what was adopted. Raises what the connector raises.
+
+    While the adopted project does not stand open under our key there is a finding, so none is made beside it.
+    """
     sight = await look()
     if adoption is None or adoption.result is not Result.MATCHED or adoption.lane != connector.name:
         return sight
     if other := _another(adoption, sight.observed):
-        outcome.tasks.append(other)
+        # Once there is nothing left to be adopted, nothing is left to say.
+        is_open = not isinstance(connector, ListsProjects) or await _is_open(connector, _project(adoption), ctx)
+        outcome.tasks += [other] if is_open else []
+        outcome.taken = None if is_open else adoption.decided_at
         return sight
-    if left := _unknown(adoption, sight.observed):
-        if not isinstance(connector, ListsProjects):
+    for projects in (True, False):  # a closed one shows itself before its parts are asked for
+        left = [one for one in _unknown(adoption, sight.observed) if (one[0] is Kind.PROJECT) is projects]
+        if left and not isinstance(connector, ListsProjects):
             words = f"{connector.name} cannot be told our keys any more; write them there by hand"
             outcome.findings.append(_ambiguous(words, ErrorClass.INTERNAL))
             return sight
-        for kind, key, ref in left:
-            started = clock.now()
-            await connector.relabel(kind, ref, key, ctx)
-            done = Done("adopt", kind, key, ref, "done", None, {"key": key}, started, clock.now())
-            outcome.operations.append(done)
-        sight = await look()
-    outcome.taken = not _unknown(adoption, sight.observed)
+        if left and connector.capabilities.batches is not None:
+            return replace(sight, plan=_labels(sight.scope.contract, _unknown(adoption, sight.observed)))
+        if left:
+            await _write_keys(left, connector, clock, outcome, ctx)
+            sight = await look()
+        if projects and sight.wanted.project is not None and _gone(adoption, sight.observed):
+            words = f"project {_project(adoption)}, which it was adopted as, is not open any more"
+            words += "; open it there again, or adopt another one"
+            outcome.findings.append(_ambiguous(words, ErrorClass.REFERENCE_MISSING))
+            return sight
+    done = _gone(adoption, sight.observed) or not _unknown(adoption, sight.observed)
+    outcome.taken = adoption.decided_at if done else None
     return sight
+
+
+async def _write_keys(
+    left: Sequence[tuple[Kind, BusinessKey, ErpRef]], connector: ErpConnector, clock: Clock, outcome: Outcome,
+    ctx: CallContext,
+) -> None:  # fmt: skip
+    assert isinstance(connector, ListsProjects)  # noqa: S101 - looked at by the only caller
+    for kind, key, ref in left:
+        started = clock.now()
+        await connector.relabel(kind, ref, key, ctx)
+        done = Done("adopt", kind, key, ref, "done", None, {"key": key}, started, clock.now())
+        outcome.operations.append(done)
+
+
+async def _is_open(connector: ListsProjects, ref: ErpRef, ctx: CallContext) -> bool:
+    """Under no key of ours it can only be found in the list of all; few contracts ever ask."""
+    cursor, more = None, True
+    while more:
+        page = await connector.projects(cursor, ctx)
+        if any(found.ref == ref for found in page.projects):
+            return True
+        cursor, more = page.cursor, page.more
+    return False
+
+
+def _project(adoption: Adopted) -> ErpRef:
+    return next(ref for (kind, _), ref in adoption.refs.items() if kind is Kind.PROJECT)
+
+
+def _gone(adoption: Adopted, observed: Observation) -> bool:
+    """Whether the adopted project is not shown as open under our key."""
+    return not any(f.active and f.kind is Kind.PROJECT and f.ref == _project(adoption) for f in observed.found)
 
 
 def _unknown(adoption: Adopted, observed: Observation) -> list[tuple[Kind, BusinessKey, ErpRef]]:
     """What the ERP does not show under our keys yet."""
     shown = {(found.kind, found.key, found.ref) for found in observed.found}
     return [(kind, key, ref) for (kind, key), ref in adoption.refs.items() if (kind, key, ref) not in shown]
+
+
+def _labels(contract: BusinessKey, left: Sequence[tuple[Kind, BusinessKey, ErpRef]]) -> Plan:
+    """Of an ERP with batches: the keys go out in one of its own, and the rest follows once it has answered."""
+    return Plan(contract, tuple(Operation(Action.ADOPT, kind, key, ref, after={"key": key}) for kind, key, ref in left))
 
 
 def _another(adoption: Adopted, observed: Observation) -> Finding | None:

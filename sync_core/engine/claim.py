@@ -136,9 +136,10 @@ _PLACED = sa.text("""
         WHERE i.contract_id = c.contract_id AND i.confirmed AND i.finished_at IS NULL
           AND r.move_to IS NOT NULL) AS awaited,
         EXISTS (SELECT FROM core.observed AS o WHERE o.contract_id = c.contract_id) AS observed,
-        a.lane AS adopted_in, a.result, a.words, a.refs
+        a.lane AS adopted_in, a.result, a.words, a.refs, a.decided_at, f.lane AS refused_by, f.batch
     FROM unnest(CAST(:ids AS bigint[])) AS c(contract_id) LEFT JOIN core.placement AS p USING (contract_id)
          LEFT JOIN core.adoption AS a ON a.contract_id = c.contract_id AND a.taken_at IS NULL
+         LEFT JOIN core.batch_refusal AS f ON f.contract_id = c.contract_id
 """)
 
 
@@ -151,13 +152,13 @@ class Loaded:
     captured_at: datetime  # when the first signature (or first event) was stored
     correlation_id: str
     traceparent: str | None
-    gap_since: datetime | None  # since when an amendment waits for one before it
     known: dict[BusinessKey, ErpRef]
     project_in: str | None = None  # the ERP that holds the project, as last confirmed
     project_value: Decimal | None = None
     placement: Placement | None = None  # since it was moved
     awaited: bool = False  # a confirmed move that has not come to it yet is about to move it
     observed: bool = False  # its ERP was only observed so far
+    refused: tuple[str, str] | None = None  # the batch, by its ERP and name, whose refusal was told last
     adoption: Adopted | None = None  # what was decided of a project that its ERP held before, and is not carried out
     agreed: dict[str, dict[tuple[Kind, BusinessKey], Fields]] = field(default_factory=dict)  # by ERP
     kept: set[Choice] = field(default_factory=set)  # conflicts of which a person said that the contract's value counts
@@ -165,7 +166,8 @@ class Loaded:
     clm_differs: str | None = None  # what the CLM was seen to say otherwise than its events, in words
     masters: Masters | None = None  # master data that it may mean; None: there is none
     unreadable: str | None = None  # a stored event that this release cannot read any more
-    signed_again: dict[str, datetime] = field(default_factory=dict)  # when each signature was stored, by its event's id
+    captured: bool = False  # `captured_at` is that of a signature
+    published: dict[str, datetime] = field(default_factory=dict)  # when signatures and amendments were stored, by id
 
 
 async def load(conn: AsyncConnection, ids: Sequence[ContractId]) -> dict[ContractId, Loaded]:
@@ -174,7 +176,7 @@ async def load(conn: AsyncConnection, ids: Sequence[ContractId]) -> dict[Contrac
     for row in await conn.execute(_LOAD, {"ids": list(ids)}):
         if row.contract_id not in loaded:
             loaded[row.contract_id] = Loaded(
-                row.wanted_rev, [], row.recorded_at, row.correlation_id, row.traceparent, None, {}, unsure=row.unsure
+                row.wanted_rev, [], row.recorded_at, row.correlation_id, row.traceparent, {}, unsure=row.unsure
             )
         _note_event(loaded[row.contract_id], row)
     for number, words in (await differing(conn, list(loaded))).items():
@@ -197,10 +199,10 @@ def _note_event(item: Loaded, row: sa.Row[Any]) -> None:
     item.events.append(Event(row.source, row.id, row.type, row.occurred_at, payload))
     item.correlation_id, item.traceparent = row.correlation_id, row.traceparent
     if isinstance(payload, Signed):
-        item.captured_at = item.captured_at if item.signed_again else row.recorded_at
-        item.signed_again[row.id] = row.recorded_at
-    if isinstance(payload, Amended):
-        item.gap_since = row.recorded_at
+        item.captured_at = item.captured_at if item.captured else row.recorded_at
+        item.captured = True
+    if isinstance(payload, Signed | Amended):
+        item.published[row.id] = row.recorded_at
 
 
 def _note_known(item: Loaded, row: sa.Row[Any]) -> None:
@@ -214,9 +216,10 @@ def _note_known(item: Loaded, row: sa.Row[Any]) -> None:
 
 def _note_placed(item: Loaded, row: sa.Row[Any]) -> None:
     item.awaited, item.observed = row.awaited, row.observed
+    item.refused = (row.refused_by, row.batch) if row.refused_by is not None else None
     if row.adopted_in is not None:
         refs = {(Kind(kind), BusinessKey(key)): ErpRef(ref) for kind, key, ref in row.refs}
-        item.adoption = Adopted(row.adopted_in, Result(row.result), row.words, refs)
+        item.adoption = Adopted(row.adopted_in, Result(row.result), row.words, refs, row.decided_at)
     if row.lane is not None:
         behind = {lane: Behind.parse(stored) for lane, stored in row.behind.items()}
         item.placement = Placement(row.lane, row.leaving, behind)

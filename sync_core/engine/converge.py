@@ -22,6 +22,7 @@ from sync_core.engine.adopting import not_yet, refusal, take, unadopted
 from sync_core.engine.apply import Applier, SharedObjects, noted
 from sync_core.engine.claim import Claimed, Loaded
 from sync_core.engine.leaving import Leaver, stays
+from sync_core.engine.left_books import left_behind
 from sync_core.engine.look import Intent, Sight, answers_of, intend, see
 from sync_core.engine.nightly import Post, answered
 from sync_core.engine.only_observing import only_observed, watch
@@ -36,7 +37,6 @@ from sync_core.lanes.batches import posted_refs
 from sync_core.life import restated
 from sync_core.life.closing import EARNED, left_to_bill
 from sync_core.life.drafts import warning
-from sync_core.moving.moving import changed_since
 from sync_core.plan import Action, Plan
 from sync_core.ports import CallContext, ErpConnector, Observation
 
@@ -59,7 +59,8 @@ class Converger:
         """Fill `outcome`. Raises the error that stopped the run; what was done until then is in `outcome`."""
         intent = intend(loaded, self.estate, self.connectors, now=self.clock.now())
         contract = outcome.contract = intent.contract
-        outcome.held_value, outcome.was_observed = loaded.project_value, loaded.observed
+        outcome.held_value = loaded.project_value
+        outcome.was_observed, outcome.was_refused = loaded.observed, loaded.refused
         if loaded.placement is not None:
             outcome.placed = loaded.placement.leaving or loaded.placement.lane
             outcome.billed_before = loaded.placement.billed_before
@@ -70,6 +71,7 @@ class Converger:
             return
         if contract.stage is Stage.SIGNED:
             self._signed(contract, loaded, outcome)
+        self._restated(contract, loaded, outcome)
         try:
             await self._go_on(intent, claimed, loaded, outcome, ctx)
         finally:
@@ -127,20 +129,17 @@ class Converger:
         if contract.signed_at is not None:
             outcome.steps += [(Step.SIGNED, contract.signed_at), (Step.CAPTURED, loaded.captured_at)]
         outcome.tasks += differing.tasks(loaded.clm_differs)
-        late = restated.due(contract, loaded.signed_again, GAP_GRACE, self.clock.now())
+
+    def _restated(self, contract: Contract, loaded: Loaded, outcome: Outcome) -> None:
+        """Whatever became of the contract meanwhile: what was published otherwise is not lost with its end."""
+        late = restated.due(contract, loaded.published, GAP_GRACE, self.clock.now())
         if late is not None and late <= self.clock.now():
             outcome.tasks.append(restated.finding(contract))
 
     async def _converge(
-        self,
-        intent: Intent,
-        wanted: Desired,
-        connector: ErpConnector,
-        claimed: Claimed,
-        loaded: Loaded,
-        outcome: Outcome,
-        ctx: CallContext,
-    ) -> None:
+        self, intent: Intent, wanted: Desired, connector: ErpConnector, claimed: Claimed, loaded: Loaded,
+        outcome: Outcome, ctx: CallContext,
+    ) -> None:  # fmt: skip
         def look() -> Awaitable[Sight]:
             return see(intent, wanted, connector, loaded, self.estate, ctx, now=self.clock.now())
 
@@ -150,7 +149,7 @@ class Converger:
         if self._left_alone(intent, sight, claimed, loaded, outcome):
             return
         outcome.findings += sight.findings
-        left = changed_since(sight.scope.contract, intent.contract.terms, intent.placement)
+        left = await left_behind(sight.scope, intent, self.connectors, outcome, ctx)
         outcome.tasks += together((*sight.tasks, *left))
         steps = (Arises.PLAN, *_of_contract(intent))
         outcome.checked = checked(outcome.findings, *steps) | sight.looked_for
@@ -218,7 +217,7 @@ class Converger:
         self, contract: Contract, claimed: Claimed, loaded: Loaded, outcome: Outcome, now: datetime
     ) -> None:
         """What is known is applied; a later amendment waits, and becomes an exception after a grace time."""
-        late = (loaded.gap_since or now) + GAP_GRACE
+        late = restated.gap_since(loaded.events, loaded.published, now) + GAP_GRACE
         if now < late:
             outcome.state, outcome.next_due = "waiting", late
             return
@@ -230,8 +229,7 @@ class Converger:
         """For what becomes an exception in time, or is settled by people without an event of the contract."""
         now, contract = self.clock.now(), outcome.contract
         times = [outcome.next_due] if outcome.next_due else []
-        silent = contract if contract is not None and contract.stage is Stage.SIGNED else None
-        late = restated.due(silent, loaded.signed_again, GAP_GRACE, now) if silent else None
+        late = restated.due(contract, loaded.published, GAP_GRACE, now) if contract is not None else None
         times += [late] if late is not None and late > now else []
         # What was decided on stays so until there is news: nobody waits for it.
         known = claimed.decided_causes - claimed.open_causes if outcome.seen_rev == claimed.done_rev else frozenset()

@@ -15,7 +15,8 @@ from sync_core.contract import BillingKind
 from sync_core.engine.apply import Applier, SharedObjects
 from sync_core.engine.claim import Claimed, Loaded
 from sync_core.engine.look import Intent, Sight, see
-from sync_core.engine.nightly import Post
+from sync_core.engine.nightly import Post, closed_by_answer
+from sync_core.engine.only_observing import withheld
 from sync_core.engine.outcome import Left, Outcome, recheck_at
 from sync_core.engine.replayed import departed_move, skip
 from sync_core.errors import ErrorClass, Function
@@ -27,6 +28,7 @@ from sync_core.moving.moving import (
     Placement,
     arriving_effects,
     behind_of,
+    earned_of,
     leaving_effects,
     nothing_left,
     objections,
@@ -71,22 +73,22 @@ async def survey(
     leaving = await see(intent, intent.desired, connectors[there], loaded, estate, ctx, now=now)
     billing = contract.terms.billing.kind if contract.terms else BillingKind.MILESTONES
     behind = behind_of(leaving.observed.found, billing)
-    effects = leaving_effects(leaving.plan, leaving.observed.found, there)
-    if intent.whole is None or intent.whole.project is None:
-        return Survey(leaving, behind, Decimal(0), effects, leaving.findings)  # it has ended
-    after = placement.left(behind)
-    wanted = rest(intent.whole, contract.terms, after)
-    against = tuple(objections(there, behind, nothing_left=not begun and nothing_left(wanted, after), undo=undo))
+    effects, earned = leaving_effects(leaving.plan, leaving.observed.found, there), earned_of(leaving.observed.found)
+    whole, after = intent.whole or intent.desired, placement.left(behind)
+    wanted = rest(whole, contract.terms, after)  # nothing, of one that has ended
+    done = whole.project is not None and not begun and nothing_left(wanted, after)
+    against = tuple(objections(there, behind, earned, nothing_left=done, undo=undo))
     if against or wanted.project is None:
         return Survey(leaving, behind, Decimal(0), effects, (*leaving.findings, *against))
     onward = replace(intent, desired=wanted, lane=after.lane, connector=connectors[after.lane], placement=after)
     arriving = await see(onward, wanted, connectors[after.lane], loaded, estate, ctx, now=now)
+    observes = (*withheld(intent, leaving, estate), *withheld(onward, arriving, estate))
     return Survey(
         leaving,
         behind,
         wanted.project.value,
         (*effects, *arriving_effects(arriving.plan, after.lane)),
-        (*leaving.findings, *arriving.findings),
+        (*leaving.findings, *arriving.findings, *observes),
     )
 
 
@@ -124,18 +126,21 @@ class Leaver:
             return
         applier = Applier(connector, self.shared, self.clock, ctx, outcome, seen.leaving.scope)
         observed = await applier.apply(nothing, seen.leaving.plan, seen.leaving.observed, loaded.known)
-        behind = behind_of(observed.found, _billing(intent))
-        if untold := tuple(objections(there, behind, nothing_left=False, undo=False)):
-            self._block(outcome, untold, claimed)  # hours were invoiced while it was being closed
+        behind, earned = behind_of(observed.found, _billing(intent)), earned_of(observed.found)
+        if against := tuple(objections(there, behind, earned, nothing_left=False, undo=False)):
+            self._block(outcome, against, claimed)  # hours were booked, or invoiced, while it was being closed
             return
         self._left(placement, claimed, outcome, connector.capabilities, behind)
+        if outcome.left is not None:
+            agreed = loaded.agreed.get(there, {})
+            outcome.operations += closed_by_answer(seen.leaving.plan, observed, loaded.known, agreed)
 
     def _departed(self, seen: Survey, placement: Placement, claimed: Claimed, loaded: Loaded, outcome: Outcome) -> bool:
         """Whether it is another move than the one that was confirmed. Untouched, the contract stays where it was."""
         item = claimed.replay
         if item is None or not item.moves:
             return False
-        how = departed_move(item, seen.effects, placement.lane) or [finding.message for finding in seen.findings]
+        how = [finding.message for finding in seen.findings] or departed_move(item, seen.effects, placement.lane)
         if not how:
             return False
         skip(outcome, item, how, loaded, self.clock.now())

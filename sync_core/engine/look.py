@@ -150,11 +150,14 @@ async def see(
     """A fresh read of the ERP and the plan that follows from it. Raises what the connector raises."""
     scope = scope_of(intent.contract, desired, estate)
     observed = await connector.observe(scope, ctx)
-    day = local_day(intent.contract, estate, now)
     # What a batch wrote while newer events came is ours until it is journalled, and so is what a lost worker may have.
     wrote = known.unsure or bool(posted_refs(observed.answers, scope.contract, known.known))
     keeps = connector.capabilities.keeps
-    sent = earlier_values(known.events, estate, day, keeps) if wrote or observed.handed else frozenset()
+
+    def wanted_of(contract: Contract) -> Desired | None:
+        return intend_known(contract, known.masters, None, estate, {}, now=now, placement=intent.placement).desired
+
+    sent = earlier_values(known.events, wanted_of, keeps) if wrote or observed.handed else frozenset()
     knowledge = Knowledge(known.agreed.get(intent.lane, {}), frozenset(known.kept), sent)
     sight = judged(scope, desired, observed, estate, connector.capabilities, known=known.known, knowledge=knowledge)
     return replace(sight, ours=sent if wrote else frozenset())

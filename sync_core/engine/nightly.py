@@ -33,7 +33,7 @@ from sync_core.journal.progress import Step
 from sync_core.keys import BusinessKey, ErpRef
 from sync_core.lanes.batches import Answer, BatchWindow, Group, groups_of, own_answer, own_handed, posted_refs
 from sync_core.plan import Action, Operation, Plan
-from sync_core.ports import CallContext, ErpConnector, Observation, Scope, TakesBatches
+from sync_core.ports import CallContext, ErpConnector, Observation, TakesBatches
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,6 @@ class Parcel:
 
     own: bytes
     shared: Mapping[Reservation, bytes]
-    scope: Scope
     ctx: CallContext
 
 
@@ -88,8 +87,10 @@ class Post:
         own, shared = groups_of(sight.plan, sight.observed.handed)
         is_open, answer = window.is_open(now), own_answer(sight.plan, sight.observed.answers)
         if answer is not None and answer.refusals and answer.mark == own.mark:
-            told = answer.answered_at <= claimed.state_since
+            # By its name, not by the time: the ERP's clock is its own.
+            told = outcome.was_refused == (connector.name, answer.batch)
             if not told or (claimed.state == "blocked" and not is_open):
+                outcome.refused = connector.name, answer.batch
                 _refuse(outcome, own, answer, sight.observed)
                 block(claimed, outcome, now)
                 outcome.next_due = window.opens_after(now)
@@ -98,16 +99,16 @@ class Post:
             opens = window.opens_after(now)
             _wait(outcome, opens, f"{connector.name} takes batches from {_at(opens, window)}")
             return True
-        await self._send(connector, window, own, shared, sight.scope, outcome, ctx)
+        await self._send(connector, window, own, shared, outcome, ctx)
         return True
 
     async def _send(
-        self, connector: ErpConnector, window: BatchWindow, own: Group, shared: Sequence[Group], scope: Scope,
-        outcome: Outcome, ctx: CallContext,
+        self, connector: ErpConnector, window: BatchWindow, own: Group, shared: Sequence[Group], outcome: Outcome,
+        ctx: CallContext,
     ) -> None:  # fmt: skip
         assert isinstance(connector, TakesBatches)  # noqa: S101 - looked at by the only caller
         reserved = {Reservation(connector.name, g.shared or "", g.owner): connector.written(g) for g in shared}
-        parcel = Parcel(connector.written(own), reserved, scope, ctx)
+        parcel = Parcel(connector.written(own), reserved, ctx)
         batch = await self._box(connector.name).submit(parcel)
         if isinstance(batch, Exception):
             raise batch
@@ -132,14 +133,17 @@ class Post:
             if time.monotonic() >= parcel.ctx.send_before
         }
         going = [n for n in range(len(parcels)) if n not in results]
+        # Leases are renewed meanwhile, reservations are not: they surely stand as long as the last of the leases did
+        # that there were before them.
+        until = max((parcels[n].ctx.send_before for n in going), default=0.0)
         ours: list[Reservation] = []
         try:
-            shared, pending = await self._reserved(lane, [parcels[n] for n in going], ours)
+            shared, pending = await self._reserved(lane, [parcels[n] for n in going], ours, until)
             lacking = [n for n in going if pending & parcels[n].shared.keys()]
             results |= {n: SharedPending(f"{lane}: what it shares is being created for another") for n in lacking}
             going = [n for n in going if n not in results]
             if going:
-                sent = await self._hand_over(lane, shared, [parcels[n] for n in going])
+                sent = await self._hand_over(lane, shared, [parcels[n] for n in going], until)
                 results |= dict.fromkeys(going, sent)
         except Exception as wrong:
             results |= dict.fromkeys(going, wrong)
@@ -151,27 +155,30 @@ class Post:
         return [results[n] for n in range(len(parcels))]
 
     async def _reserved(
-        self, lane: str, parcels: Sequence[Parcel], ours: list[Reservation]
+        self, lane: str, parcels: Sequence[Parcel], ours: list[Reservation], until: float
     ) -> tuple[list[bytes], frozenset[Reservation]]:
         """The groups of shared objects to send, and the objects that others are at. `ours` is added to as it goes."""
-        wanted = {one: (group, parcel) for parcel in parcels for one, group in parcel.shared.items()}
+        wanted = {one: group for parcel in parcels for one, group in parcel.shared.items()}
         got = await asyncio.gather(*(self._shared.reserve(one) for one in wanted))
         ours += [one for one, mine in zip(wanted, got, strict=True) if mine]
         groups: list[bytes] = []
-        for one in ours:
-            group, parcel = wanted[one]
-            # Between the look of its contract and the reservation somebody else's file may have gone out.
-            again = await self._connectors[lane].observe(parcel.scope, parcel.ctx)
-            if not _there(one, again):
-                groups.append(group)
+        if ours:
+            # Between the looks of their contracts and the reservations somebody else's file may have gone out.
+            known = {one: (Kind(one.kind), BusinessKey(one.key)) for one in ours}
+            ctx = replace(parcels[0].ctx, send_before=until)
+            there = await self._taker(lane).there(list(known.values()), ctx)
+            groups = [wanted[one] for one, at in known.items() if at not in there]
         return groups, frozenset(wanted) - frozenset(ours)
 
-    async def _hand_over(self, lane: str, shared: Sequence[bytes], parcels: Sequence[Parcel]) -> str:
+    async def _hand_over(self, lane: str, shared: Sequence[bytes], parcels: Sequence[Parcel], until: float) -> str:
+        before = min(parcel.ctx.send_before for parcel in parcels)
+        ctx = replace(parcels[0].ctx, send_before=min(before, until) if shared else before)
+        return await self._taker(lane).hand_over([*shared, *(parcel.own for parcel in parcels)], ctx)
+
+    def _taker(self, lane: str) -> TakesBatches:
         connector = self._connectors[lane]
         assert isinstance(connector, TakesBatches)  # noqa: S101 - `deliver` has looked
-        first = parcels[0].ctx
-        ctx = replace(first, send_before=min(parcel.ctx.send_before for parcel in parcels))
-        return await connector.hand_over([*shared, *(parcel.own for parcel in parcels)], ctx)
+        return connector
 
 
 Agreed = Mapping[tuple[Kind, BusinessKey], Fields]
@@ -194,6 +201,18 @@ def answered(
     there = {(o.kind, o.key) for o in plan.operations} | {(f.kind, f.key) for f in observed.found if f.active}
     gone = [(at, known[at[1]]) for at in agreed if at not in there and not at[0].shared and at[1] in known]
     return rows + [_done(Action.CLOSE, kind, key, ref, agreed[kind, key], None, answer) for (kind, key), ref in gone]
+
+
+def closed_by_answer(
+    plan: Plan, observed: Observation, known: Mapping[BusinessKey, ErpRef], agreed: Agreed
+) -> list[Done]:
+    """The rows of a batch that ended the contract's project and did nothing else, for the run that finds it ended."""
+    answer = own_answer(plan, observed.answers)
+    if answer is None or answer.refusals or answer.posted:
+        return []
+    there = {f.key for f in observed.found if f.kind is Kind.PROJECT and f.active}
+    gone = [key for kind, key in agreed if kind is Kind.PROJECT and key in known and key not in there]
+    return [_done(Action.CLOSE, Kind.PROJECT, k, known[k], agreed[Kind.PROJECT, k], None, answer) for k in gone]
 
 
 def _made(o: Operation, answer: Answer, known: Mapping[BusinessKey, ErpRef]) -> Done:
@@ -240,9 +259,3 @@ def _wait(outcome: Outcome, until: datetime, words: str) -> None:
 def _at(moment: datetime, window: BatchWindow) -> str:
     local = moment.astimezone(ZoneInfo(window.zone))
     return f"{local:%H:%M} on {local.day} {local:%b %Y} ({window.zone})"
-
-
-def _there(one: Reservation, observed: Observation) -> bool:
-    found = {(f.kind.value, f.key) for f in observed.found if f.active}
-    found |= {(h.shared.value, h.owner) for h in observed.handed if h.shared is not None}
-    return (one.kind, one.key) in found

@@ -1,8 +1,7 @@
 """A run or a preview whose ERP is only observed: what would be done is kept and told, and nothing is written."""
 
-from datetime import date, datetime
+from datetime import datetime
 
-from sync_core.contract import Contract
 from sync_core.engine.claim import Claimed, Loaded
 from sync_core.engine.look import Intent, Sight, local_day
 from sync_core.engine.outcome import RECHECK_CONTRACT, Outcome
@@ -10,13 +9,12 @@ from sync_core.engine.replayed import depart
 from sync_core.estate.estate import Estate
 from sync_core.findings import Finding
 from sync_core.journal.progress import Step
-from sync_core.moving.observing import Observed, observed, stops
+from sync_core.moving.observing import Came, Observed, observed, stops
 
 
 def only_observed(intent: Intent, sight: Sight, estate: Estate) -> Observed | None:
     """None: go on."""
-    erp, signed_on = estate.erps.get(intent.lane), _signed_on(intent.contract, estate)
-    return observed(erp, sight.plan, sight.findings, signed_on=signed_on)
+    return observed(estate.erps.get(intent.lane), sight.plan, sight.findings, _came(intent, estate))
 
 
 def watch(
@@ -39,9 +37,11 @@ def watch(
 
 
 def withheld(intent: Intent, sight: Sight, estate: Estate) -> tuple[Finding, ...]:
-    """What the preview of a replay says of it."""
-    return stops(estate.erps.get(intent.lane), sight.plan, signed_on=_signed_on(intent.contract, estate))
+    """What the preview of a replay or a move says of it."""
+    return stops(estate.erps.get(intent.lane), sight.plan, _came(intent, estate))
 
 
-def _signed_on(contract: Contract, estate: Estate) -> date | None:
-    return local_day(contract, estate, contract.signed_at) if contract.signed_at else None
+def _came(intent: Intent, estate: Estate) -> Came:
+    contract, placement = intent.contract, intent.placement
+    signed_on = local_day(contract, estate, contract.signed_at) if contract.signed_at else None
+    return Came(signed_on, moved=placement is not None and bool(placement.behind))

@@ -98,7 +98,10 @@ class Outcome:
     left: Left | None = None
     observed: Observed | None = None  # what was only looked at, because its ERP is not written to
     was_observed: bool = False
-    taken: bool = False  # what was adopted bears our keys now
+    refused: tuple[str, str] | None = None  # the batch, by its ERP and name, of whose refusal it tells
+    was_refused: tuple[str, str] | None = None  # the one that an earlier run told of
+    taken: datetime | None = None  # what was adopted by the decision of then bears our keys now
+    behind: Mapping[str, Behind] = field(default_factory=dict)  # by ERP that it left: what is invoiced there now
     onward: bool = False  # the first half of a move: another run goes on in the other ERP
     billed_before: Decimal = Decimal(0)  # in projects that were closed as it left their ERPs
 

@@ -29,10 +29,15 @@ def departed(item: ReplayItem, plan: Plan | None, lane: str) -> list[str]:
 
 
 def departed_move(item: ReplayItem, now: Sequence[Effect], lane: str) -> list[str]:
-    """As `departed`, of a move that is about to begin: `now` is what it would do in both ERPs."""
+    """As `departed`, of a move that is about to begin: `now` is what it would do in both ERPs.
+
+    Half-way there is no staying: what its old ERP billed while it was being closed is not made in the new one, and
+    that is no other move than the one that was confirmed.
+    """
     if digest_of(item.lane, item.effects) != item.digest:
         return [_TAMPERED]
-    return departures(item.effects, now, lanes=(item.lane, lane), touched=item.touched)
+    ahead = [effect for effect in now if not item.touched or effect.system != lane]
+    return departures(item.effects, ahead, lanes=(item.lane, lane), touched=item.touched)
 
 
 def depart(how: Sequence[str], claimed: Claimed, loaded: Loaded, outcome: Outcome, now: datetime) -> bool:
@@ -64,7 +69,8 @@ def conclude(outcome: Outcome, wrong: Exception | None) -> None:
     item = outcome.claimed.replay
     if item is None:
         return
-    outcome.sent = outcome.sent or any(_sent(done) for done in outcome.operations)
+    # What an earlier try may have sent stays sent, also where this one only waits for its answer.
+    outcome.sent = outcome.sent or item.touched or any(_sent(done) for done in outcome.operations)
     if outcome.end is None:
         outcome.end = _end(outcome, item, wrong)
 

@@ -1,6 +1,7 @@
 """What an ERP holds against all contracts that have no project there yet: adoption is decided by it. Writes nothing."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -8,20 +9,21 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sync_core.clock import Clock
 from sync_core.desired import Found
 from sync_core.engine import claim as queue
-from sync_core.engine.look import intend
+from sync_core.engine.look import intend, representable
+from sync_core.engine.pairing import Pairing
 from sync_core.errors import StoredEventUnreadable
 from sync_core.estate.estate import Estate
 from sync_core.keys import ContractId
-from sync_core.moving.adoption import Adoption, Wanted, candidates, with_parts
+from sync_core.moving.adoption import UNDECIDED, Adoption, Wanted, candidates
 from sync_core.ports import CallContext, ErpConnector, ListsProjects
 
 _BATCH = 500
-_UNPLACED = sa.text("""
+_UNPLACED = sa.text(f"""
     SELECT c.contract_id FROM core.contract AS c
     WHERE c.lane = :lane AND c.state NOT IN ('draft', 'ended')
       AND (CAST(:entity AS text) = '' OR c.legal_entity = :entity)
       AND NOT EXISTS (SELECT FROM core.crosswalk AS x WHERE x.contract_id = c.contract_id AND x.kind = 'project'
-                      AND x.state = 'confirmed' AND x.system = :lane)
+                      AND x.state = 'confirmed' AND x.system = :lane AND NOT {UNDECIDED})
     ORDER BY c.contract_id
 """)
 
@@ -47,7 +49,9 @@ async def unplaced(engine: AsyncEngine, estate: Estate, clock: Clock, *, lane: s
 async def survey(
     connector: ErpConnector, wanted: Sequence[Wanted], named: Mapping[str, str], ctx: CallContext
 ) -> list[Adoption]:
-    """One for each contract, in their order. Raises what the connector raises; ValueError where it cannot list."""
+    """One for each contract, in their order. Raises what the connector raises while its projects are listed, and
+    ValueError where it cannot list them.
+    """
     if not isinstance(connector, ListsProjects):
         raise ValueError(f"{connector.name} cannot list its projects")
     held: list[Found] = []
@@ -56,11 +60,6 @@ async def survey(
         page = await connector.projects(cursor, ctx)
         held += page.projects
         cursor, more = page.cursor, page.more
-    chosen = candidates(wanted, held, named)
-    found = []
-    for one in wanted:
-        said = chosen[one.contract_id]
-        if isinstance(said, Found):
-            said = with_parts(one, said, await connector.parts(said, ctx))
-        found.append(said)
-    return found
+    # As this ERP would hold them: with its short names, for instance.
+    wanted = [replace(one, desired=representable(one.desired, connector.capabilities)) for one in wanted]
+    return await Pairing(connector, candidates(wanted, held, named), ctx).all_of(wanted)

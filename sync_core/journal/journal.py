@@ -26,6 +26,7 @@ from sync_core.estate.estate import Estate
 from sync_core.journal.progress import Step
 from sync_core.journal.sql import STORE
 from sync_core.keys import ContractId
+from sync_core.lanes import refusals_sql
 from sync_core.life.books import invoiced
 from sync_core.life.life_row import life_row
 from sync_core.life.summary import DRAFT_PRIORITY, Summary, summarise
@@ -62,7 +63,7 @@ async def store(
     bound = {"doc": document(written), "now": now, "worker": worker, "policy": estate.rules_version}
     kept = {ContractId(row.contract_id) for row in await conn.execute(STORE, bound)}
     ours = [o for o in outcomes if o.claimed.contract_id in kept]
-    for beside in (placement_sql, observed_sql):
+    for beside in (placement_sql, observed_sql, refusals_sql):
         await beside.store(conn, ours, now=now)
     return kept
 

@@ -6,16 +6,17 @@ whose currency was amended each side is in its own, and nothing is subtracted.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeAlias
 
 from sync_core.contract import BillingKind, Contract, Terms
 from sync_core.events import Amended, Event
 from sync_core.fold import fold_steps
 from sync_core.life.contract_words import Change, changes_between, flat
+from sync_core.life.silent import by_path, with_values
 
 _ZERO: Final = Decimal(0)
 _PARTS: Final = ("milestone ", "line ")  # told by the schedule, not by the list of terms
@@ -45,6 +46,7 @@ class Row:
     fate: Fate
     invoiced: Decimal | None = None  # as the ERP was last read; None: nothing yet
     uncovered: bool = False  # what no part of the schedule covers: nothing to invoice by
+    invoiced_in: str = ""  # the currency of what was invoiced, where the contract has another one after
 
     @property
     def to_invoice(self) -> Decimal:
@@ -52,13 +54,18 @@ class Row:
 
     @property
     def difference(self) -> Decimal:
-        """What finance has to bill besides (above zero) or to credit (below)."""
+        """What finance has to bill besides (above zero) or to credit (below); all of it anew in another currency."""
+        if self.invoiced_in:
+            return self.after or _ZERO
         return _ZERO if self.invoiced is None else (self.after or _ZERO) - self.invoiced
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """invoiced + to invoice + difference + uncovered = `after`; the rows' own sums are `before` and `after`."""
+    """invoiced + to invoice + difference + uncovered = `after`; the rows' own sums are `before` and `after`.
+
+    All in the currency after: what was invoiced in another one is in none of these sums.
+    """
 
     rows: tuple[Row, ...]
     before: Decimal  # the contract's value
@@ -71,7 +78,16 @@ class Schedule:
 
     @property
     def invoiced(self) -> Decimal:
-        return sum((row.invoiced or _ZERO for row in self.rows), _ZERO)
+        return sum((row.invoiced or _ZERO for row in self.rows if not row.invoiced_in), _ZERO)
+
+    @property
+    def invoiced_otherwise(self) -> tuple[tuple[str, Decimal], ...]:
+        """By another currency, what was invoiced in it."""
+        sums: dict[str, Decimal] = {}
+        for row in self.rows:
+            if row.invoiced_in:
+                sums[row.invoiced_in] = sums.get(row.invoiced_in, _ZERO) + (row.invoiced or _ZERO)
+        return tuple(sorted(sums.items()))
 
     @property
     def to_invoice(self) -> Decimal:
@@ -108,13 +124,29 @@ class AmendmentStep:
     signed_by: str
     event_id: str
     comparison: Comparison | None
+    later: tuple[Change, ...] = ()  # of its terms those that hold from `effective_on`
+
+    @property
+    def all_later(self) -> bool:
+        """Whether nothing of it holds before `effective_on`."""
+        made = self.comparison
+        if made is None or not self.later or made.delta != 0:
+            return False
+        rows = all(row.fate is Fate.SAME for row in made.schedule.rows)
+        return rows and {change.field for change in made.terms} <= {change.field for change in self.later}
 
 
 REST: Final = "not in the schedule"
+In: TypeAlias = Mapping[str, str]  # by milestone, the currency in which it was invoiced
+_UNSAID: Final[In] = {}
 
 
-def compare(before: Contract, after: Contract, invoiced: Mapping[str, Decimal] | None = None) -> Comparison:
-    """`invoiced`: by milestone, net of credit notes. Expects `after` to have terms."""
+def compare(
+    before: Contract, after: Contract, invoiced: Mapping[str, Decimal] | None = None, billed_in: In = _UNSAID
+) -> Comparison:
+    """`invoiced`: by milestone, net of credit notes; `billed_in`: its currency, where it is known. Expects `after` to
+    have terms.
+    """
     assert after.terms is not None  # noqa: S101 - an amendment of nothing changes nothing, and is left out before
     listed = [
         change
@@ -123,29 +155,47 @@ def compare(before: Contract, after: Contract, invoiced: Mapping[str, Decimal] |
     ]
     currency = after.terms.currency
     held = before.terms.currency if before.terms is not None else currency
-    return Comparison(currency, held, tuple(listed), _schedule(before.terms, after.terms, invoiced or {}))
+    return Comparison(currency, held, tuple(listed), _schedule(before.terms, after.terms, invoiced or {}, billed_in))
 
 
-def amendments(events: Iterable[Event], invoiced: Mapping[str, Decimal] | None = None) -> tuple[AmendmentStep, ...]:
-    """All of one contract, in the order of the fold; of one that was sent again, what the repeat changed."""
+def amendments(
+    events: Iterable[Event], invoiced: Mapping[str, Decimal] | None = None, billed_in: In = _UNSAID
+) -> tuple[AmendmentStep, ...]:
+    """All of one contract, in the order of the fold. What uses a number again is none, whatever it says; a signature
+    after an end begins to count anew.
+    """
     found: list[AmendmentStep] = []
+    seen: set[int] = set()
     for step in fold_steps(events):
+        seen = set() if step.begins else seen
         payload = step.event.payload
         if not isinstance(payload, Amended):
             continue
-        header, seen = payload.amendment, {one.number for one in found}
+        header = payload.amendment
         if header.number in seen and step.before.terms == step.after.terms:
             continue
+        seen.add(header.number)
         known = step.before.terms is not None and step.after.terms is not None
-        made = compare(step.before, step.after, invoiced) if known and not step.waits else None
+        made = compare(step.before, step.after, invoiced, billed_in) if known and not step.waits else None
         told = (header.number, header.executed_at, header.effective_on, header.summary, header.signed_by)
-        found.append(AmendmentStep(*told, step.event.id, made))
+        later = _later(step.before, step.after, header.effective_on) if made is not None else ()
+        found.append(AmendmentStep(*told, step.event.id, made, later))
     return tuple(found)
 
 
-def books(contract: Contract, invoiced: Mapping[str, Decimal]) -> Schedule | None:
+def _later(before: Contract, after: Contract, since: date | None) -> tuple[Change, ...]:
+    """What of this amendment waits for its day: the terms until then against those from then on."""
+    assert before.terms is not None and after.terms is not None  # noqa: S101, PT018 - compared before
+    was, now = by_path(before.terms), by_path(after.terms)
+    waiting = {d.path: d.value for d in after.dated if d.until == since and was.get(d.path) != now.get(d.path)}
+    until = replace(after, terms=with_values(after.terms, waiting))
+    return tuple(changes_between(flat(until), flat(after)))
+
+
+def books(contract: Contract, invoiced: Mapping[str, Decimal], billed_in: In = _UNSAID) -> Schedule | None:
     """How the contract as it stands is billed; None without terms."""
-    return _schedule(contract.terms, contract.terms, invoiced) if contract.terms is not None else None
+    terms = contract.terms
+    return _schedule(terms, terms, invoiced, billed_in) if terms is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +206,7 @@ class _Part:
     due: date | None
 
 
-def _schedule(before: Terms | None, after: Terms, invoiced: Mapping[str, Decimal]) -> Schedule:
+def _schedule(before: Terms | None, after: Terms, invoiced: Mapping[str, Decimal], billed_in: In) -> Schedule:
     old = _parts(before) if before is not None else {}
     new = _parts(after)
     value_before = before.value if before is not None else _ZERO
@@ -167,6 +217,8 @@ def _schedule(before: Terms | None, after: Terms, invoiced: Mapping[str, Decimal
     if rest_before or rest_after:
         fate = Fate.SAME if alike and rest_before == rest_after else Fate.CHANGED
         rows.append(Row("", REST, rest_before, rest_after, None, None, fate, uncovered=True))
+    others = {key: currency for key, currency in billed_in.items() if key in invoiced and currency != after.currency}
+    rows = [replace(row, invoiced_in=others[row.key]) if row.key in others else row for row in rows]
     return Schedule(tuple(rows), value_before, after.value)
 
 

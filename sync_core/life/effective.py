@@ -7,11 +7,11 @@ in the past changes nothing of it: what was invoiced stays, and what is invoiced
 """
 
 from collections.abc import Iterator, Set
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from datetime import date
 from typing import Final
 
-from sync_core.contract import BillingTerms, Contract, Dated, LabourRate, Path
+from sync_core.contract import BillingTerms, Contract, Dated, LabourRate, Party, Path
 from sync_core.life.silent import by_path, with_values
 
 _HEADS: Final = frozenset({"customer", "legal_entity", "po_number", "tax", "billing"})
@@ -34,6 +34,41 @@ def noted(before: Contract, after: Contract, effective_on: date | None, said: Se
             until = next((one.value for one in line if one.until >= effective_on), was.get(path))
             kept += [*(one for one in line if one.until < effective_on), Dated(path, effective_on, until)]
     return replace(after, dated=tuple(sorted(kept, key=lambda one: (one.path, one.until))))
+
+
+def corrected(before: Contract, after: Contract, said: Set[Path]) -> Contract:
+    """`after` a correction. It is of single fields: what else of the same part waits for its day goes on waiting.
+
+    A field that itself waits holds at once as corrected; but where the correction accepts what was published silently,
+    that was said of the terms as they will be, so until its day the old one holds.
+    """
+    if after.terms is None or before.terms is None or not before.dated:
+        return after
+    was, now = by_path(before.terms), by_path(after.terms)
+    accepted = {one.path for one in before.silent if now.get(one.path) == one.stated}
+    changed = {path for path in was.keys() | now.keys() if was.get(path) != now.get(path)} | said
+    kept: list[Dated] = []
+    for path in sorted({one.path for one in before.dated}):
+        line = [one for one in before.dated if one.path == path]
+        if path in changed:
+            line = [
+                replace(one, value=_mended(one.value, was.get(path), now.get(path), keeps=path in accepted))
+                for one in line
+            ]
+        kept += line if path not in changed or any(one.value != now.get(path) for one in line) else []
+    return replace(after, dated=tuple(kept))
+
+
+def _mended(held: object, was: object, now: object, *, keeps: bool) -> object:
+    """What holds before the day; `was` and `now`: after it. `keeps`: also a field that is corrected waits for it."""
+    if held is None or type(held) is not type(was) or type(held) is not type(now) or not is_dataclass(held):
+        return held if keeps else now
+    names = [one.name for one in fields(held) if getattr(was, one.name) != getattr(now, one.name)]
+    if isinstance(held, Party) and "code" not in names and held.code != getattr(was, "code", None):
+        return held  # another customer until then
+    alike = {name for name in names if getattr(held, name) == getattr(was, name)}
+    values = {name: getattr(now, name) for name in names if name in alike or not keeps}
+    return replace(held, **values) if names else now  # type: ignore[type-var]  # a part of the terms
 
 
 def _waits(path: Path, was: object, now: object) -> bool:

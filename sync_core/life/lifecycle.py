@@ -41,13 +41,15 @@ def on_day(contract: Contract, on: date) -> Standing:
         return Standing(contract)
     if contract.ended_on is not None and contract.ended_on <= on:
         worked = contract.stage is not Stage.CANCELLED
-        return Standing(contract, _earned(contract.terms, contract.ended_on) if worked else None)
+        ended, _ = in_force(contract, contract.ended_on)
+        return Standing(ended, _earned(ended.terms, contract.ended_on) if worked else None)
+    last = _last_day(_renewed(contract, on), _meant(contract))
+    if last is not None and last < on:
+        ended, _ = in_force(_renewed(contract, on), last)
+        over = replace(ended, stage=Stage.EXPIRED, ended_on=last)
+        return Standing(over, _earned(over.terms, last))
     contract, amended_on = in_force(contract, on)
     renewed = _renewed(contract, on)
-    last = _last_day(renewed, _meant(contract))
-    if last is not None and last < on:
-        over = replace(renewed, stage=Stage.EXPIRED, ended_on=last)
-        return Standing(over, _earned(over.terms, last))
     suspension = next((one for one in renewed.suspensions if _covers(one, on)), None)
     coming = [day for day in (*_changes(contract, renewed, last), amended_on) if day is not None and day > on]
     # An end that lies ahead: until then it is a signed contract like any other.
@@ -142,6 +144,21 @@ def _end(terms: Terms, renewal: Renewal) -> date | None:
     if terms.ends_on is None or renewal.renews_on is None or terms.renewal.renews_on is None:
         return None
     return _moved(renewal.renews_on, terms.ends_on - terms.renewal.renews_on)
+
+
+def renewed_end(contract: Contract, renewal: Renewal, said_on: date) -> date | None:
+    """The last day after a renewal that was agreed without naming it: as long before the next one as before.
+
+    Where no next one is named, the end that the contract has by itself on the day on which it was said, or after the
+    renewal that was ahead then.
+    """
+    terms = contract.terms
+    if terms is None or terms.ends_on is None or terms.renewal.renews_on is None:
+        return terms.ends_on if terms is not None else None
+    if renewal.renews_on is not None:
+        return _end(terms, renewal)
+    by_itself = _renewed(replace(contract, renewal_notice=None), max(said_on, terms.renewal.renews_on)).terms
+    return by_itself.ends_on if by_itself is not None else None
 
 
 def _moved(day: date, by: timedelta) -> date:

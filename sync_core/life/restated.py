@@ -1,9 +1,9 @@
-"""What legal is told of a silent change, and when. Pure.
+"""What legal is told of a silent change, and when; and since when an amendment waits for one before it. Pure.
 
-A numbered amendment may still be on its way, so there is the grace time of a gap in the sequence first.
+A numbered amendment may still be on its way, so there is the same grace time first.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,7 +12,9 @@ from typing import Final
 from sync_core.cases.rules import SILENT
 from sync_core.contract import Contract, Terms
 from sync_core.errors import ErrorClass, Function
+from sync_core.events import Event
 from sync_core.findings import Difference, Finding
+from sync_core.fold import fold_steps
 from sync_core.life.contract_words import changes_between, flat
 from sync_core.life.silent import as_published, with_values
 
@@ -44,10 +46,16 @@ def finding(contract: Contract) -> Finding:
 
 
 def due(contract: Contract, stored: Mapping[str, datetime], grace: timedelta, now: datetime) -> datetime | None:
-    """From when it is an exception; None: nothing was changed silently. `stored`: signatures by event id."""
+    """From when it is an exception; None: nothing was changed silently. `stored`: what was published, by event id."""
     if not contract.silent:
         return None
     return stored.get(contract.silent_since or "", now) + grace
+
+
+def gap_since(events: Iterable[Event], stored: Mapping[str, datetime], now: datetime) -> datetime:
+    """Since when an amendment waits for one before it: those that come after the first one put nothing off."""
+    waiting = (step.event.id for step in fold_steps(events) if step.waits)
+    return min((stored[name] for name in waiting if name in stored), default=now)
 
 
 def _money(contract: Contract) -> Decimal:

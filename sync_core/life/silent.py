@@ -65,6 +65,21 @@ def published_again(contract: Contract, stated: Terms, event_id: str) -> Contrac
     )
 
 
+def numbered_again(contract: Contract, said: Terms | None, says: Terms | None, event_id: str) -> Contract:
+    """The contract after an amendment's number was used again. `said`: the terms after the one of that number, `says`:
+    as this one would have made them. The same is no news; what differs is kept beside what is agreed by now.
+    """
+    if contract.terms is None or said is None or says is None:
+        return contract
+    agreed, was, stated = by_path(contract.terms), by_path(said), by_path(says)
+    silent = {one.path: one for one in contract.silent}
+    for path in was.keys() | stated.keys():
+        if stated.get(path) not in (was.get(path), agreed.get(path)):
+            silent[path] = Silent(path, agreed.get(path), stated.get(path))
+    listed = tuple(silent[path] for path in sorted(silent))
+    return replace(contract, silent=listed, silent_since=(contract.silent_since or event_id) if listed else None)
+
+
 def settled(before: Contract, after: Contract) -> Contract:
     """`after` an event that may change terms: what it says of a silent change, in whatever sense, ends that one."""
     if after.terms is None or before.terms is after.terms or not after.silent:

@@ -8,6 +8,7 @@ a person; nothing is ever created because nothing was found.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
@@ -31,6 +32,7 @@ class Result(StrEnum):
     MATCHED = "matched"
     UNMATCHED = "unmatched"
     AMBIGUOUS = "ambiguous"
+    UNREAD = "unread"  # the ERP did not say all that it takes: look again
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Adopted:
     result: Result
     words: str
     refs: Mapping[tuple[Kind, BusinessKey], ErpRef]
+    decided_at: datetime  # names the decision: a later one is another
 
     @property
     def finding(self) -> Finding | None:
@@ -172,3 +175,11 @@ def _identity(kind: Kind, fields: Mapping[str, Scalar]) -> tuple[Scalar, ...] | 
 
 def _plain(value: Scalar) -> Scalar:
     return " ".join(value.casefold().split()) if isinstance(value, str) else value
+
+
+# In SQL: whether a confirmed crosswalk row `x` is only of an adoption that no worker has carried out, so that it may be
+# decided anew.
+UNDECIDED: Final = """
+    EXISTS (SELECT FROM core.adoption AS u WHERE u.contract_id = x.contract_id AND u.lane = x.system
+            AND u.taken_at IS NULL AND u.refs @> jsonb_build_array(jsonb_build_array(x.kind, x.business_key, x.ref)))
+"""

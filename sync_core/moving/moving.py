@@ -18,6 +18,7 @@ from sync_core.errors import ErrorClass, Function
 from sync_core.findings import Difference, Finding
 from sync_core.keys import BusinessKey
 from sync_core.life.books import CREDIT, REBILL, invoiced
+from sync_core.money import written
 from sync_core.plan import Action, Plan
 from sync_core.replay.replay import Effect, effects_of
 
@@ -166,9 +167,8 @@ def _lines_left(
 
 
 def changed_since(contract: str, terms: Terms | None, placement: Placement | None) -> list[Finding]:
-    """Milestones that another ERP invoiced, and that the contract has otherwise or not any more: finance decides.
-
-    That ERP is not read for the contract any more, so what finance does there is not seen: it ends by a decision.
+    """Milestones that another ERP invoiced, and that the contract has otherwise or not any more: finance settles it
+    there. While there are any, that ERP is read again (sync_core/engine/left_books.py).
     """
     if terms is None or placement is None:
         return []
@@ -187,7 +187,7 @@ def changed_since(contract: str, terms: Terms | None, placement: Placement | Non
         for lane, key, paid in differing
     )
     where = " and ".join(sorted({lane for lane, _, _ in differing}))
-    words += f"; settle it in {where}, which is not read for it any more, and then close this by decision"
+    words += f"; settle it in {where}; where that ERP does not say what is invoiced net, close this by decision then"
     parts = tuple(_difference(key, paid, agreed.get(key)) for _, key, paid in differing)
     money = sum((abs(part.amount) for part in parts), _ZERO)
     return [Finding(ErrorClass.ERP_REJECTED, "billed_differs", Function.FINANCE_OPERATIONS, words, money, parts)]
@@ -202,11 +202,27 @@ def _difference(key: str, paid: Decimal, agreed: Decimal | None) -> Difference:
 NOTHING_LEFT: Final = "nothing_to_move"  # of a preview alone: such a contract is pinned to where it is
 BILLED_SINCE: Final = "billed_since_move"
 UNTOLD: Final = "billed_untold"
+EARNED_BEFORE: Final = "earned_before_move"
 
 
-def objections(leaving: str, behind: Behind, *, nothing_left: bool, undo: bool) -> Iterator[Finding]:
-    """Why a contract cannot leave an ERP; found before anything is written."""
+def earned_of(found: Iterable[Found]) -> tuple[Found, ...]:
+    """Projects of which an ERP can still invoice something, the closed ones too: closing takes nothing away that was
+    earned. It would be billed there, and once more where the contract goes.
+    """
+    return tuple(f for f in found if f.kind is Kind.PROJECT and f.earned)
+
+
+def objections(
+    leaving: str, behind: Behind, earned: Sequence[Found], *, nothing_left: bool, undo: bool
+) -> Iterator[Finding]:
+    """Why a contract cannot leave an ERP; found before anything is written. `earned`: see `earned_of`."""
     finance, rejected = Function.FINANCE_OPERATIONS, ErrorClass.ERP_REJECTED
+    if earned:
+        told = " and ".join(
+            f"{written(f.earned or _ZERO, str(f.fields.get('currency') or ''))} of project {f.ref}" for f in earned
+        )
+        words = f"{told} was earned in {leaving} and is not invoiced; invoice it there first, or take it back there"
+        yield Finding(rejected, EARNED_BEFORE, finance, words)
     if behind.billed is None:
         words = f"{leaving} has invoiced hours and does not say how much; bill them up there, or leave it there"
         yield Finding(rejected, UNTOLD, finance, words)

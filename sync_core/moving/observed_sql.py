@@ -20,7 +20,12 @@ _KEEP: Final = sa.text("""
         findings = excluded.findings, observed_at = excluded.observed_at
 """)
 _FORGET: Final = sa.text("DELETE FROM core.observed WHERE contract_id = ANY(:ids)")
-_TAKEN: Final = sa.text("UPDATE core.adoption SET taken_at = :now WHERE contract_id = ANY(:ids) AND taken_at IS NULL")
+# One that was decided anew meanwhile is still to be carried out.
+_TAKEN: Final = sa.text("""
+    UPDATE core.adoption AS a SET taken_at = :now
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id bigint, decided_at timestamptz)
+    WHERE a.contract_id = r.id AND a.decided_at = r.decided_at AND a.taken_at IS NULL
+""")
 # When a worker starts under an estate that lets these ERPs be written to: what was only observed is due.
 _RESUME: Final = sa.text("""
     WITH held AS (
@@ -50,8 +55,8 @@ async def store(conn: AsyncConnection, outcomes: Sequence[Outcome], *, now: date
         await conn.execute(_KEEP, {"rows": orjson.dumps(kept).decode(), "now": now})
     if past:
         await conn.execute(_FORGET, {"ids": past})
-    if taken := [o.claimed.contract_id for o in outcomes if o.taken]:
-        await conn.execute(_TAKEN, {"ids": taken, "now": now})
+    if taken := [{"id": o.claimed.contract_id, "decided_at": o.taken} for o in outcomes if o.taken]:
+        await conn.execute(_TAKEN, {"rows": orjson.dumps(taken).decode(), "now": now})
 
 
 async def resume(conn: AsyncConnection, lanes: Sequence[str], *, now: datetime) -> int:

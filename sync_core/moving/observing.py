@@ -35,27 +35,38 @@ class Observed:
         return f"{self.why}; would {f'stop: {stopped}' if stopped else done}"
 
 
-def withheld(erp: Erp | None, plan: Plan, *, signed_on: date | None) -> str:
+@dataclass(frozen=True, slots=True)
+class Came:
+    """How a contract came to its ERP. The cut-over is for those of which the ERP may hold a project under no key of
+    ours; one that was moved there has none, whenever it was signed.
+    """
+
+    signed_on: date | None
+    moved: bool
+
+
+def withheld(erp: Erp | None, plan: Plan, came: Came) -> str:
     """Why this plan is only observed; empty: it may be carried out."""
     if erp is None or not plan.writes:
         return ""
     if erp.mode is ErpMode.OBSERVE:
         return f"{erp.name} is only observed"
     creates = any(o.action is Action.CREATE and o.kind is Kind.PROJECT for o in plan.writes)
-    if creates and erp.cut_over is not None and (signed_on is None or signed_on < erp.cut_over):
+    early = erp.cut_over is not None and (came.signed_on is None or came.signed_on < erp.cut_over)
+    if creates and early and not came.moved:
         return f"signed before the cut-over of {erp.name} on {erp.cut_over}: it is adopted there, not created"
     return ""
 
 
-def observed(erp: Erp | None, plan: Plan, findings: Sequence[Finding], *, signed_on: date | None) -> Observed | None:
+def observed(erp: Erp | None, plan: Plan, findings: Sequence[Finding], came: Came) -> Observed | None:
     """What is kept instead of being done; None: go on. What the ERP lacks is told, and raised once it is written to."""
-    why = withheld(erp, plan, signed_on=signed_on)
+    why = withheld(erp, plan, came)
     if not why and erp is not None and erp.mode is ErpMode.OBSERVE and findings:
         why = f"{erp.name} is only observed"
     return Observed(erp.name, why, plan.writes, tuple(findings)) if erp is not None and why else None
 
 
-def stops(erp: Erp | None, plan: Plan, *, signed_on: date | None) -> tuple[Finding, ...]:
+def stops(erp: Erp | None, plan: Plan, came: Came) -> tuple[Finding, ...]:
     """What the preview of a replay says of it: nothing of it could be carried out."""
-    why = withheld(erp, plan, signed_on=signed_on)
+    why = withheld(erp, plan, came)
     return (Finding(ErrorClass.POLICY_DENIED, CAUSE, Function.INTEGRATION, why),) if why else ()

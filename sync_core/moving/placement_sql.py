@@ -40,6 +40,20 @@ _STAYS: Final = sa.text(f"""
         SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id bigint, lane text)
     ), {_BACK}
 """)
+# What finance settled in an ERP that was left, as it was read there again.
+_SETTLED: Final = sa.text("""
+    WITH r AS MATERIALIZED (
+        SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id bigint, behind jsonb)
+    ), told AS (
+        UPDATE core.crosswalk AS x SET invoiced = CAST(m.value AS numeric)
+        FROM r CROSS JOIN LATERAL jsonb_each(r.behind) AS b(lane, known)
+             CROSS JOIN LATERAL jsonb_each_text(b.known -> 'milestones') AS m(key, value)
+        WHERE x.contract_id = r.id AND x.system = b.lane AND x.kind = 'milestone' AND x.business_key = m.key
+          AND x.state = 'confirmed'
+    )
+    UPDATE core.placement AS p SET behind = p.behind || r.behind
+    FROM r WHERE p.contract_id = r.id AND p.leaving IS NULL
+""")
 # Of a move that was cancelled: contracts that nothing was done for yet stay where they were. Before their items end.
 CANCELLED: Final = sa.text(f"""
     WITH free AS MATERIALIZED (
@@ -70,7 +84,14 @@ async def store(conn: AsyncConnection, outcomes: Sequence[Outcome], *, now: date
     said = [(o.claimed.contract_id, o.left) for o in outcomes if o.left is not None]
     gone = [{"id": i, "lane": left.lane, "behind": left.behind.stored} for i, left in said if left.behind is not None]
     stays = [{"id": i, "lane": left.lane} for i, left in said if left.behind is None]
+    if settled := [_behind(o) for o in outcomes if o.behind]:
+        await conn.execute(_SETTLED, {"rows": orjson.dumps(settled).decode()})
     if gone:
         await conn.execute(_LEFT, {"rows": orjson.dumps(gone).decode(), "now": now})
     if stays:
         await conn.execute(_STAYS, {"rows": orjson.dumps(stays).decode()})
+
+
+def _behind(outcome: Outcome) -> dict[str, object]:
+    by_lane = {lane: behind.stored for lane, behind in outcome.behind.items()}
+    return {"id": outcome.claimed.contract_id, "behind": by_lane}

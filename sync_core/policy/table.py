@@ -96,7 +96,7 @@ def tables(estate: "Estate") -> Tables:
         tax=Table("tax", own.tax, (), "the contract's own tax code or exemption"),
         bill_calendar=Table("bill_calendar", own.bill_calendar, calendars, "no bill run"),
         approval=Table("approval", own.approval, approvals, "no approval"),
-        owner=Table("owner", own.owner, (), "the function of the cause, as docs/exceptions.md lists them"),
+        owner=Table("owner", own.owner, (), "the function that the cause belongs to"),
         mandatory=Table("mandatory", own.mandatory, orders, "nothing beyond what every contract needs"),
         clause=Table("clause", own.clause, (), "no clause but those that the CLM rejects"),
     )

@@ -30,20 +30,23 @@ IN_BUCKET: Final = f"""EXISTS (
     WHERE b.entity = {_CALENDAR} AND (b.newest IS NULL OR {_OPENED} <= b.newest)
       AND (b.oldest IS NULL OR {_OPENED} > b.oldest))"""
 
+# :cuts has the moments of all calendars, one after the other, each oldest first; that of :calendars[i] is the i-th, and
+# the first of all is for those that nobody knows. No join, so that rows stay in the order of their contracts.
+_CUTS: Final = f"""(CAST(:cuts AS timestamptz[]))[n.at * {len(WORKING_DAYS)} + 1 : (n.at + 1) * {len(WORKING_DAYS)}]"""
 AGEING = sa.text(f"""
-    WITH calendars AS MATERIALIZED (
-        SELECT * FROM jsonb_to_recordset(CAST(:cuts AS jsonb)) AS r(entity text, cuts timestamptz[])
-    ),
-    of_contract AS (
+    WITH of_contract AS (
         SELECT v.days, v.function, v.bucket, {OF_ONE_CONTRACT}, min({_OPENED}) AS oldest
-        FROM core.case AS k JOIN core.contract AS c USING (contract_id) JOIN calendars AS a ON a.entity = {_CALENDAR},
-        LATERAL (SELECT (SELECT count(*) FROM unnest(a.cuts) AS cut WHERE {_OPENED} <= cut) AS working OFFSET 0) AS w,
+        FROM core.case AS k JOIN core.contract AS c USING (contract_id),
+        LATERAL (SELECT coalesce(array_position(CAST(:calendars AS text[]), c.legal_entity), 0) AS at) AS n,
+        LATERAL (
+            SELECT {len(WORKING_DAYS)} - width_bucket({_OPENED} - interval '1 microsecond', {_CUTS}) AS working OFFSET 0
+        ) AS w,
         LATERAL (VALUES
             ('working', '', w.working), ('function', k.function, w.working),
             ('calendar', '', width_bucket(date_part('epoch', :now - {_OPENED}) / 86400, CAST(:days AS float8[])))
         ) AS v(days, function, bucket)
         WHERE k.state = 'open' AND NOT c.test AND {OF_CONTRACT}
-        GROUP BY v.days, v.function, v.bucket, contract_id
+        GROUP BY contract_id, v.days, v.function, v.bucket
     )
     SELECT days, function, bucket, unconverted, CAST(sum(cases) AS bigint) AS cases, sum(reporting) AS reporting,
            sum(amount) AS amount, min(oldest) AS oldest
@@ -104,8 +107,8 @@ class Ageing:
 
 def ageing(conn: sa.Connection, estate: Estate, *, now: datetime, entities: Entities) -> Ageing:
     cuts = cuts_of(estate, now)
-    listed = [{"entity": entity, "cuts": list(moments)} for entity, moments in cuts.by_entity.items()]
-    values = {"now": now, "days": list(CALENDAR_DAYS), "cuts": orjson.dumps(listed).decode(), "calendars": cuts.known}
+    listed = [moment for entity in ("", *cuts.known) for moment in reversed(cuts.by_entity[entity])]
+    values = {"now": now, "days": list(CALENDAR_DAYS), "cuts": listed, "calendars": cuts.known}
     cells: dict[tuple[str, str], list[Row]] = {}
     for row in conn.execute(AGEING, {**values, **bound(entities)}):
         cells.setdefault((row.days, row.function), []).append(row)

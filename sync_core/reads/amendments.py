@@ -2,18 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from sync_core.contract import Contract
 from sync_core.errors import StoredEventUnreadable
+from sync_core.estate.estate import Estate
 from sync_core.findings import Difference
 from sync_core.fold import fold
 from sync_core.intake.contract_events import stored
 from sync_core.life import amendments as core
+from sync_core.life.contract_words import Change
 from sync_core.life.restated import differences
 from sync_core.reads.scope import CONTRACT, Entities, bound
 
@@ -22,16 +25,27 @@ MOST_EVENTS: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class AmendmentRow:
-    """Times are UTC. `synced_at` None: not in the ERP yet, or nothing that it changes is known to be."""
+    """Times are UTC. `synced_at` None: not in the ERP yet, or nothing that it changes is known to be.
+
+    `later` is not in the ERP before `later_from`; where that is all that it changes, neither is `synced_at`.
+    """
 
     step: core.AmendmentStep
     received_at: datetime
     synced_at: datetime | None
+    later_from: datetime | None = None  # midnight of the legal entity; None: nothing of it waits for a day
+
+    @property
+    def later(self) -> tuple[Change, ...]:
+        return self.step.later if self.later_from else ()
 
     @property
     def lag(self) -> timedelta | None:
-        """From its execution to the read-back; never below zero."""
-        return None if self.synced_at is None else max(self.synced_at - self.step.executed_at, timedelta())
+        """From its execution, or the day from which all of it holds, to the read-back; never below zero."""
+        since = self.step.executed_at
+        if self.later_from is not None and self.step.all_later:
+            since = max(since, self.later_from)
+        return None if self.synced_at is None else max(self.synced_at - since, timedelta())
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +85,9 @@ _EVENTS: Final = sa.text("""
     WHERE source = :source AND external_id = :external_id ORDER BY seq LIMIT :rows
 """)
 _INVOICED: Final = sa.text("""
-    SELECT substr(business_key, strpos(business_key, '#M:') + 3) AS key, invoiced FROM core.crosswalk
+    SELECT substr(business_key, strpos(business_key, '#M:') + 3) AS key, invoiced,
+           coalesce(fields ->> 'currency', '') AS currency
+    FROM core.crosswalk
     WHERE contract_id = :contract AND kind = 'milestone' AND state = 'confirmed' AND invoiced IS NOT NULL
 """)
 # Runs that found the whole contract as wanted, and the amendment up to which it was active then. `rev` alone does not
@@ -85,7 +101,9 @@ _READ_BACK: Final = sa.text("""
 """)
 
 
-def amendment_history(conn: sa.Connection, contract_id: int, *, entities: Entities) -> AmendmentHistory | None:
+def amendment_history(
+    conn: sa.Connection, contract_id: int, estate: Estate, *, entities: Entities
+) -> AmendmentHistory | None:
     """None when there is no such contract of these legal entities."""
     row = conn.execute(_CONTRACT, {"contract": contract_id, **bound(entities)}).one_or_none()
     if row is None:
@@ -99,14 +117,20 @@ def amendment_history(conn: sa.Connection, contract_id: int, *, entities: Entiti
         return replace(bare, unreadable=wrong.message)
     if not events:
         return bare
-    invoiced = {one.key: Decimal(one.invoiced) for one in conn.execute(_INVOICED, {"contract": contract_id})}
+    told = conn.execute(_INVOICED, {"contract": contract_id}).all()
+    invoiced, billed_in = (
+        {one.key: Decimal(one.invoiced) for one in told},
+        {k.key: k.currency for k in told if k.currency},
+    )
     contract = fold(events)
     received = {one.id: one.recorded_at for one in rows}
     ranks = {one.id: rank for rank, one in enumerate(rows, 1)}
     read = [ReadBack(*one) for one in conn.execute(_READ_BACK, {"contract": contract_id})]
+    entity = estate.entities.get(row.legal_entity)
+    zone = ZoneInfo(entity.timezone if entity else "UTC")
     found = tuple(
-        AmendmentRow(step, at := received[step.event_id], _synced(step, ranks[step.event_id], at, read))
-        for step in core.amendments(events, invoiced)
+        _row(step, ranks[step.event_id], received[step.event_id], read, zone)
+        for step in core.amendments(events, invoiced, billed_in)
     )
     return replace(
         bare,
@@ -114,19 +138,28 @@ def amendment_history(conn: sa.Connection, contract_id: int, *, entities: Entiti
         amendments=found,
         silent=differences(contract) if contract.silent else (),
         silent_since=received.get(contract.silent_since or "") if contract.silent else None,
-        books=core.books(contract, invoiced),
+        books=core.books(contract, invoiced, billed_in),
         read_at=max((one.at for one in read), default=None),
         more_events=len(rows) > MOST_EVENTS,
     )
 
 
-def _synced(step: core.AmendmentStep, rank: int, received_at: datetime, read: Sequence[ReadBack]) -> datetime | None:
-    return None if step.comparison is None else first_knowing(step.number, rank, received_at, read)
+def _row(
+    step: core.AmendmentStep, rank: int, received_at: datetime, read: Sequence[ReadBack], zone: ZoneInfo
+) -> AmendmentRow:
+    since, begins = received_at, None
+    if step.later and step.effective_on and step.effective_on > received_at.astimezone(zone).date():
+        begins = datetime.combine(step.effective_on, time(), zone).astimezone(UTC)
+        since = begins if step.all_later else received_at
+    synced = None if step.comparison is None else first_knowing(step.number, rank, since, read)
+    return AmendmentRow(step, received_at, synced, begins)
 
 
-def first_knowing(number: int, rank: int, received_at: datetime, read: Sequence[ReadBack]) -> datetime | None:
-    """The first read-back that knew of the amendment: none of before it was received, as the KPI asks too."""
-    knowing = (one.at for one in read if one.since >= received_at and _knows(one, number, rank))
+def first_knowing(number: int, rank: int, since: datetime, read: Sequence[ReadBack]) -> datetime | None:
+    """The first read-back that knew of the amendment. `since`: when it was received, as the KPI asks too, or the day
+    from which all of it holds.
+    """
+    knowing = (one.at for one in read if one.since >= since and _knows(one, number, rank))
     return min(knowing, default=None)
 
 

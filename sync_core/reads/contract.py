@@ -14,6 +14,7 @@ from sync_core.reads.contracts import COLUMNS, ContractRow, contract_row
 from sync_core.reads.exceptions import COLUMNS as CASE_COLUMNS
 from sync_core.reads.exceptions import ExceptionRow, exception_row
 from sync_core.reads.invoices import Invoice, invoices
+from sync_core.reads.revenue import Revenue, revenue
 from sync_core.reads.scope import CONTRACT, Entities, bound
 from sync_core.reads.timeline import Moment, StoredEvent, flat, history
 
@@ -88,7 +89,7 @@ class ErpObject:
 
 @dataclass(frozen=True, slots=True)
 class Financial:
-    """One status of an invoice, payment or dispute; a later status is a further row."""
+    """One status of an invoice, payment or dispute; a later status is a further row. Or a posting of revenue."""
 
     system: str
     kind: str
@@ -98,6 +99,8 @@ class Financial:
     status: str
     occurred_on: date
     recorded_at: datetime
+    line: str | None = None  # of a posting: key of the contract line
+    reverses: str | None = None  # of a posting: the one that it takes back
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,12 @@ class ContractDetail:
     objects: tuple[ErpObject, ...]
     financials: tuple[Financial, ...]
     progress: tuple[Reached, ...]
+    silent: tuple[str, ...] = ()  # ERPs that bill it and report no revenue
+
+    @property
+    def revenue(self) -> Revenue:
+        """What was recognised, by contract line."""
+        return revenue(self.financials, self.silent)
 
     @property
     def invoices(self) -> tuple[Invoice, ...]:
@@ -173,8 +182,15 @@ _OBJECTS = sa.text("""
 """)
 _FINANCIALS = sa.text("""
     SELECT coalesce(of_system, system) AS system, kind, ref, invoice_ref, amount, currency, status, occurred_on,
-           recorded_at
+           recorded_at, line_key, reverses_ref
     FROM core.financial_fact WHERE contract_id = :contract ORDER BY occurred_on, recorded_at, recorded_xid, ref
+""")
+_SILENT = sa.text("""
+    SELECT b.system FROM (
+        SELECT lane AS system FROM core.contract WHERE contract_id = :contract AND first_active_at IS NOT NULL
+        UNION SELECT system FROM core.financial_fact WHERE contract_id = :contract AND kind = 'invoice'
+    ) AS b WHERE NOT EXISTS (
+        SELECT FROM core.financial_source AS s WHERE s.system = b.system AND 'revenue' = ANY(s.reports))
 """)
 _PROGRESS = sa.text("""
     SELECT step, amendment, occurred_at, recorded_at FROM core.progress
@@ -235,10 +251,11 @@ def _detail(
         objects=tuple(ErpObject(*held) for held in conn.execute(_OBJECTS, shared)),
         financials=tuple(
             Financial(f.system, f.kind, f.ref, f.invoice_ref, Money(f.amount, f.currency), f.status, f.occurred_on,
-                      f.recorded_at)
+                      f.recorded_at, f.line_key, f.reverses_ref)
             for f in conn.execute(_FINANCIALS, mine)
         ),
         progress=tuple(Reached(*reached) for reached in conn.execute(_PROGRESS, mine)),
+        silent=tuple(conn.scalars(_SILENT, mine)),
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ _WITHDRAWN = ("cancelled", "canceled", "void", "voided")
 
 
 class Fact(Protocol):
-    """One status of an invoice, payment or dispute."""
+    """One status of an invoice, payment or dispute, or a posting of revenue."""
 
     @property
     def system(self) -> str: ...
@@ -53,6 +53,8 @@ def invoices(facts: Iterable[Fact]) -> tuple[Invoice, ...]:
     """By the day of issue; those that are not known come last."""
     together: dict[tuple[str, str], list[Fact]] = {}
     for fact in sorted(facts, key=lambda one: one.recorded_at):
+        if fact.kind == FinancialKind.REVENUE:
+            continue
         ref = fact.ref if fact.kind == FinancialKind.INVOICE else fact.invoice_ref or fact.ref
         together.setdefault((fact.system, ref), []).append(fact)
     found = [_invoice(system, ref, alike) for (system, ref), alike in together.items()]

@@ -2,10 +2,10 @@
 
     signed = billed in the old + to bill in the old + billed in the new + to bill in the new + difference
 
-What an ERP billed is what its read-back at the close said, or its invoices as collected since, whichever is more. What
-is to be billed is the value of the project that it holds, as last read back, less what was billed in that project: not
-in an earlier one of the contract that was closed there. So a contract that has left the old ERP and is not in the new
-one yet stands with its rest in the difference.
+What an ERP billed is what its read-back at the close said, or a later one of what finance settled there, or its
+invoices as collected since, whichever is more. What is to be billed is the value of the project that it holds, as last
+read back, less what was billed in that project: not in an earlier one of the contract that was closed there. So a
+contract that has left the old ERP and is not in the new one yet stands with its rest in the difference.
 """
 
 from collections.abc import Sequence
@@ -103,6 +103,9 @@ def _closed(lane: str) -> str:
     return f"coalesce(CAST(p.behind -> {lane} ->> 'billed' AS numeric), 0)"
 
 
+# Until it has left: what finance credits there afterwards is in what is read there since.
+_PREVIEWED: Final = """CASE WHEN p.leaving IS NULL AND p.lane <> r.move_from AND jsonb_exists(p.behind, r.move_from)
+                    THEN 0 ELSE coalesce(i.billed, 0) END"""
 _FROM: Final = f"""core.replay_item AS i JOIN core.replay AS r USING (replay_id)
     JOIN core.contract AS c USING (contract_id) LEFT JOIN core.placement AS p USING (contract_id)
     CROSS JOIN LATERAL (
@@ -110,7 +113,7 @@ _FROM: Final = f"""core.replay_item AS i JOIN core.replay AS r USING (replay_id)
                    SELECT sum(CAST(b.value ->> 'billed' AS numeric)) FROM jsonb_each(p.behind) AS b
                    WHERE b.key NOT IN (r.move_from, r.move_to)), 0) AS others
     ) AS b CROSS JOIN LATERAL (
-        SELECT greatest({_invoiced("r.move_from")}, b.closed_old, coalesce(i.billed, 0)) + b.others AS billed_old,
+        SELECT greatest({_invoiced("r.move_from")}, b.closed_old, {_PREVIEWED}) + b.others AS billed_old,
                greatest({_invoiced("r.move_to")}, b.closed_new) AS billed_new,
                {_held("r.move_from")} AS held_old, {_held("r.move_to")} AS held_new, (
                    SELECT min(x.confirmed_at) FROM core.crosswalk AS x

@@ -138,7 +138,7 @@ class Reads(
         """Before and after each; None when there is no such contract within reach."""
         entities = self._contracts()
         with snapshot(self._engine) as conn:
-            return amendment_history(conn, contract_id, entities=entities)
+            return amendment_history(conn, contract_id, self.estate, entities=entities)
 
     def told(self, contract_id: int) -> Told | None:
         """What its CLM was told last; None when nothing was, or there is no such contract within reach."""

@@ -21,6 +21,8 @@ def within(column: str) -> str:
     return f"(CAST(:entities AS text[]) IS NULL OR {column} = ANY(CAST(:entities AS text[])))"
 
 
+# Of a row `k` whose contract is not looked at otherwise: test contracts are few, and an index has only these.
+NOT_OF_A_TEST: Final = "k.contract_id NOT IN (SELECT t.contract_id FROM core.contract AS t WHERE t.test)"
 CONTRACT: Final = within("legal_entity")  # of core.contract without an alias
 OF_CONTRACT: Final = within("c.legal_entity")  # of core.contract AS c
 

@@ -48,6 +48,9 @@ _NEWEST = sa.text("""
 """)
 
 
+_MOVED_BY: Final = {"by_contracts": "contracts", "by_stated": "stated numbers"}
+
+
 @dataclass(frozen=True, slots=True)
 class SnapshotRow:
     """`week` is its Monday. `undelivered`: targets that do not have it yet."""
@@ -133,6 +136,10 @@ class KpiChange:
     other_version: int | None
     of: str = ""  # week, 4 weeks, state, 13 weeks; "" in snapshots of before they said so
     other_of: str = ""
+    overlap: bool = False  # both are of several weeks, some of which are the same: the change is no trend
+    previous: Decimal | None = None  # what the second snapshot itself holds `other` against: as many weeks before it
+    previous_change: Decimal | None = None  # from `previous` to `other`, as its board pack has it
+    moved_by: tuple[str, ...] = ()  # of one that is restated: contracts, stated numbers; () where nobody noted it
 
     @property
     def definition_changed(self) -> bool:
@@ -205,7 +212,8 @@ def snapshot_restated(conn: sa.Connection, snapshot_id: int) -> SnapshotDiff | N
 def _diff(first: sa.Row[Any], second: sa.Row[Any]) -> SnapshotDiff:
     then = {one["slug"]: one for one in first.headlines}
     now = {one["slug"]: one for one in second.headlines}
-    changes = tuple(_change(then.get(slug), now.get(slug)) for slug in sorted(then.keys() | now.keys()))
+    apart = abs((second.week - first.week).days) // 7
+    changes = tuple(_change(then.get(slug), now.get(slug), apart) for slug in sorted(then.keys() | now.keys()))
     return SnapshotDiff(
         first.week, second.week, first.snapshot_id, second.snapshot_id, first.as_of, second.as_of,
         str(second.currency), changes,
@@ -219,12 +227,14 @@ def _restated(known: dict[str, Any], one: dict[str, Any]) -> KpiChange:
         slug=known["slug"], title=known["title"], unit=known["unit"], better=known["better"], value=before, other=after,
         change=None if before is None or after is None else after - before, n=one["n_before"], other_n=one["n_after"],
         version=known["version"], other_version=known["version"],
+        moved_by=tuple(name for key, name in _MOVED_BY.items() if one.get(key)),
     )  # fmt: skip
 
 
-def _change(then: dict[str, Any] | None, now: dict[str, Any] | None) -> KpiChange:
+def _change(then: dict[str, Any] | None, now: dict[str, Any] | None, apart: int) -> KpiChange:
+    """`apart`: so many weeks lie between the two."""
     one = now or then or {}
-    value, other = _value(then), _value(now)
+    value, other, previous = _value(then), _value(now), _value(now, "previous")
     made = KpiChange(
         slug=one["slug"],
         title=one["title"],
@@ -239,6 +249,9 @@ def _change(then: dict[str, Any] | None, now: dict[str, Any] | None) -> KpiChang
         other_version=None if now is None else now["version"],
         of=_of(then),
         other_of=_of(now),
+        overlap=0 < apart < min(_weeks_of(then), _weeks_of(now)),
+        previous=previous,
+        previous_change=None if previous is None or other is None else other - previous,
     )
     return replace(made, change=None) if made.of_another_span else made
 
@@ -247,8 +260,14 @@ def _of(one: dict[str, Any] | None) -> str:
     return "" if one is None else str(one.get("of", ""))
 
 
-def _value(one: dict[str, Any] | None) -> Decimal | None:
-    return None if one is None or one["value"] is None else Decimal(one["value"])
+def _weeks_of(one: dict[str, Any] | None) -> int:
+    """`4 weeks` is of four, all else of one."""
+    many, _, what = _of(one).partition(" ")
+    return int(many) if what == "weeks" else 1
+
+
+def _value(one: dict[str, Any] | None, name: str = "value") -> Decimal | None:
+    return None if one is None or one.get(name) is None else Decimal(one[name])
 
 
 def _row(row: Row) -> SnapshotRow:

@@ -9,8 +9,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from sync_core.desired import Scalar
-from sync_core.ports import Billing
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
+from sync_core.writeback.billing import Billing, RevenueStatus
 
 _TOLD: Final = sa.text(f"""
     SELECT t.told_at, t.said, c.writeback_at, c.currency FROM core.contract AS c JOIN core.told AS t USING (contract_id)
@@ -46,4 +46,9 @@ def _billing(said: Mapping[str, Any] | None) -> Billing | None:
     if said is None:
         return None
     day = date.fromisoformat(said["next_bill_on"]) if said["next_bill_on"] else None
-    return Billing(said["currency"], Decimal(said["billed"]), Decimal(said["paid"]), Decimal(said["disputed"]), day)
+    recognised = said.get("recognised")  # what was told before revenue was does not say
+    return Billing(
+        said["currency"], Decimal(said["billed"]), Decimal(said["paid"]), Decimal(said["disputed"]), day,
+        None if recognised is None else Decimal(recognised),
+        RevenueStatus(said.get("revenue", RevenueStatus.NOT_REPORTED)),
+    )  # fmt: skip

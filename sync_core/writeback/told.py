@@ -1,8 +1,9 @@
-"""What a CLM is told of a contract beside its state: invoices, payments and disputes, and what others own of it.
+"""What a CLM is told of a contract beside its state: its money as the ERP reports it, and what others own of it.
 
 Sums are taken from the newest status of each fact (core.financial_fact); a withdrawn invoice counts nothing, a credit
 note takes away. Of an ERP that reports no payments of the contract, an invoice that is paid was paid in full. Facts in
-another currency than the contract's are left out: they cannot be added.
+another currency than the contract's are left out: they cannot be added. Revenue is told where every ERP that billed
+the contract, and the one that is to, says that it reports it (core.financial_source); else it is not reported.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from sync_core.ports import Billing
+from sync_core.writeback.billing import Billing, revenue_status
 
 DEBOUNCE: Final = timedelta(seconds=3)  # facts that come within it are told in one call
 _WITHDRAWN: Final = ("cancelled", "canceled", "void", "voided", "draft")
@@ -23,9 +24,14 @@ _NO_DISPUTE: Final = ("withdrawn", "upheld", "settled", "resolved", "closed")
 # Beside core.contract AS c. `facts` is the newest fact that the sums are of: what comes later is told later.
 JOIN: Final = """
     LEFT JOIN LATERAL (
-        SELECT max(s.facts) AS facts, sum(s.billed) AS billed, sum(s.paid) AS paid, sum(s.disputed) AS disputed
+        SELECT max(s.facts) AS facts, sum(s.billed) AS billed, sum(s.paid) AS paid, sum(s.disputed) AS disputed,
+               CASE WHEN bool_and(s.billed IS NULL OR r.system IS NOT NULL) AND EXISTS (
+                        SELECT FROM core.financial_source AS own
+                        WHERE own.system = c.lane AND 'revenue' = ANY(own.reports))
+                    THEN coalesce(sum(s.recognised), 0) END AS recognised
         FROM (  -- a contract that was moved has facts of several ERPs, and only some of them report payments
-            SELECT max(n.seq) AS facts,
+            SELECT n.system, max(n.seq) AS facts,
+                   sum(n.amount) FILTER (WHERE n.kind = 'revenue' AND NOT n.status = ANY(:withdrawn)) AS recognised,
                    sum(n.amount) FILTER (WHERE n.kind = 'invoice' AND NOT n.status = ANY(:withdrawn)) AS billed,
                    coalesce(sum(n.amount) FILTER (WHERE n.kind = 'payment' AND NOT n.status = ANY(:withdrawn)),
                             sum(n.amount) FILTER (WHERE n.kind = 'invoice' AND n.status = 'paid')) AS paid,
@@ -36,7 +42,7 @@ JOIN: Final = """
                 FROM core.financial_fact AS f WHERE f.contract_id = c.contract_id
                 ORDER BY f.system, f.kind, f.ref, f.seq DESC
             ) AS n WHERE n.currency = c.currency GROUP BY n.system
-        ) AS s
+        ) AS s LEFT JOIN core.financial_source AS r ON r.system = s.system AND 'revenue' = ANY(r.reports)
     ) AS money ON true
     LEFT JOIN LATERAL (
         SELECT min(x.fields ->> 'bill_on') AS day FROM core.crosswalk AS x
@@ -44,7 +50,7 @@ JOIN: Final = """
           AND x.fields ->> 'bill_on' > CAST(:today AS text)
     ) AS milestone ON true
 """
-SUMS: Final = "money.facts, money.billed, money.paid, money.disputed"
+SUMS: Final = "money.facts, money.billed, money.paid, money.disputed, money.recognised, c.value"
 _OWN_DAY: Final = "CASE WHEN CAST(c.bill_on AS text) > CAST(:today AS text) THEN CAST(c.bill_on AS text) END"
 NEXT_BILL: Final = f"CAST(coalesce(milestone.day, {_OWN_DAY}) AS date)"
 # Only what is not due earlier already, so that news after news does not put it off for ever. Locked in the order of
@@ -71,11 +77,13 @@ def binds(today: date) -> dict[str, object]:
 
 
 def billing_of(row: sa.Row[Any]) -> Billing | None:
-    """None: nothing was invoiced, paid or disputed yet."""
+    """None: nothing was invoiced, paid, disputed or recognised yet."""
     if row.facts is None:
         return None
     zero = Decimal(0)
-    return Billing(row.currency, row.billed or zero, row.paid or zero, row.disputed or zero, row.next_bill_on)
+    status = revenue_status(row.recognised, row.value)
+    return Billing(row.currency, row.billed or zero, row.paid or zero, row.disputed or zero, row.next_bill_on,
+                   row.recognised, status)  # fmt: skip
 
 
 async def due(conn: AsyncConnection, contract_ids: Sequence[int], *, now: datetime) -> int:

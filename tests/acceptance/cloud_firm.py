@@ -63,9 +63,10 @@ account = "4100"
 category = "REV-TM"
 billing = "time_and_materials"
 """
+ENTITIES = ("US01", "US02", "US03")  # that the ERP knows; the estate above has the first
 _MASTER = {
-    "legal_entities": [{"code": "US01", "name": "Test Partners LLC", "currency": "USD"}],
-    "tax_codes": [{"legal_entity": "US01", "code": "US-CA-STD", "rate": "8.25"}],
+    "legal_entities": [{"code": code, "name": "Test Partners LLC", "currency": "USD"} for code in ENTITIES],
+    "tax_codes": [{"legal_entity": code, "code": "US-CA-STD", "rate": "8.25"} for code in ENTITIES],
     "payment_terms": [{"code": "NET30", "days": "30"}],
     "revenue_categories": [{"code": "REV-MILESTONE", "account": "4000"}, {"code": "REV-TM", "account": "4100"}],
 }

@@ -18,6 +18,7 @@ from types import TracebackType
 
 import psycopg
 
+from tests import command_line
 from tests.databases import DatabaseUrls
 
 TIELINE = (sys.executable, "-P", "-m", "app.cli.main")
@@ -198,9 +199,9 @@ class House(AbstractContextManager["House"]):
 
     def ask(self, *arguments: str) -> str:
         """What a command prints; raises CalledProcessError when it fails."""
-        done = subprocess.run(
-            [*TIELINE, *arguments], env=self._environment, stdout=subprocess.PIPE, timeout=60, check=True, text=True
-        )
+        done = command_line.run(arguments, self._environment)
+        sys.stderr.write(done.stderr)
+        done.check_returncode()
         return done.stdout.strip()
 
     def status(self) -> dict[str, object]:

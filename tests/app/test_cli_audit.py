@@ -10,7 +10,8 @@ import pytest
 
 from app.cli.refusals import Exit
 from tests import rows
-from tests.app.test_cli import refused, tieline
+from tests.app.forked import tieline
+from tests.app.test_cli import refused
 from tests.databases import DatabaseUrls
 
 CONTRACT = "C-90"  # n mod 1000 from 66 to 95 have ended
@@ -78,9 +79,11 @@ def test_the_page_knows_at_once_what_was_verified_and_signed_by_hand(tmp_path: P
     assert known(urls) == {"whole": True, "rows": 1, "checkpoints": 0, "message": "", "row_id": None}
     tieline(tmp_path, "audit", "checkpoint", "--out", str(tmp_path / "mine.json"), **urls)
     assert known(urls) == {"whole": True, "rows": 1, "checkpoints": 0, "message": "", "row_id": None}
-    for signed in (1, 2):
-        tieline(tmp_path, "audit", "checkpoint", **urls)
-        assert known(urls) == {"whole": True, "rows": 1, "checkpoints": signed, "message": "", "row_id": None}
+    tieline(tmp_path, "audit", "checkpoint", **urls)
+    assert known(urls) == {"whole": True, "rows": 1, "checkpoints": 1, "message": "", "row_id": None}
+    tieline(tmp_path, "hold", "release", "1", "--reason", "it is settled", **urls)  # else the same file within a second
+    tieline(tmp_path, "audit", "checkpoint", **urls)
+    assert known(urls) == {"whole": True, "rows": 2, "checkpoints": 2, "message": "", "row_id": None}
     tamper(urls, b"UPDATE core.audit SET reason = 'nothing of note' WHERE id = 1")
     tieline(tmp_path, "audit", "verify", "--checkpoint", str(tmp_path / "mine.json"), **urls)
     assert (known(urls) or {})["whole"]  # only what the folder's own checkpoints say stands on the page

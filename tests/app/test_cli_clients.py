@@ -15,7 +15,8 @@ from app.identity.api_tokens import ApiTokens
 from app.identity.sessions import Person, Rules, Sessions, start_session
 from sync_core.authority import Permission
 from sync_core.clock import SystemClock
-from tests.app.test_cli import refused, tieline
+from tests.app.forked import tieline
+from tests.app.test_cli import refused
 from tests.databases import DatabaseUrls
 from tests.rows import ESTATE_TEXT
 

@@ -18,7 +18,7 @@ from tests.engine.governed import RULES, Desk
 from tests.reads.handmade import insert
 from tests.sows import ESTATE_TOML, cloud_event, milestone_terms, signed
 
-ESTATE = f'{ESTATE_TOML}{RULES}\n[ownership]\ncontract_headers = {{ conflict = "person" }}\n'
+ESTATE = f'{ESTATE_TOML}{RULES}\n[ownership]\ncontract_headers = {{ conflict = "person" }}\nsow_milestones = {{ conflict = "person" }}\n'
 
 
 @pytest.fixture
@@ -35,6 +35,8 @@ async def desk(async_database: AsyncEngine, database: sa.Engine) -> Desk:
     await worker.drain()
     project = desk.erp.of(Kind.PROJECT)[0]
     desk.erp.hold(replace(project, fields={**project.fields, "name": "[b]Theirs[/b]"}))
+    milestone = min(desk.erp.of(Kind.MILESTONE), key=lambda one: one.key)
+    desk.erp.hold(replace(milestone, fields={**milestone.fields, "amount": "1.00"}))
     now = desk.clock.now()
     insert(database, "master_customer", system="mdm", mdm_id="M-1", code="CUST-1", name="Harbour Mutual",
            folded="harbour mutual", status="active", changed_at=now, recorded_at=now)  # fmt: skip
@@ -54,10 +56,14 @@ async def test_both_sides_are_shown_and_decided(cli: Cli, desk: Desk, database: 
     shown = cli.said("exceptions", "sides", conflict)
     assert "project.name" in shown
     assert "[b]Theirs[/b]" in shown
-    [one] = json.loads(cli.said("exceptions", "sides", conflict, "--json"))["conflicts"]
-    assert (one["wanted"], one["owner"]) == ("Claims platform rollout", "CLM")
-    told = cli.said("exceptions", "resolve", conflict, "--keep", "project.name", "--reason", "the contract says so")
-    assert told.startswith("kept 1, taken from the ERP 0")
+    listed = json.loads(cli.said("exceptions", "sides", conflict, "--json"))["conflicts"]
+    assert {one["name"] for one in listed} == {"project.name", "milestone[design].amount"}
+    assert all(one["name"] in shown for one in listed)  # as `resolve` takes them
+    [name] = [one for one in listed if one["name"] == "project.name"]
+    assert (name["wanted"], name["owner"]) == ("Claims platform rollout", "CLM")
+    keep = [word for one in listed for word in ("--keep", one["name"])]
+    told = cli.said("exceptions", "resolve", conflict, *keep, "--reason", "the contract says so")
+    assert told.startswith("kept 2, taken from the ERP 0")
     assert "mdm/M-1" in cli.said("exceptions", "sides", alike)
     told = cli.said("exceptions", "identify", alike, "--is", "mdm/M-1", "--reason", "the same firm")
     assert told.startswith("HM is CUST-1; contracts that look again: 1")

@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from standardwebhooks import Webhook
 
 from app.cli.refusals import Exit
-from tests.app.test_cli import DEADLINE_S, TIELINE, environment, refused, tieline
+from tests.app.forked import tieline
+from tests.app.test_cli import DEADLINE_S, TIELINE, environment, refused
 from tests.databases import DatabaseUrls
 from tests.reads.handmade import add_contract, add_progress
 from tests.rows import ESTATE_TEXT

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.cli.refusals import Exit
-from tests.app.test_cli import tieline
+from tests.app.forked import tieline
 from tests.databases import DatabaseUrls
 from tests.policy.texts import TWO_ERPS
 from tests.sows import arrive, cloud_event, milestone_terms, signed

@@ -7,7 +7,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from app.cli.refusals import Exit
-from tests.app.test_cli import tieline
+from tests.app.forked import tieline
 from tests.databases import DatabaseUrls
 from tests.policy.texts import TWO_ERPS
 from tests.reads.handmade import add_contract

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.cli.refusals import Exit
 from sync_core.events import PREFIX
-from tests.app.test_cli import tieline
+from tests.app.forked import tieline
 from tests.databases import DatabaseUrls
 from tests.intake.deliveries import deliver, event, signing
 from tests.reads.handmade import insert

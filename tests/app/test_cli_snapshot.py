@@ -49,7 +49,10 @@ def test_what_was_made_is_listed_and_compared(cli: Cli, tmp_path: Path) -> None:
     refused(cli("snapshot", "diff", WEEK, "2020-W01"), Exit.REFUSED, "no snapshot was made of 2020-W01;")
     same = json.loads(cli.said("snapshot", "diff", WEEK, WEEK, "--json"))
     assert {row["change"] for row in same["kpis"] if not isinstance(row["change"], dict)} <= {0, None}
-    assert "Contract-to-project cycle time" in cli.said("snapshot", "diff", WEEK, WEEK)
+    said = cli.said("snapshot", "diff", WEEK, WEEK)
+    assert "Contract-to-project cycle time" in said
+    assert f"board pack of {WEEK}" in said
+    assert f"(13 weeks to {WEEK})" in said
 
 
 def test_a_kpi_is_shown_and_printed_as_the_api_answers_it(cli: Cli, tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from rich.table import Table
 from app.cli.table import draw, table
 from app.cli.work import money
 from sync_core.money import Money
-from tests.app.test_cli import DEADLINE_S, TIELINE, environment, tieline
+from tests.app.forked import tieline
+from tests.app.test_cli import DEADLINE_S, TIELINE, environment
 from tests.databases import DatabaseUrls
 from tests.reads.handmade import add_case, add_contract, add_quarantined
 

@@ -47,6 +47,21 @@ DECIDED = sa.text("""
         WHERE o.case_id = a.case_id AND o.what IN ('opened', 'reopened') AND o.occurred_at <= a.occurred_at) AS h
     WHERE a.what = 'approved'
 """)
+POSTED = sa.text("""
+    SELECT count(DISTINCT line_key) AS lines, count(*) FILTER (WHERE contract_id IS NULL) AS strangers
+    FROM core.financial_fact WHERE kind = 'revenue'
+""")
+BEHIND = sa.text("""
+    WITH newest AS (
+        SELECT DISTINCT ON (system, kind, ref) contract_id, kind, amount FROM core.financial_fact
+        WHERE system = 'cloud' ORDER BY system, kind, ref, seq DESC
+    )
+    SELECT c.external_id, sum(n.amount) FILTER (WHERE n.kind = 'invoice'), sum(n.amount) FILTER (WHERE n.kind = 'revenue')
+    FROM newest AS n JOIN core.contract AS c USING (contract_id)
+    WHERE c.billing = 'time_and_materials' AND n.kind IN ('invoice', 'revenue') GROUP BY c.external_id
+    HAVING sum(n.amount) FILTER (WHERE n.kind = 'invoice')
+        IS DISTINCT FROM sum(n.amount) FILTER (WHERE n.kind = 'revenue')
+""")
 SET_ASIDE = sa.text("SELECT external_id FROM core.contract WHERE state = 'set_aside'")
 HELD = sa.text("SELECT count(*) FROM core.quarantine")
 
@@ -88,6 +103,12 @@ async def test_the_past_ends_with_the_exceptions_that_its_story_left_open_and_su
     summary = await alarms.left_over(async_database)
     assert summary.startswith(f"{len(found)} exception")
     assert f"{held} event" in summary
+    async with async_database.connect() as conn:
+        posted = (await conn.execute(POSTED)).one()
+        behind = (await conn.execute(BEHIND)).all()
+    assert posted.lines > 20, "revenue was posted by contract line"
+    assert posted.strangers == 0
+    assert behind == [], "what is earned as it is billed is what was billed"
 
 
 async def test_large_contracts_of_the_past_were_approved_within_days_and_the_newest_still_wait(

@@ -17,7 +17,7 @@ from app.telemetry.telemetry import RequestTimes
 from collectors import standing
 from metrics import slo
 from metrics.asking import Ask, Window
-from metrics.kpi import Span
+from metrics.kpi import Span, Unit
 from metrics.measures import Measures
 from sync_core.authority import Permission
 from sync_core.clock import VirtualClock
@@ -148,6 +148,9 @@ async def test_kpis_are_the_numbers_of_pages_and_api(database_urls: DatabaseUrls
             else:
                 assert shown is not None
                 assert math.isclose(shown, float(answer.value), rel_tol=1e-9)
+                [sample] = [s for s in found["tieline_kpi_value"].samples
+                            if (s.labels["kpi"], s.labels["window"]) == (definition.slug, name)]  # fmt: skip
+                assert sample.labels.get("currency") == ("USD" if definition.unit is Unit.MONEY else None)
                 told += 1
             assert value(found, "tieline_kpi_cases", kpi=definition.slug, window=name) == answer.n
     assert told > 0

@@ -12,7 +12,7 @@ from collectors.financial_status import collect
 from sync_core.errors import ErpAnswerIncomplete, ErpUnavailable
 from sync_core.keys import BusinessKey, ErpRef, Lane
 from sync_core.lanes.lanes import LaneGate
-from sync_core.ports import CallContext, FinancialFact, FinancialKind, FinancialPage
+from sync_core.ports import CallContext, Capabilities, FinancialFact, FinancialKind, FinancialPage
 from tests.engine.support import Bench
 from tests.memory_erp import MemoryConnector, MemoryErp
 from tests.sows import cloud_event, signed
@@ -24,6 +24,13 @@ PAYMENT = replace(INVOICE, kind=FinancialKind.PAYMENT, ref=ErpRef("P-1"), status
 STRANGE = replace(INVOICE, ref=ErpRef("I-9"), project=BusinessKey("elsewhere/X-1"))
 
 
+POSTING = replace(
+    INVOICE, kind=FinancialKind.REVENUE, ref=ErpRef("R-1"), status="posted", invoice=ErpRef("I-1"),
+    line=BusinessKey("clm/C-1#L:1"),
+)  # fmt: skip
+REVERSAL = replace(POSTING, ref=ErpRef("R-2"), amount=Decimal(-4), reverses=ErpRef("R-1"))
+
+
 class Ledger(MemoryConnector):
     """The memory ERP with pages of facts; the cursor is the number of pages read."""
 
@@ -31,6 +38,11 @@ class Ledger(MemoryConnector):
         super().__init__(MemoryErp(), LaneGate(Lane("cloud")))
         self.pages, self.breaks_after = list(pages), breaks_after
         self.asked: list[str | None] = []
+        self.reports = super().capabilities.reports
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities, reports=self.reports)
 
     async def financial_status(self, cursor: str | None, ctx: CallContext) -> FinancialPage:
         self.asked.append(cursor)
@@ -115,3 +127,26 @@ async def test_paging_that_stands_still_is_an_error_and_no_endless_loop(bench: B
 
     with pytest.raises(ErpAnswerIncomplete, match="stays at '7'"):
         await collect(bench.engine, Stuck([]), clock=bench.clock)
+
+
+async def test_a_posting_keeps_its_line_and_what_it_reverses(bench: Bench) -> None:
+    assert await collect(bench.engine, Ledger([[POSTING, REVERSAL], [POSTING]]), clock=bench.clock) == 2
+    found = await bench.rows("""
+        SELECT kind, ref, amount, invoice_ref, line_key, reverses_ref, contract_id IS NOT NULL
+        FROM core.financial_fact ORDER BY seq""")
+    assert [tuple(row) for row in found] == [
+        ("revenue", "R-1", Decimal("10000.005"), "I-1", "clm/C-1#L:1", None, True),
+        ("revenue", "R-2", Decimal(-4), "I-1", "clm/C-1#L:1", "R-1", True),
+    ]
+
+
+async def test_what_an_erp_reports_is_on_record_and_news_of_it_is_measured(bench: Bench) -> None:
+    """Its contracts are looked at again once it reports revenue, although nothing else happened to them."""
+    erp = Ledger([])
+    for reports, marked in ((erp.reports, 0), (frozenset(FinancialKind), 1), (frozenset(FinancialKind), 1)):
+        erp.reports = reports
+        await collect(bench.engine, erp, clock=bench.clock)
+        ((said,),) = await bench.rows("SELECT reports FROM core.financial_source WHERE system = 'cloud'")
+        assert said == sorted(kind.value for kind in reports)
+        ((count,),) = await bench.rows("SELECT count(*) FROM metrics.mark")
+        assert count == marked

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from sync_core.desired import BillingMilestone, Found, Kind
+from sync_core.desired import BillingMilestone, Found, Kind, Line, Recognition
 from sync_core.keys import BusinessKey
 from sync_core.ports import FinancialKind, TellsVersion
 from tests.contracts.cases import Case, context
@@ -190,5 +190,29 @@ async def test_an_invoiced_milestone_says_so_and_its_invoice_is_listed_once(case
     assert [(fact.project, fact.amount, fact.currency) for fact in invoices] == [
         (fixed_fee.project.key, first.amount, first.currency)
     ]
+    reports = case.connector.capabilities.reports
+    assert {fact.kind for fact in page.facts} <= reports
     rest = await case.connector.financial_status(page.cursor, context())
     assert (rest.facts, rest.more, rest.cursor) == ((), False, page.cursor)
+
+
+async def test_revenue_is_reported_by_line_where_the_erp_says_that_it_reports_it(case: Case, fixed_fee: Sample) -> None:
+    if FinancialKind.REVENUE not in case.connector.capabilities.reports:
+        pytest.skip("this ERP reports no revenue")
+    assert case.bill_milestone is not None
+    earned = [replace(o, recognition=Recognition.AS_INVOICED) if isinstance(o, Line) else o for o in fixed_fee.objects]
+    sample = replace(fixed_fee, objects=tuple(earned))
+    made = await provision(case, sample)
+    await case.connector.activate(sample.project, made[Kind.PROJECT, sample.project.key], context())
+    before = await case.connector.financial_status(None, context())
+    first = sample.of(Kind.MILESTONE)[0]
+    assert isinstance(first, BillingMilestone)
+    await case.bill_milestone(made[Kind.MILESTONE, first.key])
+    page = await case.connector.financial_status(before.cursor, context())
+    postings = [fact for fact in page.facts if fact.kind is FinancialKind.REVENUE]
+    assert {fact.line for fact in postings} == {line.key for line in sample.of(Kind.CONTRACT_LINE)}
+    assert sum(fact.amount for fact in postings) == first.amount
+    (invoice,) = [fact.ref for fact in page.facts if fact.kind is FinancialKind.INVOICE]
+    assert {(fact.project, fact.currency, fact.invoice) for fact in postings} == {
+        (sample.project.key, first.currency, invoice)
+    }

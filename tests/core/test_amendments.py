@@ -56,6 +56,17 @@ def test_an_amendment_of_the_currency_keeps_each_side_in_its_own_and_subtracts_n
     assert {row.fate for row in first.schedule.rows} == {Fate.CHANGED}
 
 
+def test_an_invoice_of_before_an_amendment_of_the_currency_stays_in_its_own_and_is_billed_anew() -> None:
+    contract = fold([signing(1), amending(1, 2, currency="EUR")])
+    now = books(contract, {"design": Decimal(10000)}, {"design": "USD"})
+    assert now is not None
+    design, golive = now.rows
+    assert (design.invoiced, design.invoiced_in, design.difference) == (10000, "USD", 10000)
+    assert (golive.invoiced_in, golive.to_invoice) == ("", 15000)
+    assert [now.invoiced, now.to_invoice, now.difference, now.after] == [0, 15000, 10000, 25000]
+    assert now.invoiced_otherwise == (("USD", Decimal(10000)),)
+
+
 def test_an_amendment_that_came_late_stands_where_it_belongs_and_one_behind_a_gap_waits() -> None:
     late = [signing(1), amending(2, 3, po_number="PO-2"), amending(1, 2, po_number="PO-1")]
     first, second = amendments(late)

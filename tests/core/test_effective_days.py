@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import date
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from sync_core.desired import Kind, fields_of
 from sync_core.events import OWN_ID, Event
 from sync_core.fold import fold
 from sync_core.life.lifecycle import on_day
+from sync_core.life.silent import accepting
 from tests.core.test_fold_properties import START, event, signing
 from tests.sows import estate, milestone_terms, tm_terms
 
@@ -94,6 +96,91 @@ def test_a_new_signature_after_an_end_waits_for_nothing() -> None:
     contract = fold([signing(1), amending(1, FROM, po_number="PO-2"), ended, signing(4, po_number="PO-4")])
     assert contract.dated == ()
     assert (po(contract, BEFORE), po(contract, FROM)) == ("PO-4", "PO-4")
+
+
+NET90 = {"kind": "milestones", "payment_terms": "NET90"}
+
+
+@pytest.mark.parametrize("end", [
+    event("terminated", 3, {"ended_on": "2026-05-30"}),
+    event("renewal_declined", 3, {"declined_on": "2026-04-10"}),
+], ids=["terminated", "expired"])  # fmt: skip
+def test_a_contract_that_ended_before_the_day_never_takes_on_what_was_to_hold_then(end: Event) -> None:
+    first = signing(1, ends_on="2026-05-30", renewal={"renews_on": "2026-06-01"})
+    contract = fold([first, amending(1, FROM, po_number="PO-2", billing=NET90), end])
+    for day in (date(2026, 5, 29), date(2026, 5, 31), FROM, LATER):
+        project = derive(contract, ESTATE, on=day).project
+        assert project is not None, "the design is left to bill"
+        assert (project.po_number, project.payment_terms) == ("PO-77", "NET30")
+    late = fold([first, amending(1, date(2026, 5, 1), po_number="PO-2"), end])
+    assert po(late, LATER) == "PO-2"
+
+
+SENIOR = {"category": "SR", "name": "Senior consultant", "rate": "240.00", "planned_hours": "120", "line": "1"}
+DEARER = {**SENIOR, "rate": "260.00"}
+
+
+def own(revision: int, **changes: object) -> Event:
+    made = event("corrected", revision, {"overrides": revision - 1, "changes": changes})
+    return replace(made, id=f"{OWN_ID}{revision}")
+
+
+def senior(contract: Contract, on: date) -> tuple[object, object]:
+    objects = derive(contract, ESTATE, on=on).objects
+    [found] = [fields_of(o) for o in objects if o.kind is Kind.LABOUR_RATE and o.key.endswith("SR")]
+    return found["rate"], found["planned_hours"]
+
+
+def test_a_correction_of_one_field_leaves_the_day_of_the_others() -> None:
+    history = [
+        event("signed", 1, {"signed_at": START.isoformat(), "terms": tm_terms()}),
+        amending(1, FROM, rates=[DEARER]),
+    ]
+    contract = fold([*history, own(3, rates=[{**DEARER, "planned_hours": "140"}])])
+    assert [senior(contract, day) for day in (BEFORE, FROM)] == [("240", "140"), ("260", "140")]
+    at_once = fold([*history, own(3, rates=[{**DEARER, "rate": "250.00"}])])
+    assert [senior(at_once, day) for day in (BEFORE, FROM)] == [("250", "120"), ("250", "120")]
+    assert derive(at_once, ESTATE, on=BEFORE).changes_on is None
+    said_again = fold([*history, own(3, rates=[DEARER])])
+    assert senior(said_again, BEFORE) == ("260", "120"), "who says it again says it of now"
+
+
+def test_terms_of_payment_wait_though_another_field_of_the_billing_is_corrected() -> None:
+    history = [signing(1), amending(1, FROM, billing=NET90, tax={"tax_code": "US-2"})]
+    corrected = own(3, billing={**NET90, "invoice_frequency": "quarterly"}, tax={"tax_code": "US-2", "exempt": True})
+    contract = fold([*history, corrected])
+    found = {}
+    for day in (BEFORE, FROM):
+        terms = on_day(contract, day).contract.terms
+        assert terms is not None
+        found[day] = (
+            terms.billing.payment_terms,
+            terms.billing.invoice_frequency,
+            terms.tax.tax_code,
+            terms.tax.exempt,
+        )
+    assert found == {BEFORE: ("NET30", "quarterly", "US-CA-STD", True), FROM: ("NET90", "quarterly", "US-2", True)}
+
+
+def test_a_customer_that_is_replaced_on_a_day_keeps_its_own_details_until_then() -> None:
+    new = {"code": "CUST-2", "name": "Wattle", "country": "AU"}
+    contract = fold([signing(1), amending(1, FROM, customer=new), own(3, customer={**new, "tax_id": "AU-1"})])
+    parties = [on_day(contract, day).contract.terms.customer for day in (BEFORE, FROM)]  # type: ignore[union-attr]
+    assert [(one.code, one.tax_id) for one in parties] == [("CUST-1", "US-99-1"), ("CUST-2", "AU-1")]
+
+
+def test_what_was_published_silently_and_is_accepted_waits_for_the_day_of_its_term() -> None:
+    stated = {**NET90, "payment_terms": "NET45", "invoice_frequency": "quarterly"}
+    published = signing(3, po_number="PO-3", billing=stated)
+    history = [signing(1), amending(1, FROM, po_number="PO-2", billing=NET90), published]
+    data = orjson.loads(orjson.dumps(accepting(fold(history)), default=str))
+    contract = fold([*history, own(4, **data)])
+    assert contract.silent == ()
+    assert [po(contract, day) for day in (BEFORE, FROM)] == ["PO-77", "PO-3"]
+    billed = [on_day(contract, day).contract.terms.billing for day in (BEFORE, FROM)]  # type: ignore[union-attr]
+    assert [(one.payment_terms, one.invoice_frequency) for one in billed] == [
+        ("NET30", "quarterly"), ("NET45", "quarterly"),
+    ]  # fmt: skip
 
 
 DAYS = st.none() | st.dates(date(2026, 4, 1), date(2026, 12, 31))

@@ -1,6 +1,11 @@
 """What an estate file may not say is refused when it is loaded, by the key that is wrong."""
 
+import subprocess
+import sys
+
 import pytest
+from holidays import list_supported_countries
+from holidays.registry import EntityLoader
 
 from sync_core.errors import InvalidEstate
 from sync_core.estate import estate
@@ -54,3 +59,11 @@ def test_targets_of_objectives_are_those_that_the_firm_sets() -> None:
 def test_a_target_that_says_nothing_is_refused(written: str, complaint: str) -> None:
     with pytest.raises(InvalidEstate, match=complaint):
         estate.load(f"{ESTATE_TEXT}\n[[objective]]\n{written}\n")
+
+
+def test_known_countries_are_those_with_holidays_and_no_others_are_loaded_for_it() -> None:
+    estate_file = with_working_time(WORKING_TIME)
+    code = "import sys; from sync_core.estate import estate; estate.load(sys.stdin.read()); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], input=estate_file, capture_output=True, text=True, check=True)
+    assert [name for name in done.stdout.split() if name.startswith("holidays.countries.")] == []
+    assert set(EntityLoader.get_country_codes()) == set(list_supported_countries())

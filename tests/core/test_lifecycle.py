@@ -105,6 +105,35 @@ def test_a_renewal_that_is_agreed_after_all_ends_the_decline() -> None:
     assert project(contract, "2027-06-01") == {"ends_on": on("2027-12-31"), "billable": True}
 
 
+TERM = {**AUTOMATIC, "term_months": 12}
+COMING = {"renews_on": "2028-01-01", "notice_by": "2027-10-01", "automatic": True, "term_months": 12}
+
+
+@pytest.mark.parametrize(("renewal", "ends"), [
+    pytest.param(COMING, {"2026-12-31": "2027-12-31", "2027-03-01": "2027-12-31", "2028-03-01": "2028-12-31"},
+                 id="with the next one"),
+    pytest.param({"automatic": False}, {"2027-03-01": "2027-12-31", "2028-03-01": "2027-12-31"}, id="the last one"),
+])  # fmt: skip
+def test_a_renewal_without_its_last_day_takes_no_end_back(renewal: dict[str, object], ends: dict[str, str]) -> None:
+    contract = folded(signed(renewal=TERM), event("renewed", 2, {"renewal": renewal}))
+    assert {day: str(project(contract, day)["ends_on"]) for day in ends} == ends
+
+
+@pytest.mark.parametrize(("terms", "end"), [
+    ({"renewal": TERM, "ends_on": None}, None), ({"renewal": {}}, "2026-12-31"),
+    ({"renewal": {**TERM, "automatic": False}}, "2027-12-31"), ({"renewal": AUTOMATIC}, "2027-12-31"),
+])  # fmt: skip
+def test_the_last_day_moves_as_far_as_the_renewal(terms: dict[str, object], end: str | None) -> None:
+    contract = folded(signed(**terms), event("renewed", 2, {"renewal": {"renews_on": "2028-01-01"}, "ends_on": None}))
+    assert project(contract, "2027-03-01")["ends_on"] == (None if end is None else on(end))
+
+
+def test_said_after_it_came_by_itself_it_is_that_renewal() -> None:
+    said = replace(event("renewed", 2, {"renewal": {}}), occurred_at=SIGNED_AT.replace(year=2028))
+    contract = folded(signed(renewal=TERM), said)
+    assert project(contract, "2028-06-01")["ends_on"] == on("2028-12-31")
+
+
 def test_one_that_is_talked_about_is_under_way_until_it_comes() -> None:
     contract = folded(
         signed(renewal={**AUTOMATIC, "term_months": 6}), event("renewal_initiated", 2, {"initiated_on": "2026-09-01"})
@@ -181,7 +210,10 @@ RENEWALS = st.fixed_dictionaries(
     optional={"renews_on": ODD_DAYS.map(str), "notice_by": ODD_DAYS.map(str), "term_months": st.integers(-2, 40)},
 )
 STEPS = st.one_of(
-    st.tuples(st.just("renewed"), st.fixed_dictionaries({"renewal": RENEWALS, "ends_on": DAYS.map(str)})),
+    st.tuples(
+        st.just("renewed"),
+        st.fixed_dictionaries({"renewal": RENEWALS}, optional={"ends_on": st.none() | DAYS.map(str)}),
+    ),
     st.tuples(st.just("renewal_initiated"), st.fixed_dictionaries({"initiated_on": DAYS.map(str)})),
     st.tuples(
         st.just("renewal_declined"),

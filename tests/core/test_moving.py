@@ -13,7 +13,7 @@ from sync_core.desired import BillingMilestone, Desired, Found, Kind, Line
 from sync_core.findings import together
 from sync_core.fold import fold
 from sync_core.keys import BusinessKey, ErpRef
-from sync_core.moving.moving import Behind, Placement, behind_of, changed_since, rest
+from sync_core.moving.moving import Behind, Placement, behind_of, changed_since, earned_of, objections, rest
 from tests.core.test_fold_properties import event
 from tests.engine.moves import NEW, OLD, two_erps
 from tests.sows import milestone_terms, on, tm_terms
@@ -141,7 +141,7 @@ def test_a_milestone_that_was_invoiced_otherwise_than_agreed_is_a_task_for_finan
     (task,) = changed_since("clm/C-1", of, placement)
     assert task.cause == "billed_differs"
     assert "was invoiced with 9000 in legacy, the contract says 10000" in task.message
-    assert "settle it in legacy, which is not read for it any more, and then close this by decision" in task.message
+    assert "; settle it in legacy; where that ERP does not say what is invoiced net" in task.message
     assert task.money == 1_000
     assert [(d.kind, d.what, d.amount) for d in task.differences] == [("re-bill", "milestone design", Decimal(1_000))]
     assert changed_since("clm/C-1", of, Placement(OLD, None, placement.behind)) == []
@@ -199,6 +199,18 @@ def test_hours_count_only_as_far_as_the_erp_tells() -> None:
     assert behind_of([project()], hours).billed == 0
     told = [project(billed_amount=Decimal(5)), project(billed_amount=Decimal(7), active=False), rate]
     assert behind_of(told, hours).billed == 12
+
+
+def test_what_an_erp_would_still_invoice_stops_a_contract_from_leaving_it_whatever_else_does() -> None:
+    fields = {"currency": "KWD"}
+    held = [replace(project(earned=Decimal("12.5")), fields=fields), project(), replace(milestone("a"), billed=False)]
+    (only,) = objections(OLD, Behind(), earned_of(held), nothing_left=False, undo=False)
+    words = "12.500 KWD of project P was earned in legacy and is not invoiced; invoice it there first, or take it back"
+    assert (only.cause, only.message) == ("earned_before_move", f"{words} there")
+    closed = replace(held[0], active=False)
+    causes = [one.cause for one in objections(OLD, Behind(None), earned_of([closed]), nothing_left=False, undo=False)]
+    assert causes == ["earned_before_move", "billed_untold"]
+    assert list(objections(OLD, Behind(), earned_of([project()]), nothing_left=False, undo=False)) == []
 
 
 @pytest.mark.parametrize("behind", [Behind(None), Behind(Decimal("12.50"), {"clm/C-1#M:a": Decimal("12.50")})])

@@ -133,6 +133,50 @@ def test_what_the_clm_corrected_itself_may_not_change_silently() -> None:
     assert told(contract) == {"value": ("26000", "27000")}
 
 
+def again(number: int, revision: int, **changes: object) -> Event:
+    """Under an id of its own."""
+    return replace(amending(number, revision, **changes), id=f"again-{revision}")
+
+
+def test_a_number_that_is_used_again_with_other_terms_is_not_applied() -> None:
+    history = [signing(1), amending(1, 2, value="100000.00"), again(1, 3, value="120000.00")]
+    contract = fold(history)
+    assert (contract.terms.value, len(contract.amendments), contract.revision) == (100000, 1, 3)  # type: ignore[union-attr]
+    assert (told(contract), contract.silent_since) == ({"value": ("100000", "120000")}, "again-3")
+    accepted = fold([*history, own_correction(contract, value="120000.00")])
+    assert (accepted.silent, accepted.terms.value) == ((), 120000)  # type: ignore[union-attr]
+    assert fold([*history, amending(2, 4, value="120000.00")]).silent == (), "as it has to be numbered"
+    assert fold([*history, signing(4, value="100000.00")]).silent == (), "the agreed terms again"
+
+
+def test_the_same_amendment_under_another_id_is_a_repeat() -> None:
+    history = [signing(1), amending(1, 2, value="100000.00", remove_milestones=["design"])]
+    repeat = again(1, 9, value="100000.000", remove_milestones=["design"])
+    assert fold([*history, repeat]) == replace(fold(history), revision=9)
+    more = [*history, amending(2, 3, value="130000.00"), correcting(3, 4, po_number="PO-9")]
+    assert fold([*more, repeat]) == replace(fold(more), revision=9), "though its value is not the contract's any more"
+
+
+def test_what_a_number_said_first_stands_whichever_came_first() -> None:
+    """A correction of the first one goes on applying, and what is corrected is what the second is compared with."""
+    history = [
+        signing(1), amending(1, 2, value="100000.00"), correcting(2, 5, value="110000.00"),
+        again(1, 3, value="120000.00", title="Theirs"), amending(2, 4, title="Agreed"),
+    ]  # fmt: skip
+    contract = fold(history)
+    assert (contract.terms.value, contract.terms.title) == (110000, "Agreed")  # type: ignore[union-attr]
+    assert told(contract) == {"value": ("110000", "120000")}
+    assert fold(history[::-1]) == contract
+    assert fold([*history, replace(again(1, 8, value="110000.00"), id="agreed")]) == replace(contract, revision=8)
+
+
+def test_behind_a_gap_both_wait_and_then_the_first_one_stands() -> None:
+    history = [signing(1), amending(2, 3, po_number="PO-2"), again(2, 4, po_number="PO-3")]
+    assert (fold(history).silent, fold(history).terms.po_number) == ((), "PO-77")  # type: ignore[union-attr]
+    closed = fold([*history, amending(1, 2, title="First")])
+    assert (told(closed), closed.terms.po_number) == ({"po number": ("PO-2", "PO-3")}, "PO-2")  # type: ignore[union-attr]
+
+
 @settings(max_examples=200, deadline=None)
 @given(histories(), st.data())
 def test_order_repeats_and_batches_do_not_matter(history: list[Event], data: st.DataObject) -> None:

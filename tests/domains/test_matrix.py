@@ -163,6 +163,11 @@ async def _billing_up(firm: House, _sync: sa.Engine) -> None:
     await firm.later(days=60)
     billing = (await firm.told())["billing"]
     assert (billing["disputed"], billing["paid"]) == ("0", "10000.00")
+    # Recognised with the milestone, at a point in time; 15000.00 are to come.
+    assert (billing["recognised"], billing["revenue"]) == ("10000.00", "partial")
+    await firm.later(days=60)
+    billing = (await firm.told())["billing"]
+    assert (billing["recognised"], billing["revenue"]) == ("25000.00", "full")
 
 
 async def _rate_up(firm: House, sync: sa.Engine) -> None:

@@ -35,9 +35,9 @@ max_in_flight = 8
 """
 
 
-def two_erps(*, routed: str = OLD) -> Estate:
-    """The usual test estate with a second ERP, from which US01 is billed."""
-    text = ESTATE_TOML.replace("[[entity]]", f"{_SECOND}\n[[entity]]", 1)
+def two_erps(*, routed: str = OLD, more: str = "") -> Estate:
+    """The usual test estate with a second ERP, from which US01 is billed; `more` is added to its file."""
+    text = ESTATE_TOML.replace("[[entity]]", f"{_SECOND}\n[[entity]]", 1) + more
     return replace(load(text.replace('erp = "cloud"', f'erp = "{routed}"', 1)), replay=LAX)
 
 
@@ -81,6 +81,11 @@ class TwoErps(Bench):
         for found in where.of(Kind.MILESTONE):
             if found.key in keys:
                 where.hold(replace(found, billed=True))
+
+    def earn(self, where: MemoryErp, amount: str | None) -> None:
+        """So much of each project would be invoiced if finance asked the ERP to, also after it was closed."""
+        for found in [f for f in where.objects.values() if f.kind is Kind.PROJECT]:
+            where.hold(replace(found, earned=Decimal(amount) if amount else None))
 
     def invoice_hours(self, where: MemoryErp, amount: str) -> None:
         for found in where.of(Kind.LABOUR_RATE):

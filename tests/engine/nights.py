@@ -130,17 +130,27 @@ class Nights:
         self.erp = server.build(self.clock, window=window(), password=PASSWORD)
         admin.put_master(self.erp.store, MASTER)
 
-    async def worker(self) -> Worker:
-        self.workers += 1
-        gates = {"old": LaneGate(Lane("old"))}
+    def connectors(self, gates: dict[str, LaneGate]) -> dict[str, ErpConnector]:
+        """A worker's own."""
+        gates["old"] = LaneGate(Lane("old"))
         connector = sandbox_legacy.connect(
-            self.estate.erp[0], secret=PASSWORD, gate=gates["old"], clock=self.clock, transport=InProcess(self.erp)
+            self.estate.erps["old"], secret=PASSWORD, gate=gates["old"], clock=self.clock, transport=self.transport()
         )
-        connectors: dict[str, ErpConnector] = {"old": connector}
+        return {"old": connector}
+
+    def transport(self) -> InProcess:
+        return InProcess(self.erp)
+
+    async def worker(self, worker_id: int | None = None) -> Worker:
+        self.workers += 1
+        number = worker_id or self.workers
+        gates: dict[str, LaneGate] = {}
+        connectors = self.connectors(gates)
         async with self.engine.begin() as conn:
-            await lanes.declare(conn, [(self.estate.erp[0], connector.capabilities.settle_s)])
-        watch = LaneWatch(self.engine, connectors, gates, self.clock, self.workers)
-        return Worker(self.engine, connectors, watch, self.estate, self.clock, self.workers, Pace())
+            declared = [(erp, connectors[erp.name].capabilities.settle_s) for erp in self.estate.erp]
+            await lanes.declare(conn, declared)
+        watch = LaneWatch(self.engine, connectors, gates, self.clock, number)
+        return Worker(self.engine, connectors, watch, self.estate, self.clock, number, Pace())
 
     async def sign(self, name: str, agreed: dict[str, object] | None = None, *, revision: int = 1) -> None:
         event = cloud_event(

@@ -111,10 +111,19 @@ def hold(engine: sa.Engine, contract_id: int, kind: str, key: str, fields: Mappi
 
 
 def fact(engine: sa.Engine, contract_id: int | None, kind: str, ref: str, amount: object, **columns: object) -> None:
-    """An invoice or payment, as the ERP reports it."""
+    """An invoice, payment or posting of revenue, as the ERP reports it."""
     values: dict[str, object] = {
         "system": "cloud", "kind": kind, "ref": ref, "project_key": "p", "contract_id": contract_id,
         "amount": str(amount), "currency": "USD", "status": "issued", "occurred_on": rows.NOW.date(),
         "recorded_at": rows.NOW,
     }  # fmt: skip
     insert(engine, "financial_fact", "", **(values | columns))
+
+
+def reporting(engine: sa.Engine, system: str, *kinds: str) -> None:
+    """An ERP says what it reports; without `kinds` revenue too."""
+    with engine.begin() as conn:
+        conn.execute(sa.text("""
+            INSERT INTO core.financial_source (system, reports, said_at) VALUES (:system, :kinds, :now)
+            ON CONFLICT (system) DO UPDATE SET reports = excluded.reports"""),
+            {"system": system, "kinds": list(kinds) or ["invoice", "payment", "revenue"], "now": rows.NOW})  # fmt: skip

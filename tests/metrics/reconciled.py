@@ -14,6 +14,7 @@ from tests.metrics.support import caught_up
 WINDOW = Window.weeks(rows.NOW, "Europe/London", 4)
 ZERO = Decimal(0)
 SUMS = ("signed", "billed", "credited", "paid", "remaining")
+EARNED = ("recognised", "deferred", "accrued")
 EXPLAINED = ("ended", "not_provisioned", "on_its_way", "not_reported")
 
 

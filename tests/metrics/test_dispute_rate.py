@@ -48,6 +48,18 @@ def test_several_disputes_of_one_invoice_are_one_and_a_partial_one_counts_its_am
     assert answer.figure("rate_high").value == pytest.approx(0.9055, abs=1e-4)
 
 
+def test_of_an_invoice_that_nobody_disputed_nothing_is_disputed(books: Books) -> None:
+    one = books.contract()
+    invoice(books.engine, one, "I-1", "100", "2026-06-03")
+    invoice(books.engine, one, "C-1", "-100", "2026-06-20", invoice_ref="I-1")
+    dispute(books.engine, one, "I-1", "30", "2026-06-20", currency="EUR")
+    invoice(books.engine, one, "I-2", "100", "2026-06-03")
+    books.refresh()
+    with books.engine.connect() as conn:
+        found = sa.text("SELECT ref, disputed FROM metrics.invoice_fact WHERE known_to IS NULL ORDER BY ref")
+        assert {row.ref: row.disputed for row in conn.execute(found)} == {"I-1": 0, "C-1": 0, "I-2": 0}
+
+
 def test_what_is_disputed_is_at_most_the_invoice(books: Books) -> None:
     one = books.contract()
     invoice(books.engine, one, "I-1", "100", "2026-06-03")

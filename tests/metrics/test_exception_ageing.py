@@ -104,6 +104,18 @@ def test_money_without_a_rate_is_listed_and_quarantine_has_none(database: sa.Eng
     assert _counts(answer, "working", WORKING) == [2, 0, 0, 0, 1, 0]
 
 
+def test_the_money_of_all_is_the_sum_of_its_rows_to_the_cent(database: sa.Engine, clock: VirtualClock) -> None:
+    contract = add_contract(database)
+    for number in range(3):
+        add_case(database, contract, f"cause_{number}", currency="EUR", exposure=Decimal("100.05"))
+    measures = _measures(database, clock)
+    answer = measures.kpi("exception-ageing", Ask(WINDOW)).answer
+    listed = measures.drill("exception-ageing", Ask(WINDOW)).rows
+    assert [row["exposure_reporting"] for row in listed] == [Decimal("110.06")] * 3  # 110.055, half to even
+    assert answer.figure("exposure").value == Decimal("330.18")
+    assert {answer.figure(f"working_{key}_money").value for key in WORKING} == {None, Decimal("330.18")}
+
+
 def test_nothing_open_is_no_number(database: sa.Engine, clock: VirtualClock) -> None:
     answer = _measures(database, clock).kpi("exception-ageing", Ask(WINDOW)).answer
     assert (answer.value, answer.n, answer.why_none) == (None, 0, "no exception is open")
@@ -151,7 +163,7 @@ def test_any_exceptions_are_as_old_as_plain_arithmetic_says(
     assert _counts(answer, "working", WORKING) == working
     assert _counts(answer, "calendar", CALENDAR) == calendar
     rated = {"USD": Decimal(1), "EUR": Decimal("1.10")}
-    total = sum((amount * rated.get(currency, 0) for currency, amount in money_of.items()), Decimal(0))
+    total = sum((amount * rated.get(currency, 0) for currency, amount in money_of.items()), Decimal(0))  # whole cents
     assert (answer.figure("exposure").value or Decimal(0)) == total
     brl = [one.value for one in answer.figures if one.key == "unconverted_BRL"]
     assert sum((Decimal(str(one)) for one in brl), Decimal(0)) == money_of.get("BRL", 0)

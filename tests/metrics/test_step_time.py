@@ -61,7 +61,7 @@ def test_what_is_still_running_counts_in_its_step(database: sa.Engine, clock: Vi
     assert answer.figure("validated_hours").value == 5 + 15 * 75.5
     assert answer.figure("validated_days").value == pytest.approx((5 * 1 + 15 * (12 * 24 + 20)) / 24)
     shown = Measures(database, clock=clock, estate=ESTATE).drill("step-time", Ask(WINDOW), limit=1)
-    assert (shown.count, shown.rows[0]["waiting_for"]) == (15, "validated")
+    assert (shown.count, shown.rows[0]["waiting_for"]) == (20, "validated")
 
 
 def test_cancelled_and_test_contracts_are_counted_apart(database: sa.Engine, clock: VirtualClock) -> None:
@@ -98,6 +98,10 @@ def test_the_steps_of_any_contract_add_up(
             row["signed_at"], row["active_at"] or row["step_at"]
         )
         assert len(done) == (5 if row["active_at"] else ("signed", *STEPS).index(row["step"]))
+    listed = Measures(database, clock=clock, estate=ESTATE).drill("step-time", Ask(WINDOW), limit=500)
+    assert listed.count == len(listed.rows) == answer.n
+    spent = {name: sum(float(str(row[f"{name}_hours"] or 0)) for row in listed.rows) for name in STEPS}
+    assert answer.value is None or float(answer.value) == pytest.approx(max(spent.values()) / sum(spent.values()))
     whole = sum(_worked(row["signed_at"], row["active_at"] or now) for row in known)
     assert sum(float(str(answer.figure(f"{name}_hours").value)) for name in STEPS) == pytest.approx(whole / 3600)
 

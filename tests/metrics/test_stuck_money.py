@@ -208,6 +208,30 @@ def test_money_without_a_rate_is_listed_and_rows_sum_to_the_value(database: sa.E
     assert [row["contract"] for row in drill.rows] == ["C-2", "C-3", "C-1"]
 
 
+def test_what_each_contract_is_worth_is_rounded_and_the_headline_is_their_sum(
+    database: sa.Engine, clock: VirtualClock
+) -> None:
+    for number, days in enumerate((2, 2, 5)):
+        story = [signed(currency="EUR", value="100.05", milestones=[], legal_entity="DE01")]
+        told(database, f"C-{number}", story, days_ago=days)
+    told(database, "C-9", [signed(currency="BRL", value="7", milestones=[])])
+    now = _asked(database, clock)
+    known = now.as_of
+    caught_up(database, clock, rows.estate())  # a refresh more: what was known before is read from versions
+    measures = Measures(database, clock=clock, estate=rows.estate())
+    for result, moment in ((now, None), (_asked(database, clock, as_of=known), known)):
+        drill = measures.drill("stuck-money", Ask(WINDOW, moment))
+        worth = [row["exposure_reporting"] for row in drill.rows]
+        assert worth == [Decimal("110.06")] * 3 + [None]  # 110.055, half to even
+        assert (result.answer.value, drill.total, drill.count) == (Decimal("330.18"), Decimal("330.18"), 4)
+        assert _figures(result, "age_0_1", "age_1_3", "age_3_up", "cause_value") == [
+            Decimal("220.12"), ZERO, Decimal("110.06"), Decimal("330.18"),
+        ]  # fmt: skip
+    first = measures.drill("stuck-money", Ask(WINDOW), limit=1)
+    rest = measures.drill("stuck-money", Ask(WINDOW), after=first.after)
+    assert len({row["contract"] for row in (*first.rows, *rest.rows)}) == 4
+
+
 def test_without_any_rate_it_says_whose_rate_is_missing(database: sa.Engine, clock: VirtualClock) -> None:
     told(database, "C-1", [signed(currency="BRL", value="700")])
     told(database, "C-2", [signed(currency="INR", value="900")])

@@ -81,7 +81,7 @@ def test_the_first_rows_are_those_of_all(firm: sa.Engine, slug: str, filters: st
         ("exception-ageing", {"case_fact_open"}),
         ("exception-resolution", {"case_fact_slowest", "case_fact_waiting"}),
         ("forecast-accuracy", {"schedule_fact_error"}),
-        ("step-time", {"contract_fact_in_step"}),
+        ("step-time", {"contract_fact_slowest", "contract_fact_waiting"}),
         ("stuck-money", {"exposure_fact_largest"}),
     ],
 )

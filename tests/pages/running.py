@@ -1,6 +1,6 @@
 """Test only: what the platform page shows of a firm that has run for a while."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import sqlalchemy as sa
@@ -35,23 +35,24 @@ _WORKER = sa.text("""
 """)
 
 
-def ran(engine: sa.Engine) -> None:
+def ran(engine: sa.Engine, *, now: datetime = NOW) -> None:
     """`engine`: over a database with contracts. All of it is of the last hour, but for calls of five days ago."""
-    clock = VirtualClock(NOW)
-    for at, slow in ((NOW - timedelta(minutes=5), 0.02), (NOW - timedelta(days=5), 0.04)):
+    clock = VirtualClock(now)
+    for at, slow in ((now - timedelta(minutes=5), 0.02), (now - timedelta(days=5), 0.04)):
         latencies = Latencies()
         for _ in range(40):
             latencies.observe(Series(Kind.WEB, "tieline", "GET /v1/contracts", False, "ok"), slow)
             latencies.observe(Series(Kind.CLM, "crm", "poll", False, "ok"), 0.3)
         latencies.observe(Series(Kind.WEB, "tieline", "GET /v1/contracts", False, "failed"), 400)
         latencies.store(engine, now=at)
+    lately = now - timedelta(minutes=5)
     with engine.begin() as conn:
         for number in range(30):
-            add_run(conn, 9_000 + number, calls=[("project.create", 40.0 * number, "ok", True)])
-        add_run(conn, 9_100, outcome="retry", error_class="transient")
-        add_run(conn, 9_101, outcome="failed", error_class="permanent")
-        add_run(conn, 9_102, outcome="retry", error_class="ambiguous", lane="legacy")
-        at = NOW - timedelta(minutes=20)
+            add_run(conn, 9_000 + number, at=lately, calls=[("project.create", 40.0 * number, "ok", True)])
+        add_run(conn, 9_100, at=lately, outcome="retry", error_class="transient")
+        add_run(conn, 9_101, at=lately, outcome="failed", error_class="permanent")
+        add_run(conn, 9_102, at=lately, outcome="retry", error_class="ambiguous", lane="legacy")
+        at = now - timedelta(minutes=20)
         conn.execute(_CHANGED, {"lane": "cloud", "breaker": "open", "why": HOSTILE, "at": at - timedelta(minutes=15)})
         conn.execute(_CHANGED, {"lane": "cloud", "breaker": "closed", "why": None, "at": at})
     counted(engine, clock)
@@ -60,15 +61,15 @@ def ran(engine: sa.Engine) -> None:
     slo.evaluate(engine, clock=clock, estate=rows.estate())
 
 
-def scheduled(engine: sa.Engine) -> None:
+def scheduled(engine: sa.Engine, *, now: datetime = NOW) -> None:
     """Three jobs: one went well, one failed, one is paused."""
     with engine.begin() as conn:
         for job, every_s, why in _JOBS:
-            paused = None if why is None else NOW - timedelta(hours=2)
-            conn.execute(_DECLARE, {"job": job, "every_s": every_s, "now": NOW, "paused_at": paused,
+            paused = None if why is None else now - timedelta(hours=2)
+            conn.execute(_DECLARE, {"job": job, "every_s": every_s, "now": now, "paused_at": paused,
                                     "paused_by": why and "admin@example.com", "why": why})  # fmt: skip
         for job, outcome, detail in (("measures", "ok", "3 contracts measured again"), ("poll:crm", "failed", HOSTILE)):
-            at = NOW - timedelta(seconds=20)
+            at = now - timedelta(seconds=20)
             conn.execute(_RAN, {"job": job, "at": at, "until": at + timedelta(seconds=1.5), "outcome": outcome,
                                 "detail": detail})  # fmt: skip
 

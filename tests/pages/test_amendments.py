@@ -68,6 +68,16 @@ async def test_an_amendment_of_the_currency_shows_each_side_in_its_own(desk: Des
     assert ["$25,000.00", "€25,000.00"] in rows
 
 
+async def test_what_waits_for_its_day_is_not_said_to_be_in_the_erp(desk: Desk) -> None:
+    header = {"number": 1, "executed_at": desk.clock.now().isoformat(), "effective_on": "2027-01-01"}
+    changes = {"title": "New words", "po_number": "PO-2", "billing": {"kind": "milestones", "payment_terms": "NET90"}}
+    data = {"contract_id": "C-1", "revision": 2, "amendment": header, "changes": changes}
+    await desk.arrive(cloud_event("a1", "amended.v1", data))
+    await desk.run(after=timedelta(minutes=1))
+    told = texts(play("contract", desk.reads, {"id": "1", "view": "amendments"})).replace("\\", "")
+    assert "after it was executed; Billing payment terms, PO number in the ERP from 1 Jan 2027." in told
+
+
 async def test_a_silent_change_is_shown_beside_the_agreed_terms_and_accepted(
     async_database: AsyncEngine, database: sa.Engine
 ) -> None:

@@ -62,7 +62,7 @@ def test_a_contract_is_approved_with_a_reason(database: sa.Engine) -> None:
     asked(database)
     page = approvals(database, people.APPROVER)
     said = plain(page)
-    assert "**1 contract** waits for an approval. 1 of them on this page are yours to decide." in said
+    assert "**1 contract** waits for an approval. It is yours to decide." in said
     parts = ("**$100.00** Cloud migration for Northwind, US01", "over 500 USD", "30.0 h (calendar)")
     assert all(part in said for part in parts)
     page = press(page, "Approve…")

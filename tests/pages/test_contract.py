@@ -99,6 +99,31 @@ def test_an_invoice_is_one_row_with_its_latest_status(database: sa.Engine, nothi
     assert cells == [["I-7", "14 Nov 2026", "€99.00", "Paid", "22 Nov 2026", "€99.00", "", "cloud"]]
 
 
+def test_revenue_is_shown_by_line_against_what_is_billed(database: sa.Engine, nothing: Reads) -> None:
+    contract = signed(database, lines=[{"key": "1", "description": "Design <b>& build</b>", "amount": "1000.50"}])
+    for ref, kind, amount, reverses in (("I-7", "invoice", "600", None), ("R-1", "revenue", "420.25", None),
+                                        ("R-2", "revenue", "-20", "R-1")):  # fmt: skip
+        insert(
+            database, "financial_fact", system="cloud", kind=kind, ref=ref, project_key="p", contract_id=contract,
+            amount=amount, currency="USD", status="posted", occurred_on=date(2026, 11, 14), recorded_at=rows.NOW,
+            line_key="crm/T-1#L:1" if kind == "revenue" else None, reverses_ref=reverses,
+        )  # fmt: skip
+    insert(database, "financial_source", system="cloud", reports=["invoice", "revenue"], said_at=rows.NOW)
+    shown = play("contract", nothing, {"id": str(contract)})
+    table = next(one.value for one in shown.table if "Recognised" in one.value.columns)
+    cells = table.map(lambda cell: str(cell).replace("\\", "").replace("\u2060", "")).values.tolist()
+    assert cells == [["Design <b>& build</b> (1)", "$1,000.50", "$400.25", "$20.00", "14 Nov 2026", "cloud"]]
+    told = texts(shown).replace("\\", "")
+    assert "$400.25 is recognised as revenue, $600.00 is billed: $199.75 is billed and not earned yet." in told
+
+
+def test_an_erp_that_reports_no_revenue_is_named(database: sa.Engine, nothing: Reads) -> None:
+    contract = add_contract(database, took=2)
+    assert "Revenue: not reported by cloud." in texts(play("contract", nothing, {"id": str(contract)}))
+    insert(database, "financial_source", system="cloud", reports=["revenue"], said_at=rows.NOW)
+    assert "No revenue was posted yet." in texts(play("contract", nothing, {"id": str(contract)}))
+
+
 def test_the_bill_date_is_named_for_what_it_is(database: sa.Engine, nothing: Reads) -> None:
     contract = add_contract(database, took=2, bill_on=date(2026, 12, 1))
     assert metrics(play("contract", nothing, {"id": str(contract)}))["Next bill"] == "1 Dec 2026"

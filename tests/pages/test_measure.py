@@ -58,6 +58,16 @@ def test_the_rows_of_a_percentile_do_not_add_up_to_it(some: Reads, measured: Mea
     assert texts(shown).count("could be billed within this working time") == 1
 
 
+def test_rows_of_money_do_not_add_up_to_a_rate_and_a_month_is_no_week(some: Reads, measured: Measures) -> None:
+    shown = play("measure", some, {"kpi": "dispute-rate", "weeks": "52", "by": "week"}, measures=measured)
+    assert not shown.error
+    assert "add up to the number above" not in texts(shown)
+    table = next(table.value for table in shown.table if "Cases" in table.value.columns)
+    assert table.index.name == "Month"
+    assert len(table)
+    assert not any("week" in str(name) for name in table.index)
+
+
 def test_each_part_of_the_time_names_its_step(some: Reads, measured: Measures) -> None:
     shown = play("measure", some, {"kpi": "step-time", "weeks": "52", "by": "legal_entity"}, measures=measured)
     assert not shown.error

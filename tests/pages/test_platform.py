@@ -10,7 +10,10 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app.postgres.embedded import Endpoint
+from metrics.burn import PERIOD, WINDOWS, Events
 from metrics.measures import Measures
+from metrics.slo import OBJECTIVES, State, judge
+from pages.parts.platform import words as told
 from pages.platform import PAGE
 from sync_core.authority import Actor, Permission, person
 from sync_core.clock import VirtualClock
@@ -51,6 +54,16 @@ def firm(server: Endpoint) -> Iterator[sa.Engine]:
         yield engine
     engine.dispose()
     databases.drop(server, urls)
+
+
+def test_a_promise_of_all_that_was_broken_once_has_no_budget_left_for_thirty_days() -> None:
+    [objective] = [one for one in OBJECTIVES if one.name == "read-back"]
+    one = judge(objective, {window: Events(9, 0) for window in WINDOWS} | {PERIOD: Events(90, 1)}, [])
+    assert (one.state, one.budget_left) == (State.EXHAUSTED, 0)
+    assert "Budget spent" in told.standing(one)
+    assert told.left(one) == "0.0%"
+    said = told.headline([one], [], [])
+    assert said.startswith("**1 of 1 promises has no budget left:** Projects that the ERP holds")
 
 
 def shown(engine: sa.Engine, viewer: Actor = CFO, /, *, commands: bool = True, **query: str) -> AppTest:

@@ -36,7 +36,7 @@ def test_renewals_are_a_view_of_the_contracts(database: sa.Engine, nothing: Read
             customer_name="*North* <b>",
         )  # fmt: skip
     shown = play("contracts", nothing, {"view": "renewals"})
-    assert "**2 renewals** within 90 days: by itself 1 ($100), declined 1 ($100)." in clean(shown)
+    assert "**2 renewals** within 90 days: 1 by itself ($100), 1 declined ($100)." in clean(shown)
     [grid] = shown.dataframe
     assert list(grid.value["becomes"]) == ["By itself", "Declined"]
     assert list(grid.value["days"]) == [20, 20]

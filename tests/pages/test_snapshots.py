@@ -1,6 +1,7 @@
 """The snapshots page: files to take, history, two weeks compared, restatements, having one made."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -17,7 +18,7 @@ from sync_core.authority import Actor, Forbidden, person
 from sync_core.clock import VirtualClock
 from sync_core.commands.commands import Commands
 from sync_core.reads import Reads
-from sync_core.reads.snapshots import KpiChange
+from sync_core.reads.snapshots import KpiChange, SnapshotDiff
 from sync_core.store.migrate import migrate
 from tests import databases, rows
 from tests.commands.people import ADMINISTRATOR, audited
@@ -96,14 +97,18 @@ def test_a_week_that_was_restated_says_which_measures_and_by_how_many_contracts(
     assert "Held against snapshot 2, as of 23 Nov 2026 06:00 UTC" in texts(page).replace("\\", "")
     restated = table(page, "First").set_index("Measure")
     assert len(restated) > 1
+    assert set(restated["Moved by"]) == {"contracts"}
     assert "Nothing was restated" in texts(shown(firm, snapshot="2"))
 
 
 def test_two_weeks_are_compared_by_value_with_what_is_better(firm: Firm) -> None:
     page = shown(firm, view="compare")
     diff = table(page, "Definition").set_index("Measure")
-    assert list(diff.columns) == ["2026-W46", "2026-W47", "Change", "Cases", "Definition"]
-    assert set(diff["Definition"]) == {"Version 1", "Version 2"}
+    assert list(diff.columns) == ["2026-W46", "2026-W47", "Change", "Board pack of 2026-W47", "Cases", "Definition"]
+    assert set(diff["Definition"]) == {"Version 1", "Version 2", "Version 3"}
+    assert "13 weeks to 2026-W46" in diff.loc["Billing dispute rate", "2026-W46"]
+    assert "windows overlap" in diff.loc["Billing dispute rate", "Change"]
+    assert "against 13 weeks to 2026-W34" in diff.loc["Billing dispute rate", "Board pack of 2026-W47"]
     assert "snapshot 1" in texts(page)
     turned = table(shown(firm, view="compare", week="2026-W47", other="2026-W46"), "Definition")
     assert list(turned.columns)[1:3] == ["2026-W47", "2026-W46"]
@@ -231,6 +236,12 @@ def test_changes_are_told_with_their_direction() -> None:
     assert told.moved(change("3", "2", "neither"), "USD").startswith("−1")
     assert told.moved(change(None, "2"), "USD") == "–"
     assert told.values(change(None, None, n=7), "USD") == ("n = 7", "n = 7")
+    near = replace(change("2", "3"), of="4 weeks", other_of="4 weeks", overlap=True, previous=Decimal(4))
+    assert told.moved(near, "USD") == "+1.0 h, windows overlap"
+    monday = rows.NOW.date()
+    found = SnapshotDiff(monday - timedelta(days=7), monday, 1, 2, rows.NOW, rows.NOW, "USD", (near,))
+    assert told.windows(near, found) == ("2.0 h, 4 weeks to 2026-W47", "3.0 h, 4 weeks to 2026-W48")
+    assert told.in_the_board_pack(near, found) == ":green-badge[−1.0 h better] against 4 weeks to 2026-W44"
 
 
 def test_targets_and_tables_are_told_in_words() -> None:

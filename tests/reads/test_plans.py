@@ -124,6 +124,26 @@ def test_what_stands_now_is_read_by_the_index_made_for_it(
     assert index in plan, plan
 
 
+@pytest.mark.parametrize(
+    ("read", "of"),
+    [
+        (Reads.exception_groups, "AS overdue"),
+        (lambda reads: reads.tallies("ada@example.com"), "v(view)"),
+        (Reads.exceptions, "found AS MATERIALIZED"),
+    ],
+)
+def test_who_sees_all_open_exceptions_has_them_counted_without_a_look_at_their_contracts(
+    many: sa.Engine, read: Callable[[Reads], object], of: str
+) -> None:
+    reads = reads_over(many)
+    (plan,) = plans(many, lambda: read(reads), of=of)
+    assert re.findall(r"Scan using (\w+) on contract", plan) == ["contract_of_tests"], plan
+    assert "Scan on contract" not in plan, plan
+    limited = reads.within(person("gb@example.com", ["executive@GB01"]))
+    (plan,) = plans(many, lambda: read(limited), of=of)
+    assert "on contract c" in plan, plan
+
+
 def test_a_limited_page_of_contracts_is_a_walk_too(many: sa.Engine) -> None:
     limited = reads_over(many).within(person("gb@example.com", ["executive@GB01+DE01"]))
     for plan in plans(many, lambda: limited.contracts(sort=Sort.VALUE), of="functions"):

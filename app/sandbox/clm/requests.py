@@ -36,13 +36,15 @@ class PlayedChange(BaseModel):
 
 
 class IntegrationBilling(BaseModel):
-    """What was billed of a contract, in its currency and without tax."""
+    """What was billed and recognised of a contract, in its currency and without tax."""
 
     currency: str
     billed: str
     paid: str
     disputed: str
     next_bill_on: str | None = None
+    recognised: str | None = None
+    revenue: str | None = None
 
 
 class IntegrationStatus(BaseModel):

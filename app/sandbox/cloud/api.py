@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from app.sandbox.cloud import rules
+from app.sandbox.cloud import revenue, rules
 from app.sandbox.cloud.billing import Billing
 from app.sandbox.cloud.problems import Problem, invalid, not_found
 from app.sandbox.cloud.records import BY_PATH, PARTS, Doc, RecordType, as_object, checked, key_of
@@ -130,6 +130,7 @@ class Api:
         """POST /v1/projects/ID/close: unbilled parts go, invoiced ones stay for the books"""
         _, project = self._held(call)
         call.keys.append(str(project["external_id"]))
+        self.billing.close(str(project["id"]))
         for record in PARTS:
             for part in self.store.parts(record.kind, str(project["id"])):
                 if not part.get("billed"):
@@ -154,6 +155,18 @@ class Api:
         last = min(begin + limit, self.store.count("fact"))
         rows = [self.store.get("fact", str(number)) for number in range(begin + 1, last + 1)]
         return Answer(200, {"items": rows, "cursor": str(last), "more": last < self.store.count("fact")})
+
+    def revenue_postings(self, call: Call) -> Answer:
+        """GET /v1/revenue-postings?cursor=, or ?changed_since=2026-10-01: in the order in which they were posted"""
+        begin, limit = self._window(call)
+        if since := call.one("changed_since"):
+            try:
+                begin = max(begin, revenue.before(self.store, date.fromisoformat(since)))
+            except ValueError as error:
+                raise invalid("invalid_field", "changed_since must be a date such as 2026-12-31") from error
+        rows = revenue.page(self.store, begin, limit)
+        last = begin + len(rows)
+        return Answer(200, {"items": rows, "cursor": str(last), "more": last < self.store.count(revenue.KIND)})
 
     def me(self, _call: Call) -> Answer:
         about = {"product": "sandbox-cloud", "version": self.release, "api": API}

@@ -1,4 +1,4 @@
-"""Business life of the ERP: bill runs, hours that people book, customers who pay, and some who dispute.
+"""Business life of the ERP: bill runs, hours that people book, customers who pay, some who dispute, revenue earned.
 
 A nightly bill run covers each day that is over. What happens to an invoice is drawn from a dice seeded with the
 seed and the invoice's own source, so it is the same whatever else went on and after every restart.
@@ -7,13 +7,14 @@ seed and the invoice's own source, so it is the same whatever else went on and a
 import heapq
 import random
 from calendar import monthrange
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
 from app.sandbox.cloud.masterdata import period_open
 from app.sandbox.cloud.records import Doc
+from app.sandbox.cloud.revenue import Revenue, term_end
 from app.sandbox.cloud.store import Store
 from sync_core.money import rounded
 
@@ -33,8 +34,11 @@ class Habits:
 class Billing:
     """Bills what is due. `advance` first, on every request: it does nothing on a day that it has seen."""
 
-    def __init__(self, store: Store, *, seed: int, today: date, habits: Habits | None = None) -> None:
-        self._store, self.seed, self._habits = store, seed, habits or Habits()
+    def __init__(
+        self, store: Store, *, seed: int, today: date, habits: Habits | None = None, revenue: Revenue | None = None
+    ) -> None:
+        """Without `revenue` this ERP posts none."""
+        self._store, self.seed, self._habits, self._revenue = store, seed, habits or Habits(), revenue
         held = store.get("progress", "billing")
         self.through = date.fromisoformat(str(held["day"])) if held else today - _DAY
         self._due: list[tuple[date, str, str]] = []
@@ -52,9 +56,11 @@ class Billing:
             for milestone in self._store.parts("milestone", str(project["id"])):
                 if not milestone.get("billed"):
                     self._queue(date.fromisoformat(str(milestone["bill_date"])), "milestone", str(milestone["id"]))
-        else:
-            begins = max(date.fromisoformat(str(project["start_date"])), self.through + _DAY)
+        begins = max(date.fromisoformat(str(project["start_date"])), self.through + _DAY)
+        if project["billing_method"] != "fixed_fee":
             self._queue(_month_end(begins), "month", str(project["id"]))
+        elif self._revenue is not None and self._revenue.over_term(project):
+            self._queue(_month_end(begins), "revenue", str(project["id"]))
 
     def advance(self, through: date) -> None:
         """Run all nights up to and including that of `through`, and keep the result."""
@@ -80,6 +86,8 @@ class Billing:
             self._bill_milestone(day, ident)
         elif what == "month":
             self._bill_month(day, ident)
+        elif what == "revenue":
+            self._earn_month(day, ident)
         else:
             invoice = self._store.get("invoice", ident)
             if invoice is not None:
@@ -96,7 +104,8 @@ class Billing:
             self._queue(_month_end(day) + _DAY, "milestone", ident)
             return
         self._store.put("milestone", {**milestone, "billed": True})
-        self._invoice(project, day, Decimal(str(milestone["amount"])), str(milestone["external_id"]))
+        earned = {str(milestone["revenue_category"]): Decimal(str(milestone["amount"]))}
+        self._invoice(project, day, earned, str(milestone["external_id"]))
 
     def _bill_month(self, day: date, ident: str) -> None:
         project = self._store.get("project", ident)
@@ -104,6 +113,7 @@ class Billing:
             return
         dice = self._dice(f"{project['external_id']}/{day:%Y-%m}")
         room = _room(project)
+        earned: dict[str, Decimal] = {}
         total, left = Decimal(0), False
         for rate in self._store.parts("labour_rate", ident):
             planned, booked = Decimal(str(rate["planned_hours"])), Decimal(str(rate.get("booked_hours", "0")))
@@ -113,12 +123,31 @@ class Billing:
             if hours <= 0 or (room is not None and total + amount > room):
                 continue
             total += amount
+            category = str(rate["revenue_category"])
+            earned[category] = earned.get(category, Decimal(0)) + amount
             left = left or booked + hours < planned
             self._store.put("labour_rate", {**rate, "booked_hours": str(booked + hours), "billed": True})
         if total:
-            self._invoice(project, day, total, f"{project['external_id']}/{day:%Y-%m}")
+            self._invoice(project, day, earned, f"{project['external_id']}/{day:%Y-%m}")
         if left:
             self._queue(_month_end(day + _DAY), "month", ident)
+
+    def _earn_month(self, day: date, ident: str) -> None:
+        """A month whose period is closed is caught up with by the next."""
+        project = self._store.get("project", ident)
+        if project is None or project["status"] != "active" or self._revenue is None:
+            return
+        is_open = period_open(self._store, str(project["legal_entity"]), day)
+        if is_open:
+            self._revenue.month_end(project, day)
+        if not is_open or day < term_end(project):
+            self._queue(_month_end(day + _DAY), "revenue", ident)
+
+    def close(self, ident: str) -> None:
+        """A project that was closed just now."""
+        project = self._store.get("project", ident)
+        if project is not None and self._revenue is not None:
+            self._revenue.close(project, self.through)
 
     def settle(self, ident: str, amount: Decimal) -> Doc | None:
         """Credit (below zero) or bill besides what an invoiced milestone was billed wrong; the milestone with what is
@@ -129,17 +158,22 @@ class Billing:
         if milestone is None or project is None or not milestone.get("billed"):
             return None
         key = str(milestone["external_id"])
+        earned = {str(milestone["revenue_category"]): amount}
         first = next((i for i in self._store.all("invoice") if i["source"] == key), None)
         number = sum(1 for i in self._store.all("invoice") if str(i["source"]).startswith(f"{key}/settled")) + 1
-        self._invoice(project, self.through, amount, f"{key}/settled-{number}", of=str(first["id"]) if first else None)
+        self._invoice(project, self.through, earned, f"{key}/settled-{number}", of=first)
+        if project["status"] == "closed":
+            self.close(str(project["id"]))
         held = Decimal(str(milestone.get("invoiced_amount", milestone["amount"])))
         settled = self._store.put("milestone", {**milestone, "invoiced_amount": str(held + amount)})
         self._store.commit()
         return settled
 
-    def _invoice(self, project: Doc, day: date, amount: Decimal, source: str, *, of: str | None = None) -> None:
-        """`of`: the invoice that a credit note takes back."""
-        currency = str(project["currency"])
+    def _invoice(
+        self, project: Doc, day: date, earned: Mapping[str, Decimal], source: str, *, of: Doc | None = None
+    ) -> None:
+        """`earned`: what it bills, by revenue category; `of`: the invoice that a credit note takes back."""
+        currency, amount = str(project["currency"]), sum(earned.values(), Decimal(0))
         tax = self._store.get("tax_code", f"{project['legal_entity']}/{project['tax_code']}")
         percent = Decimal(str(tax["rate"])) if tax and tax.get("rate") else Decimal(0)
         invoice: Doc = {
@@ -153,14 +187,23 @@ class Billing:
             "status": "open",
         }
         if amount < 0 and of is not None:
-            invoice["of"] = of
+            invoice["of"] = of["id"]
         self._store.put("invoice", invoice)
         # A new dict: the project was read before this bill run changed it.
         held = self._store.get("project", str(project["id"])) or project
         billed = Decimal(str(held.get("billed_amount", "0"))) + amount
         self._store.put("project", {**held, "billed": True, "billed_amount": str(billed)})
         self._fact("invoice", str(invoice["id"]), invoice, day, "issued")
+        self._recognise(project, invoice, day, earned, of)
         self._follow(invoice)
+
+    def _recognise(self, project: Doc, invoice: Doc, day: date, earned: Mapping[str, Decimal], of: Doc | None) -> None:
+        if self._revenue is None:
+            return
+        if "of" in invoice and of is not None:
+            self._revenue.credited(project, invoice, of, day)
+        else:
+            self._revenue.invoiced(project, invoice, day, earned)
 
     def _follow(self, invoice: Doc) -> None:
         if Decimal(str(invoice["amount"])) < 0:

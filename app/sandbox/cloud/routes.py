@@ -25,6 +25,7 @@ def table(api: Api) -> Mapping[Shape, Route]:
     routes: dict[Shape, Route] = {
         ("GET", "provisioning", True, ""): Route("provisioning.read", partial(provisioning.read, api), write=False),
         ("GET", "financials", False, ""): Route("financials.read", api.financials, write=False),
+        ("GET", "revenue-postings", False, ""): Route("revenue.read", api.revenue_postings, write=False),
         ("GET", "me", False, ""): Route("me.read", api.me, write=False),
         ("GET", "fields", False, ""): Route("fields.read", api.fields, write=False),
         ("PUT", "projects", True, ""): Route("project.upsert", api.put_one, write=True),

@@ -26,6 +26,7 @@ from app.sandbox.cloud.billing import Billing, Habits
 from app.sandbox.cloud.faults import Effect, Fault, Faults
 from app.sandbox.cloud.ledger import Ledger, WriteRequest
 from app.sandbox.cloud.problems import Problem
+from app.sandbox.cloud.revenue import Revenue
 from app.sandbox.cloud.routes import Route, call_of, shape_of, table
 from app.sandbox.cloud.store import Store
 from app.sandbox.cloud.tokens import Tokens
@@ -188,7 +189,7 @@ def build(
     def today() -> date:
         return clock.now().date()
 
-    billing = Billing(store, seed=seed, today=today(), habits=habits)
+    billing = Billing(store, seed=seed, today=today(), habits=habits, revenue=Revenue(store))
     return SandboxCloud(
         clock,
         store=store,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from app.sandbox.cloud.problems import invalid
 from app.sandbox.cloud.records import BY_KIND, BY_PATH
+from app.sandbox.cloud.revenue import FIELDS as _POSTING
 
 API = "v1"
 _FACT = ("kind", "ref", "project_external_id", "amount", "currency", "date", "status", "invoice_id")
@@ -50,7 +51,8 @@ class Names:
         """GET /v1/fields: the fields of each record."""
         held = {record.kind: [*_born(record.kind), *record.fields] for record in BY_KIND.values()}
         fields = {kind: [self.renamed.get(kind, {}).get(name, name) for name in names] for kind, names in held.items()}
-        return {"api": [self.api], "records": {**fields, "fact": list(_FACT), "references": list(_REFERENCES)}}
+        others = {"fact": list(_FACT), "revenue_posting": list(_POSTING), "references": list(_REFERENCES)}
+        return {"api": [self.api], "records": {**fields, **others}}
 
 
 def renamed_of(body: Mapping[str, object]) -> dict[str, dict[str, str]]:

@@ -8,6 +8,7 @@ GET batches                   what was sent, oldest first
 GET requests                  {"batch.send": 2, ...}: requests by operation, answered or not
 POST clock                    {"at": "2026-11-26T23:00:00+01:00"}: its clock goes on from there
 POST window                   {"opens": "22:00", "closes": "04:00", "answers": "06:00", "zone": "Europe/Vienna"}
+POST layout, DELETE layout    {"record": "30", "field": "po"}: a release without this field; put all of them back
 POST night                    run the night now
 """
 
@@ -22,6 +23,7 @@ from app.sandbox.cloud.problems import Problem, invalid
 from app.sandbox.cloud.records import as_object
 from app.sandbox.cloud.store import Store
 from app.sandbox.legacy.posting import KINDS
+from sync_core.connectors.erp.sandbox_legacy.layout import PLACES
 from sync_core.lanes.batches import BatchWindow
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ class Admin:
             ("GET", "requests"): lambda: dict(app.seen),
             ("POST", "clock"): lambda: self._clock(as_object(body)),
             ("POST", "window"): lambda: self._window(as_object(body)),
+            ("POST", "layout"): lambda: self._drop(as_object(body)),
+            ("DELETE", "layout"): self._restore,
             ("POST", "night"): lambda: app.nights.night(app.now()),
         }
         action = actions.get((method, path))
@@ -60,6 +64,17 @@ class Admin:
     def _remove(self, body: object) -> None:
         masterdata.remove(self._app.store, as_object(body))
         self._app.store.commit()
+        self._app.nights.publish(self._app.now())
+
+    def _drop(self, body: Mapping[str, object]) -> None:
+        record, name = str(body.get("record")), str(body.get("field"))
+        if name not in PLACES.get(record, {}):
+            raise invalid("invalid_field", f"no record {record!r} has a field {name!r}")
+        self._app.nights.dropped.setdefault(record, set()).add(name)
+        self._app.nights.publish(self._app.now())
+
+    def _restore(self) -> None:
+        self._app.nights.dropped.clear()
         self._app.nights.publish(self._app.now())
 
     def _clock(self, body: Mapping[str, object]) -> None:

@@ -1,6 +1,6 @@
 """The nightly dump: everything that the ERP holds, in its own codes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 
 from app.sandbox.cloud.records import Doc, Value
@@ -15,10 +15,12 @@ _FACTS = {"invoice": "I", "payment": "P", "dispute": "D"}
 _TYPES = {kind: code for code, kind in KINDS.items()}
 
 
-def lines(store: Store) -> Iterator[str]:
+def lines(store: Store, dropped: Mapping[str, Collection[str]]) -> Iterator[str]:
+    """`dropped`: by type, fields that this release has no more; their places stay blank."""
     codes = {str(doc["iso"]): str(doc["id"]) for doc in store.all("currency")}
     for values in (*_master(store), *_records(store, codes), *_facts(store, codes)):
-        yield line_of(values)
+        gone = dropped.get(values["type"], ())
+        yield line_of({name: value for name, value in values.items() if name not in gone})
 
 
 def _master(store: Store) -> Iterator[Mapping[str, str]]:

@@ -5,7 +5,7 @@ Billing comes before posting: what is posted tonight can be looked at all day be
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from zoneinfo import ZoneInfo
@@ -15,7 +15,16 @@ from app.sandbox.cloud.problems import Problem
 from app.sandbox.cloud.store import Store
 from app.sandbox.legacy import dump
 from app.sandbox.legacy.posting import Posting, Row
-from sync_core.connectors.erp.sandbox_legacy.layout import BadFile, Record, file_of, grouped, line_of, records_in
+from sync_core.connectors.erp.sandbox_legacy.layout import (
+    LAYOUT,
+    PLACES,
+    BadFile,
+    Record,
+    file_of,
+    grouped,
+    line_of,
+    records_in,
+)
 from sync_core.lanes.batches import BatchWindow
 
 _KEPT = timedelta(days=14)  # answers in the outbox
@@ -32,6 +41,7 @@ class Nights:
     window: BatchWindow
     at_once: bool = False
     extract: tuple[str, datetime] | None = None  # name and moment of the last dump
+    dropped: dict[str, set[str]] = field(default_factory=dict)  # by record type, fields that a release took away
     _dumped: tuple[str, bytes] = ("", b"")  # written when it is asked for: between two nights nothing is posted
 
     def advance(self, now: datetime) -> None:
@@ -93,6 +103,14 @@ class Nights:
         dumps = [{"file": self.extract[0]}] if self.extract else []
         return {"inbox": waiting, "results": told, "dumps": dumps}
 
+    def layout(self) -> dict[str, object]:
+        """Where each field of its records stands."""
+        records = {
+            kind: {name: list(place) for name, place in places.items() if name not in self.dropped.get(kind, ())}
+            for kind, places in PLACES.items()
+        }
+        return {"layout": LAYOUT, "records": records}
+
     def file(self, name: str) -> bytes | None:
         """Of the outbox, or a batch as it was sent."""
         if self.extract is not None and name == self.extract[0]:
@@ -103,7 +121,7 @@ class Nights:
 
     def _dump(self, name: str, at: datetime) -> bytes:
         if self._dumped[0] != name:
-            lines = dump.lines(self.store)
+            lines = dump.lines(self.store, self.dropped)
             self._dumped = (name, file_of(name, "DUMP", f"{at.astimezone(UTC):%Y%m%d%H%M%S}", lines))
         return self._dumped[1]
 

@@ -76,7 +76,8 @@ class Posting:
             ("P", "31"): self._part, ("P", "32"): self._part, ("P", "33"): self._part,
             ("R", "30"): self._reverse_order, ("R", "31"): self._reverse, ("R", "32"): self._reverse,
             ("R", "33"): self._reverse, ("E", "33"): self._end_rate, ("E", "30"): self._end_order,
-            ("A", "30"): self._release,
+            ("A", "30"): self._release, ("K", "30"): self._rename, ("K", "31"): self._rename,
+            ("K", "32"): self._rename, ("K", "33"): self._rename,
         }  # fmt: skip
         todo = work.get((record["action"], kind))
         if todo is None:
@@ -189,6 +190,16 @@ class Posting:
             raise Refused("B01", f"document {record['document']} is billed and cannot be reversed")
         if doc is not None:
             self.store.drop(kind, record["document"])
+        return record["document"]
+
+    def _rename(self, record: Record) -> str:
+        """Another key of the sender's on a document, billed or not: the only thing of one that can be changed."""
+        doc = self.store.get(KINDS[record["type"]], record["document"])
+        if doc is None or doc.get("status") in ("closed", "reversed", "ended"):
+            raise Refused("O01", f"document {record['document']} is not open")
+        if not record["key"]:
+            raise Refused("F02", f"a record of type {record['type']} without a key")
+        self.store.put(KINDS[record["type"]], {**doc, "external_id": record["key"]})
         return record["document"]
 
     def _end_rate(self, record: Record) -> str:

@@ -4,9 +4,11 @@ GET /files            what lies in the inbox and not answered, the answers of th
 GET /files/<name>     one of these
 PUT /inbox/<name>     a batch, in the window
 GET /me               who we are
+GET /layout           which field of a record stands where
 /_sandbox/...         see admin.py
 
-HTTP Basic. Faults (app/sandbox/cloud/faults.py) know the operations files.list, file.read, batch.send and me.read.
+HTTP Basic. Faults (app/sandbox/cloud/faults.py) know the operations files.list, file.read, layout.read, batch.send
+and me.read.
 """
 
 import base64
@@ -31,7 +33,8 @@ from sync_core.connectors.erp.sandbox_legacy.layout import CODE_PAGE
 from sync_core.lanes.batches import BatchWindow
 
 RELEASE = "4.7"
-_OPERATIONS = {("GET", "files"): "files.list", ("PUT", "inbox"): "batch.send", ("GET", "me"): "me.read"}
+_OPERATIONS = {("GET", "files"): "files.list", ("PUT", "inbox"): "batch.send", ("GET", "me"): "me.read",
+               ("GET", "layout"): "layout.read"}  # fmt: skip
 _STATUS: dict[Effect, int | None] = {Effect.UNAUTHORISED: 401, Effect.RATE_LIMIT: 429, Effect.STATUS: None}
 
 
@@ -82,6 +85,8 @@ class SandboxLegacy:
         self.nights.advance(self.now())
         if operation == "me.read":
             return Answer(200, {"product": "sandbox-legacy", "version": RELEASE})
+        if operation == "layout.read":
+            return Answer(200, self.nights.layout())
         if operation == "files.list":
             return Answer(200, self.nights.listing())
         if operation == "batch.send" and len(steps) > 1:

@@ -69,12 +69,12 @@ def _books(found: AmendmentHistory, currency: str) -> None:
     read = f"As the ERP was last read, {fmt.moment(found.read_at)}" if found.read_at else "Not read from an ERP yet"
     with frame.card("books", "Invoiced and still to invoice", f"{read}; invoices are never rewritten"):
         rows = [
-            [one.name, one.key, _money(one.invoiced, currency), _money(one.to_invoice or None, currency),
-             _difference(one.difference, currency), _money(one.after, currency)]
+            [one.name, one.key, _money(one.invoiced, one.invoiced_in or currency),
+             _money(one.to_invoice or None, currency), _settle(one, currency), _money(one.after, currency)]
             for one in books.rows
         ]  # fmt: skip
         rows.append(
-            ["All", "", _money(books.invoiced, currency), _money(books.to_invoice, currency),
+            ["All", "", _invoiced(books, currency), _money(books.to_invoice, currency),
              _difference(books.difference, currency), _money(books.after, currency)]
         )  # fmt: skip
         table("books", ["Milestone", "Key", "Invoiced", "To invoice", "To settle", "Contract"], rows)
@@ -89,11 +89,12 @@ def _adds_up(books: Schedule, currency: str) -> None:
                 f"The milestones are {gap} more than the contract value, {value}.")  # fmt: skip
         st.markdown(f":orange-badge[:material/warning: Does not add up] {fmt.plain(told)}")
         return
-    parts = f"{_money(books.invoiced, currency)} invoiced, {_money(books.to_invoice, currency)} to invoice"
+    parts = f"{_invoiced(books, currency)} invoiced, {_money(books.to_invoice, currency)} to invoice"
     if books.difference:
         what = "to bill besides" if books.difference > 0 else "to credit"
         parts += f", {_money(abs(books.difference), currency)} {what} by finance"
-    told = f"{parts}: together the contract value, {_money(books.after, currency)}."
+    others = ", without what was invoiced in another currency" if books.invoiced_otherwise else ""
+    told = f"{parts}: together the contract value, {_money(books.after, currency)}{others}."
     st.markdown(f":green-badge[:material/check: Adds up] {fmt.plain(told)}")
 
 
@@ -120,10 +121,15 @@ def _told(found: AmendmentHistory, one: AmendmentRow) -> str:
     if step.effective_on:
         parts.append(f"effective {day(step.effective_on)}")
     parts.append(f"received {fmt.moment(one.received_at)}")
+    waits = f"in the ERP from {day(step.effective_on)}" if one.later and step.effective_on else ""
     if one.synced_at is None or one.lag is None:
-        parts.append("not confirmed in the ERP yet")
+        parts.append(waits if waits and step.all_later else "not confirmed in the ERP yet")
+    elif waits and step.all_later:
+        parts.append(f"{waits}: read back {fmt.moment(one.synced_at)}")
     else:
         parts.append(f"in the ERP {fmt.moment(one.synced_at)}, {fmt.duration(one.lag)} after it was executed")
+    if waits and not step.all_later:
+        parts.append(f"{', '.join(words(change.field) for change in one.later)} {waits}")
     return f"{'; '.join(parts)}."
 
 
@@ -164,7 +170,8 @@ def _schedule(key: str, made: Comparison) -> None:
 def _row(one: Row, made: Comparison) -> list[str]:
     badge = _FATES[one.fate]
     if one.invoiced is not None:
-        sum_ = "" if made.delta is None else f" {_marked(one.invoiced, made.currency)}"  # it may be in either
+        known = one.invoiced_in or made.delta is not None  # else it may be in either
+        sum_ = f" {_marked(one.invoiced, one.invoiced_in or made.currency)}" if known else ""
         badge = f"{badge} :gray-badge[:material/receipt_long: Invoiced{sum_}]"
     return [fmt.plain(one.name), badge.strip(), fmt.plain(_dues(one)), _marked(one.before, made.currency_before),
             _marked(one.after, made.currency)]  # fmt: skip
@@ -185,6 +192,19 @@ def _marked(value: Decimal | None, currency: str) -> str:
 
 def _money(value: Decimal | None, currency: str) -> str:
     return "" if value is None else amount(value, currency)
+
+
+def _invoiced(books: Schedule, currency: str) -> str:
+    """Each currency by itself."""
+    others = [_money(sum_, other) for other, sum_ in books.invoiced_otherwise]
+    return " and ".join([_money(books.invoiced, currency)] * bool(books.invoiced or not others) + others)
+
+
+def _settle(one: Row, currency: str) -> str:
+    if one.invoiced_in and one.invoiced is not None:
+        credit = f"credit {amount(one.invoiced, one.invoiced_in)}"
+        return f"{credit} and bill {amount(one.after, currency)}" if one.after else credit
+    return _difference(one.difference, currency)
 
 
 def _difference(value: Decimal, currency: str) -> str:

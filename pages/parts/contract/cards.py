@@ -11,6 +11,7 @@ from pages.kit import frame
 from pages.kit.table import table
 from pages.kit.values import shown
 from pages.kit.words import inside, words
+from pages.parts.contract import revenue
 from sync_core.contract import BillingKind, LabourRate, Milestone, Terms
 from sync_core.money import Money
 from sync_core.reads import ContractDetail
@@ -111,13 +112,15 @@ def _compare(what: str, total: Decimal, terms: Terms) -> None:
 
 
 def financials(found: ContractDetail) -> None:
-    """What the ERP reports of invoices, payments and disputes: a row an invoice, as it is now."""
-    with frame.card("financials", "Invoices", "As the ERP reports them: the latest status of each, oldest first"):
-        if not found.invoices:
+    """What the ERP reports of invoices, payments and disputes: a row an invoice, as it is now; and of revenue."""
+    with frame.card("financials", "Invoices and revenue", "As the ERP reports them: the latest status of each invoice, "
+                    "oldest first, and what is recognised of each contract line"):  # fmt: skip
+        if found.invoices:
+            table("invoices", ["Invoice", "Issued", "Amount", "Status", "Paid on", "Paid", "Disputes", "ERP"],
+                  [_invoice(one) for one in found.invoices])  # fmt: skip
+        else:
             st.markdown(":material/receipt_long: Nothing was invoiced yet.")
-            return
-        table("invoices", ["Invoice", "Issued", "Amount", "Status", "Paid on", "Paid", "Disputes", "ERP"],
-              [_invoice(one) for one in found.invoices])  # fmt: skip
+        revenue.draw(found)
 
 
 def _invoice(one: Invoice) -> list[str]:

@@ -53,7 +53,7 @@ def headline(totals: Mapping[RenewalState, MoneyTotal], days: int) -> str:
     """How many of each kind, and how much money."""
     if not totals:
         return f"**No renewal** within {days} days."
-    told = ", ".join(f"{WORDS[state].lower()} {total.count:,} ({sentences.amount(total)})"
+    told = ", ".join(f"{total.count:,} {WORDS[state].lower()} ({sentences.amount(total)})"
                      for state, total in totals.items())  # fmt: skip
     count = sum(total.count for total in totals.values())
     return f"**{fmt.plural(count, 'renewal')}** within {days} days: {told}."

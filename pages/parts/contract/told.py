@@ -1,6 +1,7 @@
 """What the contract's CLM was told of it: state, project, money, and what the owners of its fields hold."""
 
 from decimal import Decimal
+from typing import Final
 
 import streamlit as st
 
@@ -11,6 +12,12 @@ from pages.kit.values import amount, shown
 from pages.kit.words import words
 from sync_core.reads import Reads
 from sync_core.reads.told import Told
+from sync_core.writeback.billing import Billing, RevenueStatus
+
+_STATUS: Final = {
+    RevenueStatus.NONE: "nothing recognised yet", RevenueStatus.PARTIAL: "a part of the value",
+    RevenueStatus.FULL: "all of the value",
+}  # fmt: skip
 
 
 def draw(reads: Reads, contract_id: int) -> None:
@@ -33,6 +40,7 @@ def _rows(told: Told) -> list[list[str]]:
     if told.billing is not None:
         money = told.billing
         rows += [[what, amount(sum_, money.currency)] for what, sum_ in _sums(money.billed, money.paid, money.disputed)]
+        rows.append(["Revenue", _revenue(money)])
         if money.next_bill_on is not None:
             rows.append(["Next bill", shown("next bill on", money.next_bill_on.isoformat())])
     rows += [
@@ -44,6 +52,12 @@ def _rows(told: Told) -> list[list[str]]:
 def _sums(billed: Decimal, paid: Decimal, disputed: Decimal) -> list[tuple[str, Decimal]]:
     disputes = [("Disputed", disputed)] if disputed else []
     return [("Billed", billed), ("Paid", paid), *disputes]
+
+
+def _revenue(money: Billing) -> str:
+    if money.recognised is None:
+        return words(money.revenue)
+    return f"{amount(money.recognised, money.currency)}, {_STATUS[money.revenue]}"
 
 
 def _named(path: str) -> str:

@@ -21,7 +21,7 @@ Results = Mapping[str, Result]
 Query = Mapping[str, str]
 _BOOKS: Final = {
     "signed": ("Signed", "main"), "in_erp": ("In the ERPs", "main"), "billed": ("Billed", "good"),
-    "remaining": ("Left to bill", "open"),
+    "recognised": ("Recognised", "good"), "remaining": ("Left to bill", "open"),
 }  # fmt: skip
 _EXPLAINED: Final = ("not_provisioned", "on_its_way", "ended", "not_reported")
 
@@ -63,7 +63,8 @@ def books(results: Results, currency: str, palette: Palette, query: Query) -> No
     with frame.card(
         "books", "Signed to billed", f"{currency} of all signed contracts as of now; nothing may stay unexplained",
         definition="Signed = billed + left to bill + what is on record as not in an ERP yet, on its way or ended + "
-        "unexplained. Unexplained is the sum of the absolute differences that nothing on record explains.",
+        "unexplained. Unexplained is the sum of the absolute differences that nothing on record explains. Recognised "
+        "is revenue that the ERPs posted; it is in no other sum.",
     ) as card:  # fmt: skip
         answer = results["reconciliation"].answer
         if not answer.n:
@@ -77,13 +78,30 @@ def books(results: Results, currency: str, palette: Palette, query: Query) -> No
                 {"Sum": table["name"], "Amount": [told.money(_or_none(amount), currency) for amount in table["amount"]]}
             ).set_index("Sum"),
         )
+        if (silent := _silent(answer)) is not None:
+            st.caption(fmt.plain(silent))
         odd = words.known(answer, "unexplained_contracts")
         label = f"{fmt.plural(int(odd), 'contract')} with an unexplained difference" if odd else "The contracts"
         frame.link("measure", label, icon=":material/table_rows:", kpi="reconciliation", **query)
 
 
+def _silent(answer: Answer) -> str | None:
+    """Whose revenue is not reported; None: all is."""
+    notes = {one.key: one for one in answer.figures if one.key in ("recognised", "without_revenue")}
+    if "recognised" in notes and notes["recognised"].value is None:
+        return f"Revenue: {notes['recognised'].note}."
+    apart = notes.get("without_revenue")
+    if apart is None:
+        return None
+    return f"Recognised is without {fmt.plural(int(apart.value or 0), 'contract')}: revenue not reported {apart.note}."
+
+
 def _books(answer: Answer) -> pd.DataFrame:
-    rows = [(name, words.known(answer, key), kind) for key, (name, kind) in _BOOKS.items()]
+    rows = [
+        (name, words.known(answer, key), kind)
+        for key, (name, kind) in _BOOKS.items()
+        if key != "recognised" or words.known(answer, key) is not None
+    ]
     explained = [words.known(answer, key) for key in _EXPLAINED]
     rows.append(("Explained", sum((Decimal(str(one)) for one in explained if one is not None), Decimal(0)), "open"))
     rows.append(("Unexplained", answer.value, "breach"))
@@ -93,11 +111,11 @@ def _books(answer: Answer) -> pd.DataFrame:
 
 def forecast(results: Results, currency: str, palette: Palette, query: Query) -> None:
     with frame.card(
-        "forecast", "Signed, forecast and billed", f"{currency} by month; how far off each forecast was",
+        "forecast", "Signed, forecast and billed", f"{currency} by month; above each, how far off its forecast was",
         definition="Signed: contracts of all kinds by their signature, and what amendments executed in the month "
         "changed. Forecast: milestones due in the month by the schedules in force on its first day. Billed: invoices "
         "issued in it. Months that are over. Time and materials have no plan, so they are in what was signed alone. "
-        "Recognised revenue is not shown: no ERP of the estate reports it.",
+        "Recognised revenue is with the books, not here.",
     ) as card:  # fmt: skip
         result = results["forecast-accuracy"]
         if not result.parts:
@@ -153,7 +171,7 @@ def _months(result: Result) -> pd.DataFrame:
             "signed": [_float(words.known(part, "signed")) for part in parts],
             "forecast": [_float(words.known(part, "forecast")) for part in parts],
             "billed": [_float(words.known(part, "billed")) for part in parts],
-            "error": ["nothing billed" if part.value is None else f"off {fmt.percent(part.value)}" for part in parts],
+            "error": ["nothing billed" if part.value is None else fmt.percent(part.value) for part in parts],
         }
     )
 

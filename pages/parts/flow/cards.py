@@ -62,7 +62,7 @@ def steps(results: Results, palette: Palette, query: Query) -> None:
                  "Median": table["note"].str.removeprefix("p50 "), "Still in it": table["open"]}
             ).set_index("Step"),
         )  # fmt: skip
-        frame.link("measure", f"{fmt.plural(answer.n_open, 'contract')} still on the way",
+        frame.link("measure", f"The contracts, {fmt.count(answer.n_open)} of them still on the way",
                    icon=":material/table_rows:", kpi="step-time", **query)  # fmt: skip
 
 

@@ -33,7 +33,7 @@ _OF_ONE: Final = {
     "drift": ("Watch over {}", "Compares contracts that nothing happens to with their CLM and their ERP"),
     "references": ("Master data of {}", "Reads what validations answer from, before it is too old"),
     "master-data": ("Customers of {}", "Reads which customers and legal entities master data changed"),
-    "financial-status": ("Books of {}", "Reads invoices, payments and disputes from the ERP"),
+    "financial-status": ("Books of {}", "Reads invoices, payments, disputes and revenue from the ERP"),
 }
 _OUTCOMES: Final = {"ok": "Well", "failed": "Failed", "skipped": "Skipped"}
 

@@ -74,8 +74,6 @@ def standing(one: Standing) -> str:
     """A badge; Markdown. What is over stays told until an hour has passed."""
     if one.broken and one.state in (State.MET, State.UNKNOWN):
         return ":orange-badge[:material/healing: Recovers]"
-    if one.objective >= 1 and one.state is State.EXHAUSTED:
-        return ":gray-badge[:material/history: Kept again]"
     return _BADGES[one.state]
 
 
@@ -103,8 +101,6 @@ def _share(objective: float) -> str:
 
 
 def left(one: Standing) -> str:
-    if one.objective >= 1:
-        return fmt.DASH
     if one.budget_left is None:
         return fmt.DASH
     return fmt.percent(one.budget_left)
@@ -118,6 +114,10 @@ def headline(promises: Sequence[Standing], lanes: Sequence[LaneState], jobs: Seq
     elif broken:
         names = "; ".join(fmt.plain(one.title) for one in broken)
         parts = [f"**{len(broken)} of {len(promises)} promises broken:** {names}."]
+    elif spent := [one for one in promises if one.state is State.EXHAUSTED]:
+        names = "; ".join(fmt.plain(one.title) for one in spent)
+        parts = [f"**{len(spent)} of {len(promises)} promises {'has' if len(spent) == 1 else 'have'} no budget left:** "
+                 f"{names}."]  # fmt: skip
     else:
         parts = [f"**All {len(promises)} promises are kept**, or have too few cases to say."]
     shut = [lane for lane in lanes if lane.breaker != "closed"]

@@ -30,7 +30,7 @@ def under_way(reads: Reads) -> None:
 
 
 def _line(row: ReplayRow) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"line_{row.replay_id}"):
         state, colour, icon = told.state(row)
         st.badge(state, icon=icon, color=colour)
         st.button(

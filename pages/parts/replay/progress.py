@@ -81,7 +81,7 @@ def _effects(totals: Totals) -> list[Kpi]:
         Kpi("Activate", fmt.count(totals.activates), "Projects that would be switched to billable, last of all."),
         Kpi("Money", sentences.money_of(totals.money),
             "Value of the contracts of which anything would be written, in the reporting currency, without what is "
-            "stopped.", comparison=f"{totals.no_ops:,} objects unchanged"),
+            "stopped.", comparison=f"{fmt.plural(totals.no_ops, 'object')} unchanged"),
         Kpi("Stopped", fmt.count(totals.stopped),
             "Contracts that cannot be carried out: their preview found what stops them before any write, such as a "
             "missing tax profile or a billed milestone that differs. Their rows say what.",

@@ -18,7 +18,9 @@ def draw(reads: Reads, known: Sequence[date]) -> None:
     """`known`: Mondays of the weeks with a snapshot, newest first."""
     with frame.card(
         "diff", "Two weeks side by side", "Each by its newest snapshot; the change is from the first to the second",
-        definition="A measure whose definition changed between the two does not mean the same in both.",
+        definition="A measure whose definition changed between the two does not mean the same in both. Where a week "
+        "has too few cases, its number is of the four weeks up to it, and a board pack holds that against the four "
+        "weeks before: of two weeks that are near, these windows overlap.",
     ):  # fmt: skip
         if len(known) < 2:
             frame.empty("One week alone cannot be compared.", "Have a snapshot made of another week.",
@@ -47,11 +49,11 @@ def _table(found: SnapshotDiff) -> None:
         st.warning(f"{fmt.plural(changed, 'definition')} changed between the two: those values do not mean the same.",
                    icon=":material/warning:")  # fmt: skip
     rows = [
-        [fmt.plain(one.title), *map(fmt.plain, told.values(one, found.currency)), told.moved(one, found.currency),
-         f"{one.n:,} to {one.other_n:,}", told.definition(one)]
+        [fmt.plain(one.title), *map(fmt.plain, told.windows(one, found)), told.moved(one, found.currency),
+         told.in_the_board_pack(one, found), f"{one.n:,} to {one.other_n:,}", told.definition(one)]
         for one in found.kpis
     ]  # fmt: skip
-    marked("diff", ["Measure", first, second, "Change", "Cases", "Definition"], rows)
+    marked("diff", ["Measure", first, second, "Change", f"Board pack of {second}", "Cases", "Definition"], rows)
     st.caption(
         f"{first} as of {fmt.moment(found.as_of)} (snapshot {found.snapshot_id}), {second} as of "
         f"{fmt.moment(found.other_as_of)} (snapshot {found.other_id}); money in {found.currency}."

@@ -135,7 +135,7 @@ def _restated(found: SnapshotDetail, reads: Reads) -> None:
         definition="The first snapshot since the week ended stays as it was. A later one lists what it would have "
         "said otherwise, had all been known that had happened by then; what has happened since is no correction, and "
         "states stay as they were known at the week's end. The tables restated and moved name the contracts that did "
-        "it, which field, from what to what, known since when.",
+        "it, which field, from what to what, known since when; the table stated the baselines, assumptions and rates.",
     ):  # fmt: skip
         diff = reads.snapshot_restated(row.snapshot_id)
         if diff is None:
@@ -148,9 +148,9 @@ def _restated(found: SnapshotDetail, reads: Reads) -> None:
         if not changed:
             st.markdown(":material/check_circle: **Every measure still says the same.**")
             return
-        marked("restated", ["Measure", "First", "Here", "Change", "Cases"], [
+        marked("restated", ["Measure", "First", "Here", "Change", "Cases", "Moved by"], [
             [fmt.plain(one.title), *map(fmt.plain, told.values(one, diff.currency)), told.moved(one, diff.currency),
-             f"{one.n:,} to {one.other_n:,}"] for one in changed
+             f"{one.n:,} to {one.other_n:,}", " and ".join(one.moved_by) or fmt.DASH] for one in changed
         ])  # fmt: skip
 
 

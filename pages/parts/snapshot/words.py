@@ -1,6 +1,7 @@
 """Snapshots in words: weeks, states, files, targets, what a command line would say."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final
@@ -8,11 +9,19 @@ from typing import Final
 from metrics.kpi import Better, Unit
 from metrics.snapshot.making import MAIL
 from metrics.snapshot.package import BOARD_PACK, KEY_FILE, MANIFEST, WORKBOOK
+from metrics.snapshot.wording import window_before, window_name
 from metrics.weeks import week_name
 from pages.kit import format as fmt
 from pages.kit import measure_words as words
 from pages.kit.words import words as spelled
-from sync_core.reads.snapshots import KpiChange, SnapshotDelivery, SnapshotFile, SnapshotRow, SnapshotSeal
+from sync_core.reads.snapshots import (
+    KpiChange,
+    SnapshotDelivery,
+    SnapshotDiff,
+    SnapshotFile,
+    SnapshotRow,
+    SnapshotSeal,
+)
 
 MAIN: Final = {
     BOARD_PACK: ("Board pack", "PDF", "application/pdf", ":material/picture_as_pdf:"),
@@ -25,7 +34,8 @@ KINDS: Final = {"csv": ("CSV", "text/csv"), "parquet": ("Parquet", "application/
 _TABLES: Final = {
     "kpis": "KPIs", "trend": "Trend by week", "entities": "By legal entity", "figures": "Figures beside the KPIs",
     "excluded": "Left out, by reason", "definitions": "Definitions", "restated": "Restated measures",
-    "moved": "Contracts that moved them", "rates": "Exchange rates",
+    "moved": "Contracts that moved them", "stated": "Baselines, assumptions and rates that changed",
+    "rates": "Exchange rates",
 }  # fmt: skip
 _ROWS: Final = "rows-"
 
@@ -86,6 +96,24 @@ def values(change: KpiChange, currency: str) -> tuple[str, str]:
     return _value(change.value, change.n, change, currency), _value(change.other, change.other_n, change, currency)
 
 
+def windows(change: KpiChange, found: SnapshotDiff) -> tuple[str, str]:
+    """The same, each with its window where that is not the week that heads its column."""
+    value, other = values(change, found.currency)
+    return _in_window(value, change.of, found.week), _in_window(other, change.other_of, found.other_week)
+
+
+def _in_window(text: str, of: str, week: date) -> str:
+    return f"{text}, {window_name(of, week)}" if of.endswith(" weeks") else text
+
+
+def in_the_board_pack(change: KpiChange, found: SnapshotDiff) -> str:
+    """The change that the second week's own board pack tells, and against what; Markdown."""
+    if change.previous is None or change.other is None:
+        return fmt.DASH
+    own = replace(change, value=change.previous, of=change.other_of, overlap=False)
+    return f"{moved(own, found.currency)} against {window_before(change.other_of, found.other_week)}"
+
+
 def _value(given: Decimal | None, n: int, change: KpiChange, currency: str) -> str:
     if given is None and 0 < n < fmt.SAMPLE_FLOOR:
         return f"n = {n}"
@@ -106,6 +134,8 @@ def moved(change: KpiChange, currency: str) -> str:
     if text is None or not any(digit in text for digit in "123456789"):
         return "unchanged"
     good = words.is_better(change.other, change.value, Better(change.better))
+    if change.overlap:
+        return fmt.plain(f"{text}, windows overlap")
     if good is None:
         return fmt.plain(text)
     return f":{'green' if good else 'red'}-badge[{text} {'better' if good else 'worse'}]".replace("$", r"\$")

@@ -7,7 +7,8 @@ import sqlalchemy as sa
 
 from app.postgres.embedded import Endpoint
 from metrics.snapshot.package import Package
-from metrics.snapshot.tables import Table, tables_of
+from metrics.snapshot.table import Table
+from metrics.snapshot.tables import tables_of
 from metrics.snapshot.take import moment_of, take
 from sync_core.clock import VirtualClock
 from sync_core.store.migrate import migrate

@@ -134,6 +134,10 @@ def test_what_is_of_thirteen_weeks_is_restated_by_any_of_them(one: Firm) -> None
     before = take(one.engine, one.estate, week=one.week, as_of=then).kpis
     assert restated.before == next(kpi.answer.value for kpi in before if kpi.definition.slug == "dispute-rate")
     assert {moved.contract_id for moved in told.moved} == {contract_id}
+    [disputed] = [moved for moved in told.moved if moved.fact == "invoice" and moved.what == "disputed"]
+    currency = disputed.after.rpartition(" ")[2]
+    assert (disputed.before, disputed.after) == (f"0.00 {currency}", f"10.00 {currency}")  # of one without a dispute, 0
+    assert len(currency) == 3
 
 
 def test_a_week_that_has_not_begun_and_a_moment_before_all_are_refused(one: Firm) -> None:

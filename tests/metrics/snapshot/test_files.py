@@ -16,7 +16,7 @@ import pypdf
 import pytest
 
 from metrics.snapshot.package import BOARD_PACK, KEY_FILE, MANIFEST, WORKBOOK, Package, SnapshotBroken, verify
-from metrics.snapshot.tables import Kind, Table
+from metrics.snapshot.table import Kind, Table
 from sync_core.audit.checkpoint import PublicKey, Signer
 from tests.metrics.snapshot.firm import HOSTILE, SIGNER
 

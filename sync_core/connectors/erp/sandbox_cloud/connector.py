@@ -19,6 +19,7 @@ from sync_core.connectors.erp.sandbox_cloud.mapping import (
     body_of,
     fact,
     part_found,
+    posting,
     project_alone,
     project_found,
     references,
@@ -37,6 +38,7 @@ from sync_core.ports import (
     CallContext,
     Capabilities,
     ErpConnector,
+    FinancialKind,
     FinancialPage,
     Gate,
     Observation,
@@ -56,7 +58,7 @@ class SandboxCloud:
     def __init__(self, name: str, http: ErpHttp, *, upsert: bool, settle_s: float, names: Names | None = None) -> None:
         self.name, self._names = name, names or Names()
         self._assurance = Assurance(self._look)
-        self.capabilities = Capabilities(upsert=upsert, settle_s=settle_s)
+        self.capabilities = Capabilities(upsert=upsert, settle_s=settle_s, reports=frozenset(FinancialKind))
         self._http = http
         self._create: tuple[str, str, Params | None] = ("create", "POST", None)
         if upsert:
@@ -111,16 +113,16 @@ class SandboxCloud:
         await self._write(f"{kind}.close", method, path, ctx, ok=_ALREADY_GONE)
 
     async def financial_status(self, cursor: str | None, ctx: CallContext) -> FinancialPage:
-        params: Params | None = {"cursor": cursor} if cursor else None
-        answer = await self._http.call("financials.read", "GET", "/v1/financials", ctx=ctx, write=False, params=params)
-        row = Row.of(self.name, answer.body)
-        facts = tuple(fact(item) for item in row.rows("items"))
-        return FinancialPage(facts, row.text("cursor"), row.flag("more"))
+        """A page of the financial facts and one of the revenue ledger: the cursor is both of theirs."""
+        seen, _, posted = (cursor or "").partition(":")
+        answer = await self._list("financials.read", "/v1/financials", seen, ctx)
+        ledger = await self._list("revenue.read", "/v1/revenue-postings", posted, ctx)
+        facts = (*map(fact, answer.rows("items")), *map(posting, ledger.rows("items")))
+        more = answer.flag("more") or ledger.flag("more")
+        return FinancialPage(facts, f"{answer.text('cursor')}:{ledger.text('cursor')}", more)
 
     async def projects(self, cursor: str | None, ctx: CallContext) -> ProjectPage:
-        params: Params | None = {"cursor": cursor} if cursor else None
-        answer = await self._http.call("projects.list", "GET", "/v1/projects", ctx=ctx, write=False, params=params)
-        row = Row.of(self.name, answer.body)
+        row = await self._list("projects.list", "/v1/projects", cursor, ctx)
         found = [found for found in map(project_alone, row.rows("items")) if found.active]
         return ProjectPage(tuple(found), row.text("cursor"), row.flag("more"))
 
@@ -130,10 +132,7 @@ class SandboxCloud:
             cursor: str | None = "0"
             while cursor is not None:
                 path = f"/v1/projects/{quote(project.ref, safe='')}/{PATHS[kind]}"
-                answer = await self._http.call(
-                    f"{kind}.list", "GET", path, ctx=ctx, write=False, params={"cursor": cursor}
-                )
-                row = Row.of(self.name, answer.body)
+                row = await self._list(f"{kind}.list", path, cursor, ctx)
                 found += [part_found(kind, part, project) for part in row.rows("items")]
                 cursor = row.text("cursor") if row.flag("more") else None
         return found
@@ -187,6 +186,12 @@ class SandboxCloud:
     async def _set_status(self, verb: str, ref: ErpRef, ctx: CallContext) -> None:
         path = f"/v1/projects/{quote(ref, safe='')}/{verb}"
         await self._write(f"project.{verb}", "POST", path, ctx)
+
+    async def _list(self, operation: str, path: str, cursor: str | None, ctx: CallContext) -> Row:
+        """A page; one that begins at the beginning without a cursor."""
+        params: Params | None = {"cursor": cursor} if cursor else None
+        answer = await self._http.call(operation, "GET", path, ctx=ctx, write=False, params=params)
+        return Row.of(self.name, answer.body)
 
     async def _call(
         self, operation: str, method: str, path: str, ctx: CallContext, *, params: Params | None = None

@@ -148,6 +148,27 @@ def fact(row: Row) -> FinancialFact:
     )
 
 
+def posting(row: Row) -> FinancialFact:
+    """One of the revenue ledger. It stands as it was posted: what takes it back is another one."""
+    invoice, line, reverses = (row.optional(name) for name in ("invoice_id", "line_external_id", "reverses"))
+    try:
+        posted_on = date.fromisoformat(row.text("posting_date"))
+    except ValueError as error:
+        raise ErpAnswerIncomplete(row.system, f"its revenue ledger holds no day: {error}") from error
+    return FinancialFact(
+        kind=FinancialKind.REVENUE,
+        ref=ErpRef(row.text("id")),
+        project=BusinessKey(row.text("project_external_id")),
+        amount=row.decimal("amount"),
+        currency=row.text("currency"),
+        occurred_on=posted_on,
+        status="posted",
+        invoice=ErpRef(invoice) if invoice is not None else None,
+        line=BusinessKey(line) if line is not None else None,
+        reverses=ErpRef(reverses) if reverses is not None else None,
+    )
+
+
 def _fields(kind: Kind, row: Row) -> dict[str, Scalar]:
     values: dict[str, Scalar] = {}
     for ours, theirs in NAMES[kind].items():

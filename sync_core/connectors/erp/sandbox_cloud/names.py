@@ -23,6 +23,12 @@ _OPTION: Final = "field."
 _ALWAYS: Final = frozenset({"id", "external_id"})
 _OTHERS: Final[Mapping[str, frozenset[str]]] = {
     "fact": frozenset({"kind", "ref", "project_external_id", "amount", "currency", "date", "status", "invoice_id"}),
+    "revenue_posting": frozenset(
+        {
+            "id", "project_external_id", "line_external_id", "amount", "currency", "posting_date", "invoice_id",
+            "reverses",
+        }
+    ),
     "references": frozenset(
         {
             "legal_entity", "tax_profile", "customer_tax_profile", "payment_terms", "missing_revenue_categories",

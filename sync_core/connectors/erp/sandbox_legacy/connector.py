@@ -21,12 +21,14 @@ from sync_core.connectors.answers import Row
 from sync_core.connectors.erp.sandbox_legacy.books import Books, Owner, parse
 from sync_core.connectors.erp.sandbox_legacy.codes import Codes
 from sync_core.connectors.erp.sandbox_legacy.layout import CODE_PAGE, BadFile, Record, file_of, line_of
+from sync_core.connectors.erp.sandbox_legacy.listing import NEEDS, Lister, look
 from sync_core.connectors.erp.sandbox_legacy.mapping import TYPES, changed, fact, found, keeps, record
 from sync_core.connectors.http import ErpHttp
 from sync_core.desired import BillingMilestone, ErpObject, Found, Kind, Line, Project, Rate, fields_of
 from sync_core.errors import ErpAmbiguous, ErpRejected, InvalidEstate, InvalidMoney
 from sync_core.estate.estate import Erp
 from sync_core.keys import BusinessKey, ErpRef
+from sync_core.lanes.answers_needed import Needs
 from sync_core.lanes.batches import BatchWindow, Group
 from sync_core.plan import Action, Operation
 from sync_core.ports import (
@@ -36,6 +38,7 @@ from sync_core.ports import (
     FinancialPage,
     Gate,
     Observation,
+    ProjectPage,
     References,
     Refs,
     Scope,
@@ -52,6 +55,7 @@ class SandboxLegacy:
         self.name, self.capabilities = name, capabilities
         self._http, self._codes, self._clock = http, codes, clock
         self._books = Books(http)
+        self._lister = Lister(self._books, codes)
 
     # ---- reading ---------------------------------------------------------------------------------------------
 
@@ -114,6 +118,21 @@ class SandboxLegacy:
         answer = await self._http.call("version", "GET", "/me", ctx=ctx, write=False)
         return Row.of(self.name, answer.body).text("version")
 
+    @property
+    def needs(self) -> Needs:
+        return NEEDS
+
+    async def check(self, ctx: CallContext) -> None:
+        answer = await self._http.call("layout.read", "GET", "/layout", ctx=ctx, write=False)
+        look(Row.of(self.name, answer.body))
+
+    async def projects(self, cursor: str | None, ctx: CallContext) -> ProjectPage:
+        """As of the last dump, and so are parts."""
+        return await self._lister.projects(cursor, ctx)
+
+    async def parts(self, project: Found, ctx: CallContext) -> Sequence[Found]:
+        return await self._lister.parts(project, ctx)
+
     async def aclose(self) -> None:
         await self._http.aclose()
 
@@ -128,7 +147,14 @@ class SandboxLegacy:
             raise ErpRejected(self.name, str(wrong.args[0])) from wrong
         return "".join(f"{line}\r\n" for line in lines).encode(CODE_PAGE)
 
+    async def there(
+        self, shared: Sequence[tuple[Kind, BusinessKey]], ctx: CallContext
+    ) -> frozenset[tuple[Kind, BusinessKey]]:
+        await self._books.read(ctx)
+        return frozenset(one for one in shared if one in self._books.dump.shared or one in self._books.handed)
+
     async def hand_over(self, groups: Sequence[bytes], ctx: CallContext) -> str:
+        await self.check(ctx)  # once a file: a layout that changed is told before anything is sent
         written = f"{self._clock.now():%Y%m%d%H%M%S}"
         name = f"T{written}-{secrets.token_hex(4).upper()}"
         lines = b"".join(groups).decode(CODE_PAGE).split("\r\n")[:-1]
@@ -143,6 +169,8 @@ class SandboxLegacy:
         match operation.action:
             case Action.CREATE if wanted is not None:
                 return [{**record(wanted, self._codes), **_order(wanted, group)}]
+            case Action.ADOPT:
+                return [{**head, "action": "K"}]
             case Action.ACTIVATE:
                 return [{**head, "action": "A"}]
             case Action.CLOSE:
@@ -176,6 +204,9 @@ class SandboxLegacy:
 
     async def close(self, kind: Kind, ref: ErpRef, ctx: CallContext) -> None:
         await self._answered([Operation(Action.CLOSE, kind, BusinessKey(""), ref)], ctx)
+
+    async def relabel(self, kind: Kind, ref: ErpRef, key: BusinessKey, ctx: CallContext) -> None:
+        await self._answered([Operation(Action.ADOPT, kind, key, ref)], ctx)
 
     async def _answered(
         self, operations: Sequence[Operation], ctx: CallContext, project: ErpRef | None = None

@@ -12,6 +12,7 @@ from itertools import accumulate
 from typing import Final, TypeAlias
 
 CODE_PAGE: Final = "cp1252"
+LAYOUT: Final = "4"  # what the ERP calls the one that follows
 LENGTH: Final = 300
 KEY, NAME, TEXT = 80, 40, 30
 CUSTOMER, CATEGORY = 40, 30
@@ -87,6 +88,10 @@ def _places(fields: tuple[Field, ...]) -> tuple[tuple[str, slice, bool], ...]:
 
 
 _PLACES: Final = {name: _places(fields) for name, fields in LAYOUTS.items()}
+# By type and field: where it begins, counted from 0, and its width.
+PLACES: Final[Mapping[str, Mapping[str, tuple[int, int]]]] = {
+    kind: {name: (at.start, at.stop - at.start) for name, at, _ in places} for kind, places in _PLACES.items()
+}
 
 
 def line_of(values: Mapping[str, str]) -> str:

@@ -18,22 +18,35 @@ import httpx
 from sync_core.clock import Clock
 from sync_core.connectors.erp.tryton.closing import Closer
 from sync_core.connectors.erp.tryton.finance import read_page
+from sync_core.connectors.erp.tryton.listing import Lister
 from sync_core.connectors.erp.tryton.looking import Lookout
 from sync_core.connectors.erp.tryton.making import Maker
 from sync_core.connectors.erp.tryton.master_data import MasterData
+from sync_core.connectors.erp.tryton.needed import NEEDS, look, release
 from sync_core.connectors.erp.tryton.refusals import judge
 from sync_core.connectors.erp.tryton.rpc import Rpc
 from sync_core.connectors.erp.tryton.session import Login
 from sync_core.connectors.erp.tryton.wire import decode
 from sync_core.connectors.http import ErpHttp
-from sync_core.desired import BillingMilestone, Customer, ErpObject, Kind, LabourCategory, Line, Project, Rate
+from sync_core.desired import BillingMilestone, Customer, ErpObject, Found, Kind, LabourCategory, Line, Project, Rate
 from sync_core.errors import InvalidEstate
 from sync_core.estate.estate import Erp
 from sync_core.keys import BusinessKey, ErpRef
-from sync_core.ports import CallContext, Capabilities, ErpConnector, FinancialPage, Gate, Observation, Refs, Scope
+from sync_core.lanes.answers_needed import Assurance, Needs
+from sync_core.ports import (
+    CallContext,
+    Capabilities,
+    ErpConnector,
+    FinancialKind,
+    FinancialPage,
+    Gate,
+    Observation,
+    ProjectPage,
+    Refs,
+    Scope,
+)
 
 _SETTLE_S = "65"
-_MODULE = "project_invoice"
 _TAX_CHOICES = ("refuse", "category-tax")
 
 
@@ -42,9 +55,14 @@ class Tryton:
 
     def __init__(self, name: str, rpc: Rpc, clock: Clock, *, settle_s: float, category_tax_counts: bool) -> None:
         self.name = name
-        self.capabilities = Capabilities(upsert=False, settle_s=settle_s, foreign_currency=False)
+        # Whoever projects are made by may not read account moves, so what was posted as revenue is not seen.
+        self.capabilities = Capabilities(
+            upsert=False, settle_s=settle_s, foreign_currency=False,
+            reports=frozenset({FinancialKind.INVOICE, FinancialKind.PAYMENT}),
+        )  # fmt: skip
         master_data = MasterData(rpc, clock)
-        self._rpc = rpc
+        self._rpc, self._lister = rpc, Lister(rpc)
+        self._assurance = rpc.assurance = Assurance(partial(look, rpc))
         self._lookout = Lookout(rpc, master_data, clock, category_tax_counts=category_tax_counts)
         self._maker, self._closer = Maker(rpc, master_data), Closer(rpc, master_data, clock)
 
@@ -75,9 +93,23 @@ class Tryton:
         await self._rpc.count("ping", "company.company", [], ctx)
 
     async def version(self, ctx: CallContext) -> str | None:
-        """That of the module that it needs most: the server's own is not told to a session."""
-        found = await self._rpc.rows("version", "ir.module", [["name", "=", _MODULE]], ["version"], ctx, limit=1)
-        return found[0].text("version") or None if found else None
+        return await release(self._rpc, ctx)
+
+    @property
+    def needs(self) -> Needs:
+        return NEEDS
+
+    async def check(self, ctx: CallContext) -> None:
+        await self._assurance.look_again(ctx)
+
+    async def projects(self, cursor: str | None, ctx: CallContext) -> ProjectPage:
+        return await self._lister.projects(cursor, ctx)
+
+    async def parts(self, project: Found, ctx: CallContext) -> Sequence[Found]:
+        return await self._lister.parts(project, ctx)
+
+    async def relabel(self, kind: Kind, ref: ErpRef, key: BusinessKey, ctx: CallContext) -> None:
+        await self._lister.relabel(kind, ref, key, ctx)
 
     async def aclose(self) -> None:
         await self._rpc.aclose()

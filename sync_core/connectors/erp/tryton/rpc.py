@@ -4,11 +4,12 @@ from asyncio import TaskGroup
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from sync_core.connectors.answers import Json, Row
+from sync_core.connectors.answers import Json, Response, Row
 from sync_core.connectors.erp.tryton.session import PATH, Login
 from sync_core.connectors.erp.tryton.wire import Value, Values, encode
 from sync_core.connectors.http import ErpHttp
-from sync_core.errors import ErpAmbiguous, ErpAnswerIncomplete
+from sync_core.errors import ErpAmbiguous, ErpAnswerIncomplete, ErpRejected
+from sync_core.lanes.answers_needed import Assurance
 from sync_core.ports import CallContext
 
 Domain = Sequence[Value]
@@ -21,6 +22,7 @@ class Rpc:
     def __init__(self, http: ErpHttp, login: Login) -> None:
         self.system = http.system
         self.login = login
+        self.assurance: Assurance | None = None  # looked at before each write
         self._http = http
 
     async def rows(
@@ -43,6 +45,10 @@ class Rpc:
                 self.system, f"answered {operation} without records; compare its version with 8.2"
             )
         return [Row.of(self.system, row) for row in found]
+
+    async def ask(self, operation: str, method: str, params: Sequence[Value], ctx: CallContext) -> Json:
+        """A read that is no search."""
+        return await self._call(operation, method, params, ctx)
 
     async def count(self, operation: str, model: str, domain: Domain, ctx: CallContext) -> None:
         await self._call(operation, f"model.{model}.search_count", [domain], ctx)
@@ -86,12 +92,26 @@ class Rpc:
         session = await self.login.session(ctx)
         context = {**session.context, **({"company": company} if company is not None else {}), **(extra or {})}
         body = encode({"id": 0, "method": method, "params": [*params, context]})
-        answer = await self._http.call(operation, "POST", PATH, ctx=ctx, write=write, json=body)
+        answer = await (self._written if write else self._read)(operation, body, ctx)
         row = Row.of(self.system, answer.body, write=write)
         if "result" not in row.fields:
             error = ErpAmbiguous if write else ErpAnswerIncomplete
             raise error(self.system, f"answered {operation} without a result; compare its version with 8.2")
         return row.fields["result"]
+
+    async def _read(self, operation: str, body: Json, ctx: CallContext) -> Response:
+        return await self._http.call(operation, "POST", PATH, ctx=ctx, write=False, json=body)
+
+    async def _written(self, operation: str, body: Json, ctx: CallContext) -> Response:
+        """A release that came between refuses what it does not know, which is no fault of the contract."""
+        if self.assurance is None:
+            return await self._http.call(operation, "POST", PATH, ctx=ctx, write=True, json=body)
+        await self.assurance.sure(ctx)
+        try:
+            return await self._http.call(operation, "POST", PATH, ctx=ctx, write=True, json=body)
+        except ErpRejected:
+            await self.assurance.look_again(ctx)
+            raise
 
     async def aclose(self) -> None:
         await self._http.aclose()

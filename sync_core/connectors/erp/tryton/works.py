@@ -33,7 +33,7 @@ FIELDS = (
     "comment", "name", "type", "parent", "party", "company.party.identifiers.code", "company.currency.code",
     "party.identifiers.code", "party.customer_tax_rule.name", "project_invoice_method", "list_price",
     "effort_duration", "product.code", "product.account_category.code",
-    "product.account_category.account_revenue.code", "invoice_line", "invoiced_amount",
+    "product.account_category.account_revenue.code", "invoice_line", "invoiced_amount", "amount_to_invoice",
 )  # fmt: skip
 
 
@@ -76,31 +76,44 @@ class Tree:
             kind=kind,
             key=note.key,
             ref=ErpRef(str(number(row))),
-            fields=self._project(row, note) if kind is Kind.PROJECT else _part(kind, row, note),
+            fields=self._project(row, note) if kind is Kind.PROJECT else part_fields(kind, row, note),
             parent=ErpRef(str(parent)) if parent is not None and kind is not Kind.PROJECT else None,
             billed=was_billed,
             active=counts and CLOSED not in note.fields,
+            earned=row.decimal("amount_to_invoice") or None,
         )
 
     def _project(self, row: Row, note: Note) -> dict[str, Scalar]:
-        method = row.optional("project_invoice_method") or MANUAL
         party, company = linked(row, "party"), linked(row, "company")
-        rule = linked_text(party, "customer_tax_rule", "name")
-        return {
-            "name": _name(row, note),
-            "customer": _code(party, self._scope.customer),
-            "legal_entity": _code(linked(company, "party") if company is not None else None, self._scope.legal_entity),
-            "billing": _BILLING.get(method, note.fields.get("billing")),
-            "currency": linked_text(company, "currency", "code"),
-            **{name: note.fields.get(name) for name in ("value", "starts_on", "ends_on", "payment_terms")},
-            "tax_code": self._charged(rule),
-            "po_number": note.fields.get("po_number"),
-            "not_to_exceed": note.fields.get("not_to_exceed"),
-            "billable": method != MANUAL,
-        }
+        held_by = linked(company, "party") if company is not None else None
+        return project_fields(
+            row,
+            note,
+            customer=_code(party, self._scope.customer),
+            legal_entity=_code(held_by, self._scope.legal_entity),
+            tax_code=self._charged(linked_text(party, "customer_tax_rule", "name")),
+        )
 
 
-def _part(kind: Kind, row: Row, note: Note) -> dict[str, Scalar]:
+def project_fields(
+    row: Row, note: Note, *, customer: Scalar, legal_entity: Scalar, tax_code: Scalar
+) -> dict[str, Scalar]:
+    method = row.optional("project_invoice_method") or MANUAL
+    return {
+        "name": _name(row, note),
+        "customer": customer,
+        "legal_entity": legal_entity,
+        "billing": _BILLING.get(method, note.fields.get("billing")),
+        "currency": linked_text(linked(row, "company"), "currency", "code"),
+        **{name: note.fields.get(name) for name in ("value", "starts_on", "ends_on", "payment_terms")},
+        "tax_code": tax_code,
+        "po_number": note.fields.get("po_number"),
+        "not_to_exceed": note.fields.get("not_to_exceed"),
+        "billable": method != MANUAL,
+    }
+
+
+def part_fields(kind: Kind, row: Row, note: Note) -> dict[str, Scalar]:
     product = linked(row, "product")
     common: dict[str, Scalar] = {
         "project": owning_contract(note.key),

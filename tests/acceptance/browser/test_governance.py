@@ -1,17 +1,12 @@
-"""A CLM sends a version that nobody knows: an administrator registers it in a browser, and its contract is provisioned.
-
-Real processes all around: the ERP, a worker, `tieline web`, and a link for each person.
-"""
+"""A CLM sends a version that nobody knows: an administrator registers it, and its contracts are provisioned."""
 
 import json
 
-import pytest
 from playwright.sync_api import Page, expect
 
-from tests.acceptance.cloud_firm import deliver, open_house, sow
-from tests.acceptance.processes import House
-from tests.acceptance.test_browser_repair import DRAWS_MS, answers, button, drawn, go, named, visitor
-from tests.chromium import chromium
+from tests.acceptance.browser.firm import Firm
+from tests.acceptance.browser.looking import DRAWS_MS, button, drawn, go, named
+from tests.acceptance.cloud_firm import deliver, sow
 from tests.sows import SOURCE, milestone_terms
 from tests.versions import V3, as_v3, v3_schema
 
@@ -26,33 +21,27 @@ def unknown(name: str) -> dict[str, object]:
     return {**known, "type": V3, "source": SOURCE, "data": as_v3(data)}
 
 
-@pytest.mark.timeout(600)
-def test_a_version_that_nobody_knows_is_released_by_its_registration_and_provisioned(
-    house: House,
-) -> None:
-    open_house(house)
-    url = house.web()
-    house.worker()
-    house.until("the web process answers", lambda: answers(url))
-    answer = deliver(url, unknown("V-1"), unknown("V-2"), batched=True)
+def test_a_version_that_nobody_knows_is_released_by_its_registration_and_provisioned(firm: Firm) -> None:
+    answer = deliver(firm.url, unknown("V-1"), unknown("V-2"), batched=True)
     assert [one["status"] for one in answer.json()["receipts"]] == ["quarantined", "quarantined"]
-    with chromium() as browser:
-        with visitor(browser, house, url, "eve@example.com", "executive") as eve:
-            go(eve, f"{url}/governance", "Governance")
-            expect(eve.get_by_text("An administrator may register a version")).to_be_visible(timeout=DRAWS_MS)
-            assert button(eve, "Register a version…").count() == 0
-        with visitor(browser, house, url, "ada@example.com", "administrator") as ada:
-            it_is_registered(ada, url)
-            house.until("both are billable", lambda: house.states() == {"V-1": "active", "V-2": "active"})
-            nothing_waits_any_more(ada, url)
-    assert house.rows("SELECT count(*) FROM core.quarantine WHERE released_at IS NULL") == [(0,)]
-    stored = house.rows("SELECT sent_type, CAST(sent AS text) FROM core.event ORDER BY external_id")
+    with firm.visitor("eve@example.com", "executive") as eve:
+        go(eve, f"{firm.url}/governance", "Governance")
+        expect(eve.get_by_text("An administrator may register a version")).to_be_visible(timeout=DRAWS_MS)
+        assert button(eve, "Register a version…").count() == 0
+    with firm.visitor("ada@example.com", "administrator") as ada:
+        it_is_registered(ada, firm.url)
+        firm.house.until("both are billable", lambda: [firm.state("V-1"), firm.state("V-2")] == ["active"] * 2)
+        nothing_waits_any_more(ada, firm.url)
+    assert firm.house.rows("SELECT count(*) FROM core.quarantine WHERE released_at IS NULL") == [(0,)]
+    stored = firm.house.rows(
+        "SELECT sent_type, CAST(sent AS text) FROM core.event WHERE starts_with(external_id, 'V-') ORDER BY external_id"
+    )
     assert [(kind, json.loads(str(sent))) for kind, sent in stored] == [
         (V3, unknown("V-1")["data"]), (V3, unknown("V-2")["data"]),
     ]  # fmt: skip
-    assert deliver(url, unknown("V-3")).json()["receipts"][0]["status"] == "accepted"
-    house.until("the next one comes in by itself", lambda: house.states().get("V-3") == "active")
-    [[action, actor]] = house.rows("SELECT action, actor FROM core.audit WHERE starts_with(action, 'schema.')")
+    assert deliver(firm.url, unknown("V-3")).json()["receipts"][0]["status"] == "accepted"
+    firm.house.until("the next one comes in by itself", lambda: firm.state("V-3") == "active")
+    [[action, actor]] = firm.house.rows("SELECT action, actor FROM core.audit WHERE starts_with(action, 'schema.')")
     assert (action, actor) == ("schema.register", "ada@example.com")
 
 

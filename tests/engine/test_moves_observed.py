@@ -1,0 +1,79 @@
+"""Moving contracts from and to ERPs that have a cut-over, or are only observed."""
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from sync_core.commands.desk import CommandRefused
+from sync_core.engine.replaying import Replayer
+from sync_core.estate.estate import ErpMode
+from tests.engine.moves import NEW, OLD, Movers, TwoErps, moved, settled, value
+from tests.engine.replays import ADA
+from tests.engine.test_moves import provisioned
+from tests.sows import SIGNED_AT
+
+
+@pytest.fixture
+def bench(async_database: AsyncEngine) -> TwoErps:
+    return TwoErps(async_database)
+
+
+@pytest.fixture
+def movers(database: sa.Engine, bench: TwoErps) -> Movers:
+    return Movers(database, bench)
+
+
+async def under(bench: TwoErps, lane: str, **changes: object) -> Replayer:
+    """Workers made from now on see this ERP otherwise; those of before are gone, and their slots are free."""
+    erps = tuple(replace(e, **changes) if e.name == lane else e for e in bench.estate.erp)  # type: ignore[arg-type]
+    bench.estate = replace(bench.estate, erp=erps)
+    async with bench.engine.begin() as conn:
+        await conn.execute(sa.text("UPDATE core.lane_slot SET worker_id = NULL, lease_until = NULL"))
+    return Replayer(await bench.worker())
+
+
+async def test_the_cut_over_of_the_new_erp_is_not_for_contracts_that_are_moved_there(
+    bench: TwoErps, movers: Movers
+) -> None:
+    await provisioned(bench, "C-1")
+    cut_over = date(2026, 6, 1)
+    assert SIGNED_AT.date() < cut_over
+    replayer = await under(bench, NEW, cut_over=cut_over)
+    move_id = await moved(bench, movers, replayer)
+    assert movers.items(move_id) == {"C-1": ("verified", "")}
+    assert (value(bench.old), value(bench.erp)) == ([], ["25000"])
+    assert (await bench.states(), bench.billable()) == ({"C-1": "active"}, {"clm/C-1": 1})
+    assert movers.differences(move_id) == {0}
+
+
+async def test_nor_is_that_of_the_old_erp_for_contracts_that_are_taken_back(bench: TwoErps, movers: Movers) -> None:
+    replayer = await provisioned(bench, "C-1")
+    move_id = await moved(bench, movers, replayer)
+    assert (value(bench.old), value(bench.erp)) == ([], ["25000"])
+    replayer = await under(bench, OLD, cut_over=date(2026, 6, 1))
+    back = movers.moves.undo(ADA, move_id)
+    await replayer.drain()
+    movers.confirm(back.replay_id)
+    await settled(bench, replayer)
+    assert movers.items(back.replay_id) == {"C-1": ("verified", "")}
+    assert (value(bench.old), value(bench.erp)) == (["25000"], [])
+
+
+@pytest.mark.parametrize("lane", [OLD, NEW])
+async def test_a_move_from_or_to_an_erp_that_is_only_observed_is_stopped_by_its_preview(
+    bench: TwoErps, movers: Movers, lane: str
+) -> None:
+    replayer = await provisioned(bench, "C-1")
+    made = movers.preview()  # the file is changed after it was asked for
+    replayer = await under(bench, lane, mode=ErpMode.OBSERVE)
+    await replayer.drain()
+    ((found,),) = movers.rows("SELECT findings FROM core.replay_item WHERE replay_id = :id", id=made.replay_id)
+    assert [(one["cause"], one["message"]) for one in found] == [  # type: ignore[attr-defined]
+        ("erp_observed", f"{lane} is only observed")
+    ]
+    with pytest.raises(CommandRefused):
+        movers.confirm(made.replay_id)
+    assert (value(bench.old), value(bench.erp)) == (["25000"], [])

@@ -1,0 +1,42 @@
+"""A target with two halves is met only when both are."""
+
+import pytest
+
+from metrics import targets
+from metrics.catalog import kpis
+from metrics.kpi import Answer, Figure, Unit, Value
+
+CYCLE = kpis()["cycle-time"].definition  # half within 4 working hours, nine of ten within two days of 8.5
+
+
+def answer(median: Value, p90: Value, at_least: float | None = None) -> Answer:
+    figure = Figure("p90", "90th percentile", p90, Unit.WORKING_HOURS, at_least=at_least)
+    return Answer(median, 40, figures=(figure,))
+
+
+@pytest.mark.parametrize(("given", "said"), [
+    (answer(4.0, 17.0), targets.MET), (answer(4.1, 17.0), targets.MISSED), (answer(0.3, 179.5), targets.HALF_MISSED),
+    (answer(4.1, 179.5), targets.MISSED), (answer(0.3, None, 17.1), targets.HALF_MISSED),
+    (answer(0.3, None, 16.9), ""),  # nobody knows yet
+    (answer(None, None, 300.0), targets.HALF_MISSED), (answer(None, None), ""),
+])  # fmt: skip
+def test_both_halves_decide(given: Answer, said: str) -> None:
+    assert targets.judged(CYCLE, given) == said
+
+
+def test_the_other_half_is_told_beside_the_headline() -> None:
+    assert targets.halves(CYCLE, answer(0.3, 179.5), "USD") == [
+        "90th percentile 179.5 working h, target 17.0 working h: missed"
+    ]
+    assert targets.halves(CYCLE, answer(0.3, None, 40.0), "USD") == [
+        "90th percentile at least 40.0 working h, target 17.0 working h: missed"
+    ]
+    assert targets.halves(CYCLE, answer(0.3, None), "USD") == []
+
+
+def test_a_measure_that_wants_more_is_met_from_its_target_on() -> None:
+    automatic = kpis()["auto-provisioned"].definition
+    assert [targets.judged(automatic, Answer(share, 10)) for share in (0.8, 0.79, None)] == [
+        targets.MET, targets.MISSED, "",
+    ]  # fmt: skip
+    assert targets.judged(kpis()["step-time"].definition, Answer(0.5, 10)) == ""
