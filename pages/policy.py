@@ -92,8 +92,8 @@ def _pending(one: Pending, commands: Commands | None) -> None:
 
 
 def _waiting(one: Proposal, commands: Commands | None) -> None:
-    with frame.card("proposal", f"Proposal {one.proposal_id}", "Back-tested over the contracts signed in the quarter "
-                    "before it was proposed"):  # fmt: skip
+    with frame.card("proposal", f"Proposal {one.proposal_id}", "Back-tested over the contracts that stood when it was "
+                    "proposed, and those of the quarter before"):  # fmt: skip
         st.markdown(fmt.plain(f"{one.proposed_by} proposes it, because {one.reason}. {_effect(one)}"))
         st.caption(fmt.plain(f"A second person must approve: {one.second_person}. Tested against {one.before}, "
                              f"{fmt.moment(one.proposed_at)}."))  # fmt: skip
@@ -135,7 +135,7 @@ def _everywhere(permission: Permission) -> bool:
 
 
 def _propose(commands: Commands) -> None:
-    with frame.card("propose", "Propose another", "It is tested first, over the contracts of the last quarter; where "
+    with frame.card("propose", "Propose another", "It is tested first, over all contracts that have not ended; where "
                     "it changes much a second person must approve"):  # fmt: skip
         if not _everywhere(Permission.POLICY_WRITE):
             st.caption(":material/lock: An administrator with reach over all legal entities may propose one.")

@@ -130,7 +130,7 @@ def one_proposal(call: Reading, proposal_id: Id) -> Response:
     response_model=ProposedView,
     status_code=HTTPStatus.CREATED,
     responses=problems(*CHANGING),
-    summary="Back-test a policy over the last quarter; it comes into force, or waits for a second person",
+    summary="Back-test a policy over all that stands; it comes into force, or waits for a second person",
 )
 def propose(call: Writing, body: Proposal, key: Key) -> Response:
     made = call.carry_out(key, lambda act: policies.propose(act, body.policy, body.reason), ProposedView.model_validate)

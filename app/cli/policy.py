@@ -158,7 +158,7 @@ def _say(made: "Proposed", as_json: bool) -> None:
         return
     typer.echo(
         f"proposal {made.proposal_id}: {made.before} → {made.version}; {made.changed:,} of {made.tested:,} contracts "
-        "signed in the last quarter are decided on differently"
+        "that stand or were signed in the last quarter are decided on differently"
     )
     for effect, times in sorted(made.effects.items()):
         typer.echo(f"  {effect}: {times:,}")

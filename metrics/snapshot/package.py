@@ -16,11 +16,8 @@ from metrics import weeks
 from metrics.kpi import Span, Unit, Value
 from metrics.snapshot import wording
 from metrics.snapshot.content import Content, Restated
-from metrics.snapshot.flat import csv_of, parquet_of
-from metrics.snapshot.pdf import board_pack
 from metrics.snapshot.table import Table
 from metrics.snapshot.tables import tables_of
-from metrics.snapshot.xlsx import workbook
 from sync_core.audit.audit import canonical
 from sync_core.audit.checkpoint import InvalidKey, PublicKey, Signer
 from sync_core.errors import TielineError
@@ -66,6 +63,11 @@ class Verified:
 
 def package(content: Content, *, release: str, signer: Signer) -> Package:
     """Takes some seconds for large tables; give it a thread."""
+    # Here, because every worker can make a snapshot and few do: pandas and PyArrow are half a second of a start.
+    from metrics.snapshot.flat import csv_of, parquet_of
+    from metrics.snapshot.pdf import board_pack
+    from metrics.snapshot.xlsx import workbook
+
     tables = tables_of(content)
     files = {
         BOARD_PACK: board_pack(content, release=release),

@@ -22,7 +22,7 @@ from metrics.snapshot import wording
 from metrics.snapshot.content import Moved, Restated, Restatement
 from metrics.snapshot.restated_numbers import restated_numbers
 from metrics.source import Source
-from sync_core.money import InvalidMoney
+from sync_core.errors import InvalidMoney
 
 MOST_CONTRACTS: Final = 2_000  # listed of each fact; all are counted
 _OF_MONTHS: Final = frozenset({"invoice", "schedule"})  # facts of measures that a week has too few of

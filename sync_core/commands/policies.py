@@ -99,7 +99,7 @@ class Policies:
         return self._desk.run(actor, COMMANDS["propose"], lambda act: look_ahead(act, body))
 
     def propose(self, actor: Actor, body: str, reason: str) -> Proposed:
-        """Back-test a policy over the last quarter; activate it, or ask a second person.
+        """Back-test a policy over what stands and the last quarter; activate it, or ask a second person.
 
         Raises Forbidden, InvalidInput for what is no policy of this estate, CommandRefused where one waits already or
         this one is in force.
@@ -158,7 +158,7 @@ def _tested(act: Act, body: str) -> tuple[Ahead, datetime, str]:
     if after.rules_version == in_force.version:
         raise CommandRefused(f"policy {in_force.version} says the same and is in force; nothing is to be done")
     before = estates.load(in_force.estate_body, in_force.body or None)
-    tested = compared(act.conn, before, after, now=act.now)
+    tested = compared(act.conn, before, after, now=act.now, standing=True)
     return _ahead(tested, before, after), tested.since, in_force.estate
 
 

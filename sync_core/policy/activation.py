@@ -10,7 +10,7 @@ from sync_core.errors import InvalidEstate
 if TYPE_CHECKING:
     from sync_core.policy.table import Policy
 
-_GUARDS: Final = ("approval", "clause", "mandatory")
+_GUARDS: Final = ("approval", "clause", "mandatory", "tax")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from sync_core.locks import Lock
 # Workers that start together would each see the version before.
 _ONE_AT_A_TIME = sa.text(f"SELECT pg_advisory_xact_lock({Lock.POLICY}, 1)")
 _LATEST = sa.text("SELECT version FROM core.policy ORDER BY policy_id DESC LIMIT 1")
+_ACTIVATED = sa.text("SELECT body FROM core.policy WHERE proposal_id IS NOT NULL ORDER BY policy_id DESC LIMIT 1")
 _NOTE = sa.text("""
     INSERT INTO core.policy (version, body, estate, activated_at, activated_by)
     VALUES (:version, :body, :estate, :now, :by)
@@ -33,7 +34,7 @@ _UNWOKEN = sa.text("""
 _DUE = sa.text("""
     WITH ours AS MATERIALIZED (
         SELECT contract_id FROM core.contract
-        WHERE state = 'blocked' OR (state IN ('waiting', 'active') AND (
+        WHERE state = 'blocked' OR (state IN ('waiting', 'active', 'suspended') AND (
             contract_id = ANY(:changed) OR signed_at > CAST(:tested_at AS timestamptz)))
         ORDER BY source, external_id FOR UPDATE
     )
@@ -44,8 +45,14 @@ _OTHERS_END: Final = timedelta(seconds=5)
 
 
 async def note(conn: AsyncConnection, version: str, body: str, *, estate: str, now: datetime) -> bool:
-    """Whether `version` is not the one in force until now. `estate`: digest of a stored estate. The caller commits."""
+    """Whether `version` is not the one in force until now. `estate`: digest of a stored estate. The caller commits.
+
+    What people activated stands above `body`: a worker that began before they did has nothing to note.
+    """
     await conn.execute(_ONE_AT_A_TIME)
+    activated = await conn.scalar(_ACTIVATED)
+    if activated is not None and activated != body:
+        return False
     before = await conn.scalar(_LATEST)
     if before == version:
         return False

@@ -20,6 +20,7 @@ from sync_core.life.clauses import unapproved
 from sync_core.money import Money
 from sync_core.moving.moving import Placement
 from sync_core.policy.fields import lacking
+from sync_core.policy.rule import days_of
 
 
 class Effect(StrEnum):
@@ -31,6 +32,7 @@ class Effect(StrEnum):
     SLA = "sla"  # the same function has another time for it
     MANDATORY = "mandatory"  # it lacks fields that are asked for, or lacks none any more
     TAX = "tax"  # another tax code
+    BILL_RUNS = "bill_runs"  # it is invoiced on other days of the month
     CLAUSE = "clause"  # other clauses are still to be approved, or none any more
     BLOCKED = "blocked"  # it is stopped before an ERP is written, or no longer
 
@@ -54,6 +56,7 @@ class Standing:
     approval: str
     missing: tuple[str, ...]
     tax_code: str
+    bill_runs: str
     clauses: tuple[str, ...]
     owners: Mapping[str, tuple[Function, int | None]]
 
@@ -81,7 +84,7 @@ def standing(known: Known, estate: Estate, *, now: datetime) -> Standing:
     causes = tuple(sorted({finding.cause for finding in intent.stops}))
     owners = {finding.cause: _owner(finding, contract, estate) for finding in intent.stops}
     if terms is None or contract.stage is not Stage.SIGNED or terms.legal_entity not in estate.entities:
-        return Standing("", causes, "", (), "", (), owners)  # the engine asks the other tables of nothing like it
+        return Standing("", causes, "", (), "", "", (), owners)  # the engine asks the other tables of nothing like it
     rule = estate.mandatory_for(terms)
     return Standing(
         lane=known.placed_in or estate.lane_of(terms) or "",
@@ -89,6 +92,7 @@ def standing(known: Known, estate: Estate, *, now: datetime) -> Standing:
         approval=_approval(contract, intent.stops, estate),
         missing=tuple(lacking(terms, rule.fields)) if rule else (),
         tax_code=estate.tax_code_of(terms) or "",
+        bill_runs=days_of(estate.entities[terms.legal_entity].bill_runs),
         clauses=tuple(unapproved(contract, estate)),
         owners=owners,
     )
@@ -117,6 +121,7 @@ def changes(before: Standing, after: Standing) -> Iterator[Change]:
         (Effect.APPROVAL, before.approval, after.approval),
         (Effect.MANDATORY, ", ".join(before.missing), ", ".join(after.missing)),
         (Effect.TAX, before.tax_code, after.tax_code),
+        (Effect.BILL_RUNS, before.bill_runs, after.bill_runs),
         (Effect.CLAUSE, ", ".join(before.clauses), ", ".join(after.clauses)),
         (Effect.BLOCKED, ", ".join(before.causes), ", ".join(after.causes)),
     )

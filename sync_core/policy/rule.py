@@ -147,7 +147,7 @@ class BillCalendar(Rule):
 
     @property
     def says(self) -> str:
-        return f"bill runs on {', '.join('the last day' if n == -1 else str(n) for n in self.bill_runs)}"
+        return f"bill runs on {days_of(self.bill_runs)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,3 +221,8 @@ def ties(rules: Sequence[Rule]) -> list[tuple[Rule, Rule]]:
         for other in rules[place + 1 :]
         if (one.rank, one.floor) == (other.rank, other.floor) and overlap(one, other)
     ]
+
+
+def days_of(bill_runs: Sequence[int]) -> str:
+    """Days of the month in words."""
+    return ", ".join("the last day" if n == -1 else str(n) for n in bill_runs)

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from sync_core.estate.calendar import working_days_before
 from sync_core.estate.estate import Estate, WorkingTime
-from sync_core.reads.amounts import OF_ONE_CONTRACT, MoneyTotal, Part, add_up
+from sync_core.reads.amounts import NTH_OF_CONTRACT, OF_VIEW, MoneyTotal, Part, add_up, alike
 from sync_core.reads.paging import Row
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
 
@@ -34,8 +34,8 @@ IN_BUCKET: Final = f"""EXISTS (
 # the first of all is for those that nobody knows. No join, so that rows stay in the order of their contracts.
 _CUTS: Final = f"""(CAST(:cuts AS timestamptz[]))[n.at * {len(WORKING_DAYS)} + 1 : (n.at + 1) * {len(WORKING_DAYS)}]"""
 AGEING = sa.text(f"""
-    WITH of_contract AS (
-        SELECT v.days, v.function, v.bucket, {OF_ONE_CONTRACT}, min({_OPENED}) AS oldest
+    WITH listed AS (
+        SELECT v.days, v.function, v.bucket, {_OPENED} AS opened, {NTH_OF_CONTRACT}
         FROM core.case AS k JOIN core.contract AS c USING (contract_id),
         LATERAL (SELECT coalesce(array_position(CAST(:calendars AS text[]), c.legal_entity), 0) AS at) AS n,
         LATERAL (
@@ -46,11 +46,9 @@ AGEING = sa.text(f"""
             ('calendar', '', width_bucket(date_part('epoch', :now - {_OPENED}) / 86400, CAST(:days AS float8[])))
         ) AS v(days, function, bucket)
         WHERE k.state = 'open' AND NOT c.test AND {OF_CONTRACT}
-        GROUP BY contract_id, v.days, v.function, v.bucket
+        {alike("v.days, v.function, v.bucket")}
     )
-    SELECT days, function, bucket, unconverted, CAST(sum(cases) AS bigint) AS cases, sum(reporting) AS reporting,
-           sum(amount) AS amount, min(oldest) AS oldest
-    FROM of_contract GROUP BY 1, 2, 3, 4
+    SELECT days, function, bucket, unconverted, {OF_VIEW}, min(opened) AS oldest FROM listed GROUP BY 1, 2, 3, 4
 """)
 
 
@@ -127,8 +125,8 @@ def ageing(conn: sa.Connection, estate: Estate, *, now: datetime, entities: Enti
 def _buckets(names: Sequence[str], rows: Sequence[Row], reporting: str) -> tuple[AgeBucket, ...]:
     found = []
     for index, name in enumerate(names):
-        alike = [row for row in rows if row.bucket == index]
-        parts = (Part(row.cases, row.reporting, row.unconverted, row.amount) for row in alike)
+        same = [row for row in rows if row.bucket == index]
+        parts = (Part(row.cases, row.reporting, row.unconverted, row.amount) for row in same)
         total = add_up(parts, reporting)
-        found.append(AgeBucket(name, total.count, total, min((row.oldest for row in alike), default=None)))
+        found.append(AgeBucket(name, total.count, total, min((row.oldest for row in same), default=None)))
     return tuple(found)

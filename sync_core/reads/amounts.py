@@ -19,6 +19,19 @@ OF_ONE_CONTRACT: Final = f"""count(*) AS cases, (array_agg(k.exposure_reporting 
     (array_agg(CASE WHEN k.exposure_reporting IS NULL AND k.exposure <> 0 THEN k.currency END {_MOST}))[1]
         AS unconverted"""
 
+# The same of many views at once, without a group for each contract: of each exception `k` in a view, which of its
+# contract's it is there, and the currency that the first of them has no rate for. OF_VIEW adds up by that currency.
+NTH_OF_CONTRACT: Final = """k.exposure_reporting, k.exposure, row_number() OVER alike AS nth,
+    first_value(CASE WHEN k.exposure_reporting IS NULL AND k.exposure <> 0 THEN k.currency END) OVER alike
+        AS unconverted"""
+OF_VIEW: Final = """count(*) AS cases, sum(exposure_reporting) FILTER (WHERE nth = 1) AS reporting,
+    sum(exposure) FILTER (WHERE nth = 1) AS amount"""
+
+
+def alike(view: str) -> str:
+    """The window that NTH_OF_CONTRACT needs; `view` is the columns of what is counted apart."""
+    return f"WINDOW alike AS (PARTITION BY contract_id, {view} {_MOST})"
+
 
 @dataclass(frozen=True, slots=True)
 class Part:

@@ -33,7 +33,7 @@ _CONTRACT = sa.text("""
 _SIGNED = sa.text("""
     WITH chosen AS MATERIALIZED (
         SELECT contract_id, source, external_id FROM core.contract
-        WHERE (signed_at >= :since OR signed_at IS NULL)
+        WHERE (signed_at >= :since OR signed_at IS NULL OR (CAST(:standing AS boolean) AND state <> 'ended'))
           AND (CAST(:entities AS text[]) IS NULL OR legal_entity = ANY(:entities))
     )
     SELECT c.contract_id, p.system AS project_in, moved.lane AS placed_in,
@@ -104,16 +104,20 @@ def compared(
     *,
     now: datetime,
     since: datetime | None = None,
+    standing: bool = False,
     entities: frozenset[str] | None = None,
 ) -> BackTest:
-    """For contracts signed since then, the last quarter if left out. Reads their events in one statement."""
+    """For contracts signed since then, the last quarter if left out. Reads their events in one statement.
+
+    `standing`: for those signed before as well that have not ended.
+    """
     begin = since or now - QUARTER
     counts = {"contracts": 0, "unreadable": 0}
-    bound = {"since": begin, "entities": None if entities is None else sorted(entities)}
+    bound = {"since": begin, "standing": standing, "entities": None if entities is None else sorted(entities)}
 
     def signed() -> Iterator[Known]:
         for known in _folded(conn.execute(_SIGNED, bound), counts):
-            if known.contract.signed_at is not None and known.contract.signed_at >= begin:
+            if known.contract.signed_at is not None and (standing or known.contract.signed_at >= begin):
                 counts["contracts"] += 1
                 yield known
 

@@ -9,22 +9,21 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from sync_core.reads.amounts import OF_ONE_CONTRACT, MoneyTotal, Part, add_up
+from sync_core.reads.amounts import NTH_OF_CONTRACT, OF_VIEW, MoneyTotal, Part, add_up, alike
 from sync_core.reads.exceptions import FROM
 from sync_core.reads.paging import Row
 from sync_core.reads.scope import NOT_OF_A_TEST, OF_CONTRACT, Entities, bound
 
 TALLIES: Final = sa.text(f"""
-    WITH of_contract AS (
-        SELECT v.view, {OF_ONE_CONTRACT}
+    WITH listed AS (
+        SELECT v.view, {NTH_OF_CONTRACT}
         FROM {FROM}, LATERAL (VALUES
             ('all'), ('function ' || k.function), (CASE WHEN k.assignee IS NULL THEN 'triage' END),
             (CASE WHEN k.assignee = :person THEN 'mine' END)) AS v(view)
         WHERE k.state = 'open' AND {NOT_OF_A_TEST} AND v.view IS NOT NULL AND {OF_CONTRACT}
-        GROUP BY contract_id, v.view
+        {alike("v.view")}
     )
-    SELECT view, unconverted, CAST(sum(cases) AS bigint) AS cases, sum(reporting) AS reporting, sum(amount) AS amount
-    FROM of_contract GROUP BY 1, 2
+    SELECT view, unconverted, {OF_VIEW} FROM listed GROUP BY 1, 2
 """)
 _FUNCTION: Final = "function "
 

@@ -92,6 +92,7 @@ def test_a_project_changed_behind_our_back_is_found_repaired_and_closed(house: H
     file.write_text(json.dumps({"terms": milestone_terms(tax={"tax_code": "US-NOWHERE"})}))
     assert asked(house, "validate", str(file))[0] == Exit.NOT_KNOWN
     asks = "SELECT count(*) FROM core.reference WHERE answer IS NULL"
+    house.ask("schedules", "run", "references:cloud", "--reason", "its minute is long")
     house.until("a worker has asked the ERP", lambda: house.number(asks) == 0, within_s=90)
     code, told = asked(house, "validate", str(file), "--json")
     assert (code, [each["cause"] for each in json.loads(told)["findings"]]) == (Exit.DIFFERS, ["tax_profile_missing"])

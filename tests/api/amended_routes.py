@@ -21,6 +21,7 @@ async def amendments(walk: Walk) -> None:
     assert one["terms"] == [{"field": "po number", "before": "PO-77", "after": "PO-78"}]
     assert (one["waits"], one["schedule"]["before"], one["schedule"]["after"]) == (False, "25000.00", "25000.00")
     assert one["synced_at"] is not None
+    assert (one["later"], one["later_from"]) == ([], None)
     [silent] = told["silent"]["differences"]
     assert (silent["kind"], silent["what"], silent["held"], silent["wanted"]) == (
         "changed",

@@ -55,3 +55,9 @@ def groups() -> Iterator[int]:
 def found(one: Elsewhere) -> object:
     module, _, attribute = one.place.partition(":")
     return getattr(import_module(f"app.cli.{module}"), attribute)
+
+
+def test_a_worker_starts_without_what_few_of_its_jobs_need() -> None:
+    code = "import sys, app.worker; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert {"pandas", "pyarrow", "xlsxwriter", "streamlit", "fastapi"} & set(done.stdout.split()) == set()

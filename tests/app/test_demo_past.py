@@ -56,8 +56,7 @@ BEHIND = sa.text("""
         SELECT DISTINCT ON (system, kind, ref) contract_id, kind, amount FROM core.financial_fact
         WHERE system = 'cloud' ORDER BY system, kind, ref, seq DESC
     )
-    SELECT c.external_id, sum(n.amount) FILTER (WHERE n.kind = 'invoice'), sum(n.amount) FILTER (WHERE n.kind = 'revenue')
-    FROM newest AS n JOIN core.contract AS c USING (contract_id)
+    SELECT c.external_id FROM newest AS n JOIN core.contract AS c USING (contract_id)
     WHERE c.billing = 'time_and_materials' AND n.kind IN ('invoice', 'revenue') GROUP BY c.external_id
     HAVING sum(n.amount) FILTER (WHERE n.kind = 'invoice')
         IS DISTINCT FROM sum(n.amount) FILTER (WHERE n.kind = 'revenue')

@@ -27,9 +27,10 @@ NEXT = {"value": "9000.00", "starts_on": "2027-02-01", "ends_on": "2027-12-31",
         "lines": [{"key": "1", "description": "More", "amount": "9000.00"}]}  # fmt: skip
 
 
-def signed_on(day: str, revision: int, event_id: str = "", **terms: object) -> Event:
-    data = {"signed_at": f"{day}T10:00:00Z", "terms": milestone_terms(**terms)}
-    return event("signed", revision, data, event_id)
+def signed_on(day: str, revision: int) -> Event:
+    """The next agreement."""
+    data = {"signed_at": f"{day}T10:00:00Z", "terms": milestone_terms(**NEXT)}
+    return event("signed", revision, data, f"next-{revision}")
 
 
 def amended(number: int, revision: int, **changes: object) -> Event:
@@ -51,7 +52,7 @@ def keys(contract: Contract, day: str) -> list[str]:
 
 
 def test_a_signature_after_the_last_day_of_a_declined_contract_is_a_new_one() -> None:
-    history = [signed(1, renewal=TERM), declined(), signed_on("2027-01-20", 3, **NEXT)]
+    history = [signed(1, renewal=TERM), declined(), signed_on("2027-01-20", 3)]
     contract = fold(history)
     assert (contract.stage, contract.silent, contract.renewal_notice) == (Stage.SIGNED, (), None)
     standing = on_day(contract, on("2027-03-01"))
@@ -61,7 +62,7 @@ def test_a_signature_after_the_last_day_of_a_declined_contract_is_a_new_one() ->
 
 @pytest.mark.parametrize(("day", "begins"), [("2026-12-31", False), ("2027-01-01", True)])
 def test_it_is_new_from_the_day_after_the_last_one(day: str, begins: bool) -> None:
-    contract = fold([signed(1, renewal=TERM), declined(), signed_on(day, 3, **NEXT)])
+    contract = fold([signed(1, renewal=TERM), declined(), signed_on(day, 3)])
     assert (contract.silent == (), contract.renewal_notice is None) == (begins, begins)
 
 
@@ -138,7 +139,7 @@ def lives(draw: st.DrawFn) -> list[Event]:
             case "signed":
                 made.append(signed(revision, value=draw(st.sampled_from(["25000.00", "26000.00"]))))
             case "late":
-                made.append(signed_on("2027-02-01", revision, f"late-{revision}", **NEXT))
+                made.append(signed_on("2027-02-01", revision))
             case "amended":
                 made.append(amended(draw(st.integers(1, 3)), revision, po_number=f"PO-{revision}"))
             case "cancelled":

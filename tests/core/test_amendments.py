@@ -61,8 +61,8 @@ def test_an_invoice_of_before_an_amendment_of_the_currency_stays_in_its_own_and_
     now = books(contract, {"design": Decimal(10000)}, {"design": "USD"})
     assert now is not None
     design, golive = now.rows
-    assert (design.invoiced, design.invoiced_in, design.difference) == (10000, "USD", 10000)
-    assert (golive.invoiced_in, golive.to_invoice) == ("", 15000)
+    assert (design.invoiced, design.invoiced_in, design.difference) == (Decimal(10000), "USD", Decimal(10000))
+    assert (golive.invoiced_in, golive.to_invoice) == ("", Decimal(15000))
     assert [now.invoiced, now.to_invoice, now.difference, now.after] == [0, 15000, 10000, 25000]
     assert now.invoiced_otherwise == (("USD", Decimal(10000)),)
 

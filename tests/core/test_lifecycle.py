@@ -124,7 +124,8 @@ def test_a_renewal_without_its_last_day_takes_no_end_back(renewal: dict[str, obj
     ({"renewal": {**TERM, "automatic": False}}, "2027-12-31"), ({"renewal": AUTOMATIC}, "2027-12-31"),
 ])  # fmt: skip
 def test_the_last_day_moves_as_far_as_the_renewal(terms: dict[str, object], end: str | None) -> None:
-    contract = folded(signed(**terms), event("renewed", 2, {"renewal": {"renews_on": "2028-01-01"}, "ends_on": None}))
+    renewed = event("renewed", 2, {"renewal": {"renews_on": "2028-01-01"}, "ends_on": None})
+    contract = folded(signed(1, **terms), renewed)
     assert project(contract, "2027-03-01")["ends_on"] == (None if end is None else on(end))
 
 

@@ -11,7 +11,7 @@ from tests.engine.moves import OLD, Movers, TwoErps, amounts, moved, settled, va
 from tests.engine.test_moves import DESIGN, GOLIVE, provisioned
 from tests.engine.test_moves import bench as bench
 from tests.engine.test_moves import movers as movers
-from tests.sows import amended, cloud_event, milestone_terms
+from tests.sows import SIGNED_AT, amended, cloud_event, milestone_terms
 
 CASE = "SELECT state, closed_how, exposure FROM core.case WHERE cause = 'billed_differs'"
 
@@ -25,7 +25,9 @@ async def differing(bench: TwoErps, movers: Movers, *, gone: bool = False) -> tu
     lines = [{"key": "1", "description": "Rollout", "amount": terms["value"]}]
     first = {**terms["milestones"][0], "amount": "8000.00"}  # type: ignore[index]
     change: dict[str, object] = {"remove_milestones": ["design"]} if gone else {"milestones": [first]}
-    data = amended("C-1", value=terms["value"], lines=lines, **change)
+    header = {"number": 1, "executed_at": SIGNED_AT.isoformat()}
+    changes = {"value": terms["value"], "lines": lines, **change}
+    data: dict[str, object] = {"contract_id": "C-1", "revision": 2, "amendment": header, "changes": changes}
     await bench.arrive(cloud_event("a1", "amended.v1", data))
     await settled(bench, replayer)
     assert movers.rows(CASE) == [("open", None, 10000 if gone else 2000)]

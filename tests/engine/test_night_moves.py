@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.sandbox.cloud.records import Doc
 from sync_core.desired import Kind
 from sync_core.engine.replaying import Replayer
 from tests.engine.night_moves import NEW, OLD, Movers, TwoLanes
@@ -220,7 +221,7 @@ async def test_what_the_nightly_erp_refuses_to_take_over_is_an_exception_and_goe
     bench.go_to(at("12:00", 4))
     await movers.begin(replayer)
     await bench.night(replayer, 4)
-    period = {"id": "7700/2026-09", "legal_entity": "7700", "period": "2026-09", "status": "closed"}
+    period: Doc = {"id": "7700/2026-09", "legal_entity": "7700", "period": "2026-09", "status": "closed"}
     bench.erp.store.put("period", period)
     bench.erp.store.commit()
     bench.go_to(at("12:00", 5))

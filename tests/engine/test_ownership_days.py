@@ -11,7 +11,7 @@ from sync_core.commands.desk import CommandRefused
 from sync_core.desired import Kind, Scalar
 from tests.commands import people
 from tests.engine.test_lifecycle import AUTOMATIC
-from tests.engine.test_ownership import OPERATOR, Floor, asking
+from tests.engine.test_ownership import ASK, OPERATOR, Floor, asking
 from tests.sows import cloud_event, milestone_terms, tm_terms
 
 DEARER = {"category": "SR", "name": "Senior consultant", "rate": "260.00", "planned_hours": "120", "line": "1"}
@@ -20,7 +20,7 @@ JUNE = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def floor(async_database: AsyncEngine) -> Floor:
-    return Floor(async_database, estate=asking())
+    return Floor(async_database, estate=asking(ASK + 'renewal_dates = { conflict = "person" }\n'))
 
 
 async def from_june(floor: Floor, **changes: object) -> None:
@@ -31,6 +31,7 @@ async def from_june(floor: Floor, **changes: object) -> None:
 
 
 async def took(floor: Floor, database: sa.Engine, name: str) -> None:
+    floor.virtual.advance(timedelta(minutes=1))
     await floor.looks()
     case, _, _ = await floor.case()
     commands = people.commands(database, clock=floor.clock, estate=floor.estate)

@@ -162,6 +162,7 @@ async def test_the_first_worker_under_it_wakes_what_is_decided_on_differently(
         '[[approval]]\nname = "None"\nfrom_amount = 999999999\nlegal_entity = "US01"\n',
         '[[clause]]\nname = "Liability"\nclauses = ["liability"]\nservice_line = "none"\n',
         '[[mandatory]]\nname = "Ends"\nfields = ["ends_on"]\nservice_line = "none"\n',
+        '[[tax]]\nname = "Nothing"\ntax_code = "ZERO"\nservice_line = "none"\n',
     ],
 )
 def test_what_guards_contracts_is_never_one_person_s_to_change(desk: Policies, body: str) -> None:

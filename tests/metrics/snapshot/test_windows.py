@@ -16,13 +16,13 @@ from tests.metrics.snapshot.firm import Firm, reads
 
 # All but six of a week's signatures are put on trial: too few for a percentile of the week.
 _FEW = sa.text("""
-    WITH some AS (
+    WITH tried AS (
         UPDATE core.contract SET test = true WHERE contract_id IN (
             SELECT contract_id FROM core.contract
             WHERE signed_at >= CAST(:monday AS date) AND signed_at < CAST(:monday AS date) + 7 AND NOT test
             ORDER BY contract_id OFFSET 6)
         RETURNING contract_id)
-    INSERT INTO metrics.mark (contract_id) SELECT contract_id FROM some
+    INSERT INTO metrics.mark (contract_id) SELECT contract_id FROM tried
 """)
 
 

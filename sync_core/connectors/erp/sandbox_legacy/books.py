@@ -6,9 +6,11 @@ fall between them. Big files are taken apart beside the event loop.
 """
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from urllib.parse import quote
 
 import orjson
@@ -28,6 +30,7 @@ _MASTER = frozenset({"50", "51", "52", "53", "54"})
 
 
 _TRIES = 5
+_NUMBER = itemgetter(0)
 
 
 class _Gone(Exception):
@@ -46,6 +49,14 @@ class Dump:
     parts: dict[str, list[Record]] = field(default_factory=dict)  # by the order's document
     documents: dict[str, Record] = field(default_factory=dict)
     facts: list[Record] = field(default_factory=list)
+    _numbered: list[tuple[int, Record]] = field(default_factory=list)
+
+    def facts_after(self, number: int, *, most: int) -> tuple[list[Record], bool]:
+        """The next ones, and whether there are more. What was told before is not gone through again."""
+        if len(self._numbered) != len(self.facts):
+            self._numbered = sorted(((int(fact["number"]), fact) for fact in self.facts), key=_NUMBER)
+        begin = bisect_right(self._numbered, number, key=_NUMBER)
+        return [fact for _, fact in self._numbered[begin : begin + most]], begin + most < len(self._numbered)
 
 
 @dataclass(slots=True)
@@ -95,7 +106,7 @@ class Books:
         for name in [dump.text("file") for dump in files.rows("dumps")][-1:]:
             if name != self.dump.name:
                 text = await self._text(name, ctx)
-                self.dump = _dump(name, await asyncio.to_thread(self._records, text))
+                self.dump = dump_of(name, await asyncio.to_thread(self._records, text))
         if not self.dump.name:
             raise ErpUnavailable(self.http.system, "it has not written a dump yet")
         self.handed = handed
@@ -162,7 +173,7 @@ def _owner(group: Record) -> Owner:
     return (KINDS[group["object"]] if group["object"] else None), group["owner"]
 
 
-def _dump(name: str, records: Sequence[Record]) -> Dump:
+def dump_of(name: str, records: Sequence[Record]) -> Dump:
     dump = Dump(name)
     for record in records:
         kind = record["type"]

@@ -107,9 +107,9 @@ class SandboxLegacy:
         """As of the last dump."""
         await self._books.read(ctx)
         last = int(cursor or 0)
-        new = [row for row in self._books.dump.facts if int(row["number"]) > last]
-        facts = tuple(fact(row, self.name, self._codes) for row in new[:_PAGE])
-        return FinancialPage(facts, new[:_PAGE][-1]["number"] if new else str(last), len(new) > _PAGE)
+        new, more = self._books.dump.facts_after(last, most=_PAGE)
+        facts = tuple(fact(row, self.name, self._codes) for row in new)
+        return FinancialPage(facts, new[-1]["number"] if new else str(last), more)
 
     async def ping(self, ctx: CallContext) -> None:
         await self._http.call("ping", "GET", "/me", ctx=ctx, write=False)

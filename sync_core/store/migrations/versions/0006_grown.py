@@ -12,7 +12,7 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
-PARTS = ("revenue", "reads", "batch_refusals", "undisputed")
+PARTS = ("revenue", "reads", "batch_refusals", "measures")
 
 
 def upgrade() -> None:
