@@ -24,7 +24,8 @@ def sides(exception_id: Id, as_json: AsJson = False) -> None:
     for one in found.conflicts:
         drawn.add_row(text(one.name), *(text(v) for v in (one.wanted, one.found, one.agreed)), text(one.owner))
     for record in found.alike.records if found.alike else ():
-        drawn.add_row(text(record.id), text(found.alike.stated.name if found.alike else ""), text(record.name), "", "MDM")
+        stated = found.alike.stated.name if found.alike else ""
+        drawn.add_row(text(record.id), text(stated), text(record.name), "", "MDM")
     draw(drawn)
 
 

@@ -50,7 +50,7 @@ def _of_ours(wrong: TielineError) -> Refusal | None:
 
 def _of_embedded(wrong: EmbeddedPostgresError) -> Exit:
     if isinstance(wrong, DiskFull):
-        return Exit.DISKFULL
+        return Exit.DISK_FULL
     if isinstance(wrong, PermissionRefused):
         return Exit.HOME
     if isinstance(wrong, PortTaken):
@@ -62,7 +62,7 @@ def _of_database(wrong: psycopg.Error) -> Refusal:
     said = wrong.diag.message_primary or str(wrong)
     words = " ".join(without_secrets(said).split()).removeprefix("connection failed: ")
     if isinstance(wrong, psycopg.errors.DiskFull) or "No space left on device" in words:
-        return Refusal(f"The database's disk is full, free some space and start again: {words}", Exit.DISKFULL)
+        return Refusal(f"The database's disk is full, free some space and start again: {words}", Exit.DISK_FULL)
     if isinstance(wrong, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
         return Refusal(
             f"The database lacks tables of this release, run `tieline migrate`: {words}", Exit.DATABASE_REFUSED

@@ -75,6 +75,6 @@ class Refusal(TielineError):
 def unusable(where: object, wrong: OSError) -> Refusal:
     """What is wrong with the home or something in it."""
     if wrong.errno in FULL:
-        return Refusal(f"The disk that holds {where} is full: free some space and start again.", Exit.DISKFULL)
+        return Refusal(f"The disk that holds {where} is full: free some space and start again.", Exit.DISK_FULL)
     words = f"{where} cannot be used ({wrong.strerror}): correct its owner or mode, or set TIELINE_HOME elsewhere."
     return Refusal(words, Exit.HOME)

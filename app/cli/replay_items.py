@@ -50,7 +50,8 @@ def words_of(row: "ItemRow") -> str:
     if row.refused is None:
         return told
     at = f", {row.refused.at:%Y-%m-%d %H:%M}" if row.refused.at else ""
-    refused = f"its last run failed ({row.refused.error_class or 'no class'}{at}): {row.refused.words}"
+    what = f"was refused ({row.refused.error_class}{at})" if row.refused.error_class else f"said{at}"
+    refused = f"its last run {what}: {row.refused.words}"
     return f"{told}; {refused}" if told else refused
 
 

@@ -34,7 +34,7 @@ def list_versions(as_json: AsJson = False) -> None:
         return
     shown = table("version", "state", "owner", "since", "removed at the earliest", "30 days", "in all", "sent by")
     for one in found:
-        senders = ", ".join(f"{client.source} ({client.lately:,})" for client in one.clients)
+        senders = ", ".join(f"{client.source} by {client.received_by} ({client.lately:,})" for client in one.clients)
         shown.add_row(
             text(one.name), "registered" if one.registered else one.state, one.owner.replace("_", " "),
             text(one.since), str(one.sunset_on or ""), f"{one.lately:,}", f"{one.events:,}", text(senders),

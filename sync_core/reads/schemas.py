@@ -184,8 +184,11 @@ def _registered(estate: Estate, held: Registration, clients: tuple[Client, ...])
 
 
 def unknown_versions(conn: sa.Connection, estate: Estate) -> tuple[UnknownVersion, ...]:
-    """Most events first; what was no event at all has no type and is left out."""
-    rows = conn.execute(_WAITING, {"known": [*estate.versions, ""]})
+    """Most events first; what was no event at all has no type and is left out, and so are versions that are registered:
+    of these an event waits because of what it holds.
+    """
+    registered = [one.type for one in registrations(conn) if one.withdrawn_at is None]
+    rows = conn.execute(_WAITING, {"known": [*estate.versions, *registered, ""]})
     return tuple(UnknownVersion(*row) for row in rows)
 
 

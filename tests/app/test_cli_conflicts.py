@@ -18,7 +18,8 @@ from tests.engine.governed import RULES, Desk
 from tests.reads.handmade import insert
 from tests.sows import ESTATE_TOML, cloud_event, milestone_terms, signed
 
-ESTATE = f'{ESTATE_TOML}{RULES}\n[ownership]\ncontract_headers = {{ conflict = "person" }}\nsow_milestones = {{ conflict = "person" }}\n'
+OWNERSHIP = 'contract_headers = { conflict = "person" }\nsow_milestones = { conflict = "person" }\n'
+ESTATE = f"{ESTATE_TOML}{RULES}\n[ownership]\n{OWNERSHIP}"
 
 
 @pytest.fixture

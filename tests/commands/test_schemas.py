@@ -10,6 +10,7 @@ from sync_core.authority import Forbidden, person
 from sync_core.commands.desk import Changed, CommandRefused, InvalidInput, NotFound
 from sync_core.commands.schemas import Proposed
 from sync_core.events import PREFIX
+from sync_core.reads.schemas import unknown_versions
 from tests.commands import people
 from tests.reads.handmade import insert
 from tests.rows import NOW, SOURCE
@@ -50,7 +51,11 @@ def test_what_is_understood_is_released_and_the_rest_stays_with_its_reason(datab
     odd = hold(database, "C-2", {"contract_id": "C-2", "revision": 1})
     hold(database, "C-3", as_v3(signed("C-3")), source="urn:nobody")
     commands = people.commands(database)
+    with database.connect() as conn:
+        assert [one.type for one in unknown_versions(conn, commands.desk.estate)] == [V3]
     done = commands.schemas.register(people.ADMINISTRATOR, PROPOSED, "the CLM was upgraded")
+    with database.connect() as conn:  # what still waits does so for what it holds
+        assert unknown_versions(conn, commands.desk.estate) == ()
     assert done.released == (good,)
     [held] = done.held
     assert (held.quarantine_id, "signed_at" in held.words) == (odd, True)

@@ -110,7 +110,7 @@ def test_two_weeks_are_compared_by_value_with_what_is_better(firm: Firm) -> None
     assert disputes["2026-W46"].endswith(", 13 weeks to 2026-W46")
     assert disputes["2026-W47"].endswith(", 13 weeks to 2026-W47")
     in_pack = diff["Board pack of 2026-W47"].str.replace("\\", "")
-    assert in_pack["Contract-to-project cycle time"].endswith(" against 2026-W46")
+    assert in_pack[r"Auto\-provisioned contracts"].endswith(" against 2026-W46")
     assert "snapshot 1" in texts(page)
     turned = table(shown(firm, view="compare", week="2026-W47", other="2026-W46"), "Definition")
     assert list(turned.columns)[1:3] == ["2026-W47", "2026-W46"]

@@ -1,4 +1,4 @@
-"""A proposal is tested over everything that stands, however long ago it was signed, and wakes what it decides otherwise."""
+"""A proposal is tested over all that stands, however long ago it was signed, and wakes what it decides otherwise."""
 
 from datetime import timedelta
 

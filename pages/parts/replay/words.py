@@ -94,8 +94,9 @@ def effect(row: ItemRow) -> str:
 def refused(last: LastRefusal) -> str:
     """Why the last run did not get it into the ERP, of which class, and when."""
     when = f" {fmt.moment(last.at)}" if last.at else ""
-    of_class = f" ({words(last.error_class)})" if last.error_class else ""
-    return f"Its last run did not succeed{when}{of_class}: {last.words}. This may happen again."
+    if not last.error_class:  # such as a night's file that was not answered yet
+        return f"Its last run{when} said: {last.words}."
+    return f"Its last run did not succeed{when} ({words(last.error_class)}): {last.words}. This may happen again."
 
 
 def outcome(row: ItemRow) -> str:
