@@ -61,18 +61,22 @@ async def collect(
     """How many reads it took. Commits. Raises the connector's errors."""
     due = await _due(engine, connector.name, estate, clock.now())
     answers: dict[Question, Answer] = {}
+    asked_at: dict[Question, datetime] = {}
     refused: set[tuple[str, str]] = set()
     reads = 0
     try:
         for scope in scopes_of(due)[:MOST_READS]:
             reads += 1
+            began = clock.now()
             try:
-                answers |= await _ask(connector, scope, clock, call_timeout_s)
+                found = await _ask(connector, scope, clock, call_timeout_s)
+                answers |= found
+                asked_at |= dict.fromkeys(found, began)
             except ErpRejected as wrong:  # a code that the ERP will not even be asked for
                 log.info("master data could not be read: %s", wrong)
                 refused |= {(scope.legal_entity, code) for code in _codes(scope)}
     finally:
-        await _keep(engine, connector.name, due, answers, refused, clock.now())
+        await _keep(engine, connector.name, due, answers, asked_at, refused, clock.now())
     return reads
 
 
@@ -107,8 +111,9 @@ def _codes(scope: Scope) -> tuple[str, ...]:
 
 async def _keep(
     engine: AsyncEngine, system: str, due: Sequence[Question], answers: Mapping[Question, Answer],
-    refused: AbstractSet[tuple[str, str]], now: datetime,
+    asked_at: Mapping[Question, datetime], refused: AbstractSet[tuple[str, str]], now: datetime,
 ) -> None:  # fmt: skip
+    """An answer is as old as the moment before its read: what a run saw after that stands above it."""
     left = [question for question in due if question not in answers]
     gone = [q for q in left if (q.legal_entity, q.code) in refused or _pointless(q, answers)]
     if not answers and not gone:
@@ -119,7 +124,7 @@ async def _keep(
         for q in gone
     ]  # fmt: skip
     async with engine.begin() as conn:
-        await store.keep(conn, answers, now=now, of_contracts=False)
+        await store.keep(conn, answers, now=now, asked_at=asked_at, of_contracts=False)
         await conn.execute(_DROP, {"system": system, "rows": document(rows)})
         await conn.execute(_PAST, {"system": system, "month": month_of(now)})
 

@@ -104,8 +104,12 @@ def _read(reads: Reads, measures: Measures, asked: Asked) -> _Read:
 
 def _scope(reads: Reads, asked: Asked) -> str:
     within = asked.ask.filters.legal_entity or frame.actor().entities(Permission.KPI_READ)
-    whose = "All entities" if within is None else f"Legal entities {', '.join(sorted(within))}"
+    whose = "All entities" if within is None else _named(within)
     return f"{fmt.plain(whose)}, {asked.words}, money in {reads.reporting_currency}."
+
+
+def _named(within: frozenset[str]) -> str:
+    return f"Legal {'entity' if len(within) == 1 else 'entities'} {', '.join(sorted(within))}"
 
 
 def _freshness(reads: Reads, results: Together) -> Freshness:

@@ -32,6 +32,12 @@ PAGE = Page(
 )
 
 _ROWS: Final = 50
+_FIT: Final = 10  # columns that are seen at once
+# Columns that hold codes of ours, one or several.
+_CODES: Final = frozenset({
+    "cause", "exceptions", "state", "stage", "outcome", "severity", "function", "waiting_for", "touched_by",
+    "explained", "dispute_state", "sync_cause",
+})  # fmt: skip
 _REFRESH: Final = pd.Timedelta(minutes=1).to_pytimedelta()
 _SPLITS: Final = {
     By.WEEK: "Week", By.LEGAL_ENTITY: "Legal entity", By.SERVICE_LINE: "Service line", By.GEOGRAPHY: "Geography",
@@ -93,7 +99,7 @@ def _by_currency(listed: Sequence[Figure]) -> pd.DataFrame:
     amounts: dict[str, dict[str, str]] = {}
     for one in listed:
         name = one.label.removesuffix(f", {one.currency}").removesuffix(f" in {one.currency}")
-        amounts.setdefault(fmt.plain(name), {})[one.currency] = frame.plain_dollars(words.figure(one, one.currency))
+        amounts.setdefault(fmt.plain(name), {})[one.currency] = fmt.plain(words.figure(one, one.currency))
     rows = [[found.get(code, fmt.DASH) for code in codes] for found in amounts.values()]
     return pd.DataFrame(rows, index=pd.Index([*amounts], name="Amount"), columns=codes)
 
@@ -106,7 +112,7 @@ def _parts(result: Result, by: By, currency: str) -> None:
         table = pd.DataFrame(
             {
                 _split(by, result.definition): [_group(group, by, result.definition) for group in result.parts],
-                "Value": [frame.plain_dollars(words.headline(part, result.definition, currency))
+                "Value": [fmt.plain(words.headline(part, result.definition, currency))
                           for part in result.parts.values()],
                 **_step(result),
                 "Cases": [fmt.count(part.n) for part in result.parts.values()],
@@ -125,7 +131,7 @@ def _step(result: Result) -> dict[str, list[str]]:
     parts = result.parts.values()
     return {
         "Its slowest step": [fmt.plain(part.figure("slowest").label) for part in parts],
-        slowest.label: [words.value(words.known(part, key), Unit.SHARE, "") for part in parts],
+        fmt.plain(slowest.label): [fmt.plain(words.value(words.known(part, key), Unit.SHARE, "")) for part in parts],
     }
 
 
@@ -155,10 +161,23 @@ def _rows(measures: Measures, slug: str, asked: Asked, result: Result, currency:
         if refused:
             st.info(fmt.plain(refused))
         if not page.rows:
-            frame.empty(f"No {noun} in this period.", "Choose a longer period or clear a filter.")
+            frame.empty(*_none(result))
             return
         _pager(page, noun, currency)
         st.dataframe(_table(page, currency), hide_index=True, alt=f"{noun}s behind {result.definition.title}")
+
+
+def _none(result: Result) -> tuple[str, str]:
+    """Why there are no rows, and what to do."""
+    known = result.definition
+    if known.slug != "roi":
+        return f"No {known.drill} in this period.", "Choose a longer period or clear a filter."
+    if any(one.key.endswith("_baseline") and one.value is not None for one in result.answer.figures):
+        return "No line can be worked out.", "Each lacks a baseline, an assumption or cases; which, is said above."
+    return (
+        "The baseline is missing: nobody has stated how it was before go-live.",
+        "Import it: `tieline baseline import FILE`; `docs/finance_data.md` says what stands in the file.",
+    )
 
 
 def _pager(page: Drill, noun: str, currency: str) -> None:
@@ -182,9 +201,20 @@ def _table(page: Drill, currency: str) -> pd.DataFrame:
     return pd.DataFrame(
         {
             column.label: [_cell(row.get(column.key), column, currency, row.get(column.currency)) for row in page.rows]
-            for column in page.columns
+            for column in _in_order(page)
         }
     )
+
+
+def _in_order(page: Drill) -> Sequence[Column]:
+    """In a wide table what adds up stands behind what it is of: at the end it would be out of sight."""
+    if len(page.columns) <= _FIT or page.adds is None:
+        return page.columns
+    ahead = [page.adds, page.adds.removesuffix("_reporting")]
+    known = {column.key: column for column in page.columns}
+    first, *rest = page.columns
+    moved = [known[key] for key in dict.fromkeys(ahead) if key in known and key != first.key]
+    return [first, *moved, *(column for column in rest if column not in moved)]
 
 
 def _exact(value: Decimal | float | int, currency: str) -> str:
@@ -203,4 +233,8 @@ def _cell(value: object, column: Column, currency: str, own: object = None) -> o
         return fmt.moment(value)
     if isinstance(value, date):
         return f"{value:%-d %b %Y}"
-    return "" if value is None else fmt.shown(str(value))
+    if value is None:
+        return ""
+    if column.key in _CODES:
+        return fmt.shown(", ".join(written(code) for code in str(value).split(", ")))
+    return fmt.shown(str(value))

@@ -53,7 +53,7 @@ def _begin(reads: Reads, commands: Commands) -> None:
         with st.form("begin_move", border=False):
             left, middle, right = st.columns(3)
             entity = left.selectbox("Legal entity", list(entities), index=None, placeholder="Choose one",
-                                    format_func=lambda code: f"{code} {entities[code]}")  # fmt: skip
+                                    format_func=lambda code: entities[code])  # fmt: skip
             source = middle.selectbox("From the ERP", lanes, index=None, placeholder="Where they are")
             target = right.selectbox("To the ERP", lanes, index=None, placeholder="Where they go")
             customer = st.text_input("Customer's code (optional)", max_chars=80, placeholder="All customers")

@@ -64,7 +64,8 @@ def render(reads: Reads, commands: Commands | None) -> None:
         window = told.SPANS[filters.always("window", "Window", told.WINDOWS, quiet=True)]
     section = _section()
     filters.unknown()
-    acting.said()
+    if "job" not in st.query_params:
+        acting.said()
     st.fragment(lambda: _numbers(reads, measures, window), run_every=_NUMBERS_EVERY)()
     _tabs(section)
     _cards(reads, measures, window, section)
@@ -143,7 +144,8 @@ def _numbers(reads: Reads, measures: Measures, window: timedelta) -> None:
         data.objectives(reads, together)
         data.report(reads, together, window)
     with frame.contained("The headline"):
-        frame.headline(told.headline(data.objectives(reads, measures), _lanes(reads), data.schedules(reads)))
+        promised, jobs, past = data.objectives(reads, measures), data.schedules(reads), frame.notice() is not None
+        frame.headline(told.headline(promised, _lanes(reads), jobs, past=past))
     with frame.contained("The numbers"):
         frame.kpi_row(_tiles(reads, measures, data.report(reads, measures, window)))
 

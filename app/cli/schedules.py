@@ -20,6 +20,9 @@ def list_schedules(as_json: AsJson = False) -> None:
 
         print_json([ScheduleView.model_validate(one) for one in found])
         return
+    if not found:
+        typer.echo("no worker has reported a job yet: each declares its jobs when it starts (`tieline worker`)")
+        return
     shown = table("job", "every", "last run", "outcome", "next run (UTC)", "detail")
     for one in found:
         state = "runs now" if one.running else one.outcome or ""

@@ -86,7 +86,7 @@ class _Work:
         if demo is not None and await asyncio.to_thread(lambda: demo.notice() is not None):
             return "the past that is being made measures itself"
         done = await asyncio.to_thread(refresh, self._sync, clock=self._clock, estate=self._estate)
-        return f"{done.contracts} contracts measured again"
+        return f"{done.contracts} contract{'' if done.contracts == 1 else 's'} measured again"
 
     async def releases(self, erps: Mapping[str, ErpConnector], clms: Mapping[str, ClmConnector]) -> str:
         new = await releases.collect(self._engine, erps, clms, clock=self._clock, tieline=version("tieline"))

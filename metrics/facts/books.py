@@ -90,7 +90,7 @@ _CELLS: Final = " UNION ALL ".join((
     f"SELECT 'accrued', {STOCK}, f.currency, -1, 1, f.recognised - ({_NET}) WHERE {_COUNTED} AND {_NET} < f.recognised",
     f"SELECT 'heard', {STOCK}, f.currency, -1, 1, 0 WHERE {_COUNTED} AND f.recognised IS NOT NULL AND f.erp <> ''",
     f"SELECT 'silent', {STOCK}, f.currency, -1, 1, {_NET} WHERE {_COUNTED} AND f.recognised IS NULL",
-    f"SELECT 'silent:' || f.erp, {STOCK}, f.currency, -1, 1, 0 WHERE {_COUNTED} AND f.recognised IS NULL",
+    f"SELECT 'silent_erp', {STOCK}, f.erp, -1, 1, 0 WHERE {_COUNTED} AND f.recognised IS NULL",
     f"SELECT 'foreign', {STOCK}, f.currency, -1, f.foreign_n, 0 WHERE {_COUNTED} AND f.foreign_n > 0",
     f"SELECT f.explained, {STOCK}, f.currency, -1, 1, f.explained_amount"
     f" WHERE {_COUNTED} AND f.explained_amount <> 0",

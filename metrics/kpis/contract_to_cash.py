@@ -42,12 +42,12 @@ _STAGES: Final = {
     "project_created": "Project created",
     "billing_set_up": "Billing set up",
     "active": "Active",
-    "billable": "Billable",
+    "billable": "Due to bill",
     "invoiced": "Invoiced",
     "paid": "Paid",
 }
 _HAND_OFFS: Final = {
-    "active": "Signed to active", "billable": "Active to billable", "invoice": "Billable to first invoice",
+    "active": "Signed to active", "billable": "Active to billing day", "invoice": "Billing day to first invoice",
     "payment": "First invoice to first payment",
 }  # fmt: skip
 _CELLS: Final = ("cash.stage", "cash.lost", "cash.test", "cash.touches", *_WAITS)
@@ -210,7 +210,7 @@ _LISTING: Final = Listing(
     """,
     columns=(
         Column("contract", "Contract"), Column("title", "Title"), Column("legal_entity", "Legal entity"),
-        Column("signed_on", "Signed"), Column("active_on", "Active"), Column("billable_on", "Billable"),
+        Column("signed_on", "Signed"), Column("active_on", "Active"), Column("billable_on", "Due to bill"),
         Column("invoice_on", "First invoice"), Column("payment_on", "First payment"), Column("stage", "Stage"),
         Column("touches", "Manual touches", Unit.COUNT), Column("days", "Days", Unit.DAYS),
     ),

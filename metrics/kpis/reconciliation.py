@@ -29,16 +29,17 @@ _EXPLAINED: Final = {
     "ended": ("Explained: the contract ended", "what was not billed by then"),
     "not_reported": ("Explained: not reported", "its ERP does not say what value it holds"),
 }
-# Of contracts whose ERPs report revenue: they are `heard`. Others are `silent`, and `silent:<ERP>` says with whom.
+# Of contracts whose ERPs report revenue: they are `heard`. Others are `silent`, and the label of `silent_erp` says with whom.
 _EARNED: Final = {
     "recognised": ("Recognised", "revenue as the ERPs posted it, less what they reversed"),
     "deferred": ("Billed and not recognised", "less credit notes; deferred revenue"),
     "accrued": ("Recognised and not billed", "accrued revenue"),
 }
 _SILENT: Final = "silent"
+_SILENT_ERP: Final = "silent_erp"
 _MEASURES: Final = tuple(
     f"books.{name}"
-    for name in (*_SUMS, *_EARNED, *_EXPLAINED, "contracts", "unexplained", "gap", "foreign", "test", "heard", _SILENT)
+    for name in (*_SUMS, *_EARNED, *_EXPLAINED, "contracts", "unexplained", "gap", "foreign", "test", "heard", _SILENT, _SILENT_ERP)
 )
 
 
@@ -72,8 +73,8 @@ class Inputs:
 
     @property
     def silent(self) -> Mapping[str, int]:
-        """By ERP that reports no revenue, how many contracts it has."""
-        begin = f"{_SILENT}:"
+        """By ERP that reports no revenue, how many contracts it has. A split by currency does not tell it."""
+        begin = f"{_SILENT_ERP}:"
         return {name.removeprefix(begin): n for name, n in sorted(self.counts.items()) if name.startswith(begin) and n}
 
 
@@ -111,11 +112,12 @@ class Reconciliation:
         rates = rates_of(source)
         money: dict[str, dict[str, dict[str, Decimal]]] = {}
         counts: dict[str, dict[str, int]] = {}
-        cells = source.cells(_MEASURES, by, **_STOCK)
-        if any(cell.measure == f"books.{_SILENT}" for cell in cells):
-            cells += source.cells([f"books.{_SILENT}:{erp.name}" for erp in source.estate.erp], by, **_STOCK)
-        for cell in cells:
+        for cell in source.cells(_MEASURES, by, **_STOCK):
             name = cell.measure.partition(".")[2]
+            if name == _SILENT_ERP:  # its label is no currency
+                if by is By.LABEL:
+                    continue
+                name = f"{_SILENT_ERP}:{cell.label}"
             money.setdefault(cell.group, {}).setdefault(name, {})[cell.label] = cell.amount
             counted = counts.setdefault(cell.group, {})
             counted[name] = counted.get(name, 0) + cell.n

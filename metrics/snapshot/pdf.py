@@ -241,7 +241,7 @@ def _chart(one: KpiTaken, currency: str) -> dict[str, Any] | None:
 def _tick(value: float, unit: Unit, currency: str) -> str:
     """Without its unit where the title says it."""
     if unit is Unit.SHARE:
-        return f"{value * 100:g} %"
+        return f"{value * 100:g}%"
     if unit in _TIME or unit is Unit.RATIO:
         return f"{value:g}"
     return re.sub(r"(\.[0-9]*?)0+(?=[KMB]|$)", lambda found: found[1].rstrip("."), wording.shown(value, unit, currency))

@@ -70,7 +70,7 @@ def unit_text(unit: Unit, currency: str) -> str:
 
 
 def shown(value: Value, unit: Unit, currency: str) -> str:
-    """For people: `6.4 working h`, `83.3 %`, `$13.6M`."""
+    """For people: `6.4 working h`, `83.3%`, `$13.6M`."""
     exact = decimal_of(value)
     if exact is None:
         return NONE
@@ -155,7 +155,7 @@ def short_moment(at: datetime, zone: str) -> str:
 
 def _shown(exact: Decimal, unit: Unit, currency: str) -> str:
     if unit is Unit.SHARE:
-        return f"{exact * 100:.1f} %"
+        return f"{exact * 100:.1f}%"
     if unit is Unit.COUNT:
         return f"{exact:,.0f}"
     if unit in _MONEY:

@@ -11,7 +11,7 @@ from metrics.asking import Ask, Filters, InvalidAsk, Window
 from metrics.measures import Measures
 from pages.kit import data, filters, frame
 from pages.kit import format as fmt
-from pages.kit.words import labels
+from pages.kit.words import entity, labels
 from sync_core.authority import Permission
 from sync_core.reads import ExceptionFilter, Reads
 
@@ -65,15 +65,15 @@ def bar(reads: Reads, measures: Measures, *, quiet: bool = False) -> Asked:
         today = measures.clock.now().astimezone(ZoneInfo(measures.estate.group.timezone)).date()
         window = _window() or Window.weeks(measures.clock.now(), measures.estate.group.timezone, weeks)
         known = measures.dimensions(Ask(window))
-        entity = filters.one("entity", "Legal entity", entities, every="All entities", quiet=quiet)
+        whose = filters.one("entity", "Legal entity", entities, every="All entities", quiet=quiet)
         line = filters.one("service", "Service line", labels(known.service_lines), every="All service lines",
                            quiet=quiet)  # fmt: skip
         geography = filters.one("geography", "Geography", {code: code for code in known.geographies},
                                 every="All geographies", quiet=quiet)  # fmt: skip
         billing = filters.one("billing", "Billing", labels(known.billing), every="Any billing", quiet=quiet)
     filters.unknown()
-    narrowed = Filters(*(frozenset([one]) if one else None for one in (entity, line, geography, billing)))
-    query = {"weeks": str(weeks), "entity": entity, "service": line, "geography": geography, "billing": billing}
+    narrowed = Filters(*(frozenset([one]) if one else None for one in (whose, line, geography, billing)))
+    query = {"weeks": str(weeks), "entity": whose, "service": line, "geography": geography, "billing": billing}
     if _window() is not None:
         query |= {"from": window.start.isoformat(), "to": window.end.isoformat()}
     return Asked(
@@ -88,10 +88,10 @@ def bar(reads: Reads, measures: Measures, *, quiet: bool = False) -> Asked:
 def _entities(reads: Reads, measures: Measures) -> dict[str, str]:
     """Those of the estate, and for who may read contracts those that only contracts name."""
     reach = reads.reach(Permission.KPI_READ)
-    listed = {entity.code: entity.name for entity in measures.estate.entity}
+    listed = {one.code: one.name for one in measures.estate.entity}
     if frame.may(Permission.CONTRACTS_READ):
         listed |= data.choices(reads).entities
-    return {code: name for code, name in listed.items() if reach is None or code in reach}
+    return {code: entity(code, name) for code, name in listed.items() if reach is None or code in reach}
 
 
 def _window() -> Window | None:

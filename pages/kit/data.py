@@ -5,6 +5,7 @@ nobody else; a page never changes it.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -19,6 +20,7 @@ from metrics.slo import Standing
 from metrics.spread import Bin
 from metrics.technical import Point, Report, Sample, Split, Technical
 from pages.kit.together import Together, Wanted, before, together
+from pages.kit.words import entity
 from sync_core.reads import CauseGroup, Choices, ExceptionFilter, LaneState, Reads, Window
 from sync_core.reads.ages import Ageing
 from sync_core.reads.quarantine import QuarantineFilter
@@ -257,4 +259,5 @@ def _unread_signatures(_reads: Reads, key: str) -> int:
 
 @st.cache_resource(ttl=_CHOICES_KEPT, max_entries=_SCOPES, show_spinner=False)
 def _choices(_reads: Reads, key: str) -> Choices:
-    return _reads.choices()
+    found = _reads.choices()
+    return replace(found, entities={code: entity(code, name) for code, name in found.entities.items()})

@@ -139,8 +139,25 @@ def cell(value: object) -> object:
 
 def plain(text: str) -> str:
     """Text of others (names, causes, an ERP's words) for a place that reads Markdown: shown as it is, no links."""
-    lines = _INDENT.sub("\n", shown(text).strip())
-    return _MARKDOWN.sub(r"\\\1", _ADDRESS.sub("\\g<0>\u2060", lines))
+    return _escaped(_INDENT.sub("\n", shown(text).strip()))
+
+
+def code(text: str) -> str:
+    """Text of others as a code span, in which an escape would be shown."""
+    kept = shown(text).replace("`", "'")
+    return f"`{kept}`"
+
+
+def coded(text: str) -> str:
+    """As `plain`, for words of ours with commands between backticks, which become code spans."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return plain(text)
+    return "".join(code(part) if place % 2 else _escaped(shown(part)) for place, part in enumerate(parts))
+
+
+def _escaped(text: str) -> str:
+    return _MARKDOWN.sub(r"\\\1", _ADDRESS.sub("\\g<0>\u2060", text))
 
 
 def _short_money(amount: Decimal, currency: str, *, unit_of: Decimal) -> str:

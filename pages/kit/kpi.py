@@ -94,7 +94,7 @@ def formula(result: Result, currency: str) -> None:
     known, answer = result.definition, result.answer
     st.caption(frame.plain_dollars(fmt.plain(f"{known.formula[:1].upper()}{known.formula[1:]}")))
     if answer.why_none:
-        st.info(fmt.plain(answer.why_none), icon=":material/info:")
+        st.info(fmt.coded(answer.why_none), icon=":material/info:")
     st.caption(frame.plain_dollars(fmt.plain(population(answer, known, currency))))
     if result.data_as_of is not None:
         rates = f" Money at the {dated(answer.rate_dates)}." if answer.rate_dates else ""
@@ -105,7 +105,7 @@ def figures(shown: Sequence[Figure], currency: str) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "Figure": [fmt.plain(one.label) for one in shown],
-            "Value": [frame.plain_dollars(words.figure(one, currency)) for one in shown],
+            "Value": [fmt.plain(words.figure(one, currency)) for one in shown],
             "Note": [fmt.plain(one.note) for one in shown],
         }
     )
@@ -114,7 +114,7 @@ def figures(shown: Sequence[Figure], currency: str) -> pd.DataFrame:
 
 def population(answer: Answer, known: Definition, currency: str) -> str:
     """What the value is of: n, open ones, exclusions by reason, the error of a value read from buckets."""
-    left_out = [f"{fmt.count(n)} {reason}" for reason, n in answer.excluded.items() if n]
+    left_out = [words.excluded(n, reason) for reason, n in answer.excluded.items() if n]
     parts = [f"n = {fmt.count(answer.n)}", f"{fmt.count(answer.n_open)} of them open" if answer.n_open else ""]
     parts.append(f"not counted: {', '.join(left_out)}" if left_out else "")
     if answer.error is not None:

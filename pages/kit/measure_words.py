@@ -21,6 +21,17 @@ UNITS: Final = {
     Unit.SECONDS: "time",
 }
 
+# Why cases are not counted, as of one; what changes with their number is given for several.
+_OF_SEVERAL: Final = {
+    "test contract": "test contracts", "of a test contract": "of test contracts",
+    "milestone of a test contract": "milestones of test contracts",
+    "on its way, no money differs": "on their way, no money differs",
+    "cancelled before it was active": "cancelled before they were active",
+    "ended before its first invoice": "ended before their first invoice",
+    "in the ERP before its execution": "in the ERP before their execution",
+    "dispute of an invoice that no ERP reported": "disputes of invoices that no ERP reported",
+}  # fmt: skip
+
 _AT_LEAST: Final = "not reached: at least "  # as metrics/percentiles.py says it
 
 
@@ -48,7 +59,14 @@ def _time(given: float, unit: Unit) -> str:
     if unit is Unit.WORKING_HOURS:
         # Never days: a working day has not 24 hours.
         return fmt.duration(timedelta(hours=given)) if given < 1 else f"{given:,.1f} h"
+    if unit is Unit.DAYS and not given:
+        return "0 d"
     return fmt.duration(timedelta(hours=given) if unit is Unit.HOURS else timedelta(days=given))
+
+
+def excluded(n: int, reason: str) -> str:
+    """1 test contract, 5 test contracts."""
+    return f"{fmt.count(n)} {reason if n == 1 else _OF_SEVERAL.get(reason, reason)}"
 
 
 def headline(answer: Answer, definition: Definition, currency: str) -> str:

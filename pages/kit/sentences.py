@@ -48,9 +48,10 @@ def contract_headline(found: ContractDetail) -> str:
     if row.state is State.SUSPENDED and not open_cases:
         return f"**Suspended** since {fmt.moment(row.state_since)}: {fmt.plain(row.suspension)}."
     if open_cases and row.state in (State.ACTIVE, State.SUSPENDED):
-        whose = ", ".join(dict.fromkeys(fmt.plain(words(case.function)) for case in open_cases))
+        named = [*dict.fromkeys(fmt.plain(words(case.function)) for case in open_cases)]
+        whose = f"{', '.join(named[:-1])} and {named[-1]} have" if len(named) > 1 else f"{named[0]} has"
         causes = ", ".join(fmt.plain(inside(case.cause)) for case in open_cases)
-        return f"**{words(row.state)}**, and {whose} has something to settle beside it: {causes}."
+        return f"**{words(row.state)}**, and {whose} something to settle beside it: {causes}."
     if open_cases:
         causes = ", ".join(fmt.plain(inside(case.cause)) for case in open_cases)
         functions = ", ".join(dict.fromkeys(fmt.plain(inside(case.function)) for case in open_cases))

@@ -44,7 +44,8 @@ def percentiles(
 ) -> None:  # fmt: skip
     """One such card. Raises nothing: its failure is its own."""
     with frame.card(
-        f"trend_{slug.replace('-', '_')}", title, f"Working time from {_ENDS[slug]}; p90 is the slowest tenth",
+        f"trend_{slug.replace('-', '_')}", title,
+        f"Working time from {_ENDS[slug]}; p90 is the slowest tenth. The tile is of all weeks, a point of its own",
         definition="Kaplan-Meier: what is still open counts for as long as it has been open, so recent weeks do not "
         "look better than they are. An open triangle is at least: too few of the week have reached the percentile, "
         "and it stands at the longest that any has taken so far. Where most weeks have fewer than 20 cases, each point "

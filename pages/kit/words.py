@@ -9,7 +9,7 @@ from sync_core.journal.progress import State, Step
 _ACRONYMS: Final = frozenset({"ap", "api", "ar", "clm", "erp", "id", "po", "sla", "url"})
 _STEPS: Final = {Step.ACTIVE.value: "Billable"}
 _ACTIONS: Final = {"no_op": "Unchanged", "task": "Left to finance:"}
-_SHORT: Final = {Function.FINANCE_OPERATIONS.value: "Finance ops"}
+_SHORT: Final = {Function.FINANCE_OPERATIONS.value: "Finance ops", "blocker": "Blocked"}
 Colour = Literal["gray", "blue", "orange", "green", "red"]
 
 # Badge and pill colours of Streamlit's theme. Red stays for what is broken; a blocked contract is work, not a breakage.
@@ -70,6 +70,11 @@ def action(code: str) -> str:
 def step(name: str) -> str:
     """A step of the funnel; the last one is what finance calls billable."""
     return _STEPS.get(name) or words(name)
+
+
+def entity(code: str, name: str) -> str:
+    """A legal entity in a list to choose from: with its code, by which tables and headings name it."""
+    return name if name.startswith(code) else f"{code} · {name}"
 
 
 def labels(codes: Iterable[str]) -> dict[str, str]:

@@ -175,6 +175,14 @@ _ALL: Final = (
 CAUSES: Final[Mapping[str, Cause]] = {cause.name: cause for cause in _ALL}
 
 
+def setter_of(path: str) -> Function:
+    """Who may set a field of the terms. Of a part's field that has no row of its own it is who sets the part; what else
+    the contract states is legal's.
+    """
+    field = FIELDS.get(path) or FIELDS.get(path.partition(".")[0])
+    return field.setter if field else _LEGAL
+
+
 def fields_for(cause: str, function: str) -> tuple[Field, ...]:
     """What `function` may set to mend `cause`; empty when that is nothing."""
     known = CAUSES.get(cause)

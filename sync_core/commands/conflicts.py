@@ -1,8 +1,9 @@
 """What a person decides where two systems say something else of one field: the contract's value, or the ERP's.
 
 Ours: the ERP gets the contract's value with the next run. The decision is of these two values and of no other: what
-somebody puts there later asks anew. Theirs: a typed correction of the contract, an event with its author; the CLM is to
-be mended too, as after any correction. The exception closes once a run has read the ERP back.
+somebody puts there later asks anew. Theirs: a typed correction of the contract, an event with its author, by whoever
+may set that field; the CLM is to be mended too, as after any correction. The exception closes once a run has read the
+ERP back.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,8 @@ import orjson
 import sqlalchemy as sa
 
 from sync_core.audit.audit import Entry
-from sync_core.authority import Actor, Permission
+from sync_core.authority import Actor, Forbidden, Permission
+from sync_core.cases.ownership import setter_of
 from sync_core.cases.rules import Deed
 from sync_core.checks import contract_findings
 from sync_core.commands import words
@@ -80,7 +82,8 @@ class Conflicts:
     ) -> ConflictsResolved:
         """`decisions` by the name of the conflict; what is not named stays open. The contract is due at once.
 
-        Raises Forbidden, NotFound, Changed, CommandRefused, and InvalidInput for a name that is none of its conflicts,
+        Raises Forbidden, also for the ERP's value of a field that another function sets; NotFound, Changed,
+        CommandRefused, and InvalidInput for a name that is none of its conflicts,
         a field that the contract does not state, or a value that would leave the contract contradicting itself.
         """
         return self._desk.run(
@@ -100,6 +103,7 @@ def resolve(
         raise InvalidInput(f"{named}; the exception has {', '.join(known) or 'no field any more'}")
     ours = [known[name] for name, take in decisions.items() if take is Take.OURS]
     theirs = [known[name] for name, take in decisions.items() if take is Take.THEIRS]
+    _may_set(act, row, theirs)
     _keep(act, row, ours)
     event_id, correlation_id = _take(act, row, theirs, why) if theirs else (None, "")
     remember(act, "corrected", [row], note=_note(why, ours, theirs))
@@ -116,6 +120,16 @@ def resolve(
         )
     )
     return ConflictsResolved(case_id, tuple(o.name for o in ours), tuple(o.name for o in theirs), event_id)
+
+
+def _may_set(act: Act, row: Row, theirs: Sequence[Conflict]) -> None:
+    """Raises Forbidden: into the contract a field comes only by the function that may correct it."""
+    for one in theirs:
+        setter = setter_of(one.path or "")
+        if one.path and not act.actor.may(COMMANDS["resolve"], entity=row.legal_entity, function=setter):
+            who = setter.value.replace("_", " ")
+            told = f"the ERP's {one.name} is for {who} to take into the contract: hand the exception over to {who}, or"
+            raise Forbidden(COMMANDS["resolve"], f"{told} keep the contract's value")
 
 
 def _note(why: str, ours: Sequence[Conflict], theirs: Sequence[Conflict]) -> str:

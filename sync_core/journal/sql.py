@@ -111,14 +111,19 @@ crosswalk AS (
         WHERE same.system = r.system AND same.kind = r.kind AND same.business_key = r.key AND same.state = r.state
           AND same.ref IS NOT DISTINCT FROM r.ref AND same.fields IS NOT DISTINCT FROM r.fields
           AND same.agreed IS NOT DISTINCT FROM r.agreed AND same.invoiced IS NOT DISTINCT FROM r.invoiced
+          AND same.kept IS NULL
         LIMIT 1) IS NULL
     ORDER BY system, kind, key
     ON CONFLICT (system, kind, business_key) DO UPDATE
     SET state = excluded.state, ref = excluded.ref, fields = excluded.fields, agreed = excluded.agreed,
         invoiced = excluded.invoiced, confirmed_at = excluded.confirmed_at,
+        kept = (  -- a decision is spent once the value that it refused stands there no more
+            SELECT jsonb_object_agg(k.key, k.value) FROM jsonb_each(x.kept) AS k
+            WHERE excluded.fields -> k.key = k.value -> 1),
         contract_id = excluded.contract_id, holder = NULL, holder_token = NULL, reserved_until = NULL
     WHERE x.state <> excluded.state OR x.ref IS DISTINCT FROM excluded.ref OR x.fields IS DISTINCT FROM excluded.fields
        OR x.agreed IS DISTINCT FROM excluded.agreed OR x.invoiced IS DISTINCT FROM excluded.invoiced
+       OR x.kept IS NOT NULL
 ),
 progress AS (
     INSERT INTO core.progress (contract_id, step, amendment, occurred_at, recorded_at)

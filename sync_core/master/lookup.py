@@ -27,7 +27,8 @@ FIND: Final = sa.text("""
     ), exact AS MATERIALIZED (
         SELECT a.n, a.id, x.* FROM asked AS a CROSS JOIN LATERAL (
             SELECT * FROM core.master_customer WHERE code = a.code
-            UNION SELECT * FROM core.master_customer WHERE tax_key = a.tax
+            UNION SELECT * FROM core.master_customer AS c
+            WHERE c.tax_key = a.tax AND (c.country IS NULL OR a.country IS NULL OR c.country = a.country)
             UNION SELECT * FROM core.master_customer WHERE mdm_id = a.mdm_id
         ) AS x
         UNION SELECT d.n, d.id, c.* FROM decided AS d JOIN core.master_customer AS c USING (system, mdm_id)

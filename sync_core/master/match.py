@@ -1,11 +1,12 @@
 """Which master record a contract's customer is, and what speaks against going on with it. Pure.
 
 In this order: the MDM's own id, what a person decided for this code, the tax number, the code. A record that was merged
-stands for the one it was merged into. Where nothing matches, records with names that are alike make an exception: a
-machine neither takes one for the other nor makes a second customer.
+stands for the one it was merged into. What several records share tells none of them apart, unless the contract's code
+does: that makes an exception, as records do with names that are alike where nothing matches. A machine neither takes
+one for the other nor makes a second customer.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Final
@@ -74,16 +75,20 @@ class Identified:
 def match(party: Party, masters: Masters) -> Match:
     known = masters.customers
     decided = masters.decided.get(party.code)
-    found = _by_id(party, known) or (known.get(decided) if decided else None)
-    if found is None:
-        found = _by_tax(party, known) or next((r for r in _ordered(known) if r.code == party.code), None)
-    if found is not None:
-        return Match(_survivor(found, known))
+    person = known.get(decided) if decided else None
+    alikes: list[Record] = []
+    for fitting in (_by_id(party, known), [person] if person else [], _by_tax(party, known), _by_code(party, known)):
+        alikes = _survivors(fitting, known)
+        sure = _told_apart(party, alikes)
+        if sure is not None:
+            return Match(sure)
+        if alikes and person is None:
+            break
     if party.code in masters.decided:
         return Match()
     name = folded(party.name)
-    near = [r for r in _ordered(known) if r.merged_into is None and _like(party, name, r)]
-    return Match(near=tuple(near[:_SHOWN]))
+    alikes += [r for r in _ordered(known) if r.merged_into is None and r not in alikes and _like(party, name, r)]
+    return Match(near=tuple(alikes[:_SHOWN]))
 
 
 def _ordered(known: Mapping[Id, Record]) -> list[Record]:
@@ -91,22 +96,42 @@ def _ordered(known: Mapping[Id, Record]) -> list[Record]:
     return sorted(known.values(), key=lambda r: (r.merged_into is not None, r.status != ACTIVE, r.id))
 
 
-def _by_id(party: Party, known: Mapping[Id, Record]) -> Record | None:
-    return next((r for r in _ordered(known) if party.mdm_id and r.mdm_id == party.mdm_id), None)
+def _by_id(party: Party, known: Mapping[Id, Record]) -> list[Record]:
+    """Several, where two master-data systems number their records alike."""
+    return [r for r in _ordered(known) if party.mdm_id and r.mdm_id == party.mdm_id]
 
 
-def _by_tax(party: Party, known: Mapping[Id, Record]) -> Record | None:
-    """A number that several stand under tells none of them apart, unless the code does."""
+def _by_tax(party: Party, known: Mapping[Id, Record]) -> list[Record]:
+    same = [r for r in _ordered(known) if r.merged_into is None and _same_number(party, r)]
+    return [r for r in same if r.country or not party.country]
+
+
+def _by_code(party: Party, known: Mapping[Id, Record]) -> list[Record]:
+    return [r for r in _ordered(known) if r.code == party.code]
+
+
+def _same_number(party: Party, record: Record) -> bool:
+    """The same number of another country is another number; where the record's is not known, a person says."""
     key = tax_key(party.tax_id)
-    if key is None:
-        return None
-    same = [r for r in _ordered(known) if tax_key(r.tax_id) == key and r.merged_into is None]
-    return same[0] if len(same) == 1 else next((r for r in same if r.code == party.code), None)
+    return key is not None and tax_key(record.tax_id) == key and not _abroad(party, record)
+
+
+def _abroad(party: Party, record: Record) -> bool:
+    return bool(party.country and record.country and party.country.upper() != record.country.upper())
+
+
+def _survivors(fitting: Sequence[Record], known: Mapping[Id, Record]) -> list[Record]:
+    return list({one.id: one for one in (_survivor(record, known) for record in fitting)}.values())
+
+
+def _told_apart(party: Party, alikes: Sequence[Record]) -> Record | None:
+    """The only one, or the only one with the contract's code."""
+    with_code = [r for r in alikes if r.code == party.code]
+    return next((some[0] for some in (alikes, with_code) if len(some) == 1), None)
 
 
 def _like(party: Party, name: str, record: Record) -> bool:
-    key = tax_key(party.tax_id)
-    if key is not None and tax_key(record.tax_id) == key:
+    if _same_number(party, record):
         return True  # several under one number: which one is for a person to say
     return alike(name, party.country, folded(record.name), record.country)
 

@@ -26,6 +26,8 @@ _CUSTOMERS = sa.text("""
             merged_into text, addresses jsonb, changed_at timestamptz)) WITH ORDINALITY AS r(
             mdm_id, code, name, folded, tax_id, tax_key, country, status, merged_into, addresses, changed_at, place)
         ORDER BY mdm_id, changed_at DESC, place DESC
+    ), was AS MATERIALIZED (
+        SELECT m.mdm_id, m.code FROM core.master_customer AS m JOIN r USING (mdm_id) WHERE m.system = :system
     ), kept AS (
         INSERT INTO core.master_customer AS m (system, mdm_id, code, name, folded, tax_id, tax_key, country, status,
                                                merged_into, addresses, changed_at, recorded_at)
@@ -45,7 +47,7 @@ _CUSTOMERS = sa.text("""
         INSERT INTO core.master_version (system, kind, mdm_id, version, record, changed_at, recorded_at)
         SELECT system, 'customer', mdm_id, version, to_jsonb(kept), changed_at, recorded_at FROM kept ORDER BY mdm_id
     )
-    SELECT code, folded, version > 1 AS moved FROM kept
+    SELECT kept.code, kept.folded, kept.version > 1 AS moved, was.code AS was FROM kept LEFT JOIN was USING (mdm_id)
 """)
 _ENTITIES = sa.text("""
     WITH r AS MATERIALIZED (
@@ -118,7 +120,12 @@ async def keep(
     known = list(await _stored(conn, _ENTITIES, system, map(asdict, entities), now))
     if not new and not known:
         return Kept(0, 0)
-    changed = [{"code": row.code, "folded": row.folded, "moved": row.moved} for row in new]
+    changed = [
+        {"code": code, "folded": row.folded, "moved": row.moved}
+        for row in new
+        for code in dict.fromkeys((row.code, row.was))  # its contracts bill it by the code that it had
+        if code is not None
+    ]
     bound = {"changed": _json(changed), "causes": list(WAITING), "closed": CLOSED, "now": now,
              "entities": [row.code for row in known]}  # fmt: skip
     woken = (await conn.execute(_WAKE, bound)).rowcount

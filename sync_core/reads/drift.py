@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sync_core.reads.paging import Listed, Listing, Order, Row, Where
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
 from sync_core.watch.drift import Stands
-from sync_core.watch.drift_rows import WATCHED
+from sync_core.watch.drift_rows import LEFT, WATCHED
 
 State = Literal["open", "closed", "all"]
 
@@ -86,7 +86,9 @@ def _row(row: Row) -> DriftRow:
 
 @dataclass(frozen=True, slots=True)
 class WatchState:
-    """How the watch goes, over the contracts within reach. `oldest_at`: of the oldest comparison; None: none yet."""
+    """How the watch goes, over the contracts within reach. `oldest_at`: of the oldest comparison among those that are in
+    turn; None: none yet.
+    """
 
     watched: int
     never: int  # not compared yet
@@ -104,7 +106,8 @@ class WatchState:
 _STATE = sa.text(f"""
     WITH checks AS (
         SELECT count(*) AS watched, count(*) FILTER (WHERE d.checked_at IS NULL) AS never,
-               count(*) FILTER (WHERE d.outcome = 'unread') AS unread, min(d.checked_at) AS oldest_at,
+               count(*) FILTER (WHERE d.outcome = 'unread') AS unread,
+               min(d.checked_at) FILTER (WHERE {LEFT} IS NOT TRUE) AS oldest_at,
                max(d.checked_at) AS newest_at, count(*) FILTER (WHERE d.asked_at IS NOT NULL) AS asked,
                count(*) FILTER (WHERE d.asked_at IS NOT NULL AND (
                    c.state <> ALL(:watched) OR c.wanted_rev <> c.done_rev OR c.replay_id IS NOT NULL)) AS held_up

@@ -24,9 +24,9 @@ _FORGOTTEN_AFTER: Final = timedelta(days=7)
 # Sorted, so that two workers that learn the same lock in one order; an older read never stands above a newer one.
 _KEEP = sa.text("""
     INSERT INTO core.reference AS r (system, legal_entity, what, code, besides, answer, observed_at)
-    SELECT system, legal_entity, what, code, besides, answer, CAST(:now AS timestamptz)
+    SELECT system, legal_entity, what, code, besides, answer, asked_at
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS k(
-        system text, legal_entity text, what text, code text, besides text, answer jsonb)
+        system text, legal_entity text, what text, code text, besides text, answer jsonb, asked_at timestamptz)
     ORDER BY system, legal_entity, what, code, besides
     ON CONFLICT (system, legal_entity, what, code, besides) DO UPDATE
     SET answer = excluded.answer, observed_at = excluded.observed_at,
@@ -87,12 +87,23 @@ class Memory:
 
 
 async def keep(
-    conn: AsyncConnection, answers: Mapping[Question, Answer], *, now: datetime, of_contracts: bool = True
+    conn: AsyncConnection,
+    answers: Mapping[Question, Answer],
+    *,
+    now: datetime,
+    asked_at: Mapping[Question, datetime] | None = None,
+    of_contracts: bool = True,
 ) -> None:
-    """One statement for all. `of_contracts`: contracts refer to them, not only validations. The caller commits."""
-    rows = [{**_key(question), "answer": answer} for question, answer in answers.items()]
+    """One statement for all. `asked_at`: of those that are older than now, when they were asked for. `of_contracts`:
+    contracts refer to them, not only validations. The caller commits.
+    """
+    asked = asked_at or {}
+    rows = [
+        {**_key(question), "answer": answer, "asked_at": asked.get(question, now)}
+        for question, answer in answers.items()
+    ]
     if rows:
-        await conn.execute(_KEEP, {"rows": document(rows), "now": now, "of_contracts": of_contracts})
+        await conn.execute(_KEEP, {"rows": document(rows), "of_contracts": of_contracts})
 
 
 def read(conn: sa.Connection, questions: Iterable[Question]) -> dict[Question, Known]:

@@ -22,6 +22,10 @@ WHOLE_EVERY: Final = timedelta(hours=1)  # all of them, for what became active l
 _QUIET: Final = """c.state = ANY(:watched) AND c.lease_owner IS NULL AND c.replay_id IS NULL
     AND c.wanted_rev = c.done_rev AND (c.due_at IS NULL OR c.due_at > :now)"""
 
+# Of `d` and `c`: an ended contract that was compared since the last thing that happened to it, and all said the same.
+# Nobody works on it any more, so it has left the turn; what happens to it, or who asks, brings it back.
+LEFT: Final = "(c.state = 'ended' AND d.outcome = 'same' AND d.checked_at >= c.updated_at)"
+
 # Along the primary key from where it begins.
 _ENROL = sa.text("""
     INSERT INTO core.drift_check AS d (contract_id, lane)
@@ -48,7 +52,7 @@ _REPAIRED = sa.text(f"""
 """)
 _OLDEST = sa.text(f"""
     SELECT {_COLUMNS} FROM core.drift_check AS d JOIN core.contract AS c USING (contract_id)
-    WHERE d.lane = :lane AND {_QUIET} ORDER BY d.checked_at NULLS FIRST LIMIT :most
+    WHERE d.lane = :lane AND {_QUIET} AND {LEFT} IS NOT TRUE ORDER BY d.checked_at NULLS FIRST LIMIT :most
 """)
 
 

@@ -12,7 +12,7 @@ from sync_core.contract import Contract, Party
 from sync_core.derive import derive
 from sync_core.events import Event, understand
 from sync_core.fold import fold
-from sync_core.master.match import Identified, Masters, Record, identify, match
+from sync_core.master.match import Identified, Masters, Match, Record, identify, match
 from sync_core.master.names import alike, folded, similar, tax_key
 from tests.sows import SIGNED_AT, SOURCE, estate, milestone_terms, signed
 
@@ -196,3 +196,35 @@ def test_what_is_said_of_a_customer_is_said_of_the_one_of_the_day() -> None:
     before = identify(coming, masters(HARBOUR, blocked), owned=True, on=DAY)
     then = identify(coming, masters(HARBOUR, blocked), owned=True, on=date(2026, 12, 1))
     assert (before.findings, [one.cause for one in then.findings]) == ((), ["customer_inactive"])
+
+
+@pytest.mark.parametrize(
+    ("stated", "known", "near"),
+    [
+        pytest.param(party(code="CUST-1", tax_id="12-3", country="US"),
+                     masters(replace(BRACKEN, tax_id="123"), replace(HARBOUR, code="OLD", tax_id=None)), (),
+                     id="the number of another country"),
+        pytest.param(party(tax_id="12-3", country="GB"), masters(replace(BRACKEN, tax_id="123", country=None)),
+                     ("M-2",), id="a number of who knows which country"),
+        pytest.param(party(mdm_id="M-1"), masters(HARBOUR, replace(BRACKEN, system="other", mdm_id="M-1")),
+                     ("M-1", "M-1"), id="two systems with one id"),
+        pytest.param(party(code="CUST-1"), masters(HARBOUR, replace(BRACKEN, code="CUST-1")), ("M-1", "M-2"),
+                     id="one code twice"),
+        pytest.param(party(code="CUST-2", tax_id="US-99-1"), masters(HARBOUR, replace(HARBOUR, mdm_id="M-3"), BRACKEN),
+                     ("M-1", "M-3"), id="one number twice, whomever the code names besides"),
+    ],
+)  # fmt: skip
+def test_what_several_records_share_identifies_none(stated: Party, known: Masters, near: tuple[str, ...]) -> None:
+    found = match(stated, known)
+    assert found.record is None
+    assert tuple(record.mdm_id for record in found.near) == near
+
+
+def test_what_several_records_share_is_told_apart_by_the_code_and_by_a_person() -> None:
+    other = replace(BRACKEN, system="other", mdm_id="M-1")
+    assert match(party(mdm_id="M-1", code="CUST-2"), masters(HARBOUR, other)).record == other
+    decided = masters(HARBOUR, other, decided={"X": other.id})
+    assert match(party(mdm_id="M-1"), decided).record == other
+    assert match(party(mdm_id="M-1"), masters(HARBOUR, other, decided={"X": None})) == Match()
+    merged = replace(HARBOUR, code="CUST-2", merged_into="M-2")
+    assert match(party(code="CUST-2"), masters(merged, BRACKEN)).record == BRACKEN, "both are one"

@@ -180,6 +180,24 @@ async def test_the_first_load_wakes_no_contract_that_bills_its_customer_already(
     assert await floor.receive(replace(HARBOUR, tax_id="new", changed_at=NOW + timedelta(days=1))) == Kept(1, 1)
 
 
+async def test_the_same_number_in_another_country_hides_no_name_that_is_alike(floor: Floor) -> None:
+    abroad = replace(HARBOUR, mdm_id="M-2", code="CUST-2", name="Wattle Grain", tax_id="12 3", country="AU")
+    await floor.receive(replace(HARBOUR, tax_id=None), abroad)
+    await floor.sign(code="HM", tax_id="1-23")
+    assert await floor.causes() == ["customer_near_duplicate"]
+
+
+async def test_a_customer_that_gets_another_code_wakes_who_bills_it_by_the_old_one(floor: Floor) -> None:
+    await floor.receive(HARBOUR)
+    await floor.sign(tax_id="US-99-1")
+    assert await floor.states() == {"C-1": "active"}
+    floor.erp.customers.add("CUST-900")
+    moved = replace(HARBOUR, code="CUST-900", changed_at=NOW + timedelta(hours=1))
+    assert await floor.receive(moved) == Kept(1, 1)
+    await floor.run()
+    assert await floor.rows("SELECT customer_code, state FROM core.contract") == [("CUST-900", "active")]
+
+
 async def test_a_closed_legal_entity_stops_its_contracts_until_it_is_open_again(floor: Floor) -> None:
     closed = MasterEntity("E-1", "US01", "Test Partners LLC", NOW, status="closed")
     await floor.receive(closed)

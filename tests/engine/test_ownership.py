@@ -19,6 +19,7 @@ from tests.engine.support import Bench
 from tests.sows import ESTATE_TOML, cloud_event, milestone_terms, signed, tm_terms
 
 OPERATOR = person("fin@example.com", ["operator:finance_operations"])
+ALL = person("fin@example.com", ["operator"])  # of every function, so of every field
 ASK = """
 [ownership]
 contract_headers = { conflict = "person" }
@@ -140,7 +141,7 @@ async def test_the_erps_value_is_taken_into_the_contract(floor: Floor, database:
     with database.connect() as conn:
         names = {one.name: one for one in conflicts(conn, 1, floor.estate)}
     assert set(names) == {"project.name", "milestone[golive].bill_on"}
-    done = commands.conflicts.resolve(OPERATOR, case, dict.fromkeys(names, Take.THEIRS), "as agreed by telephone")
+    done = commands.conflicts.resolve(ALL, case, dict.fromkeys(names, Take.THEIRS), "as agreed by telephone")
     assert done.event_id is not None
     await floor.run(after=timedelta(seconds=1))
     assert await floor.states() == {"C-1": "active"}
@@ -158,7 +159,7 @@ async def test_a_rate_is_taken_into_the_card(floor: Floor, database: sa.Engine) 
     await floor.looks()
     case, _, _ = await floor.case()
     commands = people.commands(database, clock=floor.clock, estate=floor.estate)
-    commands.conflicts.resolve(OPERATOR, case, {"labour_rate[SR].rate": Take.THEIRS}, "the new rate was agreed")
+    commands.conflicts.resolve(ALL, case, {"labour_rate[SR].rate": Take.THEIRS}, "the new rate was agreed")
     await floor.run(after=timedelta(seconds=1))
     assert await floor.states() == {"C-1": "active"}
     assert floor.held(Kind.LABOUR_RATE, "SR").fields["rate"] == "260"
@@ -178,11 +179,11 @@ async def test_an_amendment_that_no_run_has_seen_is_not_overwritten_by_a_decisio
     await floor.arrive(cloud_event("a1", "amended.v1", data, at=floor.clock.now()))
     commands = people.commands(database, clock=floor.clock, estate=floor.estate)
     with pytest.raises(Changed, match=r"labour_rate\[SR\].rate is 260 now"):
-        commands.conflicts.resolve(OPERATOR, case, {"labour_rate[SR].rate": Take.THEIRS}, "as it is there")
+        commands.conflicts.resolve(ALL, case, {"labour_rate[SR].rate": Take.THEIRS}, "as it is there")
     await floor.run(after=timedelta(seconds=1))
     _, _, message = await floor.case()
     assert "rate is 90 in the ERP, 260 by the contract" in message
-    commands.conflicts.resolve(OPERATOR, case, {"labour_rate[SR].rate": Take.THEIRS}, "with both values seen")
+    commands.conflicts.resolve(ALL, case, {"labour_rate[SR].rate": Take.THEIRS}, "with both values seen")
     await floor.run(after=timedelta(seconds=1))
     assert await floor.states() == {"C-1": "active"}
 
@@ -197,7 +198,7 @@ async def test_a_value_is_taken_only_after_a_run_has_seen_all_events(floor: Floo
     await floor.arrive(cloud_event("a1", "amended.v1", data, at=floor.clock.now()))
     commands = people.commands(database, clock=floor.clock, estate=floor.estate)
     with pytest.raises(Changed, match="wait for its next run"):
-        commands.conflicts.resolve(OPERATOR, case, {"project.name": Take.THEIRS}, "as it is there")
+        commands.conflicts.resolve(ALL, case, {"project.name": Take.THEIRS}, "as it is there")
 
 
 async def test_a_value_that_contradicts_the_contract_is_not_taken(floor: Floor, database: sa.Engine) -> None:
@@ -207,7 +208,7 @@ async def test_a_value_that_contradicts_the_contract_is_not_taken(floor: Floor, 
     case, _, _ = await floor.case()
     commands = people.commands(database, clock=floor.clock, estate=floor.estate)
     with pytest.raises(InvalidInput, match="milestones add up to"):
-        commands.conflicts.resolve(OPERATOR, case, {"milestone[golive].amount": Take.THEIRS}, "less work")
+        commands.conflicts.resolve(ALL, case, {"milestone[golive].amount": Take.THEIRS}, "less work")
     with pytest.raises(InvalidInput, match="is none of them"):
         commands.conflicts.resolve(OPERATOR, case, {"project.name": Take.OURS}, "some reason")
     with pytest.raises(Changed):

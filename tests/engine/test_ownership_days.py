@@ -11,7 +11,7 @@ from sync_core.commands.desk import CommandRefused
 from sync_core.desired import Kind, Scalar
 from tests.commands import people
 from tests.engine.test_lifecycle import AUTOMATIC
-from tests.engine.test_ownership import ASK, OPERATOR, Floor, asking
+from tests.engine.test_ownership import ALL, ASK, Floor, asking
 from tests.sows import cloud_event, milestone_terms, tm_terms
 
 DEARER = {"category": "SR", "name": "Senior consultant", "rate": "260.00", "planned_hours": "120", "line": "1"}
@@ -35,7 +35,7 @@ async def took(floor: Floor, database: sa.Engine, name: str) -> None:
     await floor.looks()
     case, _, _ = await floor.case()
     commands = people.commands(database, clock=floor.clock, estate=floor.estate)
-    commands.conflicts.resolve(OPERATOR, case, {name: Take.THEIRS}, "it was agreed")
+    commands.conflicts.resolve(ALL, case, {name: Take.THEIRS}, "it was agreed")
     await floor.run(after=timedelta(seconds=1))
 
 

@@ -175,12 +175,12 @@ def test_nothing_that_can_be_read_is_one_incident(seeded: sa.Engine, some: Reads
 def test_a_viewer_of_one_entity_sees_its_numbers_alone(some: Reads, measured: Measures) -> None:
     shown, whole = (play("executive", some, measures=measured, actor=actor) for actor in (LONDON, CFO))
     assert errors(shown) == []
-    assert "Legal entities GB01, 13 weeks" in plain(shown)
+    assert "Legal entity GB01, 13 weeks" in plain(shown)
     mine = measured.within(LONDON).kpi("stuck-money", Ask(WINDOW)).answer
     assert isinstance(mine.value, Decimal)
     assert tiles(shown)["Money stuck"] == fmt.money(Money(mine.value, "USD"))
     assert tiles(shown)["Money stuck"] != tiles(whole)["Money stuck"]
-    assert shown.selectbox(key="filter_entity").options == ["All entities", "Meridian Ltd."]
+    assert shown.selectbox(key="filter_entity").options == ["All entities", "GB01 · Meridian Ltd."]
     runs = next(table.value for table in shown.table if "Next run" in table.value.columns)
     assert list(runs["Legal entity"]) == ["Meridian Ltd\\."]
 

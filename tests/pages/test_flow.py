@@ -94,3 +94,21 @@ def test_whoever_may_not_see_kpis_is_told_what_it_needs(some: Reads, measured: M
     shown = play("flow", some, measures=measured, actor=person("new@example.com", []))
     assert "This needs the permission **kpi:read**" in plain(shown)
     assert not shown.metric
+
+
+def test_hand_offs_of_whole_days_are_in_days_and_what_is_not_due_waits_for_nobody(
+    some: Reads, measured: Measures
+) -> None:
+    listed = table(play("flow", some, measures=measured), "Still waiting").set_index("Stage")
+    days = [*listed["Median"], *listed["Slowest tenth from"]]
+    assert all(one.replace("\\", "") in ("same day", fmt.DASH) or one.endswith(" d") for one in days), days
+    known = measured.kpi("contract-to-cash", Ask(WINDOW)).answer
+    active, due, ended = (int(str(known.figure(key).value)) for key in
+                          ("reached_active", "reached_billable", "lost_active"))  # fmt: skip
+    assert listed.loc["Active to billing day", "Still waiting"] == f"{active - due - ended:,} not due yet"
+
+
+def test_billable_is_one_word_for_one_thing(some: Reads, measured: Measures) -> None:
+    stages = list(table(play("flow", some, measures=measured), "Contracts")["Stage"])
+    assert "Due to bill" in stages
+    assert "Billable" not in stages

@@ -5,7 +5,10 @@ from decimal import Decimal
 
 import pytest
 
+from metrics.kpi import Unit
 from pages.kit import format as fmt
+from pages.kit import measure_words as words
+from pages.kit.words import entity
 from sync_core.money import Money
 
 
@@ -136,3 +139,25 @@ def test_text_of_others_is_no_markdown() -> None:
     assert fmt.plain("> 7 d") == r"\> 7 d"
     assert fmt.plain("[x](http://y) $3") == r"\[x\]\(http" + "\u2060" + r"\://y\) \$3"
     assert fmt.plain("Customer 1") == "Customer 1"
+
+
+def test_a_code_span_holds_no_escapes() -> None:
+    assert fmt.code("announce-renewals") == "`announce-renewals`"
+    assert fmt.code("a`b") == "`a'b`"
+
+
+def test_commands_in_words_become_code_spans() -> None:
+    assert fmt.coded("none: use `tieline baseline import FILE`") == r"none\: use `tieline baseline import FILE`"
+    assert fmt.coded("one ` alone") == r"one \` alone"
+
+
+def test_why_cases_are_not_counted_agrees_with_their_number() -> None:
+    assert words.excluded(1, "test contract") == "1 test contract"
+    assert words.excluded(5, "test contract") == "5 test contracts"
+    assert words.excluded(2, "on its way, no money differs") == "2 on their way, no money differs"
+    assert words.value(0.0, Unit.DAYS, "") == "0 d"
+
+
+def test_a_legal_entity_is_named_with_its_code() -> None:
+    assert entity("MA-UK", "Meridian Advisory Ltd") == "MA-UK · Meridian Advisory Ltd"
+    assert entity("MA-X", "MA-X (not in the estate)") == "MA-X (not in the estate)"

@@ -74,3 +74,31 @@ def test_each_part_of_the_time_names_its_step(some: Reads, measured: Measures) -
     table = next(table.value for table in shown.table if "Its slowest step" in table.value.columns)
     assert len(table.columns) == 5
     assert all(table["Its slowest step"])
+
+
+def test_a_part_that_is_not_reached_is_no_quotation(some: Reads, measured: Measures) -> None:
+    shown = play(
+        "measure", some, {"kpi": "contract-to-cash", "weeks": "13", "by": "legal_entity"}, measures=measured
+    )  # fmt: skip
+    table = next(table.value for table in shown.table if "Cases" in table.value.columns)
+    least = [value for value in table["Value"] if ">" in value]
+    assert least, "the case needs a part whose percentile is not reached"
+    assert all(value.startswith("\\>") for value in least)
+
+
+def test_without_a_baseline_the_page_says_how_to_import_one(some: Reads, measured: Measures) -> None:
+    shown = play("measure", some, {"kpi": "roi"}, measures=measured)
+    assert not shown.error
+    said = texts(shown)
+    assert "The baseline is missing" in said
+    assert "`tieline baseline import FILE`" in said
+    assert "\\`" not in said, "a command is a code span, not its backticks"
+    assert "Choose a longer period" not in said
+
+
+def test_what_adds_up_stands_behind_the_contract_and_codes_are_in_words(some: Reads, measured: Measures) -> None:
+    shown = play("measure", some, {"kpi": "stuck-money"}, measures=measured)
+    listed = shown.dataframe[0].value
+    assert list(listed.columns)[:3] == ["Contract", "Stuck, converted", "Stuck"]
+    assert set(listed["Differs by"]) <= {"Blocked", "Value", "Rates", "Schedule"}
+    assert not any("_" in code for code in listed["Open exceptions"])

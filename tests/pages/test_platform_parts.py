@@ -1,12 +1,20 @@
 """What the platform page is made of: its words, and its figures from plain frames."""
 
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
 import pandas as pd
 import pytest
 
+from metrics.replays import Replays
+from metrics.technical import Report
 from pages.kit import charts_platform as charts
 from pages.kit.palette import DARK, LIGHT
+from pages.parts.platform import marks
 from pages.parts.platform import schedule_words as jobs
 from pages.parts.platform import words as told
+from sync_core.money import Money
+from sync_core.reads import LaneState, MoneyTotal
 
 
 def test_times_are_written_with_their_unit() -> None:
@@ -33,6 +41,23 @@ def test_a_spent_budget_is_red_and_ends_with_its_number(palette: object) -> None
         assert figure.data[1].line.color == colour
         assert figure.layout.yaxis.range[0] < left
         assert figure.layout.annotations[-1].text == "<b>now</b>"
+
+
+def test_a_lane_is_drawn_from_when_it_is_known() -> None:
+    begun, until = datetime(2026, 11, 1, 18, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
+    since = until - timedelta(days=1)
+    found = Report(since, until, (), {}, {}, Replays(), (), {})
+    lane = LaneState("cloud", "closed", None, 0, None, None, 1, 0, MoneyTotal(Money(Decimal(0), "USD"), 0), None)
+    assert marks.known_from([begun, until], found) == begun
+    shown = marks.strips([lane], found, begun)
+    assert list(shown["start"]) == [pd.Timestamp(begun)]
+    assert marks.known_from([since + timedelta(minutes=5)], found) == since, "the step of a sample is no gap"
+    assert marks.known_from([], found) == since
+
+
+def test_without_any_worker_that_is_said() -> None:
+    assert "No worker has reported yet" in told.headline([], [], [])
+    assert "when the past is made" in told.headline([], [], [], past=True)
 
 
 def test_a_lanes_strip_has_its_outages_and_escapes_their_words() -> None:

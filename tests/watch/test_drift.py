@@ -181,6 +181,21 @@ async def test_the_oldest_comparison_comes_first_and_what_is_asked_for_before_it
     assert desk.reads.drift_watch().asked == 0
 
 
+async def test_an_ended_contract_leaves_the_turn_once_it_was_compared_and_nothing_differs(desk: Desk) -> None:
+    ended = {"contract_id": "A-1", "revision": 2, "ended_on": desk.clock.now().date().isoformat()}
+    await desk.arrive(cloud_event("x", "terminated.v1", ended))
+    await desk.run()
+    assert (await desk.states())["A-1"] == "ended"
+    desk.virtual.advance(timedelta(minutes=1))
+    assert (await look(desk)).startswith("2 compared")
+    desk.virtual.advance(timedelta(minutes=1))
+    assert (await look(desk)).startswith("1 compared")
+    assert desk.reads.drift_watch().oldest_at == desk.clock.now(), "who has left makes the watch no older"
+    [[first]] = await desk.rows("SELECT contract_id FROM core.contract WHERE external_id = 'A-1'")
+    assert desk.people.drift.compare(ADA, [first]).contracts == 1
+    assert (await look(desk)).startswith("2 compared"), "who asks has it compared"
+
+
 async def test_differences_beyond_reach_are_neither_shown_nor_repaired(desk: Desk) -> None:
     alter(desk, Kind.PROJECT, "clm/A-1", po_number="PO-0")
     await look(desk)

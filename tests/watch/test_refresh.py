@@ -1,6 +1,7 @@
 """Which reads answer which questions, and what becomes of those that no read can answer."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 import sqlalchemy as sa
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from collectors import references
 from sync_core.engine.look import intend_of, scope_of
 from sync_core.errors import ErpRejected
+from sync_core.ports import CallContext, Observation, Scope
 from sync_core.references import store
 from sync_core.references.references import Answer, Question, What, answers_of, month_of, questions_of
 from sync_core.references.refresh import scopes_of
@@ -70,3 +72,29 @@ async def test_no_more_than_so_many_unknown_codes_wait(async_database: AsyncEngi
         store.queue(conn, many, now=desk.clock.now())
     with database.begin() as conn:
         assert store.queue(conn, more, now=desk.clock.now()) == 0
+
+
+async def test_what_a_run_saw_after_the_read_stands_above_it(async_database: AsyncEngine, database: sa.Engine) -> None:
+    desk = Desk(async_database, sync=database)
+    asked = Question("cloud", "US01", What.TAX_CODE, "US-CA-STD")
+    with database.begin() as conn:
+        store.queue(conn, [asked], now=desk.clock.now())
+    worker = desk._worker = await desk.worker()
+    await worker.lanes.share_slots(spare=8)
+    cloud = worker.connectors["cloud"]
+
+    class Slow:
+        """Its answer arrives ten seconds late; five before that, a run has stored what it saw."""
+
+        name, capabilities = cloud.name, cloud.capabilities
+
+        async def observe(self, scope: Scope, ctx: CallContext) -> Observation:
+            read = await cloud.observe(scope, ctx)
+            desk.virtual.advance(timedelta(seconds=5))
+            async with desk.engine.begin() as conn:
+                await store.keep(conn, {asked: "seen by the run"}, now=desk.clock.now())
+            desk.virtual.advance(timedelta(seconds=5))
+            return read
+
+    await references.collect(desk.engine, Slow(), estate=desk.estate, clock=desk.clock)  # type: ignore[arg-type]
+    assert await desk.rows("SELECT answer FROM core.reference WHERE what = 'tax_code'") == [("seen by the run",)]

@@ -259,7 +259,7 @@ def _columns(reporting: str) -> dict[str, ColumnConfig]:
     return {
         "exception": column.LinkColumn("Exception", width=84, display_text=r"#(.+)$", pinned=True,
                                        help="Opens the exception in a new tab"),
-        "cause": column.TextColumn("Cause", width=150),
+        "cause": column.TextColumn("Cause", width=210),
         "reporting": column.NumberColumn(f"In {reporting}", format=fmt.money_column(reporting),
                                          help="Exposure: what it keeps from being billed. Empty: no exchange rate"),
         "due": column.TextColumn("Due (calendar)", help="Calendar time to the end of its owner's working time for it"),

@@ -150,8 +150,13 @@ def forecast(results: Results, currency: str, palette: Palette, query: Query) ->
             st.caption(fmt.plain(without))
         error, bias = words.headline(result.answer, result.definition, currency), words.known(result.answer, "bias")
         leaning = "" if bias is None else f", bias {fmt.points(float(bias))}"
-        frame.link("measure", f"Mean error **{error}**{leaning}", icon=":material/table_rows:",
+        frame.link("measure", f"Mean error **{error}**{leaning}, over {_weeks(query)}", icon=":material/table_rows:",
                    kpi="forecast-accuracy", **query)  # fmt: skip
+
+
+def _weeks(query: Query) -> str:
+    """The period of a card whose period is not that of the tiles above it."""
+    return fmt.plural(int(query["weeks"]), "week")
 
 
 def _without_rate(answer: Answer) -> str:
@@ -178,7 +183,7 @@ def _months(result: Result) -> pd.DataFrame:
 
 def disputes(results: Results, palette: Palette, query: Query) -> None:
     with frame.card(
-        "disputes", "Disputed invoices", "Share of the invoices of a month; pale months may still rise",
+        "disputes", "Disputed invoices", "Share of a month's invoices; pale: with those under 60 days old, may rise",
         definition="Invoices disputed within 60 days of issue, by month of issue. A month is provisional until all its "
         "invoices are 60 days old; younger ones are in its bar, and not in the number above. Sync-caused: a mismatch "
         "of contract and ERP is on record for the day of issue.",
@@ -208,6 +213,7 @@ def disputes(results: Results, palette: Palette, query: Query) -> None:
         )  # fmt: skip
         caused = words.known(result.answer, "sync_caused")
         label = "The disputes" if caused is None else f"**{fmt.percent(float(caused))}** of them sync-caused"
+        label += f", over {_weeks(query)}"
         frame.link("measure", label, icon=":material/table_rows:", kpi="dispute-rate", **query)
 
 
@@ -252,14 +258,14 @@ def _line(line: Line, answer: Answer, currency: str) -> dict[str, str]:
         "Baseline": "no baseline" if before == fmt.DASH else before,
         "Now, measured": written("measured", line.unit),
         "Cases": written("cases", Unit.COUNT),
-        "Assumed": " × ".join(prices),
+        "Assumed": " × ".join(prices) if any(one is not None for one in assumed) else "nothing stated",
         "Worth": written("money", Unit.MONEY),
     }
 
 
 def _price(one: object, name: str, currency: str) -> str:
     if one is None:
-        return "no assumption"
+        return "not stated"
     amount = Decimal(str(one))
     return told.money(amount, currency) if name.startswith("cost_") else f"{amount.normalize():f} h"
 

@@ -28,7 +28,7 @@ PROMISE_H: Final = PROMISED_DAYS * GROUP_DAY_H  # where the line is drawn; each 
 _FLOWS: Final = 5
 _SHORT: Final = {"reached_captured": "Received"}  # what has room beside a bar
 _HAND_OFFS: Final = {
-    "active": "Signed to active", "billable": "Active to billable", "invoice": "Billable to invoice",
+    "active": "Signed to active", "billable": "Active to billing day", "invoice": "Billing day to invoice",
     "payment": "Invoice to payment",
 }  # fmt: skip
 
@@ -132,7 +132,9 @@ def funnel(results: Results, palette: Palette, query: Query) -> None:
     with frame.card(
         "funnel", "From signature to payment", "Contracts signed in these weeks, by the furthest stage they reached",
         definition="Each bar counts the contracts that reached the stage. In the margin: how many have not come so far "
-        "yet or ended there. A signature in quarantine counts as signed, not as received.",
+        "yet or ended there. Active: its ERP holds all of it and may bill it, which the tile calls billable. Due to "
+        "bill: the first day on which something of it is to be billed has come. A signature in quarantine counts as "
+        "signed, not as received.",
     ) as card:  # fmt: skip
         answer = results["contract-to-cash"].answer
         reached = [(_SHORT.get(one.key, one.label), int(str(one.value))) for one in answer.figures
@@ -173,7 +175,7 @@ def automatic(results: Results, asked: Asked, palette: Palette, marked: Sequence
         touched = [(one.label, int(str(one.value))) for one in result.answer.figures
                    if one.key.startswith("touched:") and one.value]  # fmt: skip
         most = max(touched, key=lambda one: one[1], default=None)
-        label = "The contracts" if most is None else f"{most[1]:,} touched by: {fmt.plain(most[0].lower())}"
+        label = "The contracts" if most is None else f"{fmt.plural(most[1], 'contract')}: {fmt.plain(most[0].lower())}"
         frame.link("measure", label, icon=":material/table_rows:", kpi="auto-provisioned", **asked.query)
 
 
@@ -197,7 +199,8 @@ def to_cash(results: Results, query: Query) -> None:
     with frame.card(
         "cash", "Stage by stage to cash", "Calendar days from stage to stage, and what people had to do by hand",
         definition="Kaplan-Meier: contracts that have not come so far yet count for as long as they have waited. "
-        "Manual touches are corrections, decisions, exceptions to clear and manual replays.",
+        "Manual touches are corrections, decisions, exceptions to clear and manual replays. An active contract waits "
+        "for nobody until the day on which something of it is to be billed; until then it is not due.",
     ):  # fmt: skip
         answer = results["contract-to-cash"].answer
         if not answer.n:
@@ -205,7 +208,7 @@ def to_cash(results: Results, query: Query) -> None:
                         icon=":material/payments:")  # fmt: skip
             return
         rows = [
-            (label, _days(answer, f"{stage}_p50"), _days(answer, f"{stage}_p90"), _count(answer, f"{stage}_waiting"),
+            (label, _days(answer, f"{stage}_p50"), _days(answer, f"{stage}_p90"), _waiting(answer, stage),
              _count(answer, f"{stage}_touches"))
             for stage, label in _HAND_OFFS.items()
         ]  # fmt: skip
@@ -257,7 +260,20 @@ def _written(value: float) -> str:
 
 
 def _days(answer: Answer, key: str) -> str:
-    return words.value(words.known(answer, key), Unit.DAYS, "")
+    """Between two days of a calendar: whole ones, so nothing finer is said."""
+    known = words.known(answer, key)
+    if known is None:
+        return fmt.DASH
+    return f"{float(known):,.1f} d" if known else "same day"
+
+
+def _waiting(answer: Answer, stage: str) -> str:
+    """Of a hand-off. An active contract waits for no one: its day is in the plan."""
+    if stage != "billable":
+        return _count(answer, f"{stage}_waiting")
+    active, due, ended = (int(words.known(answer, key) or 0) for key in
+                          ("reached_active", "reached_billable", "lost_active"))  # fmt: skip
+    return f"{fmt.count(active - due - ended)} not due yet"
 
 
 def _count(answer: Answer, key: str) -> str:

@@ -37,12 +37,16 @@ def lanes(reads: Reads, measures: Measures, window: timedelta, palette: Palette)
         if not states:
             frame.empty("No ERP is connected yet.", "A lane appears when a worker starts.", icon=":material/lan:")
             return
-        strips = platform_marks.strips(states, found)
+        samples = data.samples(reads, measures, ("db_connections",), window)
+        known = platform_marks.known_from((one.at for one in samples), found)
+        strips = platform_marks.strips(states, found, known)
         notes = [(lane.lane, _available(strips, lane.lane)) for lane in states]
         card.chart(
             charts.lane_strips(strips, notes=notes, since=found.since, until=found.until, palette=palette),
             alt="When each ERP took work", data=_changes(found.lane_changes),
         )  # fmt: skip
+        if known > found.since:
+            st.caption(f"Known from {fmt.moment(known)}: nothing was sampled in this window before it.")
         if not found.lane_changes:
             st.caption("No lane changed its state in this time.")
 

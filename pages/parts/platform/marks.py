@@ -1,6 +1,6 @@
 """When ERPs took no work and systems got new releases: what the platform page's charts over time are annotated with."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,6 +14,7 @@ from pages.kit.marks import Mark
 from sync_core.authority import Permission
 from sync_core.reads import LaneState, Reads
 
+_STEPS: Final = 20  # a window's first samples may be so late: a part of it, or the step they are kept by
 _CLOSED: Final = "closed"
 _SHUT: Final = {"open": "out", "paused": "paused"}
 
@@ -31,9 +32,16 @@ def happened(reads: Reads, measures: Measures, window: timedelta) -> list[Mark]:
     return sorted([*outages, *released], key=lambda mark: mark.start)
 
 
-def strips(states: Sequence[LaneState], found: Report) -> pd.DataFrame:
-    """A row for each time in which a lane's state did not change."""
-    shown = pd.DataFrame(_spans(states, found), columns=["lane", "start", "end", "state", "why"])
+def known_from(samples: Iterable[datetime], found: Report) -> datetime:
+    """From when on in the window Tieline ran, as far as its own samples tell: before it, nobody looked at an ERP."""
+    first = min([*samples, *(one.at for one in found.lane_changes)], default=found.since)
+    return first if first - found.since > (found.until - found.since) / _STEPS else found.since
+
+
+def strips(states: Sequence[LaneState], found: Report, known: datetime) -> pd.DataFrame:
+    """A row for each time in which a lane's state did not change, from when it is `known`."""
+    spans = [(lane, max(start, known), end, *rest) for lane, start, end, *rest in _spans(states, found) if end > known]
+    shown = pd.DataFrame(spans, columns=["lane", "start", "end", "state", "why"])
     return shown.assign(start=pd.to_datetime(shown["start"], utc=True), end=pd.to_datetime(shown["end"], utc=True))
 
 

@@ -58,6 +58,7 @@ def opened(reads: Reads, commands: Commands | None) -> None:
         return
     found = next((one for one in data.schedules(reads) if one.job == asked), None)
     if found is None:
+        acting.said()
         st.info("There is no such scheduled job.")
         return
     dialog = st.dialog(told.title(found.job), width="large", on_dismiss=_close)
@@ -65,9 +66,10 @@ def opened(reads: Reads, commands: Commands | None) -> None:
 
 
 def _one(job: Schedule, reads: Reads, commands: Commands | None) -> None:
+    acting.said()
     does = told.does(job.job)
     st.markdown(f"{fmt.plain(does)}{'.' if does else ''} Every {told.every(job.every)}; {_next(job)}.")
-    st.caption(f"Job `{fmt.plain(job.job)}`: {fmt.plain(told.state(job).lower())}. {fmt.plain(told.result(job))}")
+    st.caption(f"Job {fmt.code(job.job)}: {fmt.plain(told.state(job).lower())}. {fmt.plain(told.result(job))}")
     if commands is not None and _may():
         _form(job, commands)
     runs = reads.job_history(job.job)[:_SHOWN]
@@ -81,7 +83,8 @@ def _one(job: Schedule, reads: Reads, commands: Commands | None) -> None:
 
 def _form(job: Schedule, commands: Commands) -> None:
     with st.form("job", border=False):
-        why = st.text_input("Reason", max_chars=2_000, placeholder="Kept in the audit")
+        why = st.text_input("Reason", max_chars=2_000, placeholder="Kept in the audit",
+                            key=f"job_why_{job.version}")  # fmt: skip
         with st.container(horizontal=True, gap="small"):
             run = st.form_submit_button("Run now", type="primary", icon=":material/play_arrow:",
                                         disabled=job.running or job.wanted_at is not None)  # fmt: skip
@@ -93,18 +96,22 @@ def _form(job: Schedule, commands: Commands) -> None:
     if run:
         _carry_out(partial(do.run_now, actor, job.job, why), f"{name} was asked for; a worker begins within seconds.")
     elif turn and job.paused_at is None:
-        _carry_out(partial(do.pause, actor, job.job, why, version=job.version), f"{name} is paused.")
+        _carry_out(partial(do.pause, actor, job.job, why, version=job.version), f"{name} is paused.",
+                   stays=True)  # fmt: skip
     elif turn:
-        _carry_out(partial(do.resume, actor, job.job, why, version=job.version), f"{name} goes on by its timetable.")
+        _carry_out(partial(do.resume, actor, job.job, why, version=job.version), f"{name} goes on by its timetable.",
+                   stays=True)  # fmt: skip
 
 
-def _carry_out(do: Callable[[], ScheduleChanged], words: str) -> None:
+def _carry_out(do: Callable[[], ScheduleChanged], words: str, *, stays: bool = False) -> None:
+    """`stays`: the dialog is drawn anew as the job then stands, so that it can be turned back at once."""
     done, why_not = acting.attempt(do, "The change")
     data.forget_schedules()
     if done is None:
         acting.why_not(why_not)
         return
-    filters.forget("job")
+    if not stays:
+        filters.forget("job")
     acting.finish(words)
 
 

@@ -106,8 +106,13 @@ def left(one: Standing) -> str:
     return fmt.percent(one.budget_left)
 
 
-def headline(promises: Sequence[Standing], lanes: Sequence[LaneState], jobs: Sequence[Schedule]) -> str:
-    """One sentence, Markdown: promises, then what cannot be reached, then jobs that do not run."""
+def headline(
+    promises: Sequence[Standing], lanes: Sequence[LaneState], jobs: Sequence[Schedule], *, past: bool = False
+) -> str:
+    """One sentence, Markdown: promises, then what cannot be reached, then jobs that do not run. `past`: it is made."""
+    if not promises and not jobs:
+        when = "They come when the past is made." if past else "They come within two minutes of a worker's start."
+        return f"**No worker has reported yet**, so there are no numbers. {when}"
     broken = [one for one in promises if one.broken]
     if not promises:
         parts = ["**The promises were not looked at yet.**"]

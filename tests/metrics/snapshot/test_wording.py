@@ -15,7 +15,7 @@ from sync_core.reads.snapshots import SnapshotSeal
 @pytest.mark.parametrize(("value", "unit", "currency", "shown"), [
     (Decimal("13600000"), Unit.MONEY, "USD", "$13.6M"), (Decimal("-410499"), Unit.MONEY, "EUR", "\u2212€410K"),
     (Decimal("1244000000"), Unit.MONEY, "CHF", "CHF 1.24B"), (Decimal("0.4"), Unit.MONEY, "USD", "$0"),
-    (Decimal("-0.4"), Unit.MONEY, "USD", "$0"), (0.8333, Unit.SHARE, "USD", "83.3 %"),
+    (Decimal("-0.4"), Unit.MONEY, "USD", "$0"), (0.8333, Unit.SHARE, "USD", "83.3%"),
     (6.43, Unit.HOURS, "USD", "6.4 h"),
     (0.25, Unit.WORKING_HOURS, "USD", "15 working min"), (0.0, Unit.WORKING_HOURS, "USD", "0.0 working h"),
     (2.1, Unit.DAYS, "USD", "2.1 d"), (0.04, Unit.SECONDS, "USD", "0.04 s"), (1234, Unit.COUNT, "USD", "1,234"),
