@@ -60,7 +60,7 @@ class AutoProvisioned:
         "rise.",
         splits=(By.WEEK, By.LEGAL_ENTITY, By.SERVICE_LINE, By.GEOGRAPHY, By.BILLING),
         target=0.8,
-        target_says="suggested: green from 80 %, amber from 60 %",
+        target_says="suggested: green from 80%, amber from 60%",
         drill="contract",
     )
 

@@ -169,8 +169,8 @@ def _by_cause(found: Mapping[str, Inputs]) -> dict[str, Inputs]:
 
 def _band(rate: float) -> str:
     if rate < _EXCELLENT:
-        return "excellent: below 2 %"
-    return "acceptable: 2 to 5 %" if rate <= _ACCEPTABLE else "act: above 5 %"
+        return "excellent: below 2%"
+    return "acceptable: 2 to 5%" if rate <= _ACCEPTABLE else "act: above 5%"
 
 
 def _limits(key: str, label: str, k: int, n: int) -> Iterator[Figure]:

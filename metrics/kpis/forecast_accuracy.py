@@ -28,7 +28,7 @@ class ForecastAccuracy:
         "in force on its first day, against invoices issued in it; months that are over and lie whole in the window.",
         splits=(By.WEEK, By.LEGAL_ENTITY, By.SERVICE_LINE, By.GEOGRAPHY, By.BILLING),
         target=0.1,
-        target_says="suggested: within 10 %",
+        target_says="suggested: within 10%",
         span=Span.QUARTER,
         drill="contract and month",
     )

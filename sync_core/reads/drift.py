@@ -86,9 +86,7 @@ def _row(row: Row) -> DriftRow:
 
 @dataclass(frozen=True, slots=True)
 class WatchState:
-    """How the watch goes, over the contracts within reach. `oldest_at`: of the oldest comparison among those that are in
-    turn; None: none yet.
-    """
+    """How the watch goes, over the contracts within reach. `oldest_at`: the oldest comparison of those in turn."""
 
     watched: int
     never: int  # not compared yet

@@ -20,7 +20,8 @@ from sync_core.master import lookup
 from sync_core.master.match import Masters
 from sync_core.moving.moving import Behind, Placement
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
-from sync_core.watch.verify import COLUMNS, Difference, Held, Live, Noted, Run, verified
+from sync_core.watch.plan_again import Held, Noted, Run
+from sync_core.watch.verify import COLUMNS, Difference, Live, verified
 
 BATCH: Final = 1_000
 MOST_DIFFERENCES: Final = 10_000  # kept; all are counted

@@ -5,7 +5,6 @@ from the objects that are derived, the plan of a run from these and what the run
 than its events, somebody or something changed it by another way than through an event.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -13,20 +12,19 @@ from decimal import Decimal
 from typing import Final
 
 from sync_core.contract import Contract, Stage
-from sync_core.desired import Desired, ErpObject, Fields, Found, Kind, fields_of
+from sync_core.desired import Desired, ErpObject, Kind, fields_of
 from sync_core.domains.domains import Owner
 from sync_core.engine.look import intend_of, local_day
 from sync_core.estate.estate import Estate
 from sync_core.estate.ownership import rule_for
 from sync_core.events import Event
 from sync_core.fold import fold
-from sync_core.keys import BusinessKey, ErpRef
 from sync_core.life.life_row import life_row
 from sync_core.life.lifecycle import on_day
 from sync_core.life.summary import summarise
 from sync_core.master.match import Masters, identify
 from sync_core.moving.moving import Placement
-from sync_core.plan import Action, Plan, diff
+from sync_core.watch.plan_again import Held, Run, rebuilt_plan, unlike
 
 # Columns of core.contract that follow from the terms alone.
 OF_TERMS: Final = (
@@ -42,48 +40,6 @@ COLUMNS: Final = (*OF_TERMS, *OF_THE_DAY, *OF_EVENTS, STATE, PROJECT)
 _STANDS: Final = frozenset({"active", "suspended"})
 _SIGNED: Final = _STANDS | {"waiting", "blocked", "set_aside"}
 _OVER: Final = frozenset({"ended", "waiting", "blocked", "set_aside"})
-_SENT: Final = frozenset({"done", "no_op", "adopted"})
-
-
-@dataclass(frozen=True, slots=True)
-class Noted:
-    """One operation of a run, as the journal has it."""
-
-    action: str
-    kind: Kind
-    key: BusinessKey
-    ref: ErpRef | None
-    status: str
-    before: Fields | None
-    after: Fields | None
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """The last run of a contract at the moment that is looked at."""
-
-    rev: int
-    lane: str
-    outcome: str
-    state: str
-    digest: str | None
-    policy: str | None
-    started_at: datetime
-    recorded_at: datetime
-    operations: tuple[Noted, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """One row of the crosswalk."""
-
-    system: str
-    kind: Kind
-    key: BusinessKey
-    state: str
-    ref: ErpRef | None
-    fields: Fields
-    disagreed: frozenset[str] = frozenset()  # fields in which the ERP's own value stands
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +63,7 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where a table says otherwise than the events. `where`: contract, crosswalk or plan."""
+    """Where a table says otherwise than the events. `where`: contract, crosswalk, plan or operations."""
 
     contract_id: int
     external_id: str
@@ -152,9 +108,10 @@ def verified(live: Live, events: Sequence[Event], estate: Estate) -> Verdict:
         differs += _crosswalk(live, run, wanted)
     current = run.rev == len(events) or (live.row_is_then and run.rev == live.wanted_rev)
     plan = rebuilt_plan(wanted, run, live.held) if current else None
-    if plan is not None and run.digest is not None:
+    if plan is not None and run.digest is not None and (other := unlike(plan, run, wanted)) is not None:
         compared.add("plan")
-        if plan.digest != run.digest:
+        differs += [_differs(live, "operations", *one) for one in other]
+        if not other and plan.digest != run.digest:
             differs.append(_differs(live, "plan", "digest", plan.digest, run.digest))
     return Verdict(frozenset(compared), tuple(differs), why)
 
@@ -241,44 +198,6 @@ def _fields(live: Live, obj: ErpObject, held: Held) -> Iterator[Difference]:
         if name in held.fields and name not in held.disagreed and held.fields[name] != value:
             where = f"{obj.kind} {obj.key} {name}"
             yield _differs(live, "crosswalk", where, _text(value), _text(held.fields[name]))
-
-
-# ---- the plan ----------------------------------------------------------------------------------------------------
-
-
-def rebuilt_plan(wanted: Sequence[ErpObject], run: Run, held: Sequence[Held]) -> Plan | None:
-    """The plan that the run must have had, from what is derived and what the run noted that it found.
-
-    None where that is not all there is to know: conflicts, tasks, failures, objects that another contract made.
-    """
-    if any(one.status not in _SENT for one in run.operations):
-        return None
-    noted: dict[tuple[Kind, BusinessKey], list[Noted]] = {}
-    for one in run.operations:
-        noted.setdefault((one.kind, one.key), []).append(one)
-    known = {(row.kind, row.key): row for row in held if row.system == run.lane}
-    found = [before for obj in wanted if (before := _before(obj, noted.get((obj.kind, obj.key), []), known))]
-    found += [Found(one.kind, one.key, one.ref, one.before or {})
-              for one in run.operations if one.action == Action.CLOSE and one.ref]  # fmt: skip
-    plan = diff(Desired(BusinessKey(""), run.lane, tuple(wanted), may_create_customer=False), found)
-    same = Counter((o.action.value, o.kind, o.key) for o in plan.operations) == Counter(
-        (one.action, one.kind, one.key) for one in run.operations
-    )
-    return plan if same else None
-
-
-def _before(obj: ErpObject, noted: Sequence[Noted], known: Mapping[tuple[Kind, BusinessKey], Held]) -> Found | None:
-    """What the run found of an object; None: it was not there yet."""
-    if any(one.action == Action.CREATE for one in noted):
-        return None
-    ref = next((one.ref for one in noted if one.ref), None)
-    if ref is None:
-        return None
-    row = known.get((obj.kind, obj.key))
-    fields = {name: value for name, value in fields_of(obj).items() if row is None or name in row.fields}
-    for one in noted:
-        fields |= dict(one.before or {})
-    return Found(obj.kind, obj.key, ref, fields)
 
 
 def _representable(desired: Desired, kinds: frozenset[Kind] | None) -> tuple[ErpObject, ...]:

@@ -247,7 +247,7 @@ def test_what_is_paid_and_the_bands(books: Books) -> None:
     for ref, amount, status in (("P-1", "60", "received"), ("P-2", "40", "received"), ("P-3", "40", "bounced")):
         report(books.engine, one, "payment", ref, amount, "2026-07-01", status=status, invoice_ref="I-0")
     books.refresh()
-    assert books.rate().figure("band").note == "acceptable: 2 to 5 %"
+    assert books.rate().figure("band").note == "acceptable: 2 to 5%"
     with books.engine.connect() as conn:
         found = sa.text("SELECT paid, paid_on FROM metrics.invoice_fact WHERE ref = 'I-0'")
         assert tuple(conn.execute(found).one()) == (100, date(2026, 7, 1))

@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 from metrics.asking import Ask, By, Window
 from metrics.kpis.step_time import STEPS
 from metrics.measures import Measures
+from pages.kit import format as fmt
 from sync_core.authority import person
 from sync_core.clock import VirtualClock
 from sync_core.reads import Reads
@@ -109,6 +110,6 @@ def test_hand_offs_of_whole_days_are_in_days_and_what_is_not_due_waits_for_nobod
 
 
 def test_billable_is_one_word_for_one_thing(some: Reads, measured: Measures) -> None:
-    stages = list(table(play("flow", some, measures=measured), "Contracts")["Stage"])
+    stages = list(table(play("flow", some, measures=measured), "Stage")["Stage"])
     assert "Due to bill" in stages
     assert "Billable" not in stages

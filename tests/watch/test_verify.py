@@ -116,6 +116,34 @@ async def test_crosswalk_plan_and_events_that_were_changed_are_named(
     assert {one[0] for one in told(found)} == {"M-1"}
 
 
+_OF_T1 = "contract_id = (SELECT contract_id FROM core.contract WHERE external_id = 'T-1')"
+
+
+@pytest.mark.parametrize(
+    ("tampering", "what"),
+    [
+        (f"DELETE FROM core.operation WHERE action = 'create' AND kind = 'contract_line' AND {_OF_T1}",
+         ("contract_line clm/T-1#L:1", "create", None)),
+        (f"UPDATE core.operation SET kind = 'milestone' WHERE kind = 'contract_line' AND {_OF_T1}",
+         ("milestone clm/T-1#L:1", None, "create")),
+        (f"UPDATE core.operation SET action = 'update', before = '{{}}' WHERE kind = 'project' AND action = 'create' "
+         f"AND {_OF_T1}", ("project clm/T-1", None, "update")),
+        ("INSERT INTO core.operation (run_id, step, contract_id, system, action, kind, business_key, ref, status, after, "
+         "started_at, finished_at) SELECT run_id, 99, contract_id, system, 'create', 'milestone', 'clm/T-1#M:bogus', "
+         f"'E9', 'done', '{{}}', started_at, finished_at FROM core.operation WHERE {_OF_T1} LIMIT 1",
+         ("milestone clm/T-1#M:bogus", None, "create")),
+    ],
+)  # fmt: skip
+async def test_operations_that_were_taken_out_put_in_or_altered_are_named(
+    desk: Desk, database_urls: DatabaseUrls, tampering: str, what: tuple[str, str | None, str | None]
+) -> None:
+    _tamper(database_urls, tampering)
+    found = verdict(desk)
+    assert not found.equal
+    assert ("T-1", "operations", *what) in told(found)
+    assert {one[0] for one in told(found)} == {"T-1"}
+
+
 async def test_a_past_moment_is_rebuilt_as_it_was_known_then(desk: Desk, database_urls: DatabaseUrls) -> None:
     before = verdict(desk, as_of=SIGNED_AT + timedelta(minutes=30))
     assert told(before) == []
