@@ -105,7 +105,8 @@ def _by_currency(listed: Sequence[Figure]) -> pd.DataFrame:
 
 
 def _parts(result: Result, by: By, currency: str) -> None:
-    with frame.card("parts", f"By {_split(by, result.definition).lower()}", "The same measure of each part"):
+    young = ", without invoices under 60 days old" if result.definition.slug == "dispute-rate" else ""
+    with frame.card("parts", f"By {_split(by, result.definition).lower()}", f"The same measure of each part{young}"):
         if not result.parts:
             frame.empty("Nothing to split.", "Choose a longer period or clear a filter.")
             return

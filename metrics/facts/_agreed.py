@@ -6,8 +6,9 @@ it is agreed, and its money is stuck. Values are absolute, so of a chain of amen
 
 from typing import Final
 
-from metrics.facts._fold_order import FOLD_ORDER, as_agreed
+from metrics.facts._fold_order import AMENDMENT_NUMBER, FOLD_ORDER, as_agreed
 
+_AMENDED: Final = "com.tieline.contract.amended.v1"
 _TYPES: Final = ("signed", "amended", "corrected", "renewed", "cancelled", "terminated")
 # What an amendment heads invoices by waits for its effective day (sync_core/life/effective.py).
 _HEADS: Final = ["customer", "legal_entity", "po_number", "tax"]
@@ -21,6 +22,7 @@ _EVENTS: Final = f"""
                THEN (e.data -> 'changes') - CAST(:heads AS text[]) ELSE e.data -> 'changes' END,
                CASE WHEN e.data ->> 'ends_on' IS NOT NULL
                     THEN jsonb_build_object('ends_on', e.data -> 'ends_on') END) AS terms,
+           CASE WHEN e.type = '{_AMENDED}' THEN {AMENDMENT_NUMBER} END AS number,
            row_number() OVER (PARTITION BY o.contract_id ORDER BY {FOLD_ORDER}) AS place
     FROM stepping AS o JOIN core.event AS e USING (source, external_id) WHERE e.type = ANY(:agreeing)
 """

@@ -18,17 +18,27 @@ FOLD_ORDER: Final = f"""
 """
 
 
-def as_agreed(rows: str, *, signs: str, ends: str) -> str:
-    """Of rows with contract_id and place, those that count: a signature stands until the contract ends.
+AMENDMENT_NUMBER: Final = """
+    (SELECT n FROM metrics.number(e.data #>> '{amendment,number}') AS n WHERE n BETWEEN 1 AND 2000000000)"""
 
-    What is published again meanwhile is no agreement (sync_core/life/silent.py). `signs` and `ends` are conditions on
-    `r`.
+
+def as_agreed(rows: str, *, signs: str, ends: str) -> str:
+    """Of rows with contract_id, place and number (of an amendment, else NULL), those that count.
+
+    A signature stands until the contract ends, and the first amendment of a number stands. What is published again
+    meanwhile is no agreement (sync_core/life/silent.py). `signs` and `ends` are conditions on `r`.
     """
     before = "OVER (PARTITION BY r.contract_id ORDER BY r.place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
     return f"""
         SELECT r.* FROM (
-            SELECT r.*, {signs} AND max(r.place) FILTER (WHERE {signs}) {before}
-                        > coalesce(max(r.place) FILTER (WHERE {ends}) {before}, 0) AS published_again
-            FROM ({rows}) AS r
-        ) AS r WHERE r.published_again IS NOT TRUE
+            SELECT r.*, min(r.place) OVER (PARTITION BY r.contract_id, r.agreement, r.number) AS first_place FROM (
+                SELECT r.*, count(*) FILTER (WHERE {signs}) OVER (PARTITION BY r.contract_id ORDER BY r.place)
+                       AS agreement
+                FROM (
+                    SELECT r.*, {signs} AND max(r.place) FILTER (WHERE {signs}) {before}
+                                > coalesce(max(r.place) FILTER (WHERE {ends}) {before}, 0) AS published_again
+                    FROM ({rows}) AS r
+                ) AS r WHERE r.published_again IS NOT TRUE
+            ) AS r
+        ) AS r WHERE r.number IS NULL OR r.place = r.first_place
     """

@@ -1,8 +1,8 @@
 """From an amendment's execution to the ERP: one row an amendment (docs/kpis.md, amendment sync lag).
 
 It is done when everything that it changes was read back: the first activation that knows of it, or the first run that
-saw its event and found the whole contract as wanted, because it changed nothing that an ERP holds. An amendment that
-was sent again keeps the times of its first event and takes the value of its last.
+saw its event and found the whole contract as wanted, because it changed nothing that an ERP holds. A number counts
+once: sent again with other terms it is no amendment (sync_core/life/silent.py).
 
 What it changed of the value is signed in the month of its execution, and not in that of the signature: the contract's
 own value, which counts there, has it in already, unless it waits. One that a signature after an end stands
@@ -15,7 +15,7 @@ came. Nothing that comes later moves it.
 from typing import Final
 
 from metrics.buckets import BOUNDS
-from metrics.facts._fold_order import FOLD_ORDER, as_agreed
+from metrics.facts._fold_order import AMENDMENT_NUMBER, FOLD_ORDER, as_agreed
 from metrics.facts._signature import SIGNED_AT
 from metrics.facts.fact import OF_WEEK, Fact, bucket_of
 from metrics.months import MONTH
@@ -39,15 +39,13 @@ _AMENDED_ONES: Final = f"""
         WHERE e.source = c.source AND e.external_id = c.external_id AND e.type = '{_AMENDED}' LIMIT 1
     ) AS e WHERE c.contract_id = ANY(:ids)
 """
-_NUMBER: Final = """
-    (SELECT n FROM metrics.number(e.data #>> '{amendment,number}') AS n WHERE n BETWEEN 1 AND 2000000000)"""
 # All their events, in the order of their content (sync_core/fold.py); `rank` is that of arrival, up to which a run of
 # that revision has seen them.
 _STORED: Final = f"""
     SELECT c.contract_id, e.seq, e.type, e.type = '{_SIGNED}' AS signs, e.recorded_at, e.occurred_at,
            row_number() OVER (PARTITION BY c.contract_id ORDER BY e.seq) AS rank,
            row_number() OVER (PARTITION BY c.contract_id ORDER BY {FOLD_ORDER}) AS place,
-           CASE WHEN e.type = '{_AMENDED}' THEN {_NUMBER} END AS number,
+           CASE WHEN e.type = '{_AMENDED}' THEN {AMENDMENT_NUMBER} END AS number,
            CASE WHEN e.type IN ('{_AMENDED}', '{_CORRECTED}') THEN metrics.number(e.data #>> '{{changes,value}}')
                 WHEN e.type = '{_SIGNED}' THEN metrics.number(e.data #>> '{{terms,value}}') END AS value,
            CASE WHEN e.type = '{_AMENDED}' THEN metrics.moment_of(e.data #>> '{{amendment,executed_at}}')

@@ -128,9 +128,9 @@ _OF_T1 = "contract_id = (SELECT contract_id FROM core.contract WHERE external_id
          ("milestone clm/T-1#L:1", None, "create")),
         (f"UPDATE core.operation SET action = 'update', before = '{{}}' WHERE kind = 'project' AND action = 'create' "
          f"AND {_OF_T1}", ("project clm/T-1", None, "update")),
-        ("INSERT INTO core.operation (run_id, step, contract_id, system, action, kind, business_key, ref, status, after, "
-         "started_at, finished_at) SELECT run_id, 99, contract_id, system, 'create', 'milestone', 'clm/T-1#M:bogus', "
-         f"'E9', 'done', '{{}}', started_at, finished_at FROM core.operation WHERE {_OF_T1} LIMIT 1",
+        ("INSERT INTO core.operation (run_id, step, contract_id, system, action, kind, business_key, ref, status, "
+         "after, started_at, finished_at) SELECT run_id, 99, contract_id, system, 'create', 'milestone', "
+         f"'clm/T-1#M:bogus', 'E9', 'done', '{{}}', started_at, finished_at FROM core.operation WHERE {_OF_T1} LIMIT 1",
          ("milestone clm/T-1#M:bogus", None, "create")),
     ],
 )  # fmt: skip
