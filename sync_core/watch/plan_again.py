@@ -80,16 +80,16 @@ def unlike(plan: Plan, run: Run, wanted: Sequence[ErpObject]) -> list[tuple[str,
     made = Counter((o.action.value, o.kind, o.key) for o in plan.operations)
     noted = Counter((o.action, o.kind, o.key) for o in run.operations)
     lost, besides = made - noted, noted - made
-    if any(_says_nothing(Action(action), kind, (kind, key) in ours) for action, kind, key in lost + besides):
+    if any(_says_nothing(action, kind, (kind, key) in ours) for action, kind, key in lost + besides):
         return None
     told = [(f"{kind} {key}", action, None) for action, kind, key in lost]
     return [*told, *((f"{kind} {key}", None, action) for action, kind, key in besides)]
 
 
-def _says_nothing(action: Action, kind: Kind, ours: bool) -> bool:
-    if kind.shared or action is Action.ADOPT:
+def _says_nothing(action: str, kind: Kind, ours: bool) -> bool:
+    if kind.shared or action == Action.ADOPT:
         return True
-    return (action is Action.CLOSE and ours) or (action is Action.NO_OP and not ours)
+    return (action == Action.CLOSE and ours) or (action == Action.NO_OP and not ours)
 
 
 def _before(obj: ErpObject, noted: Sequence[Noted], known: Mapping[tuple[Kind, BusinessKey], Held]) -> Found | None:

@@ -74,7 +74,7 @@ def test_the_tiles_say_what_the_measures_say(some: Reads, measured: Measures) ->
 
 def test_every_number_opens_its_rows_with_the_filters(some: Reads, measured: Measures) -> None:
     shown = play("executive", some, {"weeks": "26", "entity": "GB01"}, measures=measured)
-    assert "Legal entities GB01, 26 weeks up to today" in plain(shown)
+    assert "Legal entity GB01, 26 weeks up to today" in plain(shown)
     queries = [link.proto.query_string for link in shown.get("page_link")]
     for slug in ("stuck-money", "cycle-time", "auto-provisioned", "amendment-lag", "dispute-rate", "reconciliation"):
         assert f"kpi={slug}&weeks=26&entity=GB01" in queries
