@@ -25,8 +25,8 @@ def verify(
 ) -> None:
     """Rebuild contracts, crosswalk and plans from the events, and compare them with the tables. Writes nothing.
 
-    Exit code 24: something differs. 25: an event cannot be read, so its contract could not be rebuilt. Plans that were
-    made under other rules than today's are counted, not compared; they change no exit code.
+    Exit code 24: something differs. 25: an event cannot be read, so its contract could not be rebuilt. Crosswalk and
+    plans of runs under other rules than today's are counted, not compared; they change no exit code.
     """
     moment, one = _moment(as_of), work("verify")
     found = one.reads.verified(as_of=moment, entity=entity, progress=_progress if sys.stderr.isatty() else None)
@@ -50,8 +50,8 @@ def _draw(found: "Verified", limit: int) -> None:
     for why, count in sorted(found.not_all.items()):
         typer.echo(f"  {count:,} not in all: {why}")
     if found.other_rules:
-        typer.echo(f"  of {found.other_rules:,} the last run was made by other rules (estate or policy): their plans, "
-                   "lanes and dates were not compared, and nothing is said of these")  # fmt: skip
+        typer.echo(f"  of {found.other_rules:,} the last run was made by other rules (estate or policy): their "
+                   "crosswalk, plans, lanes and dates were not compared, and nothing is said of these")  # fmt: skip
     if found.differences:
         drawn = table("contract", "where", "what", "by its events", "in the table")
         for each in found.differences[:limit]:

@@ -74,12 +74,15 @@ def rebuilt_plan(wanted: Sequence[ErpObject], run: Run, held: Sequence[Held]) ->
 def unlike(plan: Plan, run: Run, wanted: Sequence[ErpObject]) -> list[tuple[str, str | None, str | None]] | None:
     """By object, the operation that the plan has and the one that was noted, where only one is.
 
-    None where that says nothing: of shared objects, of doubles that were closed, of what is adopted as it is.
+    None where that says nothing: of shared objects, of doubles that were closed, of what is adopted as it is, of a
+    project that another worker made billable meanwhile.
     """
     ours = {(obj.kind, obj.key) for obj in wanted}
     made = Counter((o.action.value, o.kind, o.key) for o in plan.operations)
     noted = Counter((o.action, o.kind, o.key) for o in run.operations)
     lost, besides = made - noted, noted - made
+    if any(action == Action.ACTIVATE for action, _, _ in lost):
+        return None
     if any(_says_nothing(action, kind, (kind, key) in ours) for action, kind, key in lost + besides):
         return None
     told = [(f"{kind} {key}", action, None) for action, kind, key in lost]
