@@ -37,6 +37,7 @@ RECORDS: Final[Mapping[str, str]] = {
     "placement": _OF_CONTRACT,
     "observed": _OF_CONTRACT,
     "adoption": _OF_CONTRACT,
+    "batch_refusal": _OF_CONTRACT,
     "drift": _OF_CONTRACT,
     "drift_check": _OF_CONTRACT,
     "told": _OF_CONTRACT,

@@ -129,7 +129,7 @@ def one_contract_is_told_whole(page: Page, url: str) -> None:
     expect(card(page, "timeline")).to_contain_text("Signed", timeout=DRAW_S * 1000)
     drawn(page)
     operations = card(page, "operations").get_by_role("row").filter(has_text=re.compile("(Create|Update) project"))
-    expect(operations.first).to_contain_text(re.compile(r"PRJ-\d+"))
+    expect(operations.first).to_contain_text(re.compile(r"PRJ-\d+"), timeout=DRAW_S * 1000)
     expect(page.get_by_text("ERP project", exact=True).first).to_be_visible()
     expect(card(page, "crosswalk")).to_contain_text(re.compile(r"PRJ-\d+"))
     expect(card(page, "billing")).to_contain_text("The milestones add up to the contract value")
