@@ -160,7 +160,8 @@ def _misses(results: Together, runs: list[Run], asked: Asked, currency: str) -> 
 
 def _cards(reads: Reads, measures: Measures, asked: Asked, read: _Read) -> None:
     currency, palette, results = reads.reporting_currency, frame.palette(), read.now
-    in_months = {**asked.query, "weeks": str(_MONTHS_WEEKS)}
+    asked_else = {key: value for key, value in asked.query.items() if key not in ("from", "to")}
+    in_months = {**asked_else, "weeks": str(_MONTHS_WEEKS)}
     grid = frame.card_grid()
     with grid:
         cards.stuck(results, currency, palette, asked.query)

@@ -42,7 +42,8 @@ _TRACES: Final = f"""
     UNION ALL SELECT contract_id, h.occurred_at <= :base
     FROM touched JOIN core.case AS k USING (contract_id) JOIN core.case_history AS h USING (case_id)
     WHERE {_NEW.format("h")}
-    UNION ALL SELECT t.contract_id, f.occurred_on < CAST(CAST(:base AS timestamptz) AT TIME ZONE :zone AS date)
+    UNION ALL SELECT t.contract_id, f.kind <> 'revenue'  -- which moves states alone, and no week
+                     AND f.occurred_on < CAST(CAST(:base AS timestamptz) AT TIME ZONE :zone AS date)
     FROM core.financial_fact AS f LEFT JOIN core.crosswalk AS x
          ON x.system = f.system AND x.kind = 'project' AND x.business_key = f.project_key
          JOIN touched AS t ON t.contract_id = coalesce(f.contract_id, x.contract_id)

@@ -116,7 +116,7 @@ def compared(
     bound = {"since": begin, "standing": standing, "entities": None if entities is None else sorted(entities)}
 
     def signed() -> Iterator[Known]:
-        for known in _folded(conn.execute(_SIGNED, bound), counts):
+        for known in _folded(conn.execute(_SIGNED, bound, execution_options={"yield_per": 1_000}), counts):
             if known.contract.signed_at is not None and (standing or known.contract.signed_at >= begin):
                 counts["contracts"] += 1
                 yield known
