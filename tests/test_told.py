@@ -57,7 +57,7 @@ async def test_sums_are_of_the_newest_status_in_the_contracts_currency(desk: Des
         fact("invoice", "I-1", "10000", "issued"), fact("invoice", "I-1", "10000", "paid"),
         fact("invoice", "I-2", "15000", "issued"), fact("invoice", "I-3", "700", "cancelled"),
         fact("invoice", "I-4", "-500", "issued"), fact("invoice", "I-5", "99", "issued", "EUR"),
-        fact("payment", "P-1", "9000", "received"),
+        fact("payment", "P-1", "9000", "received"), fact("payment", "P-2", "15000", "bounced"),
         fact("dispute", "D-1", "10000", "open"), fact("dispute", "D-2", "15000", "open"),
         fact("dispute", "D-2", "15000", "resolved"),
     )  # fmt: skip

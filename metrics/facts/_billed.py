@@ -7,7 +7,7 @@ of the ERPs that invoiced reports none (core.financial_source).
 
 from typing import Final
 
-from metrics.facts._statuses import counts, is_paid
+from sync_core.statuses import counts, is_paid
 
 _COUNTS: Final = counts("b.status")
 _NEWEST: Final = """

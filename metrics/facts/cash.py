@@ -2,16 +2,16 @@
 
 Something may be billed on the first milestone's day, or with time and materials at the end of the first month of work,
 but not before the contract is active. An invoice counts once it is issued unless its ERP has
-cancelled it, a payment unless it bounced (metrics/facts/_statuses.py).
+cancelled it, a payment unless it bounced (sync_core/statuses.py).
 """
 
 from typing import Final
 
 from metrics.buckets import BOUNDS
 from metrics.facts._signature import SIGNED_AT
-from metrics.facts._statuses import counts, is_paid
 from metrics.facts._touches import TOUCHES
 from metrics.facts.fact import OF_WEEK, Fact
+from sync_core.statuses import counts, is_paid
 
 _COLUMNS: Final = (
     "contract_id", "legal_entity", "service_line", "geography", "billing", "test", "stage", "step", "lost", "period",

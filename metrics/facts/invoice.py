@@ -14,9 +14,9 @@ from typing import Final
 
 import orjson
 
-from metrics.facts._statuses import counts, is_draft, is_paid, is_void
 from metrics.facts.fact import OF_WEEK, Fact
 from metrics.months import MONTH
+from sync_core.statuses import counts, is_draft, is_paid, is_void
 
 MATURE_DAYS: Final = 60  # only disputes raised within these count, so that months can be compared
 # Causes of exceptions (sync_core/cases/ownership.py) that make an invoice wrong, by what is wrong with it then.

@@ -8,9 +8,9 @@ from typing import Protocol
 
 from sync_core.money import Money
 from sync_core.ports import FinancialKind
+from sync_core.statuses import stands
 
 _PAID = "paid"
-_WITHDRAWN = ("cancelled", "canceled", "void", "voided")
 
 
 class Fact(Protocol):
@@ -62,8 +62,8 @@ def invoices(facts: Iterable[Fact]) -> tuple[Invoice, ...]:
 
 
 def totals(found: Iterable[Invoice], currency: str) -> tuple[Money, Money]:
-    """What was invoiced in this currency and what of that was paid. What was withdrawn is in neither."""
-    counted = [one for one in found if one.money and one.money.currency == currency and one.status not in _WITHDRAWN]
+    """What was invoiced in this currency and what of that was paid. What does not stand is in neither."""
+    counted = [one for one in found if one.money and one.money.currency == currency and stands(one.status)]
     invoiced = sum((one.money.amount for one in counted if one.money), Decimal(0))
     return Money(invoiced, currency), Money(sum((_paid(one) for one in counted), Decimal(0)), currency)
 
@@ -77,7 +77,7 @@ def _paid(one: Invoice) -> Decimal:
 
 def _invoice(system: str, ref: str, facts: Sequence[Fact]) -> Invoice:
     own = [fact for fact in facts if fact.kind == FinancialKind.INVOICE]
-    payments = _latest(fact for fact in facts if fact.kind == FinancialKind.PAYMENT)
+    payments = [one for one in _latest(f for f in facts if f.kind == FinancialKind.PAYMENT) if stands(one.status)]
     disputes = _latest(fact for fact in facts if fact.kind == FinancialKind.DISPUTE)
     last = own[-1] if own else None
     paid_on = max((payment.occurred_on for payment in payments), default=None)

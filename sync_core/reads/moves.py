@@ -21,6 +21,7 @@ from sync_core.money import Money
 from sync_core.reads.paging import Listed, Listing, Order, Row, Where
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
 from sync_core.replay.replay import ItemState
+from sync_core.statuses import counts
 
 
 class Stands(StrEnum):
@@ -77,8 +78,6 @@ class Reconciliation:
 
 ReconciledPage = Listed[ReconciledRow]
 
-_WITHDRAWN: Final = "('cancelled', 'canceled', 'void', 'voided', 'draft')"
-
 
 def _invoiced(lane: str) -> str:
     """By the newest status of each invoice."""
@@ -88,7 +87,7 @@ def _invoiced(lane: str) -> str:
             WHERE f.contract_id = c.contract_id AND f.kind = 'invoice' AND f.system = {lane}
               AND f.currency = c.currency
             ORDER BY f.ref, f.seq DESC) AS n
-        WHERE lower(n.status) NOT IN {_WITHDRAWN}), 0)"""
+        WHERE {counts("n.status")}), 0)"""
 
 
 def _held(lane: str) -> str:

@@ -9,8 +9,7 @@ from typing import Protocol
 from sync_core.money import Money
 from sync_core.ports import FinancialKind
 from sync_core.reads.invoices import Fact
-
-_STRUCK = ("draft", "cancelled", "canceled", "void", "voided", "reversed")
+from sync_core.statuses import stands
 
 
 class Posting(Fact, Protocol):
@@ -56,7 +55,7 @@ def revenue(facts: Iterable[Posting], silent: Iterable[str] = ()) -> Revenue:
             postings[fact.system, fact.ref] = fact
     together: dict[tuple[str, str, str], list[Posting]] = {}
     for one in postings.values():
-        if one.status.lower() not in _STRUCK:
+        if stands(one.status):
             together.setdefault((one.system, one.line or "", one.money.currency), []).append(one)
     lines = (_earned(system, line or None, currency, alike) for (system, line, currency), alike in together.items())
     return Revenue(tuple(sorted(lines, key=lambda one: (one.system, one.line or ""))), tuple(sorted(set(silent))))

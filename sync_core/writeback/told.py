@@ -15,14 +15,14 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from sync_core.statuses import counts
 from sync_core.writeback.billing import Billing, revenue_status
 
 DEBOUNCE: Final = timedelta(seconds=3)  # facts that come within it are told in one call
-_WITHDRAWN: Final = ("cancelled", "canceled", "void", "voided", "draft")
 _NO_DISPUTE: Final = ("withdrawn", "upheld", "settled", "resolved", "closed")
 
 # Beside core.contract AS c. `facts` is the newest fact that the sums are of: what comes later is told later.
-JOIN: Final = """
+JOIN: Final = f"""
     LEFT JOIN LATERAL (
         SELECT max(s.facts) AS facts, sum(s.billed) AS billed, sum(s.paid) AS paid, sum(s.disputed) AS disputed,
                CASE WHEN bool_and(s.billed IS NULL OR r.system IS NOT NULL) AND EXISTS (
@@ -31,9 +31,9 @@ JOIN: Final = """
                     THEN coalesce(sum(s.recognised), 0) END AS recognised
         FROM (  -- a contract that was moved has facts of several ERPs, and only some of them report payments
             SELECT n.system, max(n.seq) AS facts,
-                   sum(n.amount) FILTER (WHERE n.kind = 'revenue' AND NOT n.status = ANY(:withdrawn)) AS recognised,
-                   sum(n.amount) FILTER (WHERE n.kind = 'invoice' AND NOT n.status = ANY(:withdrawn)) AS billed,
-                   coalesce(sum(n.amount) FILTER (WHERE n.kind = 'payment' AND NOT n.status = ANY(:withdrawn)),
+                   sum(n.amount) FILTER (WHERE n.kind = 'revenue' AND {counts("n.status")}) AS recognised,
+                   sum(n.amount) FILTER (WHERE n.kind = 'invoice' AND {counts("n.status")}) AS billed,
+                   coalesce(sum(n.amount) FILTER (WHERE n.kind = 'payment' AND {counts("n.status")}),
                             sum(n.amount) FILTER (WHERE n.kind = 'invoice' AND n.status = 'paid')) AS paid,
                    sum(n.amount) FILTER (WHERE n.kind = 'dispute' AND NOT n.status = ANY(:settled)) AS disputed
             FROM (
@@ -73,7 +73,7 @@ KEEP: Final = sa.text("""
 
 def binds(today: date) -> dict[str, object]:
     """What JOIN and NEXT_BILL bind."""
-    return {"withdrawn": list(_WITHDRAWN), "settled": list(_NO_DISPUTE), "today": today.isoformat()}
+    return {"settled": list(_NO_DISPUTE), "today": today.isoformat()}
 
 
 def billing_of(row: sa.Row[Any]) -> Billing | None:

@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 import sqlalchemy as sa
 
-from metrics.facts._statuses import DRAFT, PAID, VOID
 from sync_core.clock import VirtualClock
+from sync_core.statuses import DRAFT, PAID, VOID
 from tests import rows
 from tests.metrics.billing import report
 from tests.metrics.flow_rows import facts

@@ -60,3 +60,13 @@ def test_what_was_invoiced_and_paid_adds_up_in_one_currency_without_what_was_wit
     )
     assert [one.amount for one in totals(known, "USD")] == [150, 90]
     assert [one.amount for one in totals(known, "EUR")] == [0, 0]
+
+
+def test_what_is_not_issued_or_came_back_counts_in_nothing() -> None:
+    """By the words that the measures and what the CLM is told go by."""
+    known = invoices([
+        fact("invoice", "I1", "posted", 1, amount=100), fact("invoice", "I2", "Draft", 2, amount=50),
+        fact("invoice", "I3", "VOID", 3, amount=70), fact("payment", "P1", "bounced", 4, of="I1", amount=100),
+        fact("payment", "P2", "received", 5, of="I1", amount=30),
+    ])  # fmt: skip
+    assert totals(known, "USD") == (Money(Decimal(100), "USD"), Money(Decimal(30), "USD"))

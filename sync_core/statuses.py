@@ -1,6 +1,7 @@
-"""What the status of an invoice or payment means, in the words of the ERPs: shared by all facts about money.
+"""What the status of an invoice, a payment or a posting of revenue means, in the words of the ERPs.
 
-A draft is not issued. What was voided, or came back, never counts; an invoice and a payment are treated alike.
+A draft is not issued. What was voided, or came back, never counts; all of them are treated alike. One list for the
+measures, the pages and what the CLM is told.
 """
 
 from typing import Final
@@ -8,6 +9,11 @@ from typing import Final
 DRAFT: Final = ("draft",)
 VOID: Final = ("void", "voided", "cancelled", "canceled", "failed", "returned", "reversed", "bounced")
 PAID: Final = ("paid",)
+
+
+def stands(status: str) -> bool:
+    """Whether an invoice was issued and stands, a payment came and stayed; `counts` for rows at hand."""
+    return status.strip().lower() not in DRAFT + VOID
 
 
 def _among(status: str, words: tuple[str, ...]) -> str:
