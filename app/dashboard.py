@@ -18,11 +18,12 @@ if __name__ == "__main__" and str(Path(__file__).parent.parent) not in sys.path:
 
 import streamlit as st
 
-from app.dashboard_context import DashboardContext, current_context
+from app.dashboard_context import DashboardContext, about, current_context
 from app.identity.sessions import roles_of
 from pages.kit import frame
 from pages.kit.frame import Page, Shell, Viewer
 from pages.kit.navigation import arrange
+from pages.kit.scheme import stylesheet
 from sync_core.authority import InvalidGrant, person
 from sync_core.reads import Reads
 
@@ -80,11 +81,12 @@ def draw_failure(error: Exception) -> bool:
 
 def draw() -> None:
     """One run of the script."""
-    st.set_page_config(page_title="Tieline", page_icon=str(_STATIC / "favicon.svg"), layout="wide")
-    st.html(_STATIC / "app.css")
+    # Without an entry of ours there would be no menu, and so no way to switch between light and dark.
+    st.set_page_config("Tieline", str(_STATIC / "favicon.svg"), "wide", menu_items={"About": about()})
+    st.html(_look())
     # Dialogs and popovers stand outside of .stApp, where light-dark() would take the light colours on a dark ground.
     st.html(f"<style>:root {{ color-scheme: {'dark' if st.context.theme.type == 'dark' else 'light'} }}</style>")
-    st.logo(str(_STATIC / f"logo_{'dark' if st.context.theme.type == 'dark' else 'light'}.svg"), size="large")
+    st.logo(str(_STATIC / "favicon.svg"), size="large")  # app.css writes the name beside it, in the theme's ink
     context = current_context()
     viewer = signed_in(context)
     if viewer is None:
@@ -109,6 +111,11 @@ def draw() -> None:
     st.set_page_config(page_title=f"{titles[asked_for.url_path]} · Tieline")
     asked_for.run()
     frame.page_end()
+
+
+def _look() -> str:
+    """One element: it is large enough for Streamlit to send it to a browser once."""
+    return f"<style>{(_STATIC / 'app.css').read_text(encoding='utf-8')}\n{stylesheet()}</style>"
 
 
 def _target(one: Found, reads: object, commands: object) -> st.Page:

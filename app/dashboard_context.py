@@ -9,6 +9,8 @@ import importlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
 from typing import Protocol, cast
 
 from pages.kit.frame import Viewer
@@ -38,6 +40,12 @@ class DashboardContext:
     # Set where no gate stands in front (bare streamlit, AppTest): then this person is taken and headers are not.
     local_viewer: Viewer | None = None
     notice: Callable[[], str | None] | None = None  # a phrase at the head of each page, while it has something to say
+
+
+@cache
+def about() -> str:
+    """Which Tieline it is, for the menu of the pages."""
+    return f"Tieline {version('tieline')}: contracts and ERPs in step."
 
 
 def set_context(context: DashboardContext) -> None:

@@ -1,10 +1,14 @@
 """How long the back-test of a policy takes: `python -m benchmarks.policy_diff [contracts]`.
 
-Against an embedded PostgreSQL of its own, with signed contracts and an amendment of each fifth.
+Against an embedded PostgreSQL of its own, with signed contracts and an amendment of each fifth. It runs in a thread
+beside an event loop, as in the web process, and says how late that loop was meanwhile: so much longer `/healthz` takes.
 """
 
 import asyncio
+import multiprocessing
+import os
 import random
+import resource
 import sys
 import time
 import uuid
@@ -15,29 +19,59 @@ from datetime import timedelta
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from sync_core.reads.policy import compared
+from sync_core.reads.policy import BackTest, compared
 from sync_core.store.migrate import migrate
 from tests import databases
 from tests.policy.texts import plain, ruled
 from tests.sows import SIGNED_AT, arrive, cloud_event, milestone_terms, signed, tm_terms
+
+_TICK_S = 0.01
 
 
 def main(contracts: int) -> None:
     with databases.test_server(uuid.uuid4().hex) as server:
         template = databases.template(server, "bench_policy", lambda url: migrate(url, app_role="tieline_app"))
         urls = databases.clone(server, template)
-        asyncio.run(_fill(urls.app, contracts))
+        # In a process of its own, whose memory is none of the back-test's.
+        filling = multiprocessing.get_context("spawn").Process(target=_filled, args=(urls.app, contracts))
+        filling.start()
+        filling.join()
         engine = sa.create_engine(urls.app)
         for _ in range(3):
-            begun, used = time.perf_counter(), time.process_time()
-            with engine.connect() as conn:
-                found = compared(conn, plain(), ruled(), now=SIGNED_AT + timedelta(days=1))
-            took, cpu = time.perf_counter() - begun, time.process_time() - used
-            effects = Counter(change.effect.value for one in found.differences for change in one.changes)
-            print(f"{found.contracts:,} contracts, {len(found.differences):,} differ, {took:.2f} s, {cpu:.2f} s CPU")
-            print(dict(effects))
+            asyncio.run(_measured(engine))
         engine.dispose()
         databases.drop(server, urls)
+
+
+async def _measured(engine: sa.Engine) -> None:
+    held, begun, used = _memory_mb(), time.perf_counter(), time.process_time()
+    test, late = asyncio.create_task(asyncio.to_thread(_test, engine)), [0.0]
+    while not test.done():
+        asleep = time.perf_counter()
+        await asyncio.sleep(_TICK_S)
+        late.append(time.perf_counter() - asleep - _TICK_S)
+    found, took, cpu = await test, time.perf_counter() - begun, time.process_time() - used
+    late.sort()
+    print(
+        f"{found.contracts:,} contracts, {len(found.differences):,} differ: {took:.2f} s, {cpu:.2f} s CPU, "
+        f"{_memory_mb() - held:+.0f} MB at most; the loop was late by {1000 * late[len(late) // 2]:.1f} ms (median), "
+        f"{1000 * late[len(late) * 99 // 100]:.1f} ms (p99), {1000 * late[-1]:.1f} ms (most); "
+        f"load {os.getloadavg()[0]:.1f}"
+    )
+    print(dict(Counter(change.effect.value for one in found.differences for change in one.changes)))
+
+
+def _test(engine: sa.Engine) -> BackTest:
+    with engine.connect() as conn:
+        return compared(conn, plain(), ruled(), now=SIGNED_AT + timedelta(days=1))
+
+
+def _memory_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _filled(url: str, contracts: int) -> None:
+    asyncio.run(_fill(url, contracts))
 
 
 async def _fill(url: str, contracts: int) -> None:

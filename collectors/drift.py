@@ -118,7 +118,7 @@ class Watch:
                 raise
             unread.append(wrong.message)
         try:
-            compared += await self._with_clm(due, fold(loaded.events), loaded)
+            compared += await self._with_clm(due, fold(loaded.events, day_at=self._estate.day_at), loaded)
         except ClmError as wrong:
             unread.append(wrong.message)
         return Check(due, tuple(compared), "; ".join(unread))
@@ -147,4 +147,4 @@ class Watch:
         held = await clm.fetch(due.external_id)
         theirs = [event for event in loaded.events if not event.id.startswith(OWN)]
         told = Told(due.state, due.project_ref) if due.writeback_at is None else None
-        return [of_clm(contract, fold(theirs) if theirs else None, held, clm.name, told)]
+        return [of_clm(contract, fold(theirs, day_at=self._estate.day_at) if theirs else None, held, clm.name, told)]

@@ -58,7 +58,7 @@ _STORE = sa.text("""
 _SAID = sa.text("""
     SELECT EXISTS (SELECT FROM core.financial_source WHERE system = :system AND reports = CAST(:reports AS text[]))
 """)
-# Measures look again at every contract with this ERP once it reports revenue, or no longer does.
+# Measures look again at every contract with this ERP once it has said whether it reports revenue, and says otherwise.
 _SAY = sa.text("""
     WITH before AS (SELECT reports FROM core.financial_source WHERE system = :system),
     said AS (
@@ -67,9 +67,12 @@ _SAY = sa.text("""
     )
     INSERT INTO metrics.mark (contract_id)
     SELECT c.contract_id FROM core.contract AS c
-    WHERE (c.lane = :system OR EXISTS (
-              SELECT FROM core.financial_fact AS f WHERE f.contract_id = c.contract_id AND f.system = :system))
-      AND ('revenue' = ANY(CAST(:reports AS text[]))) <> coalesce((SELECT 'revenue' = ANY(reports) FROM before), false)
+    WHERE (c.lane = :system
+           OR EXISTS (SELECT FROM core.financial_fact AS f WHERE f.contract_id = c.contract_id AND f.system = :system)
+           OR EXISTS (SELECT FROM core.crosswalk AS x JOIN core.financial_fact AS f
+                           ON f.system = x.system AND f.project_key = x.business_key
+                      WHERE x.contract_id = c.contract_id AND x.system = :system AND x.kind = 'project'))
+      AND ('revenue' = ANY(CAST(:reports AS text[]))) IS DISTINCT FROM (SELECT 'revenue' = ANY(reports) FROM before)
 """)
 
 
@@ -84,8 +87,8 @@ async def collect(
 ) -> int:
     """Read on from the cursor to the end; how many facts were new. Commits per page. Raises the connector's errors."""
     new = 0
-    seen = await _begin(engine, connector, now=clock.now())
-    for _ in range(most_pages):
+    seen = await _cursor(engine, connector.name)
+    for read in range(most_pages):
         ctx = CallContext(f"financial-status:{connector.name}", time.monotonic() + call_timeout_s)
         try:
             page = await connector.financial_status(seen, ctx)
@@ -93,6 +96,8 @@ async def collect(
             LATENCIES.calls(ctx.calls)
         if page.more and page.cursor == seen:
             raise ErpAnswerIncomplete(connector.name, f"says there is more but stays at {seen!r}; its paging is broken")
+        if not read:
+            await _say(engine, connector, now=clock.now())  # a connector may know by its first answer alone
         stored = await _store(engine, connector.name, page, seen=seen, now=clock.now())
         new += stored.new
         if not (page.more and stored.moved):
@@ -101,17 +106,21 @@ async def collect(
     return new
 
 
-async def _begin(engine: AsyncEngine, connector: ErpConnector, *, now: datetime) -> str | None:
-    """The cursor, once it is on record what the ERP reports."""
+async def _cursor(engine: AsyncEngine, system: str) -> str | None:
+    async with engine.connect() as conn:
+        seen: str | None = await conn.scalar(_READ, {"name": f"erp:{system}"})
+    return seen
+
+
+async def _say(engine: AsyncEngine, connector: ErpConnector, *, now: datetime) -> None:
+    """On record before its facts: what the ERP reports."""
     reports = sorted(kind.value for kind in connector.capabilities.reports)
     said = {"system": connector.name, "reports": reports}
     async with engine.connect() as conn:
-        seen: str | None = await conn.scalar(_READ, {"name": f"erp:{connector.name}"})
         known = await conn.scalar(_SAID, said)
     if not known:
         async with engine.begin() as conn:
             await conn.execute(_SAY, {**said, "now": now})
-    return seen
 
 
 async def _store(engine: AsyncEngine, system: str, page: FinancialPage, *, seen: str | None, now: datetime) -> _Stored:

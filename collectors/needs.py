@@ -25,10 +25,10 @@ log = logging.getLogger(__name__)
 _PROBE_AFTER: Final = timedelta(seconds=1)
 
 _NOTE = sa.text("""
-    INSERT INTO core.connector_check (lane, api, needs, checked_at, problem)
-    VALUES (:lane, :api, CAST(:needs AS jsonb), :now, :problem)
+    INSERT INTO core.connector_check (lane, api, needs, checked_at, problem, does_without)
+    VALUES (:lane, :api, CAST(:needs AS jsonb), :now, :problem, :without)
     ON CONFLICT (lane) DO UPDATE SET api = excluded.api, needs = excluded.needs, checked_at = excluded.checked_at,
-        problem = excluded.problem
+        problem = excluded.problem, does_without = excluded.does_without
 """)
 
 
@@ -41,30 +41,33 @@ async def collect(
         if not isinstance(erp, DeclaresNeeds):
             continue
         try:
-            problem = await _problem(lane, erp, call_timeout_s)
+            problem, without = await _found(lane, erp, call_timeout_s)
         except ErpError as down:
             log.info("what %s answers could not be looked at: %s", lane, down)
             continue
         lacking += [lane] if problem else []
         async with engine.begin() as conn:
-            await _note(conn, lane, erp, problem, clock.now())
+            await _note(conn, lane, erp, problem, without, clock.now())
     return tuple(lacking)
 
 
-async def _problem(lane: str, erp: DeclaresNeeds, call_timeout_s: float) -> str | None:
+async def _found(lane: str, erp: DeclaresNeeds, call_timeout_s: float) -> tuple[str | None, str | None]:
+    """What it lacks, and what it does without."""
     ctx = CallContext(f"check:{lane}", time.monotonic() + call_timeout_s)
     try:
-        await erp.check(ctx)
+        return None, await erp.check(ctx)
     except ErpAnswerIncomplete as wrong:
-        return wrong.words
+        return wrong.words, None
     finally:
         LATENCIES.calls(ctx.calls)
-    return None
 
 
-async def _note(conn: AsyncConnection, lane: str, erp: DeclaresNeeds, problem: str | None, now: datetime) -> None:
+async def _note(
+    conn: AsyncConnection, lane: str, erp: DeclaresNeeds, problem: str | None, without: str | None, now: datetime
+) -> None:
     needs = orjson.dumps(erp.needs.listed()).decode()
-    bound = {"lane": lane, "api": " or ".join(erp.needs.api), "needs": needs, "now": now, "problem": problem}
+    bound = {"lane": lane, "api": " or ".join(erp.needs.api), "needs": needs, "now": now, "problem": problem,
+             "without": without}  # fmt: skip
     await conn.execute(_NOTE, bound)
     if problem is not None:
         reason = f"{lane}: {problem}"

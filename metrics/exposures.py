@@ -19,7 +19,7 @@ CALENDARS: Final = """
 """
 # Until the cut-off of its next bill run (without one, until the day that was asked for): what should be billed, and
 # what the ERP would bill wrong. What no bill day can change is settled in the fact. The first day is looked at before
-# the lists are opened, and the largest is found once (OFFSET 0).
+# the lists are opened, and the largest, and what follows from it, is worked out once (OFFSET 0).
 DUE: Final = """
     CROSS JOIN LATERAL (
         SELECT CASE WHEN f.first_due <= coalesce(run.run_on, :today)
@@ -50,6 +50,7 @@ DUE: Final = """
                    ELSE at_run.schedule END) END AS misses,
                greatest(coalesce(own.worked, groups.worked) - f.since_work_s, 0) AS waited_s,
                coalesce(own.day_s, groups.day_s) AS day_s
+        OFFSET 0
     ) AS x
 """
 

@@ -63,6 +63,7 @@ class Definition:
     splits: tuple[By, ...]  # what `by` it knows, WEEK first where it is a trend
     target: float | None = None  # a suggested default in the unit of the value; None: none is suggested
     target_says: str = ""
+    strict: bool = False  # the target itself is not met: "below 2%"
     further: tuple[Further, ...] = ()  # the target is met when these are, too (metrics/targets.py)
     span: Span = Span.WEEK  # STATE: the window does not matter to it
     drill: str = ""  # what a row of the drill-down is; "" where there are no rows

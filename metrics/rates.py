@@ -28,8 +28,10 @@ KNOWN_RATES: Final = """
     ORDER BY r.currency, r.valid_on DESC, r.seq DESC
 """
 _EXACT: Final = "({0}) * CASE {1}.currency WHEN :reporting THEN 1 ELSE r.rate END"
-# Half to even, as sync_core/money.py does it.
-_ROUNDED: Final = """CASE WHEN mod(abs({0}) * power(CAST(10 AS numeric), CAST(:minor AS integer)), 1) = 0.5
+# Half to even, as sync_core/money.py does it. `round` takes a half away from zero, and moves nothing else by a half: to
+# subtract costs a third of what a remainder does, which is felt over thousands of contracts.
+_ROUNDED: Final = """CASE WHEN abs({0} - round({0}, CAST(:minor AS integer)))
+         = 0.5 / power(CAST(10 AS numeric), CAST(:minor AS integer))
     THEN 2 * round({0} * 0.5, CAST(:minor AS integer)) ELSE round({0}, CAST(:minor AS integer)) END"""
 
 

@@ -34,8 +34,8 @@ _HEAD = sa.text("""
     FROM pg_current_snapshot() AS s
 """)
 _BEGIN = sa.text("""
-    INSERT INTO metrics.refresh (at, cut, head, covers, contracts)
-    VALUES (:at, CAST(:cut AS xid8), CAST(:head AS xid8), :covers, 0)
+    INSERT INTO metrics.refresh (at, cut, head, covers, contracts, anew)
+    VALUES (:at, CAST(:cut AS xid8), CAST(:head AS xid8), :covers, 0, :anew)
 """)
 _COUNT = sa.text("UPDATE metrics.refresh SET contracts = contracts + :contracts WHERE at = :at")
 _FINISH = sa.text("UPDATE metrics.refresh SET finished_at = greatest(at, :now) WHERE at = :at")
@@ -138,30 +138,39 @@ def _begin(conn: sa.Connection, last: sa.Row[*tuple[Any, ...]] | None, estate: E
     elif last is not None:
         conn.execute(_CHANGED, {"since": last.cut, "cut": head.cut})
     conn.execute(_UNMARK, {"cut": head.cut})
-    _reshape(conn, estate, at=at)
+    anew = _reshape(conn, estate, at=at)
     calendars.keep(conn, estate, at=at)
     covers = head.covers or (now if last is None else last.finished_at)
-    conn.execute(_BEGIN, {"at": at, "cut": head.cut, "head": head.head, "covers": covers})
+    conn.execute(_BEGIN, {"at": at, "cut": head.cut, "head": head.head, "covers": covers, "anew": anew})
     rates.take_in(conn, estate, at=at, now=now)
     return at
 
 
-def _reshape(conn: sa.Connection, estate: Estate, *, at: datetime) -> None:
-    """The first time, and when a release or the group's zone makes facts or rollups otherwise: all are made anew."""
-    digest = _digest(estate.group.timezone, estate.group.reporting_currency)
-    if conn.scalar(_SHAPE) == digest:
-        return
+def _reshape(conn: sa.Connection, estate: Estate, *, at: datetime) -> str | None:
+    """The first time, and when a release or the group's zone makes facts or rollups otherwise: all are made anew.
+
+    Why: `release` or `settings`, None the first time. What reads otherwise since is no late news (snapshots say so).
+    """
+    code, settings = _digests(estate.group.timezone, estate.group.reporting_currency)
+    digest, before = f"{code}.{settings}", conn.scalar(_SHAPE)
+    if before == digest:
+        return None
     for fact in facts().values():
         conn.execute(sa.text(f"UPDATE {fact.table} SET known_to = :at WHERE known_to IS NULL"), {"at": at})
     conn.execute(_NO_CELLS)
     conn.execute(_ALL)
     conn.execute(_SHAPED, {"digest": digest})
+    if before is None:
+        return None
+    return "settings" if before.startswith(f"{code}.") else "release"
 
 
 @cache
-def _digest(zone: str, reporting: str) -> str:
-    made = [zone, reporting, *(f"{fact.write} {sorted(fact.values.items())}" for fact in facts().values())]
-    return hashlib.sha256("\n".join(made).encode()).hexdigest()[:16]
+def _digests(zone: str, reporting: str) -> tuple[str, str]:
+    """Of what the release makes facts by, and of what the estate says."""
+    made = "\n".join(f"{fact.write} {sorted(fact.values.items())}" for fact in facts().values())
+    code, settings = (hashlib.sha256(one.encode()).hexdigest()[:16] for one in (made, f"{zone}\n{reporting}"))
+    return code, settings
 
 
 def _measure(conn: sa.Connection, ids: list[int], values: dict[str, object]) -> None:

@@ -242,6 +242,8 @@ def _says(
             return f"too few {one.events} for a rate, but {len(told)} {'is' if len(told) == 1 else 'are'} stuck"
         case State.VIOLATED:
             return f"{counted[NEVER_FOR].bad:,} in the last 6 h were not as written; there may be none"
+        case State.EXHAUSTED if one.objective >= 1:
+            return f"as written for 6 h, but {counts} were not; there may be none"
         case State.EXHAUSTED:
             return f"the budget of 30 days is spent: {counts} were bad, {1 - one.objective:.2%} may be"
         case State.UNKNOWN:

@@ -22,16 +22,28 @@ def judged(known: Definition, answer: Answer) -> str:
 
 
 def halves(known: Definition, answer: Answer, currency: str) -> list[str]:
-    """What the halves beside the headline come to, in words; those that nobody knows are not there."""
+    """What the halves beside the headline come to, in words."""
     told = []
     for half in known.further:
         figure = answer.figure(half.figure)
         kept = _figure_keeps(known, figure, half.target)
-        if kept is not None:
-            value, floor = (figure.value, "") if figure.value is not None else (figure.at_least, "at least ")
-            shown, wanted = (wording.shown(one, figure.unit, currency) for one in (value, half.target))
-            told.append(f"{figure.label} {floor}{shown}, target {wanted}: {'met' if kept else 'missed'}")
+        value, floor = (figure.value, "") if figure.value is not None else (figure.at_least, "at least ")
+        shown, wanted = (wording.shown(one, figure.unit, currency) for one in (value, half.target))
+        came_to = f"{figure.label} not known" if value is None else f"{figure.label} {floor}{shown}"
+        told.append(f"{came_to}, target {wanted}: {'open' if kept is None else 'met' if kept else 'missed'}")
     return told
+
+
+def unknown_halves(known: Definition, answer: Answer) -> list[str]:
+    """`90th percentile not reached yet`: what leaves the target open although the headline is known."""
+    if answer.value is None or judged(known, answer):
+        return []
+    figures = [answer.figure(half.figure) for half in known.further]
+    return [
+        f"{figure.label} not {'known' if figure.at_least is None else 'reached'} yet"
+        for figure in figures
+        if figure.value is None
+    ]
 
 
 def _figure_keeps(known: Definition, figure: Figure, target: float) -> bool | None:
@@ -45,4 +57,6 @@ def _keeps(known: Definition, value: Value, target: float) -> bool | None:
     exact, wanted = wording.decimal_of(value), wording.decimal_of(target) or Decimal(0)
     if exact is None:
         return None
-    return exact <= wanted if known.better is Better.LOWER else exact >= wanted
+    if exact == wanted:
+        return not known.strict
+    return exact < wanted if known.better is Better.LOWER else exact > wanted

@@ -44,7 +44,8 @@ def render(reads: Reads, commands: object) -> None:
         if found is None:
             _unknown(asked=bool(st.query_params))
             return
-        frame.headline(sentences.contract_headline(found))
+        placed = reads.elsewhere(found.summary.contract_id)
+        frame.headline(sentences.contract_headline(found, placed.observed))
         if st.query_params.get("view") == AMENDMENTS:
             _back(found)
             amending.draw(reads.amendments(found.summary.contract_id))
@@ -52,7 +53,7 @@ def render(reads: Reads, commands: object) -> None:
         frame.kpi_row(_facts(found))
         _amended(found)
         with frame.contained("Where it belongs"):
-            elsewhere.draw(reads, found.summary.contract_id)
+            elsewhere.draw(placed)
         _sections(found, reads)
         return
     with head:

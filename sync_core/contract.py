@@ -179,6 +179,15 @@ class Silent:
 
 
 @dataclass(frozen=True, slots=True)
+class SilentDay:
+    """The effective day of an amendment that the CLM published otherwise under the same number. None: at once."""
+
+    number: int
+    agreed: date | None
+    stated: date | None
+
+
+@dataclass(frozen=True, slots=True)
 class Dated:
     """A term that an amendment changes from a day on: what holds before that day."""
 
@@ -203,11 +212,17 @@ class Contract:
     decisions: tuple[Decision, ...] = ()  # oldest first
     problems: tuple[str, ...] = field(default=())  # events that contradict each other, in words
     silent: tuple[Silent, ...] = ()  # what was published otherwise and is not applied, by path
+    silent_days: tuple[SilentDay, ...] = ()  # likewise of days from which amendments hold, by number
     silent_since: str | None = None  # id of the event that said so first
     repaired: tuple[Repaired, ...] = ()  # by path
     renewal_notice: RenewalNotice | None = None  # since the renewal dates were last agreed
     suspensions: tuple[Suspension, ...] = ()  # as they were said, since it was signed
     dated: tuple[Dated, ...] = ()  # by path and day
+    earlier: tuple[str, ...] = ()  # keys of milestones of agreements that ended before this one was signed
+
+    @property
+    def differs_silently(self) -> bool:
+        return bool(self.silent or self.silent_days)
 
 
 # A part of the terms has no place for a field that nobody knows yet: it is passed over, and stays in the stored event.

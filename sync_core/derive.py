@@ -46,7 +46,8 @@ def derive(contract: Contract, estate: Estate, *, on: date) -> Desired:
         objects += _milestones(key, terms, estate)
     objects += [_rate(key, terms, rate, estate) for rate in rates]
     creates = estate.entities[terms.legal_entity].create_customers
-    return Desired(key, lane, tuple(objects), creates, changes_on, standing.ended_on)
+    earlier = frozenset(part_key(key, "M", one) for one in contract.earlier)
+    return Desired(key, lane, tuple(objects), creates, changes_on, standing.ended_on, earlier)
 
 
 def _by_time(terms: Terms) -> bool:

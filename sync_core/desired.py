@@ -160,6 +160,7 @@ class Desired:
     may_create_customer: bool
     changes_on: date | None = None  # the day from which the answer differs (a rate takes effect)
     ended_on: date | None = None  # its objects are what is left to bill, and close once they are billed
+    earlier: frozenset[BusinessKey] = frozenset()  # milestones of agreements before, whose invoices are history
 
     @property
     def project(self) -> Project | None:

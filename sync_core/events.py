@@ -17,19 +17,15 @@ from pydantic_core import from_json
 
 from sync_core.contract import (
     Approval,
-    BillingTerms,
     ClauseStatus,
-    ContractLine,
-    LabourRate,
-    Milestone,
-    Party,
     Renewal,
-    TaxAttributes,
     Terms,
 )
 from sync_core.errors import ErrorClass, TielineError
 from sync_core.json_exact import dump
 from sync_core.schemas.as_written import oddities
+from sync_core.schemas.changes import AmendmentDay as AmendmentDay
+from sync_core.schemas.changes import Changes as Changes
 from sync_core.schemas.signed_v2 import SignedV2, upcast
 
 PREFIX = "com.tieline.contract."
@@ -80,39 +76,6 @@ class Signed(Payload):
     terms: Terms
 
 
-def _absent() -> Any:
-    """Stands where nothing was sent; readers ask `model_fields_set` first."""
-    return None
-
-
-class Changes(BaseModel):
-    """New absolute values (never deltas) of what changed; what is absent stays. Parts are replaced by key."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    # Absent is not null: only an end date and a purchase order can be taken away.
-    title: str = Field(default_factory=_absent)
-    customer: Party = Field(default_factory=_absent)
-    legal_entity: str = Field(default_factory=_absent)
-    service_line: str = Field(default_factory=_absent)
-    geography: str = Field(default_factory=_absent)
-    currency: str = Field(default_factory=_absent)
-    value: Decimal = Field(default_factory=_absent)
-    starts_on: date = Field(default_factory=_absent)
-    ends_on: date | None = None
-    billing: BillingTerms = Field(default_factory=_absent)
-    po_number: str | None = None
-    tax: TaxAttributes = Field(default_factory=_absent)
-    renewal: Renewal = Field(default_factory=_absent)
-    test: bool = Field(default_factory=_absent)
-    lines: tuple[ContractLine, ...] = ()
-    milestones: tuple[Milestone, ...] = ()
-    rates: tuple[LabourRate, ...] = ()
-    remove_lines: tuple[str, ...] = ()
-    remove_milestones: tuple[str, ...] = ()
-    remove_rates: tuple[str, ...] = ()
-
-
 class AmendmentHeader(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -135,6 +98,9 @@ class Corrected(Payload):
 
     overrides: Annotated[int, Field(ge=0, description="The revision that this corrects")]
     changes: Changes
+    amendment_days: Annotated[
+        tuple[AmendmentDay, ...], Field(description="From which day amendments hold, where they said it wrongly")
+    ] = ()
 
 
 class Renewed(Payload):

@@ -18,13 +18,16 @@ class Stated(StrEnum):
     ASSUMPTION = "assumption"
 
 
+MOST: Final = Decimal(10**9)  # of a stated number or a rate: a larger one is a slip
+
+
 @dataclass(frozen=True, slots=True)
 class Number:
     """One number that can be stated."""
 
     name: str
     says: str  # what it is, with its unit
-    most: Decimal = Decimal(10**9)  # a larger one is a slip
+    most: Decimal = MOST
 
 
 def _by_name(*numbers: Number) -> Mapping[str, Number]:

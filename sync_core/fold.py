@@ -6,19 +6,11 @@ give the same contract. Amendment k waits for k-1: what stands behind a gap is n
 two amendments of one number the first one stands. A signature after an end begins anew (sync_core/life/agreements.py).
 """
 
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 
-from sync_core.contract import (
-    Amendment,
-    Contract,
-    Decision,
-    Path,
-    RenewalNotice,
-    Stage,
-    Suspension,
-)
+from sync_core.contract import Amendment, Contract, Decision, Path, RenewalNotice, Stage, Suspension
 from sync_core.events import (
     OWN_ID,
     PREFIX,
@@ -39,7 +31,8 @@ from sync_core.events import (
     Suspended,
 )
 from sync_core.keys import ExternalId
-from sync_core.life import agreements, changed, effective, lifecycle, silent
+from sync_core.life import agreements, amendment_days, changed, effective, lifecycle, silent
+from sync_core.life.agreements import DayAt
 from sync_core.life.silent import rate_key as rate_key
 
 Order = tuple[int, int, int, datetime, str, str]
@@ -56,15 +49,19 @@ class FoldStep:
     begins: bool = False  # a new agreement, after an end
 
 
-def fold(events: Iterable[Event], *, as_of: datetime | None = None) -> Contract:
+def fold(events: Iterable[Event], *, as_of: datetime | None = None, day_at: DayAt = agreements.day_in_utc) -> Contract:
     """The contract that `events` (one contract's, at least one) describe, as of a moment or as of all of them.
+
+    `day_at`: whoever knows the estate passes its own, since what was said of a day is of the legal entity's.
 
     Raises ValueError for no events or events of several contracts: the caller mixed up its rows.
     """
-    return fold_steps(events, as_of=as_of)[-1].after
+    return fold_steps(events, as_of=as_of, day_at=day_at)[-1].after
 
 
-def fold_steps(events: Iterable[Event], *, as_of: datetime | None = None) -> list[FoldStep]:
+def fold_steps(
+    events: Iterable[Event], *, as_of: datetime | None = None, day_at: DayAt = agreements.day_in_utc
+) -> list[FoldStep]:
     """How it came about: each event in the order of the fold, at least one. Raises as `fold`."""
     distinct = {(event.source, event.id): event for event in events if as_of is None or event.occurred_at <= as_of}
     ordered = sorted(distinct.values(), key=_order)
@@ -74,44 +71,61 @@ def fold_steps(events: Iterable[Event], *, as_of: datetime | None = None) -> lis
     if any(event.payload.contract_id != first.payload.contract_id for event in ordered):
         raise ValueError("events of several contracts in one fold; group them by contract first")
     contract = Contract(first.source, ExternalId(first.payload.contract_id), Stage.DRAFT, terms=None)
-    steps = _agreement(contract, ordered, ())
+    steps = _agreement(contract, ordered, (), day_at)
     while len(steps) < len(ordered):
         before, said = steps[-1].after, ordered[: len(steps)]
-        made = _agreement(agreements.left(before, said), ordered[len(steps) :], said)
+        made = _agreement(agreements.left(before, said), ordered[len(steps) :], said, day_at)
         steps += [replace(made[0], before=before, begins=True), *made[1:]]
     return steps
 
 
-def _agreement(contract: Contract, events: Sequence[Event], said: Sequence[Event]) -> list[FoldStep]:
+def _agreement(contract: Contract, events: Sequence[Event], said: Sequence[Event], day_at: DayAt) -> list[FoldStep]:
     """Up to the signature that begins the next one, which is seen by what was agreed until then."""
     steps: list[FoldStep] = []
     for end in agreements.ends(events):
-        steps = _steps(contract, events[:end], agreements.missing_amendment(events[:end], said))
+        steps = _steps(contract, events[:end], agreements.missing_amendment(events[:end], said), day_at)
         after = steps[-1].after
-        if end < len(events) and after.signed_at is not None and not _stands(after, events[end]):
+        if end < len(events) and after.signed_at is not None and not _stands(after, events[end], day_at):
             break
     return steps
 
 
-def _steps(contract: Contract, events: Sequence[Event], missing: int | None) -> list[FoldStep]:
+def _steps(contract: Contract, events: Sequence[Event], missing: int | None, day_at: DayAt) -> list[FoldStep]:
     contract = replace(contract, missing_amendment=missing)
     steps: list[FoldStep] = []
-    waiting: set[int] = set()  # revisions
+    waiting = _waiting(events, missing)
+    days = amendment_days.corrected(event for event, waits in zip(events, waiting, strict=True) if not waits)
     applied: dict[int, FoldStep] = {}  # amendments, by number
-    for event in events:
-        number = event.payload.amendment.number if isinstance(event.payload, Amended) else None
-        waits = _waits(event, missing, waiting)
-        if waits:
-            waiting.add(event.payload.revision)
+    for event, waits in zip(events, waiting, strict=True):
         step = FoldStep(event, contract, contract, waits)
         if not waits:
-            again = applied.get(number) if number is not None else None
-            step = replace(step, after=_numbered_again(contract, again, event) if again else _apply(contract, event))
-        if number is not None and not waits and contract.signed_at is not None:
-            applied.setdefault(number, step)
+            step = replace(step, after=_after(contract, event, applied, days, day_at))
+        if isinstance(event.payload, Amended) and not waits and contract.signed_at is not None:
+            applied.setdefault(event.payload.amendment.number, step)
         steps.append(step)
         contract = step.after
     return steps
+
+
+def _after(
+    contract: Contract, event: Event, applied: Mapping[int, FoldStep], days: Mapping[int, date | None], day_at: DayAt
+) -> Contract:
+    again = applied.get(event.payload.amendment.number) if isinstance(event.payload, Amended) else None
+    if again is not None:
+        return _numbered_again(contract, again, event)
+    after = _apply(contract, amendment_days.as_agreed(event, days), day_at)
+    return amendment_days.settled(after, event, {number: step.event for number, step in applied.items()})
+
+
+def _waiting(events: Sequence[Event], missing: int | None) -> list[bool]:
+    """Of each, whether it stands behind a gap."""
+    listed: list[bool] = []
+    revisions: set[int] = set()
+    for event in events:
+        listed.append(_waits(event, missing, revisions))
+        if listed[-1]:
+            revisions.add(event.payload.revision)
+    return listed
 
 
 def _order(event: Event) -> Order:
@@ -131,26 +145,35 @@ def _waits(event: Event, missing: int | None, waiting: Set[int]) -> bool:
     return isinstance(payload, Amended) and missing is not None and payload.amendment.number > missing
 
 
-def _apply(contract: Contract, event: Event) -> Contract:
-    step = _STEPS[type(event.payload)]
-    applied = silent.settled(contract, step(contract, event))
+def _apply(contract: Contract, event: Event, day_at: DayAt) -> Contract:
+    stands = _stands(contract, event, day_at)
+    applied = silent.settled(contract, _stepped(contract, event, day_at, stands=stands))
     if isinstance(event.payload, Corrected):
         applied = effective.corrected(contract, applied, _said(event))
-    elif not isinstance(event.payload, Signed) or _stands(contract, event):
+    elif not isinstance(event.payload, Signed) or stands:
         since = event.payload.amendment.effective_on if isinstance(event.payload, Amended) else None
         applied = effective.noted(contract, applied, since, _said(event))
     return replace(applied, revision=max(applied.revision, event.payload.revision))
 
 
-def _stands(contract: Contract, event: Event) -> bool:
-    return isinstance(event.payload, Signed) and agreements.stands(contract, event.payload)
+def _stepped(contract: Contract, event: Event, day_at: DayAt, *, stands: bool) -> Contract:
+    if isinstance(event.payload, Signed):
+        return _signed(contract, event, event.payload, stands=stands)
+    if isinstance(event.payload, Renewed):
+        return _renewed(contract, event, event.payload, day_at)
+    return _STEPS[type(event.payload)](contract, event)
+
+
+def _stands(contract: Contract, event: Event, day_at: DayAt) -> bool:
+    return isinstance(event.payload, Signed) and agreements.stands(contract, event.payload, day_at)
 
 
 def _numbered_again(contract: Contract, first: FoldStep, event: Event) -> Contract:
-    """The amendment of that number stands as it was said first; with other terms it is a silent change."""
+    """The amendment of that number stands as it was said first; other terms, or another day, are a silent change."""
     assert isinstance(event.payload, Amended)  # noqa: S101 - narrows the type
     stated = _changed(first.before, event.payload.changes, event)
     after = silent.numbered_again(contract, first.after.terms, stated.terms, event.id)
+    after = amendment_days.said_again(after, event.payload.amendment, event.id)
     return replace(after, revision=max(contract.revision, event.payload.revision))
 
 
@@ -175,10 +198,8 @@ def _clauses(contract: Contract, event: Event) -> Contract:
     return replace(contract, clauses=tuple(sorted(known.items())))
 
 
-def _signed(contract: Contract, event: Event) -> Contract:
-    payload = event.payload
-    assert isinstance(payload, Signed)  # noqa: S101
-    if not agreements.stands(contract, payload):
+def _signed(contract: Contract, event: Event, payload: Signed, *, stands: bool) -> Contract:
+    if not stands:
         return agreements.signed(contract, payload)
     again = silent.published_again(contract, payload.terms, event.id)
     return again if again.silent else replace(again, signed_at=payload.signed_at)
@@ -201,12 +222,11 @@ def _corrected(contract: Contract, event: Event) -> Contract:
     return silent.corrected(contract, after) if event.id.startswith(OWN_ID) else silent.agreed_anew(contract, after)
 
 
-def _renewed(contract: Contract, event: Event) -> Contract:
-    payload = event.payload
-    assert isinstance(payload, Renewed)  # noqa: S101
+def _renewed(contract: Contract, event: Event, payload: Renewed, day_at: DayAt) -> Contract:
     if contract.terms is None:
         return _puzzled(contract, event)
-    ends_on = payload.ends_on or lifecycle.renewed_end(contract, payload.renewal, event.occurred_at.date())
+    said_on = day_at(contract.terms.legal_entity, event.occurred_at)
+    ends_on = payload.ends_on or lifecycle.renewed_end(contract, payload.renewal, said_on)
     terms = replace(contract.terms, renewal=payload.renewal, ends_on=ends_on)
     return replace(contract, terms=terms, renewal_notice=None)
 
@@ -252,10 +272,8 @@ _STEPS: dict[type, Callable[[Contract, Event], Contract]] = {
     Drafted: _drafted,
     Approved: _approved,
     ClausesReviewed: _clauses,
-    Signed: _signed,
     Amended: _amended,
     Corrected: _corrected,
-    Renewed: _renewed,
     RenewalInitiated: _noticed,
     RenewalDeclined: _noticed,
     Suspended: _suspended,

@@ -5,14 +5,18 @@ and contracts follow ISO.
 """
 
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import cache
+from typing import Final
 
 from babel.numbers import list_currencies
 
 from sync_core.errors import InvalidMoney
 
-_MOST_DIGITS = 18  # before the point: far above any contract, within Decimal's exact range
+MOST_DIGITS: Final = 18  # before the point: far above any contract, within Decimal's exact range
+# Sums and products of what came in may have more than the 28 digits that Decimal else keeps: they are rounded all the
+# same, as every amount that is there can be shown.
+EXACT: Final = Context(prec=400, rounding=ROUND_HALF_EVEN)
 _NO_MINOR_UNIT = frozenset(
     [
         "BIF",
@@ -68,7 +72,7 @@ class Money:
         value = Decimal(amount)
         if not value.is_finite():
             raise InvalidMoney(f"{amount} is not an amount of money; send a plain decimal")
-        if value.adjusted() > _MOST_DIGITS:
+        if value.adjusted() > MOST_DIGITS:
             raise InvalidMoney(f"{value} is more money than there is; check the amount")
         exact = value.quantize(quantum(currency), rounding=ROUND_HALF_EVEN)
         if exact != value:
@@ -114,4 +118,4 @@ def written(amount: Decimal, currency: str) -> str:
 
 def rounded(amount: Decimal, currency: str) -> Decimal:
     """Half-even to the minor unit: for results of multiplication, never for what a contract states."""
-    return amount.quantize(quantum(currency), rounding=ROUND_HALF_EVEN)
+    return amount.quantize(quantum(currency), context=EXACT)

@@ -6,7 +6,7 @@ a person, which stops nothing else; a double of it is a conflict, which does.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -26,7 +26,7 @@ class Action(StrEnum):
     UPDATE = "update"
     ACTIVATE = "activate"
     CLOSE = "close"
-    ADOPT = "adopt"  # an object that was there before bears our key from now on; only of an ERP with batches
+    ADOPT = "adopt"  # an object that was there before bears our key from now on
     NO_OP = "no_op"
     CONFLICT = "conflict"
     TASK = "task"  # nothing is sent: finance settles in the ERP what was invoiced otherwise
@@ -97,7 +97,7 @@ def diff(desired: Desired, found: Sequence[Found], *, keep: Mapping[BusinessKey,
         operations.append(step)
         activation += activate
     leftovers = [f for matches in held.values() for f in matches if not f.kind.shared and f.active]
-    closing = [_superfluous(f) for f in sorted(leftovers, key=_children_first)]
+    closing = [_superfluous(f, desired.earlier) for f in sorted(leftovers, key=_children_first)]
     return Plan(desired.contract, (*operations, *closing, *activation))
 
 
@@ -171,7 +171,9 @@ def _extra(extra: Found) -> Operation:
     return Operation(Action.CLOSE, extra.kind, extra.key, extra.ref, extra.fields, words=words)
 
 
-def _superfluous(held: Found) -> Operation:
+def _superfluous(held: Found, earlier: Set[BusinessKey]) -> Operation:
+    if held.billed and held.key in earlier:
+        return Operation(Action.NO_OP, held.kind, held.key, held.ref, words="invoiced under an agreement before")
     if held.billed and held.kind is not Kind.PROJECT:
         return _invoiced(held, None)
     return Operation(Action.CLOSE, held.kind, held.key, held.ref, held.fields)

@@ -206,6 +206,10 @@ class ListsProjects(Protocol):
 
     async def projects(self, cursor: str | None, ctx: CallContext) -> ProjectPage: ...
 
+    async def project(self, ref: ErpRef, ctx: CallContext) -> Found | None:
+        """One of them, without its parts; None: there is no open one of that id."""
+        ...
+
     async def parts(self, project: Found, ctx: CallContext) -> Sequence[Found]:
         """Its contract lines, milestones and labour rates, with the keys that they bear now."""
         ...

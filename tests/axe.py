@@ -5,13 +5,15 @@ content security policy stays as it is for users.
 """
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from importlib.resources import files
 from typing import Final
 
 from playwright.sync_api import Page
 
 _SCRIPT: Final = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
-_RUN: Final = "() => axe.run(document, {resultTypes: ['violations']}).then(found => found.violations)"
+_RUN: Final = "rules => axe.run(document, {resultTypes: ['violations'], ...rules}).then(found => found.violations)"
+_OF_COLOURS: Final = ("color-contrast", "link-in-text-block")
 _SHOWN: Final = 160  # characters of the element
 _BAD: Final = ("serious", "critical")
 # What Streamlit draws and no page can change, by rule, with the place where it is excused. The sparkline of a number is
@@ -22,11 +24,26 @@ _IS_INSIDE: Final = """([selector, place]) =>
     Boolean(document.querySelector(selector)?.closest(`[data-testid=${place}]`))"""
 
 
-def violations(page: Page) -> list[str]:
+class Rules(StrEnum):
+    """Which are asked. Another theme changes nothing but what COLOURS sees, another width nothing of that."""
+
+    ALL = "all"
+    COLOURS = "colours"
+    OTHERS = "others"
+
+
+_ASKED: Final[Mapping[Rules, Mapping[str, object]]] = {
+    Rules.ALL: {},
+    Rules.COLOURS: {"runOnly": _OF_COLOURS},
+    Rules.OTHERS: {"rules": {rule: {"enabled": False} for rule in _OF_COLOURS}},
+}
+
+
+def violations(page: Page, rules: Rules = Rules.ALL) -> list[str]:
     """Serious and critical ones of what is on the screen now, each as "rule: selector: what is wrong"."""
     if not page.evaluate("() => 'axe' in window"):
         page.evaluate(_SCRIPT)
-    found: Sequence[Mapping[str, object]] = page.evaluate(_RUN)
+    found: Sequence[Mapping[str, object]] = page.evaluate(_RUN, _ASKED[rules])
     return [
         f"{rule['id']}: {selector}: {str(node['html'])[:_SHOWN]}: {_inline(node['failureSummary'])}"
         for rule in found

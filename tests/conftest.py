@@ -1,6 +1,7 @@
-"""Fixtures of all tests: one real PostgreSQL per run, a migrated template in it, a clone of that per test."""
+"""Fixtures of all tests: one real PostgreSQL per run, a migrated template in it, a database like that per test."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 
 import pytest
 import sqlalchemy as sa
@@ -11,8 +12,14 @@ from sync_core.store.migrate import migrate
 from tests import databases, tryton_server
 from tests.databases import DatabaseUrls
 from tests.tryton_server import RunningTryton
+from tests.washed import Washed
 
 APP_ROLE = "tieline_app"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a real Tryton comes first and together, so that one worker starts the only one."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
 @pytest.fixture(scope="session")
@@ -28,12 +35,19 @@ def template(server: Endpoint) -> str:
     return databases.template(server, "tieline_template", lambda url: migrate(url, app_role=APP_ROLE))
 
 
+@pytest.fixture(scope="session")
+def washed(server: Endpoint, template: str) -> Iterator[Washed]:
+    """The databases of this process's tests."""
+    with closing(Washed(server, template)) as found:
+        yield found
+
+
 @pytest.fixture
-def database_urls(server: Endpoint, template: str) -> Iterator[DatabaseUrls]:
+def database_urls(washed: Washed) -> Iterator[DatabaseUrls]:
     """A fresh migrated database for one test."""
-    urls = databases.clone(server, template)
+    urls = washed.lend()
     yield urls
-    databases.drop(server, urls)
+    washed.take_back(urls)
 
 
 @pytest.fixture

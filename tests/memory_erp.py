@@ -162,6 +162,10 @@ class MemoryConnector:
             begin, held = int(cursor or 0), self.erp.of(Kind.PROJECT)
             return ProjectPage(tuple(held[begin : begin + 2]), str(begin + 2), more=len(held) > begin + 2)
 
+    async def project(self, ref: ErpRef, ctx: CallContext) -> Found | None:
+        async with self._call("read project", ctx):
+            return next((held for held in self.erp.of(Kind.PROJECT) if held.ref == ref), None)
+
     async def parts(self, project: Found, ctx: CallContext) -> Sequence[Found]:
         async with self._call("list parts", ctx):
             return [held for held in self.erp.objects.values() if held.parent == project.ref]

@@ -112,10 +112,10 @@ def amendments(call: Reading, contract_id: Id) -> Response:
         "contract.read", f"contract {found.external_id}", contract_id=found.contract_id,
         legal_entity=found.legal_entity,
     )  # fmt: skip
-    return answer(_view(found))
+    return answer(amendments_view(found))
 
 
-def _view(found: AmendmentHistory) -> AmendmentsView:
+def amendments_view(found: AmendmentHistory) -> AmendmentsView:
     terms = found.contract.terms if found.contract else None
     currency = terms.currency if terms else None
     silent = SilentView(since=found.silent_since, differences=[DifferenceView.model_validate(d) for d in found.silent])

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -95,6 +95,13 @@ class AllOf(BaseModel, Generic[V]):
     items: list[V]
 
 
+class FirstOf(BaseModel, Generic[V]):
+    """The beginning of a list that has no pages."""
+
+    items: list[V]
+    total: Annotated[int, Field(description="How many there are; more than `items` where these are the first ones")]
+
+
 @dataclass(frozen=True, slots=True)
 class Paging:
     """Which page was asked for."""
@@ -102,11 +109,11 @@ class Paging:
     window: Window
     request: Request
 
-    def answer(self, listed: Listed[R], view: type[V]) -> Response:
-        """The page with its Link header."""
+    def answer(self, listed: Listed[R], view: type[V], make: Callable[[R], V] | None = None) -> Response:
+        """The page with its Link header. `make`: where a view takes more than the attributes of a row."""
         after = None if listed.after is None else token("a", listed.after)
         before = None if listed.before is None else token("b", listed.before)
-        items = [view.model_validate(row) for row in listed.rows]
+        items = [(make or view.model_validate)(row) for row in listed.rows]
         body = PageOf[view](  # type: ignore[valid-type]  # a class made for this view
             items=items, total=listed.total, capped=listed.capped, next=after, prev=before
         )

@@ -9,13 +9,14 @@ from app.api.answers import Moment, View, answer, done
 from app.api.calling import Call, calling
 from app.api.conditions import once, read_version
 from app.api.exception_views import ExceptionId
-from app.api.inputs import Body, Id, Reason, Word
+from app.api.inputs import Body, Id, Reason, Why, Word
 from app.api.routing import EDITING, problems, resource
 from sync_core.authority import Permission
 from sync_core.commands import conflicts, customers
 from sync_core.commands.conflicts import Take
 from sync_core.commands.desk import NotFound, Once
 from sync_core.desired import Scalar
+from sync_core.errors import Function
 from sync_core.reads.case import CaseDetail
 
 routes = resource("exceptions")
@@ -36,6 +37,9 @@ class ConflictView(View):
     found: Annotated[Scalar, Field(description="The ERP's value")]
     agreed: Annotated[Scalar, Field(description="When both were last equal; null where that was never seen")]
     takeable: Annotated[bool, Field(description="The ERP's value can be taken into the contract")]
+    setter: Annotated[
+        Function | None, Field(description="The function that may take it; null: the contract does not state it")
+    ]
 
 
 class AlikeView(View):
@@ -51,11 +55,23 @@ class AlikeView(View):
     contracts: int
 
 
+class DecisionView(View):
+    """What a person said of the code that the contract names its customer by; it holds for all contracts of the CLM."""
+
+    code: str
+    is_code: Annotated[str | None, Field(description="null: none of the records that are alike")]
+    mdm_id: str | None
+    decided_by: str
+    decided_at: Moment
+    reason: str
+
+
 class SidesView(View):
     """What two systems say otherwise."""
 
     conflicts: list[ConflictView]
     customers: list[AlikeView]
+    decision: Annotated[DecisionView | None, Field(description="null: nobody decided which customer it is")]
 
 
 class Resolution(Body):
@@ -90,6 +106,15 @@ class IdentifiedView(View):
     contracts: int
 
 
+class TakenBackView(View):
+    """All contracts of the CLM with this customer code that have not ended are planned again."""
+
+    exception_id: ExceptionId
+    code: str
+    was_code: str | None
+    contracts: int
+
+
 @routes.get(
     "/exceptions/{exception_id}/sides",
     response_model=SidesView,
@@ -102,9 +127,11 @@ def sides(call: Reading, exception_id: Id) -> Response:
 
 
 def sides_of(found: CaseDetail) -> SidesView:
+    decided = found.alike.decision if found.alike else None
     return SidesView(
         conflicts=[ConflictView.model_validate(one) for one in found.conflicts],
         customers=[AlikeView.model_validate(one) for one in (found.alike.records if found.alike else ())],
+        decision=DecisionView.model_validate(decided) if decided else None,
     )
 
 
@@ -148,5 +175,22 @@ def identify(call: Correcting, exception_id: Id, version: Version, body: Identif
             key,
             lambda act: customers.identify(act, exception_id, body.record, body.reason, version=version),
             IdentifiedView.model_validate,
+        )
+    )
+
+
+@routes.post(
+    "/exceptions/{exception_id}/identify/take-back",
+    response_model=TakenBackView,
+    responses=problems(*EDITING),
+    summary="Take back which customer of master data it is",
+)
+def take_back(call: Correcting, exception_id: Id, version: Version, body: Why, key: Key) -> Response:
+    """As if nobody had decided: where names are alike the contracts wait for another decision, and stay as they are."""
+    return done(
+        call.carry_out(
+            key,
+            lambda act: customers.take_back(act, exception_id, body.reason, version=version),
+            TakenBackView.model_validate,
         )
     )

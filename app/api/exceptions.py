@@ -1,10 +1,10 @@
 """Exceptions as they are read: the list, those alike, and one with its history and the form that mends it."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Depends, Query, Response
 
-from app.api.answers import AllOf, PageOf, Paging, answer, paging
+from app.api.answers import FirstOf, PageOf, Paging, answer, paging
 from app.api.calling import Call, calling
 from app.api.exception_views import (
     ActionView,
@@ -27,6 +27,7 @@ from sync_core.reads.exceptions import ExceptionFilter, ExceptionSort
 
 routes = resource("exceptions")
 Reading = Annotated[Call, Depends(calling(Permission.EXCEPTIONS_READ))]
+_MOST_GROUPS: Final = 500
 Filter = Annotated[ExceptionFilter, Depends(exception_filter)]
 
 
@@ -42,10 +43,12 @@ def list_exceptions(
     return page.answer(found, ExceptionView)
 
 
-@routes.get("/exceptions/groups", response_model=AllOf[GroupView], summary="Exceptions that are alike")
+@routes.get("/exceptions/groups", response_model=FirstOf[GroupView], summary="Exceptions that are alike")
 def groups(call: Reading, wanted: Filter) -> Response:
-    """Most money first; 500 groups at most."""
-    return answer(AllOf[GroupView](items=[GroupView.model_validate(one) for one in call.reads.case_groups(wanted)]))
+    """Most money first; 500 groups at most, of `total`."""
+    found = call.reads.case_groups(wanted)
+    first = [GroupView.model_validate(one) for one in found[:_MOST_GROUPS]]
+    return answer(FirstOf[GroupView](items=first, total=len(found)))
 
 
 @routes.get(

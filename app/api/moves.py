@@ -18,7 +18,7 @@ from sync_core.commands.desk import Act, NotFound, Once
 from sync_core.commands.moves import LONGEST_TITLE, Leaving
 from sync_core.commands.named import contract_ids
 from sync_core.commands.replays import ReplayMade
-from sync_core.reads.moves import Stands
+from sync_core.reads.moves import Stands, Why
 from sync_core.replay.replay import MOST_ITEMS, ItemState
 
 routes = resource("moves")
@@ -60,10 +60,23 @@ class SumsView(View):
     difference: MoneyView
 
 
+class OpenPartView(View):
+    """The differences of one kind."""
+
+    why: Annotated[
+        Why,
+        Field(description="ended: not billed any more; between: on its way; nowhere: no project in either ERP; other: "
+              "the ERPs and the contract do not agree"),
+    ]  # fmt: skip
+    contracts: int
+    amount: MoneyView
+
+
 class ReconciledTotalView(View):
     contracts: int
     differing: Annotated[int, Field(description="Contracts whose difference is not nothing")]
     sums: SumsView
+    parts: Annotated[list[OpenPartView], Field(description="They add up to the difference")]
 
 
 class ReconciliationView(View):
@@ -87,6 +100,7 @@ class ReconciledView(View):
     state: ItemState
     stands: Annotated[Stands, Field(description="Where it is just now; `between`: in neither ERP, its rest is open")]
     sums: SumsView
+    why: Annotated[Why | None, Field(description="Of which kind the difference is; null: there is none")]
 
 
 @routes.post("/moves", **MADE, responses=problems(*CHANGING, 404), summary="Make a move: workers preview it")

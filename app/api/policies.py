@@ -80,6 +80,8 @@ class PoliciesView(View):
         list[ProposalView], Field(description="Empty for whoever is limited to legal entities: they are the firm's")
     ]
     pending: Annotated[PendingView | None, Field(description="What waits for a decision; null: nothing")]
+    activated: Annotated[int, Field(description="How many versions came into force, with those not in `history`")]
+    refused: Annotated[int, Field(description="How many proposals were refused or withdrawn")]
 
 
 class Proposal(Body):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Response
 from pydantic import Field, StringConstraints
 
-from app.api.answers import AllOf, Moment, View, answer, done
+from app.api.answers import AllOf, Moment, PageOf, Paging, View, answer, done, paging
 from app.api.calling import Call, calling
 from app.api.conditions import read_version, surely_once
 from app.api.inputs import NO_NUL, Body, Id, Number, Reason, Why, Word
@@ -35,6 +35,7 @@ class ClientView(View):
     lately: Annotated[int, Field(description="Events of the last 30 days")]
     events: int
     last_at: Moment
+    own: Annotated[bool, Field(description="Tieline's own import of files")]
 
 
 class SchemaVersionView(View):
@@ -101,13 +102,16 @@ class DriftView(View):
 
 
 class ConnectorCheckView(View):
-    """`problem` null: all that the connector needs was there at the last look."""
+    """`problem` null: all that the connector needs was there at the last look. `does_without`: what an older ERP has
+    not, and what follows.
+    """
 
     lane: str
     api: str
     needs: dict[str, list[str]]
     checked_at: Moment
     problem: str | None
+    does_without: str | None
 
 
 _Path = Annotated[str, StringConstraints(min_length=1, max_length=400, pattern=NO_NUL)]
@@ -190,10 +194,10 @@ def unknown(call: Reading) -> Response:
 
 
 @routes.get(
-    "/schema-registrations", response_model=AllOf[RegistrationView], summary="Registered versions, in force first"
+    "/schema-registrations", response_model=PageOf[RegistrationView], summary="Registered versions, in force first"
 )
-def registrations(call: Reading) -> Response:
-    return answer(AllOf[RegistrationView](items=[registration_view(one) for one in call.reads.schema_registrations()]))
+def registrations(call: Reading, page: Annotated[Paging, Depends(paging)]) -> Response:
+    return page.answer(call.reads.schema_registrations(page.window), RegistrationView, registration_view)
 
 
 @routes.post(
@@ -228,10 +232,10 @@ def register(call: Writing, body: NewRegistration, key: SureKey) -> Response:
     summary="One registration",
 )
 def one_registration(call: Reading, registration_id: Id) -> Response:
-    for one in call.reads.schema_registrations():
-        if one.registration_id == registration_id:
-            return answer(registration_view(one), version=one.version)
-    raise NotFound(f"there is no registration {registration_id}")
+    one = call.reads.schema_registration(registration_id)
+    if one is None:
+        raise NotFound(f"there is no registration {registration_id}")
+    return answer(registration_view(one), version=one.version)
 
 
 _WITHDRAWN: Final[dict[str, Any]] = {"response_model": SchemaWithdrawnView, "responses": problems(*EDITING)}
@@ -249,9 +253,13 @@ def withdraw(call: Writing, registration_id: Id, version: Version, body: Why, ke
     )
 
 
-@routes.get("/schema-drift", response_model=AllOf[DriftView], summary="Fields that came in anew, newest first")
-def drift(call: Reading) -> Response:
-    return answer(AllOf[DriftView](items=[DriftView.model_validate(one) for one in call.reads.schema_drift()]))
+@routes.get(
+    "/schema-drift",
+    response_model=PageOf[DriftView],
+    summary="Fields that came in anew, those that nobody has looked at first",
+)
+def drift(call: Reading, page: Annotated[Paging, Depends(paging)]) -> Response:
+    return page.answer(call.reads.schema_drift(page.window), DriftView)
 
 
 @routes.post(

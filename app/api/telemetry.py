@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Query, Response
 from pydantic import Field
 
-from app.api.answers import AllOf, Moment, View, answer
+from app.api.answers import Moment, PageOf, Paging, View, answer, paging
 from app.api.calling import Call, calling
 from app.api.routing import resource
 from metrics.backlog import Backlog, over_all
@@ -145,9 +145,9 @@ def objectives(call: Reading) -> Response:
     return answer(ObjectivesView(objectives=found))
 
 
-@routes.get("/releases", response_model=AllOf[ReleaseView], summary="Which release each system ran when, newest first")
-def releases(call: Reading) -> Response:
-    return answer(AllOf[ReleaseView](items=[ReleaseView.model_validate(one) for one in call.reads.releases()]))
+@routes.get("/releases", response_model=PageOf[ReleaseView], summary="Which release each system ran when, newest first")
+def releases(call: Reading, page: Annotated[Paging, Depends(paging)]) -> Response:
+    return page.answer(call.reads.releases(page.window), ReleaseView)
 
 
 def _calls(one: Calls) -> CallsView:

@@ -2,11 +2,13 @@
 
 import asyncio
 import csv
+import json
 import math
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from app.wiring import Wiring
+    from sync_core.commands.adoptions import Adopting
     from sync_core.lanes.lanes import LaneGate
     from sync_core.moving.adoption import Adoption
     from sync_core.ports import ErpConnector
@@ -38,6 +41,7 @@ def adopt(
     apply: Annotated[bool, typer.Option("--apply", help="Decide what is shown; without it nothing is kept.")] = False,
     reason: Annotated[str, typer.Option(help="Why; kept in the audit, needed with --apply.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Rows shown.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object with all contracts, for programs.")] = False,
 ) -> None:
     """Show which projects of an ERP belong to which contracts, and with --apply adopt them; docs/first_day.md."""
     from app.cli.actor import operator_of_this_machine
@@ -48,12 +52,18 @@ def adopt(
     lane = _lane(wiring, erp)
     named = _named(csv_file) if csv_file is not None else {}
     found = asyncio.run(_survey(wiring, lane, entity, named))
-    _show(found, limit)
-    if not apply:
+    if not as_json:
+        _show(found, limit)
+    made = None
+    if apply:
+        commands = Commands(wiring.engine(pool_size=1), clock=wiring.clock, estate=wiring.estate)
+        made = commands.adoptions.adopt(operator_of_this_machine(), found, lane=lane, reason=reason)
+    if as_json:
+        typer.echo(json.dumps(_told(found, lane, made), indent=2))
+        return
+    if made is None:
         typer.echo("nothing was kept; --apply decides it")
         return
-    commands = Commands(wiring.engine(pool_size=1), clock=wiring.clock, estate=wiring.estate)
-    made = commands.adoptions.adopt(operator_of_this_machine(), found, lane=lane, reason=reason)
     typer.echo(
         f"adopted {made.matched:,}; {made.unmatched:,} without a project and {made.ambiguous:,} uncertain become "
         "exceptions, and are not created"
@@ -131,6 +141,16 @@ async def _slots(
         finally:
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)
+
+
+def _told(found: "Sequence[Adoption]", lane: str, made: "Adopting | None") -> dict[str, object]:
+    """`decided` null: nothing was kept."""
+    contracts = [
+        {"contract_id": one.contract_id, "contract": one.name, "result": one.result.value, "words": one.words}
+        for one in sorted(found, key=lambda one: one.name)
+    ]
+    return {"erp": lane, "counts": dict(sorted(Counter(one.result.value for one in found).items())),
+            "contracts": contracts, "decided": asdict(made) if made else None}  # fmt: skip
 
 
 def _show(found: "Sequence[Adoption]", limit: int) -> None:

@@ -90,6 +90,12 @@ COMMANDS: Final = (
         "Show contracts that are to be renewed, the nearest first, and those whose renewal was declined.",
     ),
     Elsewhere(
+        "amendments",
+        "amendments:amendments",
+        "Show the amendments of a contract, oldest first: terms and schedule before and after each, and when it was in "
+        "the ERP.",
+    ),
+    Elsewhere(
         "reconcile",
         "reconcile:reconcile",
         "Compare contracts with their CLM and ERP, by the workers, and show where they differ.",

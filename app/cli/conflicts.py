@@ -1,4 +1,4 @@
-"""`tieline exceptions sides, resolve, identify`: what two systems say otherwise, and a person's word on it."""
+"""`tieline exceptions sides, resolve, identify, take-back`: what two systems say otherwise, a person's word on it."""
 
 from typing import Annotated
 
@@ -20,13 +20,19 @@ def sides(exception_id: Id, as_json: AsJson = False) -> None:
 
         typer.echo(sides_of(found).model_dump_json(indent=2))
         return
-    drawn = table("name", "contract", "ERP", "last equal", "owner")
+    drawn = table("name", "contract", "ERP", "last equal", "owner", "who may take the ERP's")
     for one in found.conflicts:
-        drawn.add_row(text(one.name), *(text(v) for v in (one.wanted, one.found, one.agreed)), text(one.owner))
+        who = one.setter.replace("_", " ") if one.setter else "nobody"
+        drawn.add_row(text(one.name), *(text(v) for v in (one.wanted, one.found, one.agreed)), text(one.owner), who)
     for record in found.alike.records if found.alike else ():
         stated = found.alike.stated.name if found.alike else ""
-        drawn.add_row(text(record.id), text(stated), text(record.name), "", "MDM")
+        drawn.add_row(text(record.id), text(stated), text(record.name), "", "MDM", "")
     draw(drawn)
+    decided = found.alike.decision if found.alike else None
+    if decided is not None:
+        what = f"is {plain(decided.is_code or decided.mdm_id)}" if decided.mdm_id else "is a customer of its own"
+        typer.echo(f"{plain(decided.code)} {what}: {plain(decided.decided_by)} decided it on "
+                   f"{decided.decided_at:%Y-%m-%d}; `tieline exceptions take-back` undoes it")  # fmt: skip
 
 
 @exceptions.command()
@@ -56,3 +62,12 @@ def identify(
     done = one.commands.customers.identify(one.actor, exception_id, record, reason)
     what = f"is {plain(done.is_code)}" if done.is_code else "is a customer of its own"
     typer.echo(f"{plain(done.code)} {what}; contracts that look again: {done.contracts}")
+
+
+@exceptions.command(name="take-back")
+def take_back(exception_id: Id, reason: Reason) -> None:
+    """Undo what was decided with `identify`; contracts with that customer code are planned again."""
+    one = work("exceptions")
+    done = one.commands.customers.take_back(one.actor, exception_id, reason)
+    was = f"{plain(done.was_code)}" if done.was_code else "a customer of its own"
+    typer.echo(f"{plain(done.code)} is not {was} any more; contracts that are planned again: {done.contracts}")

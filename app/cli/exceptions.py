@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 import typer
 
 from app.cli.table import draw, table
-from app.cli.work import AsJson, Limit, Reason, money, plain, print_json, report, text, work
+from app.cli.work import AsJson, Limit, Reason, money, of_all, plain, print_json, print_page, report, text, work
 
 CaseState = Literal["open", "resolved", "decided", "closed", "all"]  # as ExceptionFilter has it
 
@@ -42,7 +42,7 @@ def list_exceptions(
     if as_json:
         from app.api.exception_views import ExceptionView
 
-        print_json([ExceptionView.model_validate(row) for row in page.rows])
+        print_page(page, ExceptionView.model_validate)
         return
     drawn = table("id", "contract", "entity", "cause", "function", "assignee", "money held up", "what is wrong")
     for row in page.rows:
@@ -51,7 +51,7 @@ def list_exceptions(
             text(row.assignee), money(row.exposure), text(row.message),
         )  # fmt: skip
     draw(drawn)
-    typer.echo(f"{len(page.rows):,} of {page.total_text}", err=True)
+    of_all(page)
 
 
 @exceptions.command()

@@ -8,7 +8,7 @@ import typer
 
 from app.cli.refusals import Exit, Refusal
 from app.cli.table import draw, table
-from app.cli.work import AsJson, Limit, plain, print_json, text, work
+from app.cli.work import AsJson, Limit, of_all, plain, print_json, print_page, text, work
 from sync_core.finance import Stated
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def list_rates(
     if as_json:
         from app.api.finance import RateView
 
-        print_json([RateView.model_validate(row) for row in page.rows])
+        print_page(page, RateView.model_validate)
         return
     drawn = table("currency", "valid on", "rate", "in", "recorded", "by")
     for row in page.rows:
@@ -83,7 +83,7 @@ def list_rates(
             f"{row.recorded_at:%Y-%m-%d %H:%M}", text(row.recorded_by),
         )  # fmt: skip
     draw(drawn)
-    typer.echo(f"{len(page.rows):,} of {page.total_text}", err=True)
+    of_all(page)
 
 
 @baseline.command(name="show")

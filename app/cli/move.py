@@ -9,7 +9,20 @@ import typer
 from app.cli import replay
 from app.cli.replay_watch import previewed, told
 from app.cli.table import draw, table
-from app.cli.work import NAMED, AsJson, Limit, Work, contracts_named, money, plain, print_json, text, work
+from app.cli.work import (
+    NAMED,
+    AsJson,
+    Limit,
+    Work,
+    contracts_named,
+    money,
+    of_all,
+    plain,
+    print_json,
+    print_page,
+    text,
+    work,
+)
 
 if TYPE_CHECKING:
     from sync_core.commands.replays import ReplayMade
@@ -59,7 +72,7 @@ def list_moves(limit: Limit = 50, as_json: AsJson = False) -> None:
     if as_json:
         from app.api.replay_views import ReplayView
 
-        print_json([ReplayView.model_validate(row) for row in page.rows])
+        print_page(page, ReplayView.model_validate)
         return
     drawn = table("id", "made", "by", "from", "to", "title", "state", "contracts")
     for row in page.rows:
@@ -68,6 +81,7 @@ def list_moves(limit: Limit = 50, as_json: AsJson = False) -> None:
             text(row.move_to), text(row.title), row.state.replace("_", " "), f"{row.items:,}",
         )  # fmt: skip
     draw(drawn)
+    of_all(page)
 
 
 @move.command()
@@ -100,10 +114,11 @@ def reconcile(
     draw(drawn)
     _age(found)
     page = reads.reconciled(move_id, window=Window(limit))
-    drawn = table("contract", "stands", *heads)
+    drawn = table("contract", "stands", *heads, "because")
     for row in page.rows:
-        drawn.add_row(text(row.external_id), row.stands.value, *_amounts(row.sums))
+        drawn.add_row(text(row.external_id), row.stands.value, *_amounts(row.sums), row.why.value if row.why else "")
     draw(drawn)
+    of_all(page)
     if csv is not None:
         typer.echo(f"all contracts of it are in {plain(csv)}")
 
@@ -127,6 +142,9 @@ def _say(one: Work, made: "ReplayMade", *, wait: bool, as_json: bool) -> None:
 
 
 def _age(found: "Reconciliation") -> None:
+    """What the differences are made of, and how old all of it is."""
+    for one in (part for total in found.totals for part in total.parts):
+        typer.echo(f"of the difference {money(one.amount)} of {one.contracts:,} contracts: {one.why.value}")
     if not found.whole:
         typer.echo("of contracts within your reach; the move has others")
     if found.read_at is not None:

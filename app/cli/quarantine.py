@@ -6,7 +6,7 @@ import typer
 
 from app.cli.refusals import Exit, Refusal
 from app.cli.table import draw, table
-from app.cli.work import AsJson, Limit, Reason, plain, print_json, text, work
+from app.cli.work import AsJson, Limit, Reason, of_all, plain, print_json, print_page, text, work
 
 quarantine = typer.Typer(help="Events in quarantine: list, look at, release, dismiss.", no_args_is_help=True)
 
@@ -31,7 +31,7 @@ def list_quarantine(
     if as_json:
         from app.api.quarantine import QuarantinedView
 
-        print_json([QuarantinedView.model_validate(row) for row in page.rows])
+        print_page(page, QuarantinedView.model_validate)
         return
     drawn = table("id", "received", "source", "type", "contract", "state", "why")
     for row in page.rows:
@@ -40,7 +40,7 @@ def list_quarantine(
             text(row.external_id), row.state, text(row.reason),
         )  # fmt: skip
     draw(drawn)
-    typer.echo(f"{len(page.rows):,} of {page.total_text}", err=True)
+    of_all(page)
 
 
 @quarantine.command()

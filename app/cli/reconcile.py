@@ -8,7 +8,7 @@ import typer
 
 from app.cli.refusals import Exit, Refusal
 from app.cli.table import draw, table
-from app.cli.work import NAMED, AsJson, Limit, Work, contracts_named, print_json, text, work
+from app.cli.work import NAMED, AsJson, Limit, Work, contracts_named, print_page, text, work
 
 if TYPE_CHECKING:
     from sync_core.reads.drift import DriftFilter
@@ -68,7 +68,7 @@ def _show(one: Work, wanted: "DriftFilter", limit: int, *, as_json: bool) -> int
     page = one.reads.drift(wanted, window=Window(MAX_PAGE_SIZE if as_json else limit))
     mended = sum(one.reads.drift(replace(wanted, stands=each)).total for each in (Stands.OURS, Stands.OWNER))
     if as_json:
-        print_json([DriftView.model_validate(row) for row in page.rows])
+        print_page(page, DriftView.model_validate)
         return mended
     if page.rows:
         drawn = table("contract", "entity", "in", "what", "the contract says", "it holds", "stands")

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from app.cli.table import draw, table
-from app.cli.work import AsJson, Limit, money, print_json, text, work
+from app.cli.work import AsJson, Limit, money, print_page, text, work
 
 
 def renewals(
@@ -28,7 +28,7 @@ def renewals(
     if as_json:
         from app.api.renewals import RenewalView
 
-        print_json([RenewalView.model_validate(row) for row in page.rows])
+        print_page(page, RenewalView.model_validate)
         return
     drawn = table("contract", "customer", "entity", "renewal", "due", "renews", "value", "alerted")
     for row in page.rows:

@@ -16,8 +16,10 @@ from app.cli.work import (
     Reason,
     Work,
     contracts_named,
+    of_all,
     plain,
     print_json,
+    print_page,
     text,
     work,
 )
@@ -121,7 +123,7 @@ def list_replays(limit: Limit = 50, as_json: AsJson = False) -> None:
     if as_json:
         from app.api.replay_views import ReplayView
 
-        print_json([ReplayView.model_validate(row) for row in page.rows])
+        print_page(page, ReplayView.model_validate)
         return
     drawn = table("id", "made", "by", "title", "state", "contracts")
     for row in page.rows:
@@ -130,6 +132,7 @@ def list_replays(limit: Limit = 50, as_json: AsJson = False) -> None:
             row.state.replace("_", " "), f"{row.items:,}",
         )  # fmt: skip
     draw(drawn)
+    of_all(page)
 
 
 @replay.command()

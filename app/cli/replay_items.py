@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from app.cli.table import draw, table
-from app.cli.work import Work, contracts_named, money, plain, print_json, text
+from app.cli.work import Work, contracts_named, money, of_all, plain, print_json, print_page, text
 from sync_core.commands.desk import NotFound
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ def listed(one: Work, replay_id: int, states: Sequence[str], sort: str, limit: i
     if as_json:
         from app.api.replay_views import ItemView
 
-        print_json([ItemView.model_validate(row) for row in page.rows])
+        print_page(page, ItemView.model_validate)
         return
     draw(items_table(page.rows))
-    typer.echo(f"{len(page.rows):,} of {page.total_text}", err=True)
+    of_all(page)
 
 
 def items_table(rows: Sequence["ItemRow"]) -> Table:

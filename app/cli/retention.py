@@ -60,6 +60,8 @@ def list_holds(
     page = reads.holds(HoldFilter(released=everything), window=Window(500))
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in page.rows], default=str))
+        if page.total > len(page.rows):
+            typer.echo(f"{len(page.rows):,} of {page.total_text}", err=True)
         return
     for row in page.rows:
         over = f", released {row.released_at:%Y-%m-%d} by {row.released_by}" if row.released_at else ""

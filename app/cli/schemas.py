@@ -8,7 +8,7 @@ import typer
 
 from app.cli.refusals import Exit, Refusal
 from app.cli.table import draw, table
-from app.cli.work import AsJson, Reason, plain, print_json, text, work
+from app.cli.work import AsJson, Limit, Reason, of_all, plain, print_json, print_page, text, work
 
 if TYPE_CHECKING:
     from sync_core.schemas.fit import Difference, Fit
@@ -34,7 +34,10 @@ def list_versions(as_json: AsJson = False) -> None:
         return
     shown = table("version", "state", "owner", "since", "removed at the earliest", "30 days", "in all", "sent by")
     for one in found:
-        senders = ", ".join(f"{client.source} by {client.received_by} ({client.lately:,})" for client in one.clients)
+        senders = ", ".join(
+            f"{client.source} by {'our own ' if client.own else ''}{client.received_by} ({client.lately:,})"
+            for client in one.clients
+        )
         shown.add_row(
             text(one.name), "registered" if one.registered else one.state, one.owner.replace("_", " "),
             text(one.since), str(one.sunset_on or ""), f"{one.lately:,}", f"{one.events:,}", text(senders),
@@ -86,17 +89,17 @@ def check(
 
 
 @schemas.command()
-def registrations(as_json: AsJson = False) -> None:
+def registrations(limit: Limit = 100, as_json: AsJson = False) -> None:
     """Show the versions that were registered while Tieline runs, those in force first."""
     from app.api.schemas import registration_view
+    from sync_core.reads.paging import Window
 
-    reads = work("schemas").reads
-    found = reads.schema_registrations()
+    page = work("schemas").reads.schema_registrations(Window(limit))
     if as_json:
-        print_json([registration_view(one) for one in found])
+        print_page(page, registration_view)
         return
     shown = table("id", "version", "read as", "renames", "by", "state", "why")
-    for one in found:
+    for one in page.rows:
         renames = ", ".join(f"{theirs} → {ours}" for theirs, ours in one.renames)
         state = f"withdrawn by {one.withdrawn_by}" if one.withdrawn_at else "in force"
         shown.add_row(
@@ -104,7 +107,7 @@ def registrations(as_json: AsJson = False) -> None:
             text(state), text(one.reason),
         )  # fmt: skip
     draw(shown)
-    _of_all(len(found), reads.schema_totals().registrations)
+    of_all(page)
 
 
 @schemas.command()
@@ -149,23 +152,23 @@ def withdraw(
 
 
 @schemas.command()
-def fields(as_json: AsJson = False) -> None:
+def fields(limit: Limit = 200, as_json: AsJson = False) -> None:
     """Show fields that came in and that no schema here knows, those that nobody has looked at first."""
     from app.api.schemas import DriftView
+    from sync_core.reads.paging import Window
 
-    reads = work("schemas").reads
-    found = reads.schema_drift()
+    page = work("schemas").reads.schema_drift(Window(limit))
     if as_json:
-        print_json([DriftView.model_validate(one) for one in found])
+        print_page(page, DriftView.model_validate)
         return
     shown = table("id", "version", "source", "field", "is", "events", "first seen", "last seen", "acknowledged by")
-    for one in found:
+    for one in page.rows:
         shown.add_row(
             str(one.drift_id), text(one.type), text(one.source), text(one.path), one.shape, f"{one.events:,}",
             f"{one.first_seen_at:%Y-%m-%d %H:%M}", f"{one.last_seen_at:%Y-%m-%d %H:%M}", text(one.acknowledged_by),
         )  # fmt: skip
     draw(shown)
-    _of_all(len(found), reads.schema_totals().fields)
+    of_all(page)
 
 
 @schemas.command()
@@ -176,12 +179,6 @@ def acknowledge(
     one = work("schemas")
     done = one.commands.schemas.acknowledge(one.actor, drift_ids, reason)
     typer.echo(f"acknowledged: {', '.join(map(str, done.drift_ids))}")
-
-
-def _of_all(listed: int, total: int) -> None:
-    """A list that was cut says so."""
-    if total > listed:
-        typer.echo(f"{listed:,} of {total:,}", err=True)
 
 
 def _told(differences: "tuple[Difference, ...]", found: "Fit", event_type: str) -> None:

@@ -10,7 +10,7 @@ from app.cli.begin import wiring_of
 from app.cli.kpi import moment_of
 from app.cli.refusals import Exit, Refusal
 from app.cli.table import draw, table
-from app.cli.work import AsJson, Limit, print_json, text, work
+from app.cli.work import AsJson, Limit, of_all, print_json, print_page, text, work
 
 snapshot = typer.Typer(help="Weekly snapshots: make one here, check, list, compare weeks.", invoke_without_command=True)
 
@@ -101,7 +101,7 @@ def list_snapshots(limit: Limit = 50, as_json: AsJson = False) -> None:
     if as_json:
         from app.api.snapshots import SnapshotView
 
-        print_json([SnapshotView.model_validate(row) for row in found.rows])
+        print_page(found, SnapshotView.model_validate)
         return
     from metrics.weeks import week_name
 
@@ -113,6 +113,7 @@ def list_snapshots(limit: Limit = 50, as_json: AsJson = False) -> None:
             str(row.undelivered), text(row.location or "delivered"),
         )  # fmt: skip
     draw(drawn)
+    of_all(found)
 
 
 @snapshot.command()

@@ -1,9 +1,9 @@
 """What the commands for exceptions, quarantine and replays share: the database, the actor, and texts on a terminal."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 from rich.markup import escape
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from sync_core.authority import Actor
     from sync_core.commands.chosen import CasesChanged
     from sync_core.commands.commands import Commands
+    from sync_core.reads.paging import Listed
     from sync_core.reads.reads import Reads
 
+Row = TypeVar("Row")
 AsJson = Annotated[bool, typer.Option("--json", help="JSON as the API answers it, for programs.")]
 Reason = Annotated[str, typer.Option(help="Why; kept in the audit.")]
 Limit = Annotated[int, typer.Option(min=1, max=500, help="Rows shown.")]
@@ -72,6 +74,18 @@ def text(given: object) -> str:
 
 def money(given: Money | None) -> str:
     return "" if given is None else written(given.amount, given.currency)
+
+
+def of_all(page: "Listed[Row]") -> None:
+    """How many of how many, beside what a program reads."""
+    typer.echo(f"{len(page.rows):,} of {page.total_text}", err=True)
+
+
+def print_page(page: "Listed[Row]", make: "Callable[[Row], BaseModel]") -> None:
+    """An array of views. One that was cut says so, to a program too."""
+    print_json([make(row) for row in page.rows])
+    if page.total > len(page.rows):
+        of_all(page)
 
 
 def print_json(found: "BaseModel | Sequence[BaseModel]") -> None:

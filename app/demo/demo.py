@@ -149,7 +149,7 @@ async def run(wiring: Wiring, stop: asyncio.Event, *, webhook_url: str, lively: 
         admin_token=systems.admin_token,
         state=systems.erp_state,
     )
-    books.fill(erp.store, required(wiring.own_estate, known_firms(wiring.own_estate)))
+    books.fill(erp.store, required(wiring.own_estate, known_firms()))
     master = demo_master.build_process(wiring, mdms[0]) if mdms else None
     others = Others(master, demo_legacy.build_process(old[0], wiring.clock, wiring.own_estate) if old else None)
     wiring.home.note_sandbox({one.name: address(door) for one, door in zip(named, doors, strict=True)})

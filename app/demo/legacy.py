@@ -81,7 +81,7 @@ def build_process(system: LegacySystem, clock: Clock, estate: Estate) -> OldErp:
         state=system.state,
     )
     codes = Codes.of(system.erp.name, options)
-    admin.put_master(app.store, _rows(required(estate, known_firms(estate)), codes))
+    admin.put_master(app.store, _rows(required(estate, known_firms()), codes))
     app.nights.publish(clock.now())
     return OldErp(app, codes)
 

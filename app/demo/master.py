@@ -21,7 +21,7 @@ def build_process(wiring: Wiring, mdm: Mdm) -> SandboxMdm:
         if not system.store.known("legal_entity", entity.code):
             known = LegalEntity(code=entity.code, name=entity.name, country=entity.country, currency=entity.currency)
             system.store.put(entity.code, known)
-    for firm in known_firms(wiring.own_estate):
+    for firm in known_firms():
         if not system.store.known("customer", _id(firm)):
             _put(system, firm)
     return system

@@ -44,7 +44,7 @@ def erps_of(systems: "DemoSystems", clock: VirtualClock, estate: Estate, stack: 
     )
     stack.callback(cloud.close)
     cloud.faults.add(slow())
-    books.fill(cloud.store, required(estate, known_firms(estate)))
+    books.fill(cloud.store, required(estate, known_firms()))
     gates = {systems.erp.name: LaneGate(Lane(systems.erp.name))}
     connector = sandbox_cloud.connect(
         replace(systems.erp, url="http://erp.sandbox"),

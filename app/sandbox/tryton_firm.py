@@ -61,8 +61,7 @@ def entity_of(estate: Estate) -> Entity:
 
 def customers(estate: Estate, entity: Entity) -> tuple[CustomerRecord, ...]:
     """Firms that no other entity's contracts are with, so each customer is one firm in one ERP."""
-    alone = replace(estate, entity=(entity,))
-    found = (firm(KNOWN + number, alone) for number in range(1, CUSTOMERS + 1))
+    found = (firm(KNOWN + number, (entity.country,)) for number in range(1, CUSTOMERS + 1))
     return tuple(replace(each, code=f"CUST-{entity.country}-{n:02d}") for n, each in enumerate(found, 1))
 
 

@@ -32,6 +32,7 @@ from app.telemetry.telemetry import RequestTimes
 from app.web import entry
 from app.web.entry import Entry
 from app.web.entry_pages import Pages
+from app.web.packed import Packed
 from app.web.unavailable import DatabaseDoor
 from sync_core.clock import Clock
 from sync_core.estate.identity import Identity
@@ -76,7 +77,8 @@ def build(context: WebContext) -> FastAPI:
         app.include_router(router)
     if context.api is not None:
         http_api.add_to(app, context.api)
-    app.mount("/", SessionGate(dashboard, sessions, secure=secure, pages=pages))
+    packed = Packed(dashboard, streamlit_static())
+    app.mount("/", SessionGate(packed, sessions, secure=secure, pages=pages))
     app.add_middleware(RequestTimes)  # within the others: they copy the scope, in which it finds the route
     app.add_middleware(DatabaseDoor, pages=pages)
     app.add_middleware(SecurityHeaders, secure=secure, script_hashes=streamlit_script_hashes())
@@ -106,11 +108,16 @@ def flatten(table: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     return options
 
 
-def streamlit_script_hashes() -> tuple[str, ...]:
-    """CSP sources for the inline scripts of Streamlit's own page, so that no other inline script may run."""
+def streamlit_static() -> Path:
+    """The folder of what Streamlit's page is made of."""
     spec = find_spec("streamlit")
     if spec is None or spec.origin is None:
         raise RuntimeError("streamlit is not installed; install tieline with its dependencies")
-    page = (Path(spec.origin).parent / "static" / "index.html").read_text(encoding="utf-8")
+    return Path(spec.origin).parent / "static"
+
+
+def streamlit_script_hashes() -> tuple[str, ...]:
+    """CSP sources for the inline scripts of Streamlit's own page, so that no other inline script may run."""
+    page = (streamlit_static() / "index.html").read_text(encoding="utf-8")
     digests = (hashlib.sha256(script.encode()).digest() for script in _INLINE_SCRIPT.findall(page))
     return tuple(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)

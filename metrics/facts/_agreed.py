@@ -6,10 +6,12 @@ it is agreed, and its money is stuck. Values are absolute, so of a chain of amen
 
 from typing import Final
 
-from metrics.facts._fold_order import AMENDMENT_NUMBER, FOLD_ORDER, as_agreed
+from metrics.facts._fold_order import AMENDMENT_NUMBER, FOLD_ORDER, SAYS, as_agreed
 
 _AMENDED: Final = "com.tieline.contract.amended.v1"
-_TYPES: Final = ("signed", "amended", "corrected", "renewed", "cancelled", "terminated")
+_TYPES: Final = (
+    "signed", "amended", "corrected", "renewed", "renewal_initiated", "renewal_declined", "cancelled", "terminated",
+)  # fmt: skip
 # What an amendment heads invoices by waits for its effective day (sync_core/life/effective.py).
 _HEADS: Final = ["customer", "legal_entity", "po_number", "tax"]
 VALUES: Final = {"agreeing": [f"com.tieline.contract.{what}.v1" for what in _TYPES], "heads": _HEADS}
@@ -23,10 +25,12 @@ _EVENTS: Final = f"""
                CASE WHEN e.data ->> 'ends_on' IS NOT NULL
                     THEN jsonb_build_object('ends_on', e.data -> 'ends_on') END) AS terms,
            CASE WHEN e.type = '{_AMENDED}' THEN {AMENDMENT_NUMBER} END AS number,
+           {SAYS.format(entity="o.legal_entity")},
            row_number() OVER (PARTITION BY o.contract_id ORDER BY {FOLD_ORDER}) AS place
     FROM stepping AS o JOIN core.event AS e USING (source, external_id) WHERE e.type = ANY(:agreeing)
 """
-EVENTS: Final = as_agreed(_EVENTS, signs="r.what = 'signed'", ends="r.what IN ('cancelled', 'terminated')")
+_AGREED: Final = as_agreed(_EVENTS, signs="r.what = 'signed'", ends="r.what IN ('cancelled', 'terminated')")
+EVENTS: Final = f"SELECT a.* FROM ({_AGREED}) AS a WHERE a.notice IS NULL"
 STOOD: Final = """
     SELECT e.contract_id, max(e.place) FILTER (WHERE e.what = 'signed') AS signed,
            coalesce(max(e.place) FILTER (WHERE e.what IN ('cancelled', 'terminated')), 0) AS ended

@@ -1,8 +1,8 @@
 """What the ERPs invoiced, credited, were paid and recognised of each contract, by the newest status of each object.
 
 Amounts in another currency than the contract's are counted, not summed. What was reported before its project was known
-is found by the project's key. An invoice that says `paid` without a payment is paid in full. Revenue is null where one
-of the ERPs that invoiced reports none (core.financial_source).
+is found by the project's key. An invoice that says `paid` without a payment is paid in full. Of which contracts revenue
+is known is told by sync_core/unreported.py.
 """
 
 from typing import Final
@@ -24,7 +24,6 @@ _NEWEST: Final = """
           AND f.kind IN ('invoice', 'payment', 'revenue')
     ) AS r ORDER BY r.contract_id, r.system, r.kind, r.ref, r.seq DESC
 """
-REPORTING: Final = "SELECT o.system FROM core.financial_source AS o WHERE 'revenue' = ANY(o.reports)"
 # billed and credited are both positive; a credit note is an invoice of a negative amount.
 BILLED: Final = f"""
     WITH newest AS MATERIALIZED ({_NEWEST})
@@ -35,10 +34,9 @@ BILLED: Final = f"""
                + coalesce(sum(b.amount) FILTER (WHERE b.kind = 'invoice' AND {is_paid("b.status")} AND NOT EXISTS (
                    SELECT FROM newest AS p WHERE p.contract_id = b.contract_id AND p.system = b.system
                       AND p.kind = 'payment' AND p.invoice_ref = b.ref AND {counts("p.status")})), 0) AS paid,
-           CASE WHEN bool_and(b.kind <> 'invoice' OR s.system IS NOT NULL) THEN
-               coalesce(sum(b.amount) FILTER (WHERE b.kind = 'revenue' AND {_COUNTS}), 0) END AS recognised,
+           coalesce(sum(b.amount) FILTER (WHERE b.kind = 'revenue' AND {_COUNTS}), 0) AS recognised,
            count(*) AS objects
-    FROM newest AS b LEFT JOIN ({REPORTING}) AS s ON s.system = b.system GROUP BY b.contract_id, b.currency
+    FROM newest AS b GROUP BY b.contract_id, b.currency
 """
 # The project as its ERP last confirmed it; of several the newest. Its value is null where the ERP holds none. Since a
 # move a project holds what closed ones, of others and its own ERP's earlier ones, have not: with that it is the

@@ -15,9 +15,9 @@ came. Nothing that comes later moves it.
 from typing import Final
 
 from metrics.buckets import BOUNDS
-from metrics.facts._fold_order import AMENDMENT_NUMBER, FOLD_ORDER, as_agreed
+from metrics.facts._fold_order import AMENDMENT_NUMBER, FOLD_ORDER, SAYS, as_agreed
 from metrics.facts._signature import SIGNED_AT
-from metrics.facts.fact import OF_WEEK, Fact, bucket_of
+from metrics.facts.fact import OF_WEEK, Fact, bucket_of, clock_of
 from metrics.months import MONTH
 
 _COLUMNS: Final = (
@@ -34,7 +34,7 @@ _CANCELLED, _TERMINATED = "com.tieline.contract.cancelled.v1", "com.tieline.cont
 
 # Those that were ever amended: looked up contract by contract (LIMIT), never by reading all amendments that there are.
 _AMENDED_ONES: Final = f"""
-    SELECT c.contract_id, c.source, c.external_id FROM core.contract AS c CROSS JOIN LATERAL (
+    SELECT c.contract_id, c.source, c.external_id, c.legal_entity FROM core.contract AS c CROSS JOIN LATERAL (
         SELECT FROM core.event AS e
         WHERE e.source = c.source AND e.external_id = c.external_id AND e.type = '{_AMENDED}' LIMIT 1
     ) AS e WHERE c.contract_id = ANY(:ids)
@@ -46,12 +46,14 @@ _STORED: Final = f"""
            row_number() OVER (PARTITION BY c.contract_id ORDER BY e.seq) AS rank,
            row_number() OVER (PARTITION BY c.contract_id ORDER BY {FOLD_ORDER}) AS place,
            CASE WHEN e.type = '{_AMENDED}' THEN {AMENDMENT_NUMBER} END AS number,
+           {SAYS.format(entity="c.legal_entity")},
            CASE WHEN e.type IN ('{_AMENDED}', '{_CORRECTED}') THEN metrics.number(e.data #>> '{{changes,value}}')
                 WHEN e.type = '{_SIGNED}' THEN metrics.number(e.data #>> '{{terms,value}}') END AS value,
            CASE WHEN e.type = '{_AMENDED}' THEN metrics.moment_of(e.data #>> '{{amendment,executed_at}}')
            END AS executed_at,
            CASE WHEN e.type = '{_AMENDED}' THEN metrics.day(e.data #>> '{{amendment,effective_on}}')
            END AS effective_on,
+           CASE WHEN e.type = '{_CORRECTED}' THEN e.data -> 'amendment_days' END AS days,
            CASE e.type WHEN '{_SIGNED}' THEN e.data -> 'terms'
                 WHEN '{_AMENDED}' THEN e.data -> 'changes' WHEN '{_CORRECTED}' THEN e.data -> 'changes' END AS terms
     FROM amended AS c JOIN core.event AS e USING (source, external_id)
@@ -121,11 +123,22 @@ _LISTED: Final = f"""
     ) AS w
     WHERE w.number IS NOT NULL GROUP BY 1, 2
 """
+# The day to which a correction moved one last (sync_core/life/amendment_days.py).
+_MOVED: Final = """
+    SELECT DISTINCT ON (s.contract_id, d.number) s.contract_id, d.number,
+           metrics.day(i.part ->> 'effective_on') AS since
+    FROM said AS s CROSS JOIN LATERAL jsonb_path_query(s.days, '$[*]') WITH ORDINALITY AS i(part, n)
+         CROSS JOIN LATERAL (SELECT metrics.number(i.part ->> 'number') AS number) AS d
+    ORDER BY s.contract_id, d.number, s.place DESC, i.n DESC
+"""
 # Amendment k waits for all before it: until the last of them was there, or until now where one is missing.
-_ORDERED: Final = """
-    SELECT l.*, row_number() OVER o < l.number AS waits,
+_ORDERED: Final = f"""
+    SELECT l.contract_id, l.number, l.received_at, l.rank, l.executed_at, l.delta, l.stands,
+           CASE WHEN m.number IS NULL THEN l.effective_on ELSE m.since END AS effective_on,
+           row_number() OVER o < l.number AS waits,
            CASE WHEN row_number() OVER o = l.number THEN max(l.received_at) OVER o END AS complete_at
-    FROM listed AS l WINDOW o AS (PARTITION BY l.contract_id ORDER BY l.number)
+    FROM listed AS l LEFT JOIN ({_MOVED}) AS m USING (contract_id, number)
+    WINDOW o AS (PARTITION BY l.contract_id ORDER BY l.number)
 """
 _PLACED: Final = f"""
     SELECT c.contract_id, o.number, c.legal_entity, c.service_line, c.geography, c.billing, c.currency, c.test,
@@ -214,6 +227,9 @@ FACT = Fact(
     fresh=_FRESH,
     cells=_CELLS,
     within=f"({OF_WEEK} OR f.signed_on >= :start AND f.signed_on < CAST(:end AS date) + 7)",
+    clock=clock_of(
+        "f.outcome = 'open'", "executed_at", "executed_work_s", "received_at", "received_work_s", "effective_at"
+    ),
     money=("delta",),
     values={"bounds": list(BOUNDS)},
 )

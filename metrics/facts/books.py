@@ -4,23 +4,25 @@ What the ERP has left to bill is what it holds as the contract's value less what
 gap by its amount and sign: a contract that ended, is not in its ERP yet or of which the ERP says no value, at most what
 was never billed; changes on their way, at most what they change. Nothing explains more billed than was signed.
 
-Revenue is in none of that. It is known, be it zero, where the contract's ERP and all that invoiced it report revenue.
+Revenue is in none of that. It is known, be it zero, where the contract's ERP and all that invoiced it report revenue
+(sync_core/unreported.py); else `silent` are those that report none, and `unasked` those that nobody has asked yet.
 """
 
 from typing import Final
 
 from metrics.facts._agreed import EVENTS, VALUES
-from metrics.facts._billed import BILLED, PROJECT, REPORTING
+from metrics.facts._billed import BILLED, PROJECT
 from metrics.facts.fact import STOCK, Fact
+from sync_core.unreported import unreported
 
 _COLUMNS: Final = (
     "contract_id", "legal_entity", "service_line", "geography", "billing", "currency", "test", "signed", "erp_value",
     "billed", "credited", "paid", "foreign_n", "remaining", "explained", "gap", "explained_amount", "unexplained",
-    "erp", "recognised",
+    "erp", "recognised", "silent", "unasked",
 )  # fmt: skip
 
 _STEPPING: Final = """
-    SELECT c.contract_id, c.source, c.external_id, c.value,
+    SELECT c.contract_id, c.source, c.external_id, c.legal_entity, c.value,
            CAST(c.updated_at AT TIME ZONE :zone AS date) AS seen_on, coalesce(
         (SELECT max(r.started_at) FROM core.run AS r
          WHERE r.contract_id = c.contract_id AND r.outcome = 'converged'), '-infinity') AS confirmed_at
@@ -59,14 +61,18 @@ _SIDES: Final = f"""
                     WHEN p.value IS NULL THEN 'not_reported' ELSE '' END AS reason,
                coalesce(w.delta, 0) AS delta,
                CASE WHEN c.first_active_at IS NULL THEN '' ELSE c.lane END AS erp,
-               CASE WHEN c.first_active_at IS NULL OR c.lane IN ({REPORTING})
-                    THEN CASE WHEN b.contract_id IS NULL THEN 0 ELSE b.recognised END END AS recognised
+               CASE WHEN u.contract_id IS NULL THEN coalesce(b.recognised, 0) END AS recognised,
+               coalesce(u.silent, '{{}}') AS silent, coalesce(u.unasked, '{{}}') AS unasked
         FROM core.contract AS c LEFT JOIN ({PROJECT}) AS p USING (contract_id)
              LEFT JOIN on_its_way AS w USING (contract_id)
              LEFT JOIN money AS b ON b.contract_id = c.contract_id AND b.currency = c.currency
              LEFT JOIN (SELECT m.contract_id, sum(m.objects) AS objects FROM money AS m
                         JOIN core.contract AS k ON k.contract_id = m.contract_id AND k.currency <> m.currency
                         GROUP BY m.contract_id) AS o ON o.contract_id = c.contract_id
+             LEFT JOIN (SELECT n.contract_id, array_agg(n.system ORDER BY n.system) FILTER (WHERE n.asked) AS silent,
+                               array_agg(n.system ORDER BY n.system) FILTER (WHERE NOT n.asked) AS unasked
+                        FROM ({unreported("= ANY(:ids)")}) AS n GROUP BY n.contract_id) AS u
+                  ON u.contract_id = c.contract_id
         WHERE c.contract_id = ANY(:ids) AND c.signed_at IS NOT NULL
     ) AS s
 """
@@ -81,6 +87,7 @@ _SUMS: Final = ("signed", "billed", "credited", "paid", "remaining")
 _COUNTED: Final = "NOT f.test"
 _NET: Final = "f.billed - f.credited"
 UNEXPLAINED: Final = "f.unexplained <> 0"
+_UNASKED: Final = f"{_COUNTED} AND f.unasked <> '{{}}' AND f.silent = '{{}}'"  # what one does not report stays unknown
 _CELLS: Final = " UNION ALL ".join((
     *(f"SELECT '{name}', {STOCK}, f.currency, -1, 1, f.{name} WHERE {_COUNTED} AND f.{name} <> 0" for name in _SUMS),
     f"SELECT 'contracts', {STOCK}, f.currency, -1, 1, 0 WHERE {_COUNTED}",
@@ -89,8 +96,10 @@ _CELLS: Final = " UNION ALL ".join((
     f"SELECT 'deferred', {STOCK}, f.currency, -1, 1, {_NET} - f.recognised WHERE {_COUNTED} AND {_NET} > f.recognised",
     f"SELECT 'accrued', {STOCK}, f.currency, -1, 1, f.recognised - ({_NET}) WHERE {_COUNTED} AND {_NET} < f.recognised",
     f"SELECT 'heard', {STOCK}, f.currency, -1, 1, 0 WHERE {_COUNTED} AND f.recognised IS NOT NULL AND f.erp <> ''",
-    f"SELECT 'silent', {STOCK}, f.currency, -1, 1, {_NET} WHERE {_COUNTED} AND f.recognised IS NULL",
-    f"SELECT 'silent_erp', {STOCK}, f.erp, -1, 1, 0 WHERE {_COUNTED} AND f.recognised IS NULL",
+    f"SELECT 'silent', {STOCK}, f.currency, -1, 1, {_NET} WHERE {_COUNTED} AND f.silent <> '{{}}'",
+    f"SELECT 'silent_erp', {STOCK}, e.name, -1, 1, 0 FROM unnest(f.silent) AS e(name) WHERE {_COUNTED}",
+    f"SELECT 'unasked', {STOCK}, f.currency, -1, 1, {_NET} WHERE {_UNASKED}",
+    f"SELECT 'unasked_erp', {STOCK}, e.name, -1, 1, 0 FROM unnest(f.unasked) AS e(name) WHERE {_UNASKED}",
     f"SELECT 'foreign', {STOCK}, f.currency, -1, f.foreign_n, 0 WHERE {_COUNTED} AND f.foreign_n > 0",
     f"SELECT f.explained, {STOCK}, f.currency, -1, 1, f.explained_amount"
     f" WHERE {_COUNTED} AND f.explained_amount <> 0",

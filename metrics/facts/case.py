@@ -4,7 +4,7 @@ from typing import Final
 
 from metrics.buckets import BOUNDS
 from metrics.facts._case_history import ENDED, LASTED_S, LASTED_WORK_S, SEGMENTS
-from metrics.facts.fact import OF_WEEK, Fact, bucket_of
+from metrics.facts.fact import OF_WEEK, Fact, bucket_of, clock_of
 
 _COLUMNS: Final = (
     "case_id", "contract_id", "legal_entity", "service_line", "geography", "billing", "test", "function", "cause",
@@ -89,6 +89,9 @@ FACT = Fact(
     fresh=_FRESH,
     cells=_CELLS,
     within=OF_WEEK,
+    clock=clock_of(
+        "f.outcome = 'open'", "opened_at", "opened_work_s", "open_since", "open_since_work_s", "spent_s", "spent_work_s"
+    ),
     money=("exposure",),
     values={"bounds": list(BOUNDS)},
 )

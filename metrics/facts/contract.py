@@ -10,7 +10,7 @@ from typing import Final
 from metrics.buckets import BOUNDS
 from metrics.facts._signature import SIGNED_AT
 from metrics.facts._touches import TOUCHES
-from metrics.facts.fact import OF_WEEK, Fact, bucket_of
+from metrics.facts.fact import OF_WEEK, Fact, bucket_of, clock_of
 from metrics.months import MONTH
 
 _COLUMNS: Final = (
@@ -170,6 +170,14 @@ FACT = Fact(
     fresh=_FRESH,
     cells=_CELLS,
     within=OF_WEEK,
+    clock=clock_of(
+        "f.outcome = 'open' OR f.reopened AND f.stable_at IS NULL",
+        "signed_at",
+        "signed_work_s",
+        "step",
+        "step_at",
+        "step_work_s",
+    ),
     money=("value",),
     values={"bounds": list(BOUNDS)},
 )

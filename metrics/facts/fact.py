@@ -15,6 +15,12 @@ def bucket_of(seconds: str) -> str:
     return f"width_bucket(CAST({seconds} AS float8), CAST(:bounds AS float8[]))"
 
 
+def clock_of(which: str, *columns: str) -> str:
+    """For `Fact.clock`: what the ages of the versions that `which` is true of begin at."""
+    named = ", ".join(f"f.{name}" for name in columns)
+    return f"CASE WHEN {which} THEN hash_record_extended(ROW({named}), 0) ELSE 0 END"
+
+
 @dataclass(frozen=True)
 class Fact:
     """`fresh` selects `columns` of the contracts in :ids; `cells` selects from one version `f` what it counts for.
@@ -31,6 +37,7 @@ class Fact:
     fresh: str
     cells: str
     within: str = "true"
+    clock: str = "0"  # SQL on `f`: another number where an open case began at another moment, which no cell shows
     money: tuple[str, ...] = ()  # which columns are amounts, or lists of them, in the column `currency`
     values: Mapping[str, object] = field(default_factory=dict)  # what else `fresh` and `cells` bind
 

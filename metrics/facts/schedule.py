@@ -1,14 +1,15 @@
 """What a contract was to bill in a month, by the milestones in force when the month began; what was billed in it.
 
 In force then: of the events recorded before the month's first moment in the group's zone, in the order of the fold
-(sync_core/fold.py). A contract that was not signed by then, or had ended, bills nothing. Contracts billed by time have
-no schedule that could be compared. One row a contract, month and currency (docs/kpis.md, forecasts); a month without
-milestones and invoices has none. Invoices are those of the fact before this one (metrics/facts/invoice.py).
+(sync_core/fold.py). A contract that was not signed by then, or had ended, bills nothing; an amendment's number counts
+once, and what is sent under it again changes nothing. Contracts billed by time have no schedule that could be compared.
+One row a contract, month and currency (docs/kpis.md, forecasts); a month without milestones and invoices has none.
+Invoices are those of the fact before this one (metrics/facts/invoice.py).
 """
 
 from typing import Final
 
-from metrics.facts._fold_order import FOLD_ORDER
+from metrics.facts._fold_order import AMENDMENT_NUMBER, FOLD_ORDER
 from metrics.facts.fact import Fact
 from metrics.months import MONTH
 from sync_core.events import PREFIX
@@ -21,19 +22,20 @@ _COLUMNS: Final = (
 _SCHEDULING: Final = ("signed", "amended", "corrected", "cancelled", "terminated")
 _EVENTS: Final = f"""
     SELECT c.contract_id, e.recorded_at, e.data, split_part(e.type, '.', 4) AS what,
+           CASE WHEN e.type = '{PREFIX}amended.v1' THEN {AMENDMENT_NUMBER} END AS number,
            row_number() OVER (PARTITION BY c.contract_id ORDER BY {FOLD_ORDER}) AS place
     FROM core.contract AS c JOIN core.event AS e USING (source, external_id)
     WHERE c.contract_id = ANY(:ids) AND c.billing = 'milestones' AND e.type = ANY(:scheduling)
 """
 # What each event says of a milestone; of one that it sets and removes, the removal holds.
 _SAID: Final = """
-    SELECT e.contract_id, e.recorded_at, e.place, e.what = 'signed' AS signs, m.value ->> 'key' AS key,
+    SELECT e.contract_id, e.recorded_at, e.place, e.number, e.what = 'signed' AS signs, m.value ->> 'key' AS key,
            false AS removed, metrics.day(m.value ->> 'due_on') AS due_on, metrics.number(m.value ->> 'amount') AS amount
     FROM scheduling AS e CROSS JOIN LATERAL jsonb_array_elements(
         CASE jsonb_typeof(coalesce(e.data -> 'terms', e.data -> 'changes') -> 'milestones') WHEN 'array'
              THEN coalesce(e.data -> 'terms', e.data -> 'changes') -> 'milestones' ELSE '[]' END) AS m(value)
     UNION ALL
-    SELECT e.contract_id, e.recorded_at, e.place, false, m.value, true, NULL, NULL
+    SELECT e.contract_id, e.recorded_at, e.place, e.number, false, m.value, true, NULL, NULL
     FROM scheduling AS e CROSS JOIN LATERAL jsonb_array_elements_text(
         CASE jsonb_typeof(e.data -> 'changes' -> 'remove_milestones') WHEN 'array'
              THEN e.data -> 'changes' -> 'remove_milestones' ELSE '[]' END) AS m(value)
@@ -60,6 +62,9 @@ _IN_FORCE: Final = f"""
     FROM ({_STOOD}) AS m
          JOIN said AS s ON s.contract_id = m.contract_id AND s.recorded_at < m.begins AND s.place >= m.signed
               AND (s.place = m.signed OR NOT s.signs)
+    WHERE NOT EXISTS (
+        SELECT FROM scheduling AS e WHERE e.contract_id = s.contract_id AND e.number = s.number AND e.place < s.place
+           AND e.place > m.signed AND e.recorded_at < m.begins)
     ORDER BY m.contract_id, m.month, s.key, s.place DESC, s.removed DESC
 """
 _FRESH: Final = f"""

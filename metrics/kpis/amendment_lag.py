@@ -100,7 +100,7 @@ class AmendmentLag:
         title="Amendment sync lag",
         unit=Unit.WORKING_HOURS,
         better=Better.LOWER,
-        version=2,
+        version=3,
         says="Nine of ten amendments were in the ERP within this working time of their execution.",
         formula="Kaplan-Meier 90th percentile of (read-back of all that it changes - execution) in the legal entity's "
         "working hours; open amendments count for as long as they have been open.",

@@ -156,8 +156,14 @@ def _read(source: Source, by: By | None, as_of: datetime) -> Iterator[tuple[str,
 
 
 def _age(cell: Cell, today: date) -> int | None:
-    """Whole days since when it waits, negative where that is yet to come; None of what does not wait."""
-    return (today - date.fromisoformat(cell.label)).days if cell.measure in _WAITS else None
+    """Whole days since when it waits, negative where that is yet to come; None of what does not wait.
+
+    Where the legal entity's day has begun before the group's, what was signed or invoiced on it has waited for 0 days.
+    """
+    if cell.measure not in _WAITS:
+        return None
+    age = (today - date.fromisoformat(cell.label)).days
+    return max(age, 0) if age == -1 and cell.measure != "cash.wait_invoice" else age
 
 
 def _counted(cell: Cell) -> Inputs:

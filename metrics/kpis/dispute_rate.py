@@ -87,8 +87,9 @@ class DisputeRate:
         formula="distinct invoices with a dispute raised within 60 days of issue / invoices issued in weeks of the "
         "window that ended at least 60 days ago; younger ones are told apart. The trend is by month of issue.",
         splits=(By.WEEK, By.LEGAL_ENTITY, By.SERVICE_LINE, By.GEOGRAPHY, By.BILLING, By.LABEL),
-        target=0.02,
-        target_says="suggested: below 2 % excellent, 2 to 5 % acceptable, above 5 % act",
+        target=_EXCELLENT,
+        target_says="suggested: below 2% excellent, 2 to 5% acceptable, above 5% act",
+        strict=True,
         span=Span.QUARTER,
         drill="disputed invoice",
     )
@@ -168,9 +169,11 @@ def _by_cause(found: Mapping[str, Inputs]) -> dict[str, Inputs]:
 
 
 def _band(rate: float) -> str:
-    if rate < _EXCELLENT:
+    """As metrics/targets.py judges it, of so many digits: at exactly 2% it is acceptable, and off target."""
+    shown = round(rate, 6)
+    if shown < _EXCELLENT:
         return "excellent: below 2%"
-    return "acceptable: 2 to 5%" if rate <= _ACCEPTABLE else "act: above 5%"
+    return "acceptable: 2 to 5%" if shown <= _ACCEPTABLE else "act: above 5%"
 
 
 def _limits(key: str, label: str, k: int, n: int) -> Iterator[Figure]:

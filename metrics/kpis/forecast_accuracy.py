@@ -22,7 +22,7 @@ class ForecastAccuracy:
         title="Billing forecast error",
         unit=Unit.SHARE,
         better=Better.LOWER,
-        version=2,
+        version=3,
         says="What the schedules foresaw for a month on its first day was this far from what was billed in it.",
         formula="mean over months of |forecast - billed| / billed (MAPE): milestones due in the month by the schedules "
         "in force on its first day, against invoices issued in it; months that are over and lie whole in the window.",

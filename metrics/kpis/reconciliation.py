@@ -29,15 +29,20 @@ _EXPLAINED: Final = {
     "ended": ("Explained: the contract ended", "what was not billed by then"),
     "not_reported": ("Explained: not reported", "its ERP does not say what value it holds"),
 }
-# Of contracts whose ERPs report revenue: they are `heard`. Others are `silent`, with whom is the label of `silent_erp`.
+# Of contracts whose ERPs report revenue: they are `heard`. Of others an ERP reports none, or was not asked yet whether
+# it does; which one it is, is the label of `<kind>_erp`.
 _EARNED: Final = {
     "recognised": ("Recognised", "revenue as the ERPs posted it, less what they reversed"),
     "deferred": ("Billed and not recognised", "less credit notes; deferred revenue"),
     "accrued": ("Recognised and not billed", "accrued revenue"),
 }
-_SILENT: Final = "silent"
-_SILENT_ERP: Final = "silent_erp"
-_COUNTED: Final = ("contracts", "unexplained", "gap", "foreign", "test", "heard", _SILENT, _SILENT_ERP)
+_SILENT, _UNASKED = "silent", "unasked"
+_NAMED: Final = tuple(f"{kind}_erp" for kind in (_SILENT, _UNASKED))
+_APART: Final = {
+    _SILENT: ("without_revenue", "Contracts whose revenue is not reported", "by"),
+    _UNASKED: ("unasked_revenue", "Contracts whose ERP was not asked for revenue yet", "not asked yet:"),
+}
+_COUNTED: Final = ("contracts", "unexplained", "gap", "foreign", "test", "heard", _SILENT, _UNASKED, *_NAMED)
 _MEASURES: Final = tuple(f"books.{name}" for name in (*_SUMS, *_EARNED, *_EXPLAINED, *_COUNTED))
 
 
@@ -69,11 +74,11 @@ class Inputs:
     def of(self, name: str) -> Mapping[str, Decimal]:
         return self.money.get(name, {})
 
-    @property
-    def silent(self) -> Mapping[str, int]:
-        """By ERP that reports no revenue, how many contracts it has. A split by currency does not tell it."""
-        begin = f"{_SILENT_ERP}:"
-        return {name.removeprefix(begin): n for name, n in sorted(self.counts.items()) if name.startswith(begin) and n}
+    def erps(self, kind: str) -> str:
+        """Those that report no revenue, or were not asked yet. A split by currency does not tell which."""
+        begin = f"{kind}_erp:"
+        named = [name.removeprefix(begin) for name, n in sorted(self.counts.items()) if name.startswith(begin) and n]
+        return ", ".join(named) or "their ERPs"
 
 
 def _added(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str, Decimal]:
@@ -112,10 +117,10 @@ class Reconciliation:
         counts: dict[str, dict[str, int]] = {}
         for cell in source.cells(_MEASURES, by, **_STOCK):
             name = cell.measure.partition(".")[2]
-            if name == _SILENT_ERP:  # its label is no currency
+            if name in _NAMED:  # its label is no currency
                 if by is By.LABEL:
                     continue
-                name = f"{_SILENT_ERP}:{cell.label}"
+                name = f"{name}:{cell.label}"
             money.setdefault(cell.group, {}).setdefault(name, {})[cell.label] = cell.amount
             counted = counts.setdefault(cell.group, {})
             counted[name] = counted.get(name, 0) + cell.n
@@ -175,19 +180,22 @@ def _sum(
 
 
 def _earned(inputs: Inputs, rates: Rates) -> Iterator[Figure]:
-    """Revenue of those whose ERPs report it. Of none of them there is no number, and it is said whose ERPs do not."""
-    silent = inputs.counts.get(_SILENT, 0)
-    erps = ", ".join(inputs.silent) or "their ERPs"
-    if silent and not inputs.counts.get("heard"):
+    """Revenue of those whose ERPs report it. Of none of them there is no number, and it is said whose ERPs do not, and
+    which were not asked yet.
+    """
+    apart = [kind for kind in _APART if inputs.counts.get(kind)]
+    begins = {_SILENT: "not reported by", _UNASKED: "not asked yet:"}
+    missing = "; ".join(f"{begins[kind]} {inputs.erps(kind)}" for kind in apart)
+    if apart and not inputs.counts.get("heard"):
         for key, (label, _) in _EARNED.items():
-            yield Figure(key, label, None, Unit.MONEY, f"not reported by {erps}")
+            yield Figure(key, label, None, Unit.MONEY, missing)
         return
     for key, (label, words) in _EARNED.items():
-        note = f"{words}; not reported by {erps}" if silent else words
-        yield _sum(key, label, inputs.of(key), inputs, rates, note)
-    if silent:
-        yield Figure("without_revenue", "Contracts whose revenue is not reported", silent, Unit.COUNT, f"by {erps}")
-        yield _sum("without_revenue_billed", "Billed of them", inputs.of(_SILENT), inputs, rates, "less credit notes")
+        yield _sum(key, label, inputs.of(key), inputs, rates, f"{words}; {missing}" if apart else words)
+    for kind in apart:
+        key, label, by = _APART[kind]
+        yield Figure(key, label, inputs.counts[kind], Unit.COUNT, f"{by} {inputs.erps(kind)}")
+        yield _sum(f"{key}_billed", "Billed of them", inputs.of(kind), inputs, rates, "less credit notes")
 
 
 def _own(inputs: Inputs) -> Iterator[Figure]:

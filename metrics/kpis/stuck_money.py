@@ -36,6 +36,8 @@ class Cause(StrEnum):
     SCHEDULE = "schedule"
 
 
+# Those that are settled in step are counted, for nothing of them is to be worked out; like all that is in step they
+# are of the first cause.
 _STUCK: Final = f"""
     SELECT s.grp, s.test, s.unverified, s.cause, s.currency, count(*) AS contracts,
            count(*) FILTER (WHERE s.gross <> 0) AS stuck, sum(s.gross) AS gross, sum(s.net) AS net,
@@ -53,8 +55,11 @@ _STUCK: Final = f"""
                x.day_s, f.since, {worth("most.gross")} AS gross_worth, {worth("x.net")} AS net_worth,
                {worth("x.misses")} AS misses_worth
         FROM metrics.exposure_fact AS f {CALENDARS} {DUE} LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = f.currency
-        WHERE {{valid}} AND {chosen("f")} OFFSET 0  -- each worked out once
+        WHERE {{valid}} AND f.settled IS DISTINCT FROM 0 AND {chosen("f")} OFFSET 0  -- each worked out once
     ) AS s GROUP BY 1, 2, 3, 4, 5, s.day_s
+    UNION ALL
+    SELECT {{in_step}}, f.test, f.unverified, '{Cause.BLOCKER}', f.currency, count(*), 0, {", ".join(["NULL"] * 14)}
+    FROM metrics.exposure_fact AS f WHERE {{valid}} AND f.settled = 0 AND {chosen("f")} GROUP BY 1, 2, 3, 5
 """
 AGES: Final = {"age_0_1": "less than 1 working day", "age_1_3": "1 to 3 working days", "age_3_up": "3 and more"}
 _ROUNDED: Final = ("gross", "net", "misses", *AGES)  # of each contract, so that its rows add up to them
@@ -125,7 +130,10 @@ class StuckMoney:
         if source.as_of is None:
             return {}
         rates = rates_of(source)
-        sql = _STUCK.format(group=group_of(by, label="why.cause"), valid=source.valid())
+        label = f"'{Cause.BLOCKER}'"
+        sql = _STUCK.format(
+            group=group_of(by, label="why.cause"), in_step=group_of(by, label=label), valid=source.valid()
+        )
         parts: dict[str, Inputs] = {}
         for row in source.run(sql, **_bound(source)):
             parts[row.grp] = parts.get(row.grp, Inputs()) + _inputs(row, rates)

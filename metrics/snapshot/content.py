@@ -1,7 +1,7 @@
 """What a snapshot says, before it has the form of any file."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -78,6 +78,7 @@ class Moved:
     before: str
     after: str
     measures: tuple[str, ...]  # what of the week it moved
+    anew: bool = False  # nothing came to be known of it: a release measured it anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +105,27 @@ class Restated:
     n_after: int
     by_contracts: bool = True  # what came to be known of contracts changed it
     by_stated: bool = False  # baselines, assumptions or rates did
+    by_release: bool = False  # all was measured anew since, by another release or in another zone or currency
+    of_before: str = ""  # what the headline was of: `week`, `4 weeks`, `13 weeks`
+    of: str = ""  # and is of
+
+
+@dataclass(frozen=True, slots=True)
+class Anew:
+    """All facts were made anew since the first report. `contracts` of which nothing came to be known read otherwise."""
+
+    at: datetime
+    why: str  # release; settings, the group's zone or reporting currency
+    release: str  # that did it; "" where nobody noted it
+    contracts: int = 0
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Restatement:
-    """`since` None: this is the first snapshot of its week since that ended. `contracts` counts all of `moved`."""
+    """`since` None: this is the first snapshot of its week since that ended. `contracts` counts those of `moved` of
+    which something came to be known late.
+    """
 
     since: datetime | None
     kpis: tuple[Restated, ...] = ()
@@ -116,6 +133,8 @@ class Restatement:
     stated: tuple[Stated, ...] = ()
     contracts: int = 0
     complete: bool = True
+    anew: Anew | None = None  # None: nothing was measured anew
+    redefined: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # version of the definition then and now
 
 
 @dataclass(frozen=True, slots=True)

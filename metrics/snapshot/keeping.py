@@ -4,7 +4,7 @@ Whoever works on a row has its lease; each write is fenced by the lease's token,
 after the other, because the first stood still, only the second is heard.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
@@ -37,7 +37,7 @@ _ASKED = sa.text("""
     SELECT snapshot_id, week, wanted_as_of, lease_token, attempts FROM metrics.snapshot WHERE snapshot_id = :snapshot_id
 """)
 _FIRST = sa.text("""
-    SELECT as_of FROM metrics.snapshot
+    SELECT as_of, headlines FROM metrics.snapshot
     WHERE week = :week AND state = 'made' AND as_of <= :as_of AND as_of >= :over_at
     ORDER BY made_at, snapshot_id LIMIT 1
 """)
@@ -95,14 +95,20 @@ def asked(engine: sa.Engine, snapshot_id: int) -> Asked:
         return Asked(*conn.execute(_ASKED, {"snapshot_id": snapshot_id}).one())
 
 
-def first_made(engine: sa.Engine, week: date, *, as_of: datetime, over_at: datetime) -> datetime | None:
-    """The as-of of the first snapshot of the week since it ended, of those that know no more than `as_of`.
+@dataclass(frozen=True, slots=True)
+class First:
+    as_of: datetime
+    versions: Mapping[str, int]  # of the definitions that it was made by
+
+
+def first_made(engine: sa.Engine, week: date, *, as_of: datetime, over_at: datetime) -> First | None:
+    """The first snapshot of the week since it ended, of those that know no more than `as_of`.
 
     One of a running week has the numbers so far, which nobody restates.
     """
     with engine.connect() as conn:
-        found: datetime | None = conn.scalar(_FIRST, {"week": week, "as_of": as_of, "over_at": over_at})
-        return found
+        row = conn.execute(_FIRST, {"week": week, "as_of": as_of, "over_at": over_at}).one_or_none()
+    return None if row is None else First(row.as_of, {one["slug"]: one["version"] for one in row.headlines})
 
 
 def keep(

@@ -88,8 +88,9 @@ class Maker:
     def _make(self, one: Asked) -> Package:
         as_of = self._moment(one.wanted_as_of)
         over_at = weeks.end_of(one.week, self.estate.group.timezone)
-        since = keeping.first_made(self.engine, one.week, as_of=as_of, over_at=over_at)
-        content = take(self.engine, self.estate, week=one.week, as_of=as_of, since=since)
+        first = keeping.first_made(self.engine, one.week, as_of=as_of, over_at=over_at)
+        since, versions = (None, None) if first is None else (first.as_of, first.versions)
+        content = take(self.engine, self.estate, week=one.week, as_of=as_of, since=since, versions=versions)
         made = package(content, release=self.release, signer=self.signer)
         with self.engine.begin() as conn:
             kept = keeping.keep(

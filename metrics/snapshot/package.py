@@ -108,6 +108,11 @@ def _manifest(
             "measures": len(content.kpis), "restated_measures": len(content.restatement.kpis),
             "moved_contracts": content.restatement.contracts, "moved_complete": content.restatement.complete,
         },
+        "measured_anew": _anew(content),
+        "redefined": [
+            {"kpi": slug, "version_before": before, "version": now}
+            for slug, (before, now) in sorted(content.restatement.redefined.items())
+        ],
         "tables": [
             {"name": one.name, "rows": len(one.rows), "total": one.total, "data_sha256": one.sha256} for one in tables
         ],
@@ -134,7 +139,17 @@ def _restated(content: Content, one: Restated) -> dict[str, Any]:
     unit = next(kpi.definition.unit for kpi in content.kpis if kpi.definition.slug == one.slug)
     before, after = (_exact(value, unit, content.reporting) for value in (one.before, one.after))
     return {"kpi": one.slug, "before": before, "after": after, "n_before": one.n_before, "n_after": one.n_after,
-            "by_contracts": one.by_contracts, "by_stated": one.by_stated}  # fmt: skip
+            "by_contracts": one.by_contracts, "by_stated": one.by_stated, "by_release": one.by_release,
+            "of_before": one.of_before, "of": one.of}  # fmt: skip
+
+
+def _anew(content: Content) -> dict[str, Any] | None:
+    """That all was measured anew since the first report, by which release; None: it was not."""
+    told = content.restatement.anew
+    if told is None:
+        return None
+    return {"at": _text(told.at), "why": told.why, "release": told.release, "contracts": told.contracts,
+            "complete": told.complete}  # fmt: skip
 
 
 def _exact(value: Value, unit: Unit, currency: str) -> str | None:

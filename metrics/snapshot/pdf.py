@@ -20,7 +20,7 @@ from metrics.kpi import Answer, Span, Unit
 from metrics.snapshot import chart, wording
 from metrics.snapshot.content import Content, KpiTaken
 from metrics.snapshot.pdf_restated import many, moved_by, restated
-from metrics.targets import MET, halves, judged
+from metrics.targets import MET, halves, judged, unknown_halves
 from sync_core.commands.words import visible
 from sync_core.survival import SAMPLE_FLOOR
 
@@ -31,7 +31,7 @@ _FIRST: Final = (
     "dispute-rate", "contract-to-cash", "exception-ageing", "forecast-accuracy", "roi", "step-time",
 )  # fmt: skip
 _CARDS, _FIGURES, _ENTITIES = 8, 60, 8
-_LACKS: Final = ("Too few cases to say", "No case", "Not reached yet", "Not known")
+_LACKS: Final = ("Too few cases to say", "No case", "Not reached yet", "Not known", "Half of the target is open")
 _COMMAND: Final = re.compile(r"[:;,] [^:;,`]*`tieline [^`]*`")  # how to mend it says nothing to a board
 _TIME: Final = frozenset({Unit.HOURS, Unit.WORKING_HOURS, Unit.DAYS, Unit.WORKING_DAYS, Unit.SECONDS})
 
@@ -103,7 +103,7 @@ def _headline(shown: Sequence[dict[str, Any]]) -> str:
     good = sum(one["status"] == MET for one in known)
     told = [f"{good} of {len(known) + len(without)} measures with a target are on target."]
     for lack in _LACKS:
-        names = [one["title"] for one in without if one["lack"] == lack]
+        names = [f"{one['title']}{one['open_half']}" for one in without if one["lack"] == lack]
         told += [f"{lack}: {', '.join(names)}."] if names else []
     return " ".join(told)
 
@@ -124,6 +124,7 @@ def _measure(one: KpiTaken, content: Content) -> dict[str, Any]:
     known, answer = one.definition, one.headline
     previous = None if one.previous is None else one.previous.value
     change = wording.change(answer.value, previous, known.unit, currency)
+    halves_open = unknown_halves(known, answer)
     figures = [
         figure for figure in answer.figures if figure.value is not None and not (figure.currency and ":" in figure.key)
     ]
@@ -133,6 +134,7 @@ def _measure(one: KpiTaken, content: Content) -> dict[str, Any]:
         "says": wording.plain(known.says),
         "at": _at(one, content),
         "lack": _lack(one),
+        "open_half": f" ({', '.join(halves_open)})" if halves_open else "",
         "value": "" if answer.value is None else wording.shown(answer.value, known.unit, currency),
         "number": wording.parts(answer.value, known.unit, currency)[0],
         "unit": wording.parts(answer.value, known.unit, currency)[1],
@@ -161,9 +163,11 @@ def _measure(one: KpiTaken, content: Content) -> dict[str, Any]:
 
 
 def _lack(one: KpiTaken) -> str:
-    """Why a measure has no value, of _LACKS."""
-    few, none, not_reached, unknown = _LACKS
+    """Why nobody knows whether a measure is on target, of _LACKS."""
+    few, none, not_reached, unknown, half = _LACKS
     n = one.headline.n
+    if one.headline.value is not None:
+        return half
     if _unknown(one) or one.span is not Span.WEEK:
         return unknown
     return few if 0 < n < SAMPLE_FLOOR else not_reached if n else none

@@ -30,10 +30,65 @@ def moved_by(content: Content) -> list[str]:
     told, titles = content.restatement, {one.definition.slug: one.definition.title for one in content.kpis}
     by_contracts = [titles[one.slug] for one in told.kpis if one.by_contracts]
     by_stated = [titles[one.slug] for one in told.kpis if one.by_stated]
+    by_release = [f"{titles[one.slug]} ({version_of(content, one.slug)})" for one in told.kpis if one.by_release]
     return [
         *([f"What came to be known late of {late(told)} moved {', '.join(by_contracts)}."] if by_contracts else []),
+        *([f"{_sentence(anew(told))} moved {', '.join(by_release)}."] if by_release else []),
         *([f"{_numbers(told)} stated since moved {', '.join(by_stated)}."] if by_stated else []),
     ]
+
+
+def anew(told: Restatement) -> str:
+    """`measured anew by release 0.2.0`; "" where nothing was."""
+    one = told.anew
+    if one is None:
+        return ""
+    if one.why == "settings":
+        return "measured anew in another zone or reporting currency of the group"
+    return f"measured anew by release {one.release}" if one.release else "measured anew by another release"
+
+
+def because(content: Content, one: Moved) -> str:
+    return anew(content.restatement) if one.anew else "known late"
+
+
+def version_of(content: Content, slug: str) -> str:
+    """`definition version 3`, `definition version 3, before 2`."""
+    now = next(one.definition.version for one in content.kpis if one.definition.slug == slug)
+    before, _ = content.restatement.redefined.get(slug, (now, now))
+    return f"definition version {now}" + (f", before {before}" if before != now else "")
+
+
+def told_of(one: Restated) -> str:
+    """`week`, or `4 weeks, then week` where it is of another span than it was."""
+    return one.of if one.of == one.of_before else f"{one.of_before}, then {one.of}"
+
+
+def _measured_anew(told: Restatement) -> str:
+    one = told.anew
+    if one is None:
+        return ""
+    contracts = many(one.contracts, "contract") if one.complete else f"at least {many(one.contracts, 'contract')}"
+    return (
+        f" All facts were {anew(told)} meanwhile: {contracts} of which nothing came to be known read otherwise because "
+        "of that alone, and are told apart."
+    )
+
+
+def _redefined(content: Content) -> str:
+    """What a definition that changed does to the first report's number."""
+    titles = {one.definition.slug: one.definition.title for one in content.kpis}
+    named = [f"{titles[slug]} ({version_of(content, slug)})" for slug in sorted(content.restatement.redefined)]
+    if not named:
+        return ""
+    return (
+        f" Defined otherwise since: {', '.join(named)}. What is shown as first made is worked out by the present "
+        "definition, so it may differ from the number that was printed then."
+    )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _numbers(told: Restatement) -> str:
@@ -43,7 +98,11 @@ def _numbers(told: Restatement) -> str:
 
 
 def why(one: Restated) -> str:
-    parts = ("contracts" if one.by_contracts else "", "stated numbers" if one.by_stated else "")
+    parts = (
+        "contracts" if one.by_contracts else "",
+        "a new release" if one.by_release else "",
+        "stated numbers" if one.by_stated else "",
+    )
     return " and ".join(part for part in parts if part)
 
 
@@ -60,6 +119,7 @@ def restated(content: Content) -> dict[str, Any]:
             f"{late(told)}; with it, and with the numbers stated since, {many(len(told.kpis), 'measure')} would have "
             "said something else. "
             "What has happened since is no correction. States stay as they were known at the end of the week."
+            f"{_measured_anew(told)}{_redefined(content)}"
         )
     return {
         "restated_says": says,
@@ -91,7 +151,8 @@ def _changes(moved: Sequence[Moved]) -> list[list[str]]:
         found.setdefault((one.contract_id, one.fact, one.key), []).append(one)
     return [
         [_short(first.contract), _short(first.legal_entity), _short(f"{wording.plain(first.fact)} {first.key}"),
-         _short("; ".join(map(_change, fields)), 130), f"{first.known_from.astimezone(UTC):%Y-%m-%d %H:%M}"]
+         _short(("measured anew: " if first.anew else "") + "; ".join(map(_change, fields)), 130),
+         f"{first.known_from.astimezone(UTC):%Y-%m-%d %H:%M}"]
         for fields in found.values() for first in fields[:1]
     ]  # fmt: skip
 

@@ -1,89 +1,51 @@
 """What says something else of a week than when it was first reported, and which fact of which contract did it.
 
-Only late knowledge restates: what had happened by the first report and was not known yet. What has happened since, an
-open contract that was activated, is no correction of it; nor is time that passed, or a contract of another week.
+Late knowledge restates, and so does a release that measures otherwise; the two are told apart
+(metrics/snapshot/corrected.py). A measure is held against what was its headline: where a week has too few cases, that
+of four weeks, and the contracts of all four are listed.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from metrics import stated
-from metrics.asking import Ask
+from metrics.asking import Ask, Window
 from metrics.catalog import kpis
 from metrics.facts import facts
 from metrics.facts.fact import DIMENSIONS, Fact
 from metrics.kpi import Answer, Kpi, Span
 from metrics.measures import result_of
-from metrics.rates import KNOWN_RATES
+from metrics.pooling import four_weeks, too_few
 from metrics.snapshot import wording
-from metrics.snapshot.content import Moved, Restated, Restatement
+from metrics.snapshot.content import Anew, Moved, Restated, Restatement
+from metrics.snapshot.corrected import ANEW, NOW, OF, THEN, Corrected, News, news
 from metrics.snapshot.restated_numbers import restated_numbers
 from metrics.source import Source
 from sync_core.errors import InvalidMoney
 
-MOST_CONTRACTS: Final = 2_000  # listed of each fact; all are counted
+MOST_CONTRACTS: Final = 2_000  # listed of each fact, of late news and of what was measured anew each; all are counted
 _OF_MONTHS: Final = frozenset({"invoice", "schedule"})  # facts of measures that a week has too few of
 # Derived from other fields of the same row, in seconds or weeks: the field they come from is listed.
 _DERIVED: Final = frozenset({"period"})
 
-# What was not taken in yet at the first moment and is at the second, by the ids of committed transactions as refreshes
-# take them in; and when it happened. What a person corrected was wrong before, too.
-_CUT: Final = "(SELECT cut FROM metrics.refresh WHERE finished_at <= {0} ORDER BY finished_at DESC LIMIT 1)"
-_NEW: Final = f"{{0}}.recorded_xid >= {_CUT.format(':base')} AND {{0}}.recorded_xid < {_CUT.format(':known_at')}"
-_TRACES: Final = f"""
-    SELECT t.contract_id, e.occurred_at <= :base OR e.type = 'com.tieline.contract.corrected.v1' AS late
-    FROM touched AS t JOIN core.contract AS c USING (contract_id) JOIN core.event AS e USING (source, external_id)
-    WHERE {_NEW.format("e")}
-    UNION ALL SELECT contract_id, r.finished_at <= :base
-    FROM touched JOIN core.run AS r USING (contract_id) WHERE {_NEW.format("r")}
-    UNION ALL SELECT contract_id, h.occurred_at <= :base
-    FROM touched JOIN core.case AS k USING (contract_id) JOIN core.case_history AS h USING (case_id)
-    WHERE {_NEW.format("h")}
-    UNION ALL SELECT t.contract_id, f.kind <> 'revenue'  -- which moves states alone, and no week
-                     AND f.occurred_on < CAST(CAST(:base AS timestamptz) AT TIME ZONE :zone AS date)
-    FROM core.financial_fact AS f LEFT JOIN core.crosswalk AS x
-         ON x.system = f.system AND x.kind = 'project' AND x.business_key = f.project_key
-         JOIN touched AS t ON t.contract_id = coalesce(f.contract_id, x.contract_id)
-    WHERE {_NEW.format("f")}
-"""
-# Touched since, and not because of what has happened since alone: what left no trace is taken for late, too.
-_LATE: Final = """
-    WITH touched AS MATERIALIZED ({touched}), trace AS MATERIALIZED ({traces})
-    SELECT contract_id FROM touched AS t
-    WHERE NOT EXISTS (SELECT FROM trace WHERE trace.contract_id = t.contract_id)
-       OR EXISTS (SELECT FROM trace WHERE trace.contract_id = t.contract_id AND trace.late)
-    ORDER BY contract_id
-"""
-_TOUCHED: Final = """
-    SELECT contract_id FROM {table}
-    WHERE known_from > :base AND known_from <= :known_at OR known_to > :base AND known_to <= :known_at
-"""
-_THEN: Final = "{0}.known_from <= :base AND ({0}.known_to IS NULL OR {0}.known_to > :base)"
-_NOW: Final = "{0}.known_from <= :known_at AND ({0}.known_to IS NULL OR {0}.known_to > :known_at)"
-_OF_LATE: Final = "{0}.contract_id = ANY(CAST(:late AS bigint[]))"
-_RATES: Final = """
-    SELECT DISTINCT ON (r.currency) r.currency, r.rate, r.valid_on FROM metrics.exchange_rate AS r
-    WHERE r.reporting = :reporting AND r.known_from <= :known_at
-      AND r.valid_on <= CAST(CAST(:base AS timestamptz) AT TIME ZONE :zone AS date)
-    ORDER BY r.currency, r.valid_on DESC, r.seq DESC
-"""
-
-# `earlier` and `later` are the versions of the contracts of which something came to be known late; `moved` those of
-# them whose contributions to the week are no longer the same.
+# `earlier` and `later` are the versions of the contracts of which something came to be known; `moved` those of them
+# whose contributions to the week are no longer the same, or whose open cases begin at another moment. `wide` are
+# measures that are told of more than the others, each since when.
 _MOVED: Final = """
-    WITH earlier AS MATERIALIZED (SELECT f.* FROM {table} AS f WHERE {late} AND {then}),
-    later AS MATERIALIZED (SELECT f.* FROM {table} AS f WHERE {late} AND {now}),
+    WITH earlier AS MATERIALIZED (SELECT f.* FROM {table} AS f WHERE {of} AND {then}),
+    later AS MATERIALIZED (SELECT f.* FROM {table} AS f WHERE {of} AND {now}),
     moved AS MATERIALIZED (
         SELECT d.contract_id, array_agg(DISTINCT d.measure ORDER BY d.measure) AS measures FROM (
             SELECT f.contract_id, x.measure
             FROM (SELECT 1 AS sign, later.* FROM later UNION ALL SELECT -1, earlier.* FROM earlier) AS f
                  CROSS JOIN {contributions}
-            WHERE x.period >= :start AND x.period < :end
+                 LEFT JOIN unnest(CAST(:wide AS text[]), CAST(:wide_from AS date[])) AS w(measure, start)
+                 ON w.measure = x.measure
+            WHERE x.period >= least(w.start, CAST(:begins AS date)) AND x.period < :end
             GROUP BY f.contract_id, {dimensions}, x.measure, x.period, x.label, x.bucket
-            HAVING sum(f.sign * x.n) <> 0 OR sum(f.sign * x.amount) <> 0
+            HAVING sum(f.sign * x.n) <> 0 OR sum(f.sign * x.amount) <> 0 OR sum(f.sign * ({clock})) <> 0
         ) AS d GROUP BY d.contract_id
     ), listed AS MATERIALIZED (SELECT * FROM moved ORDER BY contract_id LIMIT :most)
     SELECT m.contract_id, c.external_id, c.source, m.measures, (SELECT count(*) FROM moved) AS contracts,
@@ -98,78 +60,118 @@ _MOVED: Final = """
 """
 
 
-class _Corrected(Source):
-    """As of an earlier moment, with what has come to be known of it since: of the contracts in `late` the versions that
-    are known now, of all others those that were known then. Ages are measured against the earlier moment.
-    """
-
-    def __init__(self, now: Source, since: datetime, late: Sequence[int], *, stated_then: bool = False) -> None:
-        """`stated_then`: rates, baselines and assumptions are those of the earlier moment, too."""
-        self._since, self._stated_then = since, stated_then
-        super().__init__(now.conn, now.ask, estate=now.estate, from_versions=True)
-        self.values = {**self.values, "base": since, "late": list(late)}
-
-    @property
-    def as_of(self) -> datetime | None:
-        return self._since
-
-    def valid(self, alias: str = "f") -> str:
-        now, then, late = (condition.format(alias) for condition in (_NOW, _THEN, _OF_LATE))
-        return f"({late} AND {now} OR NOT {late} AND {then})"
-
-    def run(self, sql: str, **more: object) -> Sequence[Any]:
-        """A rate of a day after the earlier moment says nothing of it."""
-        if self._stated_then and sql in (KNOWN_RATES, stated.KNOWN):
-            more["known_at"] = self._since
-        return super().run(_RATES if sql == KNOWN_RATES else sql, **more)
-
-
-def restatement(week: Source, quarter: Source, *, since: datetime | None) -> Restatement:
-    """Of the week, and of the thirteen that end with it where a measure is of those: what has come to be known since an
-    earlier moment of how things were at that moment. States are as they were known at the end of the week, and stay.
+def restatement(week: Source, *, quarter: Window, since: datetime | None) -> Restatement:
+    """Of the week's headlines, each of the weeks that it is of: what has come to be known since an earlier moment of
+    how things were at that moment. States are as they were known at the end of the week, and stay.
 
     Cheap without one.
     """
     if since is None:
         return Restatement(None)
-    late = _late(week, since)
-    found = [_moved(quarter if fact.name in _OF_MONTHS else week, fact, since, late) for fact in facts().values()]
-    moved = [row for one in found for row in one.rows]
-    contracts = {row.contract_id for row in moved}
-    complete = all(one.contracts <= MOST_CONTRACTS for one in found)
-    many = len(contracts) if complete else max(one.contracts for one in found)
-    ordered = sorted(moved, key=lambda row: (row.contract_id, row.fact, row.key, row.what))
-    restated = tuple(_kpis(week, quarter, since, late))
+    found = news(week, since)
+    held = [_Held(kpi, week, quarter, found) for kpi in kpis().values() if kpi.definition.span is not Span.STATE]
+    restated = tuple(one for each in held for one in each.restated())
+    moved_by_facts = {one.slug for one in restated if one.by_contracts or one.by_release}
+    wide = _Wide.of(held, moved_by_facts, week=week.ask.window, quarter=quarter)
+    late, anew = ([_moved(week, fact, found, wide, anew=kind) for fact in facts().values()] for kind in (False, True))
+    rows = sorted((row for one in (*late, *anew) for row in one.rows),
+                  key=lambda row: (row.contract_id, row.fact, row.key, row.what))  # fmt: skip
     changes = tuple(restated_numbers(week, since)) if any(one.by_stated for one in restated) else ()
-    return Restatement(since, restated, tuple(ordered), changes, many, complete)
+    contracts, complete = _counted(late)
+    told = Restatement(since, restated, tuple(rows), changes, contracts, complete)
+    if found.anew_at is None:
+        return told
+    return replace(told, anew=Anew(found.anew_at, found.why, found.release, *_counted(anew)))
 
 
-def _late(source: Source, since: datetime) -> list[int]:
-    """Contracts of which something came to be known since that had happened before."""
-    touched = " UNION ".join(_TOUCHED.format(table=fact.table) for fact in facts().values())
-    rows = source.run(_LATE.format(touched=touched, traces=_TRACES), base=since)
-    return [int(row.contract_id) for row in rows]
+def _counted(found: Sequence["_Found"]) -> tuple[int, bool]:
+    """How many contracts moved, and whether all of them are listed; else at least so many."""
+    complete = all(one.contracts <= MOST_CONTRACTS for one in found)
+    contracts = {row.contract_id for one in found for row in one.rows}
+    return len(contracts) if complete else max(one.contracts for one in found), complete
 
 
-def _kpis(week: Source, quarter: Source, since: datetime, late: Sequence[int]) -> list[Restated]:
-    """What reads otherwise: a difference that no printed digit shows is none."""
-    restated = []
-    for slug, kpi in kpis().items():
-        if kpi.definition.span is Span.STATE:
-            continue
-        now = quarter if kpi.definition.span is Span.QUARTER else week
-        then = Source(now.conn, Ask(now.ask.window, since), estate=now.estate)
-        before, after = (result_of(kpi, one, None).answer for one in (then, _Corrected(now, since, late)))
-        was, is_now = _read(kpi, before, week), _read(kpi, after, week)
-        if was != is_now:
-            facts_alone = result_of(kpi, _Corrected(now, since, late, stated_then=True), None).answer
-            by = _read(kpi, facts_alone, week)
-            restated.append(Restated(slug, before.value, after.value, before.n, after.n, was != by, by != is_now))
-    return restated
+# ---- the headlines, then and with the news --------------------------------------------------------------------------
 
 
-def _read(kpi: Kpi[Any], answer: Answer, source: Source) -> tuple[str, int]:
-    return wording.shown(answer.value, kpi.definition.unit, source.estate.group.reporting_currency), answer.n
+class _Held:
+    """One measure of the week: what its headline was, and what it would have been with what is known since."""
+
+    def __init__(self, kpi: Kpi[Any], week: Source, quarter: Window, found: News) -> None:
+        self.kpi, self._week, self._quarter, self._news = kpi, week, quarter, found
+        self.windows: set[Window] = set()  # that the headline is of, then and now
+        self._was, self._is = self._headline(), self._headline(late=True, anew=True, numbers=True)
+
+    def _headline(self, *, late: bool = False, anew: bool = False, numbers: bool = False) -> tuple[Answer, str]:
+        """With the news that are named; `numbers` are baselines, assumptions and rates."""
+
+        def source(window: Window) -> Source:
+            if not late:
+                return Source(self._week.conn, Ask(window, self._news.since), estate=self._week.estate)
+            ask = Ask(window, self._week.ask.as_of)
+            return Corrected(self._week, ask, self._news, stated_then=not numbers, anew=anew)
+
+        def of(window: Window) -> Answer:
+            self.windows.add(window)
+            return result_of(self.kpi, source(window), None).answer
+
+        if self.kpi.definition.span is Span.QUARTER:
+            return of(self._quarter), Span.QUARTER.value
+        answer, window = of(self._week.ask.window), self._week.ask.window
+        if too_few(answer) and (pooled := of(four_weeks(window))).n:
+            return pooled, wording.FOUR_WEEKS
+        return answer, Span.WEEK.value
+
+    def restated(self) -> Iterator[Restated]:
+        """What reads otherwise, and by what: a difference that no printed digit shows is none."""
+        was, is_now = self._read(self._was), self._read(self._is)
+        if was == is_now:
+            return
+        facts_alone = self._read(self._headline(late=True, anew=True))
+        late_alone = self._read(self._headline(late=True)) if self._news.anew else facts_alone
+        (before, of_before), (after, of) = self._was, self._is
+        yield Restated(
+            self.kpi.definition.slug, before.value, after.value, before.n, after.n, was != late_alone,
+            facts_alone != is_now, late_alone != facts_alone, of_before, of,
+        )  # fmt: skip
+
+    def _read(self, told: tuple[Answer, str]) -> tuple[str, int, str]:
+        answer, of = told
+        currency = self._week.estate.group.reporting_currency
+        return wording.shown(answer.value, self.kpi.definition.unit, currency), answer.n, of
+
+    @property
+    def measures(self) -> frozenset[str]:
+        return frozenset(measure for need in self.kpi.needs(None) for measure in need.measures)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wide:
+    """Since when what moved is looked for: the week, unless a headline is of more."""
+
+    week: date
+    by_fact: Mapping[str, date]
+    by_measure: Mapping[str, date]
+
+    @classmethod
+    def of(cls, held: Sequence[_Held], restated: set[str], *, week: Window, quarter: Window) -> "_Wide":
+        """Of four weeks all that a measure's facts say, open cases too. Of thirteen what belongs to a month; the rest
+        only for a measure that reads otherwise, since most of it is told by week.
+        """
+        by_fact = dict.fromkeys(_OF_MONTHS, quarter.start)
+        by_measure: dict[str, date] = {}
+        for one in held:
+            definition = one.kpi.definition
+            if definition.span is Span.WEEK:
+                first = min(window.start for window in one.windows)
+                for name in {measure.partition(".")[0] for measure in one.measures}:
+                    by_fact[name] = min(by_fact.get(name, first), first)
+            elif definition.slug in restated:
+                by_measure |= dict.fromkeys(one.measures, quarter.start)
+        return cls(week.start, by_fact, by_measure)
+
+
+# ---- the contracts that did it --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,25 +180,33 @@ class _Found:
     rows: Sequence[Moved]
 
 
-def _moved(source: Source, fact: Fact, since: datetime, late: Sequence[int]) -> _Found:
-    rows = source.run(_statement(fact), **fact.values, base=since, late=list(late), most=MOST_CONTRACTS)
-    listed = [moved for row in rows for moved in _of_row(fact, row)]
+def _moved(source: Source, fact: Fact, found: News, wide: _Wide, *, anew: bool) -> _Found:
+    """Those of late news, or those that were measured anew."""
+    if not (found.anew if anew else found.late):
+        return _Found(0, ())
+    rows = source.run(
+        _statement(fact, anew=anew), **fact.values, **found.binds, most=MOST_CONTRACTS,
+        begins=wide.by_fact.get(fact.name, wide.week), wide=list(wide.by_measure),
+        wide_from=list(wide.by_measure.values()),
+    )  # fmt: skip
+    listed = [moved for row in rows for moved in _of_row(fact, row, anew=anew)]
     return _Found(int(rows[0].contracts) if rows else 0, listed)
 
 
-def _statement(fact: Fact) -> str:
+def _statement(fact: Fact, *, anew: bool) -> str:
     return _MOVED.format(
         table=fact.table,
         contributions=fact.contributions,
-        late=_OF_LATE.format("f"),
-        then=_THEN.format("f"),
-        now=_NOW.format("f"),
+        of=OF.format("f", "anew" if anew else "late"),
+        then=THEN.format("f"),
+        now=(ANEW if anew else NOW).format("f"),
+        clock=fact.clock,
         dimensions=", ".join(f"f.{name}" for name in DIMENSIONS),
         same=" AND ".join(f"a.{name} = b.{name}" for name in fact.key),
     )
 
 
-def _of_row(fact: Fact, row: Any) -> list[Moved]:
+def _of_row(fact: Fact, row: Any, *, anew: bool) -> list[Moved]:
     """One for each field that differs; one without a field where the fact is new or no longer true."""
     before: Mapping[str, object] | None = row.before
     after: Mapping[str, object] | None = row.after
@@ -206,13 +216,14 @@ def _of_row(fact: Fact, row: Any) -> list[Moved]:
     def moved(what: str, was: str, is_now: str) -> Moved:
         return Moved(
             fact.name, row.contract_id, row.external_id, str(one["legal_entity"]), " ".join(parts), row.known_from,
-            what, was, is_now, tuple(row.measures),
+            what, was, is_now, tuple(row.measures), anew,
         )  # fmt: skip
 
     if before is None or after is None:
         return [moved("", "" if before is None else "was counted", "" if after is None else "is counted")]
-    changed = [name for name in fact.columns if before[name] != after[name] and not _derived(name)]
-    return [moved(name, _told(fact, name, before), _told(fact, name, after)) for name in changed]
+    differ = [name for name in fact.columns if before[name] != after[name]]
+    changed = [name for name in differ if not _derived(name)]  # none: other opening hours, for one
+    return [moved(name, _told(fact, name, before), _told(fact, name, after)) for name in changed or differ]
 
 
 def _derived(name: str) -> bool:

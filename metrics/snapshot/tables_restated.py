@@ -2,7 +2,7 @@
 
 from metrics.snapshot import wording
 from metrics.snapshot.content import Content
-from metrics.snapshot.pdf_restated import why
+from metrics.snapshot.pdf_restated import because, told_of, version_of, why
 from metrics.snapshot.table import Field, Kind, Table
 
 
@@ -12,11 +12,12 @@ def restated(content: Content) -> Table:
         Field("kpi", "KPI", Kind.TEXT), Field("before", "As first made", Kind.NUMBER, by_row=True),
         Field("after", "As known now", Kind.NUMBER, by_row=True),
         Field("n_before", "Cases then", Kind.INTEGER), Field("n_after", "Cases now", Kind.INTEGER),
-        Field("moved_by", "Moved by", Kind.TEXT),
+        Field("moved_by", "Moved by", Kind.TEXT), Field("of", "Value is of", Kind.TEXT),
+        Field("definition", "Definition", Kind.TEXT),
     )  # fmt: skip
     rows = tuple(
         (one.slug, *(wording.exact(value, units[one.slug], content.reporting) for value in (one.before, one.after)),
-         one.n_before, one.n_after, why(one))
+         one.n_before, one.n_after, why(one), told_of(one), version_of(content, one.slug))
         for one in content.restatement.kpis
     )  # fmt: skip
     of_rows = tuple((units[one.slug], content.reporting) for one in content.restatement.kpis)
@@ -29,11 +30,11 @@ def moved(content: Content) -> Table:
         Field("legal_entity", "Legal entity", Kind.TEXT), Field("fact", "Fact", Kind.TEXT),
         Field("key", "Of", Kind.TEXT), Field("what", "Field", Kind.TEXT), Field("before", "Was", Kind.TEXT),
         Field("after", "Is", Kind.TEXT), Field("known_from", "Known since", Kind.MOMENT),
-        Field("measures", "Moved", Kind.TEXT),
+        Field("measures", "Moved", Kind.TEXT), Field("because", "Because", Kind.TEXT),
     )  # fmt: skip
     rows = tuple(
         (one.contract, one.contract_id, one.legal_entity, one.fact, one.key, one.what, one.before, one.after,
-         one.known_from, ", ".join(one.measures))
+         one.known_from, ", ".join(one.measures), because(content, one))
         for one in content.restatement.moved
     )  # fmt: skip
     return Table("moved", "What moved them", fields, rows, len(rows))

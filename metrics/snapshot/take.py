@@ -1,6 +1,6 @@
 """Reads the content of a snapshot: all of it from one read-only transaction, as of the moment of one refresh."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -13,14 +13,13 @@ from metrics.asking import Ask, By, InvalidAsk, Window
 from metrics.catalog import kpis
 from metrics.kpi import Answer, Kpi, Result, Span
 from metrics.measures import result_of
-from metrics.pooling import SPAN
+from metrics.pooling import four_weeks, too_few
 from metrics.rates import rates_of
 from metrics.snapshot.content import Content, KpiTaken, Point, Rate
 from metrics.snapshot.restatement import restatement
 from metrics.source import Source, Told
 from sync_core.estate.estate import Estate
 from sync_core.reads.snapshot import snapshot
-from sync_core.survival import SAMPLE_FLOOR
 
 MOST_ROWS: Final = 5_000  # behind one number; the files say how many there are
 NOT_KNOWN: Final = "not known"
@@ -89,8 +88,12 @@ def moment_of(engine: sa.Engine, as_of: datetime) -> datetime:
     return moment
 
 
-def take(engine: sa.Engine, estate: Estate, *, week: date, as_of: datetime, since: datetime | None = None) -> Content:
-    """The week (its Monday) as of a refresh. `since`: the as-of of its first snapshot since it ended, if not this one.
+def take(
+    engine: sa.Engine, estate: Estate, *, week: date, as_of: datetime, since: datetime | None = None,
+    versions: Mapping[str, int] | None = None,
+) -> Content:  # fmt: skip
+    """The week (its Monday) as of a refresh. `since`: the as-of of its first snapshot since it ended, if not this one;
+    `versions` of the definitions by which that was made.
 
     Raises InvalidAsk for a moment before anything was measured, and for a week that had not begun.
     """
@@ -111,8 +114,16 @@ def take(engine: sa.Engine, estate: Estate, *, week: date, as_of: datetime, sinc
             policy=estate.rules_version,
             kpis=tuple(_kpi(one, kpi) for kpi in kpis().values()),
             rates=_rates(one),
-            restatement=restatement(one.source(), one.source(one.quarter), since=first),
+            restatement=replace(
+                restatement(one.source(), quarter=one.quarter, since=first),
+                redefined=_redefined(versions) if first and versions else {},
+            ),
         )
+
+
+def _redefined(versions: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    now = {slug: kpi.definition.version for slug, kpi in kpis().items()}
+    return {slug: (versions[slug], is_now) for slug, is_now in now.items() if versions.get(slug, is_now) != is_now}
 
 
 def _rates(one: _Reading) -> tuple[Rate, ...]:
@@ -142,8 +153,8 @@ def _weekly(one: _Reading, kpi: Kpi[Any], found: Result) -> KpiTaken:
     )  # fmt: skip
     past = _Past(found.answer, by_week[one.week - _SEVEN], trend, bool(found.pooled))
     week = by_week[one.week]
-    if week.value is None and week.n < SAMPLE_FLOOR:
-        four = Window(one.week + _SEVEN - SPAN * _SEVEN, one.week + _SEVEN)
+    if too_few(week):
+        four = four_weeks(one.window)
         now, before = (result_of(kpi, one.source(window), None).answer for window in (four, four.before()))
         if now.n:
             return replace(_taken(kpi, one.source(four), replace(past, previous=before)), answer=week, pooled=now)

@@ -2,7 +2,7 @@
 
 import re
 from datetime import date, datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -12,7 +12,7 @@ from babel.numbers import get_currency_symbol
 from metrics.kpi import Better, Span, Unit, Value
 from metrics.pooling import SPAN
 from metrics.weeks import week_name
-from sync_core.money import exponent
+from sync_core.money import EXACT, rounded
 
 LOCALE: Final = "en_US"
 NONE: Final = "no value"
@@ -37,7 +37,7 @@ def decimal_of(value: Value) -> Decimal | None:
     if value is None:
         return None
     exact = value if isinstance(value, Decimal) else Decimal(repr(value))
-    return exact.quantize(Decimal("0.000001"), rounding=ROUND_HALF_EVEN).normalize() + Decimal(0)
+    return _plain_zeros(exact.quantize(Decimal("0.000001"), context=EXACT))
 
 
 def amount_of(value: Value, currency: str) -> Decimal | None:
@@ -45,7 +45,7 @@ def amount_of(value: Value, currency: str) -> Decimal | None:
     if value is None:
         return None
     exact = value if isinstance(value, Decimal) else Decimal(repr(value))
-    return exact.quantize(Decimal(1).scaleb(-exponent(currency)), rounding=ROUND_HALF_EVEN)
+    return rounded(exact, currency)
 
 
 def exact(value: Value, unit: Unit, currency: str) -> Decimal | None:
@@ -55,7 +55,12 @@ def exact(value: Value, unit: Unit, currency: str) -> Decimal | None:
 
 def finest(number: Decimal) -> Decimal:
     """A rate or another stated number, to twelve decimals."""
-    return number.quantize(Decimal("0.000000000001")).normalize() + Decimal(0)
+    return _plain_zeros(number.quantize(Decimal("0.000000000001"), context=EXACT))
+
+
+def _plain_zeros(number: Decimal) -> Decimal:
+    """Without zeros at the end and without a sign of zero; of however many digits."""
+    return EXACT.add(number.normalize(EXACT), Decimal(0))
 
 
 def is_money(unit: Unit) -> bool:

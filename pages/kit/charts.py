@@ -16,7 +16,7 @@ from pages.kit.figure import beside_mark, in_margin, legend, name_rows, new_figu
 from pages.kit.palette import Palette
 from sync_core.money import Money
 
-_DARK_CELL = 0.65  # share of the peak from which a heatmap cell needs the other ink
+_STRONG = 4  # the colour of `Palette.heat` from which a cell needs the other ink
 
 
 def money_by_step(frame: pd.DataFrame, *, currency: str, palette: Palette) -> go.Figure:
@@ -49,34 +49,45 @@ def money_by_step(frame: pd.DataFrame, *, currency: str, palette: Palette) -> go
 
 
 def heatmap(table: pd.DataFrame, *, palette: Palette) -> go.Figure:
-    """Counts by row and column label, each printed in its cell; zero is a dot so that work stands out."""
-    peak = max(1, int(table.to_numpy().max(initial=0)))
-    scale = [[step / (len(palette.heat) - 1), colour] for step, colour in enumerate(palette.heat)]
+    """Counts by row and column label, each printed in its cell; zero is a dot so that work stands out.
+
+    The cells are bars, for Plotly paints its own heatmaps as a picture, whose colours no stylesheet can follow. Columns
+    stand at 0.5, 1.5 and so on.
+    """
+    peak, strongest = max(1, int(table.to_numpy().max(initial=0))), len(palette.heat) - 1
+    cells = [
+        (str(row), at, str(column), int(table.loc[row, column]))
+        for row in table.index
+        for at, column in enumerate(table.columns)
+    ]
+    steps = [round(strongest * cases / peak) for *_, cases in cells]
     figure = new_figure(palette, left=88, right=2, top=24, bottom=2)
-    figure.add_heatmap(
-        z=table.to_numpy(),
-        x=[str(name) for name in table.columns],
-        y=[str(name) for name in table.index],
-        colorscale=scale,
-        zmin=0,
-        zmax=peak,
-        showscale=False,
-        xgap=3,
-        ygap=3,
-        hovertemplate="%{y}, %{x}: <b>%{z:,}</b><extra></extra>",
+    figure.add_bar(
+        y=[row for row, *_ in cells],
+        base=[at for _, at, *_ in cells],
+        x=[1] * len(cells),
+        width=1,
+        orientation="h",
+        marker={
+            "color": [palette.heat[step] for step in steps],
+            "line": {"color": palette.card, "width": 3},
+        },
+        customdata=[[column, cases] for *_, column, cases in cells],
+        hovertemplate="%{y}, %{customdata[0]}: <b>%{customdata[1]:,}</b><extra></extra>",
     )
-    for row in table.index:
-        for column in table.columns:
-            cases = int(table.loc[row, column])
-            ink = palette.heat_ink[cases / peak >= _DARK_CELL] if cases else palette.muted
-            figure.add_annotation(
-                x=str(column),
-                y=str(row),
-                text=f"{cases:,}" if cases else "·",
-                showarrow=False,
-                font={"color": ink, "size": 12},
-            )
-    figure.update_xaxes(side="top", tickangle=0)
+    for (row, at, _, cases), step in zip(cells, steps, strict=True):
+        figure.add_annotation(
+            x=at + 0.5,
+            y=row,
+            text=f"{cases:,}" if cases else "·",
+            showarrow=False,
+            font={"color": palette.heat_ink[step >= _STRONG] if cases else palette.muted, "size": 12},
+        )
+    figure.update_layout(bargap=0, barmode="overlay")
+    names = [str(column) for column in table.columns]
+    figure.update_xaxes(
+        side="top", tickangle=0, range=[0, len(names)], tickvals=[at + 0.5 for at in range(len(names))], ticktext=names
+    )
     name_rows(figure, palette)
     return figure
 

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from pages.kit import charts
 from pages.kit import format as fmt
 from pages.kit.charts_kpi import HOURS, Write, or_dash, short
-from pages.kit.figure import in_margin, legend, name_rows, new_figure, rule_down
+from pages.kit.figure import count_rows, in_margin, legend, name_rows, new_figure, rule_down
 from pages.kit.palette import Palette
 
 
@@ -23,8 +23,8 @@ def heatmap_with_sums(table: pd.DataFrame, *, palette: Palette) -> go.Figure:
     figure.update_layout(margin={"r": 44, "b": 24})
     for name, cases in table.sum(axis=1).items():
         in_margin(figure, str(name), f"<b>{int(cases):,}</b>", palette.ink)
-    for name, cases in table.sum(axis=0).items():
-        figure.add_annotation(x=str(name), yref="paper", y=0, yanchor="top", yshift=-4, showarrow=False,
+    for at, cases in enumerate(table.sum(axis=0)):
+        figure.add_annotation(x=at + 0.5, yref="paper", y=0, yanchor="top", yshift=-4, showarrow=False,
                               text=f"<b>{int(cases):,}</b>", font={"color": palette.ink, "size": 12})  # fmt: skip
     return figure
 
@@ -119,5 +119,6 @@ def spread(
     ticks = [tick for tick in HOURS if ends[0] <= log2(tick) <= ends[1]]
     figure.update_xaxes(range=ends, tickangle=0, tickvals=[log2(tick) for tick in ticks],
                         ticktext=[short(write(tick)) for tick in ticks])  # fmt: skip
-    figure.update_yaxes(range=[0, float(frame["cases"].max()) * 1.12 or 1.0], nticks=5, tickformat=",d")
+    count_rows(figure, float(frame["cases"].max()))
+    figure.update_yaxes(range=[0, float(frame["cases"].max()) * 1.12 or 1.0])
     return figure

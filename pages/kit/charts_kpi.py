@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from pages.kit import format as fmt
 from pages.kit.apart import apart_of, draw_apart, flags, newest_of
-from pages.kit.figure import above_plot, beside_mark, in_margin, legend, name_rows, new_figure, rule_across
+from pages.kit.figure import above_plot, beside_mark, count_rows, in_margin, legend, name_rows, new_figure, rule_across
 from pages.kit.marks import Mark
 from pages.kit.marks import draw as draw_marks
 from pages.kit.palette import Palette
@@ -41,6 +41,7 @@ def percentiles(
     is_far = target > max(known, default=target) * _FAR
     top = max([*known, *([] if is_far else [target])])
     is_log = top > _WIDE * lowest  # a median of minutes beside a slow tenth of days would lie on the axis
+    floor = _LEAST if is_log else None  # nil has no logarithm: the line would fall out of the plot
     colours = {"p90": palette.amber, "p50": palette.blue}
     figure = new_figure(palette, left=56, right=112, top=42, bottom=24)
     at = (lambda value: log10(max(value, _LEAST))) if is_log else float  # where shapes and labels lie on the axis
@@ -48,7 +49,7 @@ def percentiles(
     over = ~flags(frame, "running")
     for name, colour in colours.items():
         figure.add_scatter(
-            x=frame["week"], y=frame[name].astype(float).where(over), name=name, mode="lines+markers",
+            x=frame["week"], y=frame[name].astype(float).where(over).clip(lower=floor), name=name, mode="lines+markers",
             connectgaps=False, line={"color": colour, "width": 2.4}, marker={"size": 5.5},
             customdata=[[or_dash(value, write), f"{n:,}"] for value, n in zip(frame[name], frame["n"], strict=True)],
             hovertemplate=f"week of %{{x|%-d %b}}: {name} <b>%{{customdata[0]}}</b>, n = %{{customdata[1]}}"
@@ -90,7 +91,8 @@ def cohorts(frame: pd.DataFrame, *, palette: Palette) -> go.Figure:
     legend(figure, {name: colour for name, _, colour in parts}, palette)
     figure.update_layout(barmode="stack", bargap=0.35, barcornerradius=2)
     figure.update_xaxes(tickformat="%-d %b", nticks=5)
-    figure.update_yaxes(nticks=5, tickformat=",d", rangemode="tozero")
+    count_rows(figure, float(frame["n"].max()))
+    figure.update_yaxes(rangemode="tozero")
     return figure
 
 

@@ -23,6 +23,7 @@ from pages.kit.together import Together, Wanted, before, together
 from pages.kit.words import entity
 from sync_core.reads import CauseGroup, Choices, ExceptionFilter, LaneState, Reads, Window
 from sync_core.reads.ages import Ageing
+from sync_core.reads.paging import MAX_PAGE_SIZE
 from sync_core.reads.quarantine import QuarantineFilter
 from sync_core.reads.reads import OPEN_EXCEPTIONS
 from sync_core.reads.releases import Release
@@ -209,7 +210,7 @@ def _outages(_measures: Measures, _ask: Ask, key: str) -> tuple[Outage, ...]:
 
 @st.cache_resource(ttl=_BEFORE_KEPT, max_entries=_SCOPES, show_spinner=False)
 def _releases(_reads: Reads, key: str) -> tuple[Release, ...]:
-    return _reads.releases()
+    return _reads.releases(Window(MAX_PAGE_SIZE)).rows
 
 
 @st.cache_resource(ttl=KEPT, max_entries=_SCOPES, show_spinner=False)

@@ -36,6 +36,11 @@ def name_rows(figure: go.Figure, palette: Palette) -> None:
     figure.update_yaxes(autorange="reversed", showgrid=False, tickfont_color=palette.ink)
 
 
+def count_rows(figure: go.Figure, most: float) -> None:
+    """The y axis counts up to `most`, in whole numbers: of few, Plotly would mark halves and name each number twice."""
+    figure.update_yaxes(nticks=5, tickformat=",d", dtick=1 if most < 5 else None)
+
+
 def legend(figure: go.Figure, entries: Mapping[str, str], palette: Palette) -> None:
     """Name to colour, as one line above the plot: Plotly's own legend spaces its entries unevenly."""
     marks = (f"<span style='color:{colour};font-size:15px'>■</span> {escape(name)}" for name, colour in entries.items())

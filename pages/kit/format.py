@@ -6,12 +6,12 @@ A minus is U+2212 so that it is as wide as a plus. Below `SAMPLE_FLOOR` cases a 
 
 import re
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from zoneinfo import ZoneInfo
 
 from babel.numbers import format_currency, get_currency_symbol
 
-from sync_core.money import Money
+from sync_core.money import EXACT, Money
 
 MINUS = "\u2212"
 DASH = "–"
@@ -49,7 +49,8 @@ def money_delta(value: Money, *, beside: Money) -> str:
 
 def money_exact(value: Money) -> str:
     """Every minor unit, for tables and confirmations: $13,600,000.00."""
-    return _signed(value.amount, format_currency(abs(value.amount), value.currency, locale=_LOCALE))
+    with localcontext(EXACT):  # Babel rounds in it
+        return _signed(value.amount, format_currency(abs(value.amount), value.currency, locale=_LOCALE))
 
 
 def money_column(currency: str) -> str:
@@ -196,7 +197,7 @@ def _is_nil(text: str) -> bool:
 
 
 def _round(value: Decimal, decimals: int) -> Decimal:
-    return value.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_UP)
+    return value.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_UP, context=EXACT)
 
 
 def _utc(at: datetime) -> datetime:

@@ -43,6 +43,8 @@ def row(lane: LaneState, now: datetime) -> list[str]:
     why = f" {fmt.plain(lane.reason)}" if lane.reason and lane.breaker != "closed" else ""
     if lane.observed:
         why += f" :violet-badge[:material/visibility: Only observed: {fmt.plural(lane.observed, 'contract')}]"
+    if lane.does_without:
+        why += f" :orange-badge[:material/info: Runs without] {fmt.plain(lane.does_without)}"
     return [fmt.plain(lane.lane), state + why, fmt.plain(waiting), f"{lane.slots_used}/{lane.slots_total}"]
 
 

@@ -7,6 +7,7 @@ from pages.kit import format as fmt
 from pages.kit.words import STATE_MEANINGS, inside, words
 from sync_core.journal.progress import State
 from sync_core.reads import CauseGroup, ContractDetail, MoneyTotal
+from sync_core.reads.elsewhere import OnlyObserved
 
 
 def cause(group: CauseGroup) -> str:
@@ -40,8 +41,15 @@ def _overdue(cases: int, late: int) -> str:
     return f"{late:,} of them overdue" if late else "not overdue" if cases == 1 else "none overdue"
 
 
-def contract_headline(found: ContractDetail) -> str:
-    """Where one contract stands and why, in one sentence."""
+def contract_headline(found: ContractDetail, observed: OnlyObserved | None = None) -> str:
+    """Where one contract stands and why, in one sentence. `observed`: what would be done in its ERP, and is not."""
+    if observed is not None and found.summary.state is State.WAITING:
+        why = fmt.plain(observed.words.partition(";")[0])
+        return f"**Not written to its ERP**: {why}. Further down is what Tieline would do there."
+    return _stands(found)
+
+
+def _stands(found: ContractDetail) -> str:
     row, open_cases = found.summary, [one.case for one in found.cases if one.case.state == "open"]
     if row.state is State.DRAFT and open_cases:
         return "**Draft**, and signed as it stands it would not be provisioned. Legal is told why."

@@ -1,5 +1,6 @@
 """Codes of the core in the words of the pages: "po_missing" is "PO missing". Unknown codes are written out too."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
@@ -74,7 +75,7 @@ def step(name: str) -> str:
 
 def entity(code: str, name: str) -> str:
     """A legal entity in a list to choose from: with its code, by which tables and headings name it."""
-    return name if name.startswith(code) else f"{code} · {name}"
+    return name if re.match(rf"{re.escape(code)}(?![\w-])", name) else f"{code} · {name}"
 
 
 def labels(codes: Iterable[str]) -> dict[str, str]:

@@ -30,6 +30,7 @@ class Deed(StrEnum):
     ACCEPT = "amendments.accept"
     RESOLVE = "conflicts.resolve"
     IDENTIFY = "customers.identify"
+    TAKE_BACK = "customers.take_back"
     APPROVE = "approvals.decide"
     REFUSE = "approvals.decide, refuse"
 
@@ -72,6 +73,7 @@ RULES: Final[Mapping[Deed, Rule]] = {
     Deed.ACCEPT: Rule(Permission.CORRECTIONS_WRITE, Whose.OWN, owns_cause=True),
     Deed.RESOLVE: Rule(Permission.CORRECTIONS_WRITE, Whose.OWN),
     Deed.IDENTIFY: Rule(Permission.CORRECTIONS_WRITE, Whose.OWN),
+    Deed.TAKE_BACK: Rule(Permission.CORRECTIONS_WRITE, Whose.OWN, open_only=False),
     Deed.APPROVE: Rule(Permission.APPROVALS_DECIDE),
     Deed.REFUSE: Rule(Permission.APPROVALS_DECIDE),
 }
@@ -128,6 +130,7 @@ _ONLY: Final[Mapping[Deed, tuple[str, str]]] = {
     Deed.ACCEPT: (SILENT, "is of no silent change, so there is nothing to accept"),
     Deed.RESOLVE: (CONFLICT, "is of no field of which two systems say something else"),
     Deed.IDENTIFY: (NEAR, "asks for no customer of master data"),
+    Deed.TAKE_BACK: (NEAR, "asks for no customer of master data"),
 }
 
 
@@ -138,7 +141,7 @@ def _standing(deed: Deed, case: Standing) -> str:
             return f"was acknowledged by {case.acknowledged_by} before"
         case Deed.DECIDE if asks:
             return "asks for an approval: approve or refuse it"
-        case Deed.ACCEPT | Deed.RESOLVE | Deed.IDENTIFY if case.cause != _ONLY[deed][0]:
+        case Deed.ACCEPT | Deed.RESOLVE | Deed.IDENTIFY | Deed.TAKE_BACK if case.cause != _ONLY[deed][0]:
             return _ONLY[deed][1]
         case Deed.APPROVE | Deed.REFUSE if not asks:
             return "asks for no approval"

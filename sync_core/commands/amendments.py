@@ -19,6 +19,7 @@ from sync_core.contract import Contract
 from sync_core.events import CORRECTED
 from sync_core.fold import fold
 from sync_core.intake.contract_events import events_of
+from sync_core.life import amendment_days
 from sync_core.life.contract_words import Change, changes_between, flat
 from sync_core.life.restated import finding
 from sync_core.life.silent import accepting
@@ -50,12 +51,14 @@ def accept(act: Act, case_id: int, reason: str, *, version: int | None = None) -
     why = words.reason(reason)
     row = choose(act, Needs(Deed.ACCEPT, contracts=True), [case_id], version=version).rows[0]
     events = events_of(act.conn, row.source, row.external_id)
-    before = fold(events)
+    before = fold(events, day_at=act.estate.day_at)
     _still(act, row, before)
     data = {"contract_id": row.external_id, "revision": before.revision, "overrides": before.revision,
             "changes": accepting(before)}  # fmt: skip
+    if days := amendment_days.accepting(before):
+        data["amendment_days"] = days
     event = own_event(act, CORRECTED, row.source, data)
-    after = fold([*events, event])
+    after = fold([*events, event], day_at=act.estate.day_at)
     changes = tuple(changes_between(flat(before), flat(after)))
     attributes = {"author": act.actor.name, "reason": why, "function": row.function}
     correlation_id = store(act, event, data, received_by="correction", attributes=attributes)
@@ -76,7 +79,7 @@ def accept(act: Act, case_id: int, reason: str, *, version: int | None = None) -
 
 def _still(act: Act, row: Row, contract: Contract) -> None:
     """Nobody accepts what they did not see. Raises CommandRefused, Changed, NotFound."""
-    if not contract.silent:
+    if not contract.differs_silently:
         raise CommandRefused(f"what was published of {row.external_id} is agreed by now; the next run closes this")
     told = finding(contract).message
     if told != row.message:

@@ -64,7 +64,7 @@ def decide(act: Act, case_id: int, approve: bool, reason: str, *, version: int |
     why = words.reason(reason)
     needs = Needs(Deed.APPROVE if approve else Deed.REFUSE, contracts=True)
     row = choose(act, needs, [case_id], version=version).rows[0]
-    contract = fold(events_of(act.conn, row.source, row.external_id))
+    contract = fold(events_of(act.conn, row.source, row.external_id), day_at=act.estate.day_at)
     asked = _asked(act, row, contract)
     ids = [row.contract_id]
     if act.actor.name in correctors(act.conn, ids, standing=ids if contract.repaired else ()).get(row.contract_id, ()):

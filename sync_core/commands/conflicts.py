@@ -17,7 +17,6 @@ import sqlalchemy as sa
 
 from sync_core.audit.audit import Entry
 from sync_core.authority import Actor, Forbidden, Permission
-from sync_core.cases.ownership import setter_of
 from sync_core.cases.rules import Deed
 from sync_core.checks import contract_findings
 from sync_core.commands import words
@@ -122,12 +121,18 @@ def resolve(
     return ConflictsResolved(case_id, tuple(o.name for o in ours), tuple(o.name for o in theirs), event_id)
 
 
+def may_take(actor: Actor, one: Conflict, entity: str) -> bool:
+    """Whether the ERP's value may come into a contract of this legal entity by them: by the function that may correct
+    the field, and no other.
+    """
+    return one.setter is not None and actor.may(COMMANDS["resolve"], entity=entity, function=one.setter)
+
+
 def _may_set(act: Act, row: Row, theirs: Sequence[Conflict]) -> None:
-    """Raises Forbidden: into the contract a field comes only by the function that may correct it."""
+    """Raises Forbidden."""
     for one in theirs:
-        setter = setter_of(one.path or "")
-        if one.path and not act.actor.may(COMMANDS["resolve"], entity=row.legal_entity, function=setter):
-            who = setter.value.replace("_", " ")
+        if one.setter is not None and not may_take(act.actor, one, row.legal_entity):
+            who = one.setter.value.replace("_", " ")
             told = f"the ERP's {one.name} is for {who} to take into the contract: hand the exception over to {who}, or"
             raise Forbidden(COMMANDS["resolve"], f"{told} keep the contract's value")
 
@@ -152,7 +157,7 @@ def _keep(act: Act, row: Row, ours: Sequence[Conflict]) -> None:
 def _take(act: Act, row: Row, theirs: Sequence[Conflict], why: str) -> tuple[str, str]:
     """Id and correlation id of the correction."""
     events = events_of(act.conn, row.source, row.external_id)
-    before = fold(events)
+    before = fold(events, day_at=act.estate.day_at)
     if before.terms is None:
         raise CommandRefused(f"the terms of contract {row.external_id} were never sent; there is nothing to correct")
     lacked = {finding.cause for finding in contract_findings(before, act.estate)}
@@ -165,7 +170,7 @@ def _take(act: Act, row: Row, theirs: Sequence[Conflict], why: str) -> tuple[str
     data = {"contract_id": row.external_id, "revision": before.revision, "overrides": before.revision,
             "changes": changes}  # fmt: skip
     event = own_event(act, CORRECTED, row.source, data)
-    wrong = contract_findings(fold([*events, event]), act.estate)
+    wrong = contract_findings(fold([*events, event], day_at=act.estate.day_at), act.estate)
     if wrong:
         raise InvalidInput(f"with the ERP's value the contract would contradict itself: {wrong[0].message}")
     attributes = {"author": act.actor.name, "reason": why, "function": row.function}
@@ -189,7 +194,7 @@ def _as_shown(act: Act, row: Row, theirs: Sequence[Conflict], events: Sequence[E
 
 def _wanted(act: Act, events: Sequence[Event], at: datetime) -> _Values:
     """By object and field what the contract asked for at that moment; nothing where it contradicts itself."""
-    contract = fold(events) if events else None
+    contract = fold(events, day_at=act.estate.day_at) if events else None
     if contract is None or contract_findings(contract, act.estate):
         return {}
     return _values(contract, act.estate, local_day(contract, act.estate, at))

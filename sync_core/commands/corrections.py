@@ -125,7 +125,7 @@ def _draft(act: Act, case_id: int, values: Values, *, version: int | None, locks
         raise CommandRefused(f"contract {row.external_id} has no event yet; there is nothing to correct")
     if version is not None:
         _nothing_new(act, row)
-    before = fold(events)
+    before = fold(events, day_at=act.estate.day_at)
     made = form(before.terms, row.cause, row.function, act.estate, {})
     if before.terms is None:
         raise CommandRefused(f"the terms of contract {row.external_id} were never sent; {made.where}")
@@ -139,7 +139,7 @@ def _draft(act: Act, case_id: int, values: Values, *, version: int | None, locks
     data = {"contract_id": row.external_id, "revision": before.revision, "overrides": before.revision,
             "changes": changes}  # fmt: skip
     event = own_event(act, CORRECTED, row.source, data)
-    after = fold([*events, event])
+    after = fold([*events, event], day_at=act.estate.day_at)
     shown = tuple(changes_between(flat(before), flat(after)))
     remaining = tuple(contract_findings(after, act.estate))
     said = _verdict(act, row, remaining, after, changes)

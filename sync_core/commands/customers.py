@@ -2,11 +2,14 @@
 
 The decision is of the customer's code as its CLM names it, so it holds for every contract of that CLM with this code,
 also those to come. The contract itself is not changed: it goes on with the master record's code, name and tax number.
+
+Taken back, it is as if nobody had decided: those contracts are planned again, and where names are much alike they wait
+for another decision, with what their ERP holds left as it is. So no second customer comes of it.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -16,13 +19,17 @@ from sync_core.cases.rules import Deed
 from sync_core.commands import words
 from sync_core.commands.chosen import Needs, Row, choose, remember
 from sync_core.commands.desk import Act, Changed, CommandRefused, Desk, InvalidInput
+from sync_core.contract import Party
 from sync_core.engine.look import local_day
 from sync_core.fold import fold
 from sync_core.intake.contract_events import events_of
 from sync_core.life.lifecycle import on_day
 from sync_core.master.match import ALIKE, NEAR
 
-COMMANDS: Final[Mapping[str, Permission]] = {"identify": Permission.CORRECTIONS_WRITE}
+COMMANDS: Final[Mapping[str, Permission]] = {
+    "identify": Permission.CORRECTIONS_WRITE,
+    "take_back": Permission.CORRECTIONS_WRITE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,16 @@ class CustomerIdentified:
     contracts: int  # that look again: all of this CLM that waited with this code
 
 
+@dataclass(frozen=True, slots=True)
+class CustomerTakenBack:
+    """`was_code` None: it had been decided to be none of those that are alike."""
+
+    case_id: int
+    code: str  # as the contract names its customer
+    was_code: str | None
+    contracts: int  # that are planned again: all of this CLM with this code that have not ended
+
+
 _RECORD = sa.text("""
     SELECT code, name, merged_into FROM core.master_customer WHERE system = :system AND mdm_id = :mdm_id
 """)
@@ -45,13 +62,10 @@ _LISTED = sa.text("""
 """)
 # Whom the decision concerns: contracts that stand under this code, and those that master data knows under another one
 # although their CLM names this code.
-_ENTITIES = sa.text("""
-    SELECT DISTINCT c.legal_entity FROM core.contract AS c
-    WHERE c.source = :source AND (c.customer_code = :code OR c.held_values ? 'customer.code' AND EXISTS (
-        SELECT FROM core.event AS e WHERE e.source = c.source AND e.external_id = c.external_id
-          AND :code IN (e.data #>> '{terms,customer,code}', e.data #>> '{changes,customer,code}')))
-    ORDER BY 1
-""")
+_CONCERNED: Final = """c.source = :source AND (c.customer_code = :code OR c.held_values ? 'customer.code' AND EXISTS (
+    SELECT FROM core.event AS e WHERE e.source = c.source AND e.external_id = c.external_id
+      AND :code IN (e.data #>> '{terms,customer,code}', e.data #>> '{changes,customer,code}')))"""
+_ENTITIES = sa.text(f"SELECT DISTINCT c.legal_entity FROM core.contract AS c WHERE {_CONCERNED} ORDER BY 1")
 _DECIDED = sa.text("""
     SELECT m.decided_by, m.decided_at, m.mdm_id, c.code
     FROM core.customer_match AS m LEFT JOIN core.master_customer AS c USING (system, mdm_id)
@@ -73,6 +87,16 @@ _WAKE = sa.text("""
     UPDATE core.contract AS c SET wanted_rev = c.wanted_rev + 1, due_at = least(c.due_at, CAST(:now AS timestamptz))
     FROM mine WHERE c.contract_id = mine.contract_id
 """)
+# All of them before the exception's own row, as everybody locks: contracts by source and id.
+_PLAN_AGAIN = sa.text(f"""
+    WITH mine AS (
+        SELECT c.contract_id FROM core.contract AS c WHERE c.state <> 'ended' AND {_CONCERNED}
+        ORDER BY c.source, c.external_id FOR UPDATE
+    )
+    UPDATE core.contract AS c SET wanted_rev = c.wanted_rev + 1, due_at = least(c.due_at, CAST(:now AS timestamptz))
+    FROM mine WHERE c.contract_id = mine.contract_id
+""")
+_FORGET = sa.text("DELETE FROM core.customer_match WHERE source = :source AND code = :code")
 
 
 class Customers:
@@ -92,17 +116,21 @@ class Customers:
             actor, COMMANDS["identify"], lambda act: identify(act, case_id, record, reason, version=version)
         )
 
+    def take_back(self, actor: Actor, case_id: int, reason: str, *, version: int | None = None) -> CustomerTakenBack:
+        """The decision on the customer that the exception is about, open or not. Raises Forbidden, also where contracts
+        of other legal entities name this code; NotFound, Changed; CommandRefused where nobody decided.
+        """
+        return self._desk.run(
+            actor, COMMANDS["take_back"], lambda act: take_back(act, case_id, reason, version=version)
+        )
+
 
 def identify(
     act: Act, case_id: int, record: str | None, reason: str, *, version: int | None = None
 ) -> CustomerIdentified:
     why = words.reason(reason)
     row = choose(act, Needs(Deed.IDENTIFY, contracts=True), [case_id], version=version).rows[0]
-    contract = fold(events_of(act.conn, row.source, row.external_id))
-    terms = on_day(contract, local_day(contract, act.estate, act.now)).contract.terms
-    if terms is None:
-        raise CommandRefused(f"contract {row.external_id} names no customer yet; there is nothing to decide")
-    party = terms.customer
+    party = _stated(act, row)
     bound = {"source": row.source, "code": party.code, "now": act.now}
     _within_reach(act, row, bound)
     _undecided(act, bound)
@@ -122,20 +150,52 @@ def identify(
     return CustomerIdentified(case_id, party.code, is_code, mdm_id, woken)
 
 
+def take_back(act: Act, case_id: int, reason: str, *, version: int | None = None) -> CustomerTakenBack:
+    why = words.reason(reason)
+    row = choose(act, Needs(Deed.TAKE_BACK, locks=False), [case_id]).rows[0]
+    code = _stated(act, row).code
+    bound = {"source": row.source, "code": code, "now": act.now}
+    _within_reach(act, row, bound)
+    planned = act.conn.execute(_PLAN_AGAIN, bound).rowcount
+    choose(act, Needs(Deed.TAKE_BACK, contracts=True), [case_id], version=version)
+    was = act.conn.execute(_DECIDED, bound).one_or_none()
+    if was is None or not act.conn.execute(_FORGET, bound).rowcount:
+        raise CommandRefused(f"nobody decided which customer {code} is, or it was taken back; there is nothing to undo")
+    act.wakes = True
+    told = f"took back that {code} {_told(was)}, which {was.decided_by} decided on {was.decided_at:%Y-%m-%d}"
+    remember(act, "commented", [row], note=f"{why}\n{told}")
+    detail = {"source": row.source, "code": code, "was": was.code, "mdm_id": was.mdm_id, "decided_by": was.decided_by,
+              "decided_at": was.decided_at.isoformat(), "contracts": planned}  # fmt: skip
+    act.note(Entry("customer.take_back", f"exception {case_id}", why, row.contract_id, row.legal_entity, detail=detail))
+    return CustomerTakenBack(case_id, code, was.code, planned)
+
+
+def _stated(act: Act, row: Row) -> Party:
+    """Raises CommandRefused."""
+    contract = fold(events_of(act.conn, row.source, row.external_id), day_at=act.estate.day_at)
+    terms = on_day(contract, local_day(contract, act.estate, act.now)).contract.terms
+    if terms is None:
+        raise CommandRefused(f"contract {row.external_id} names no customer yet; there is nothing to decide")
+    return terms.customer
+
+
 def _within_reach(act: Act, row: Row, bound: Mapping[str, object]) -> None:
     """Raises Forbidden: the decision is of all contracts of the code, whatever legal entity they are of."""
     for entity in act.conn.execute(_ENTITIES, bound).scalars():
-        act.actor.require(COMMANDS["identify"], entity=entity, function=row.function)
+        act.actor.require(Permission.CORRECTIONS_WRITE, entity=entity, function=row.function)
 
 
 def _undecided(act: Act, bound: Mapping[str, object]) -> None:
     known = act.conn.execute(_DECIDED, bound).one_or_none()
     if known is not None:
-        told = f"is {known.code or known.mdm_id}" if known.mdm_id else "is a customer of its own"
         raise Changed(
-            f"{known.decided_by} decided on {known.decided_at:%Y-%m-%d} that {bound['code']} {told}; it holds for all "
-            "contracts of this code, which look again"
+            f"{known.decided_by} decided on {known.decided_at:%Y-%m-%d} that {bound['code']} {_told(known)}; it holds "
+            "for all contracts of this code, which look again, until it is taken back"
         )
+
+
+def _told(decided: sa.Row[Any]) -> str:
+    return f"is {decided.code or decided.mdm_id}" if decided.mdm_id else "is a customer of its own"
 
 
 def _record(act: Act, case_id: int, record: str | None) -> tuple[str | None, str | None, str | None]:

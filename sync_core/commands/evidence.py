@@ -72,7 +72,7 @@ def export(
     if moment.tzinfo is None or moment > act.now:
         raise InvalidInput("the as-of must be a moment with its time zone that is not still to come")
     of = Subject(row.contract_id, row.source, row.external_id)
-    files = compose(act.conn, of, as_of=moment, signer=signer, checkpoints=checkpoints)
+    files = compose(act.conn, of, as_of=moment, signer=signer, checkpoints=checkpoints, day_at=act.estate.day_at)
     manifest = hashlib.sha256(files[MANIFEST]).hexdigest()
     detail = {"as_of": moment, "files": len(files), "manifest_sha256": manifest, "key_id": signer.public.id}
     act.note(

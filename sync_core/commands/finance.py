@@ -21,7 +21,7 @@ from sync_core.commands.desk import Act, Desk
 from sync_core.commands.disputes import DISPUTE_COLUMNS, store_disputes
 from sync_core.commands.files import Form, Row, rows_of, unique
 from sync_core.errors import InvalidMoney
-from sync_core.finance import NUMBERS, Stated
+from sync_core.finance import MOST, NUMBERS, Stated
 from sync_core.locks import Lock
 from sync_core.money import exponent
 
@@ -167,6 +167,8 @@ def _rate(row: Row, reporting: str) -> dict[str, str]:
         raise row.wrong(f"{currency} is the reporting currency, whose rate is 1; leave it out")
     if rate <= 0:
         raise row.wrong(f"rate: {rate} is not above zero")
+    if rate > MOST:
+        raise row.wrong(f"rate: {rate} {reporting} for one {currency} is above {MOST:,}; check it")
     return {"currency": currency, "valid_on": row.day("valid_on").isoformat(), "rate": _plain(rate)}
 
 

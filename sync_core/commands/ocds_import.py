@@ -15,10 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sync_core.audit import audit
 from sync_core.authority import Actor, Permission
-from sync_core.checks import contract_findings
 from sync_core.clock import Clock
 from sync_core.commands.words import visible
-from sync_core.contract import Stage
+from sync_core.engine.look import intend_of
 from sync_core.estate.estate import Clm, Estate
 from sync_core.events import Event
 from sync_core.intake.contract_events import stored
@@ -69,8 +68,9 @@ class Imported:
 
     @property
     def waiting(self) -> Counter[str]:
-        """How many contracts will wait for each cause."""
-        return Counter(cause for one in self.taken for cause in one.waits_for)
+        """How many contracts will wait for each cause, as the last release of each leaves it."""
+        last = {one.said.external_id: one.waits_for for one in self.taken if one.became is not Became.REPEAT}
+        return Counter(cause for causes in last.values() for cause in causes)
 
     def note(self, place: Place, became: Became) -> None:
         now = self.became.get(place.number, Became.REPEAT)
@@ -155,8 +155,9 @@ class OcdsImport:
             return
         done.note(decision.said.place, decision.became)
         contract = decision.contract(source)
-        signed = contract is not None and contract.stage is Stage.SIGNED and contract.signed_at is not None
-        causes = [one.cause for one in contract_findings(contract, self._estate)] if contract and signed else []
+        # What the engine will say of it before an ERP is read: nothing of one that has ended with nothing left to bill.
+        stops = intend_of(contract, None, self._estate, {}, now=self._clock.now()).stops if contract else ()
+        causes = [one.cause for one in stops]
         done.taken.append(Taken(decision.became, decision.said, tuple(dict.fromkeys(causes))))
 
 

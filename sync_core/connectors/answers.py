@@ -21,6 +21,7 @@ from sync_core.errors import (
     ErpRejected,
     ErpUnavailable,
 )
+from sync_core.money import MOST_DIGITS
 
 Json: TypeAlias = "bool | int | float | str | Decimal | list[Json] | dict[str, Json] | None"
 
@@ -36,6 +37,10 @@ _WORDS = ("detail", "message", "error_description", "description", "title", "err
 
 class TokenRefused(ErpCredentials):
     """401: the token may just have expired, so another one is worth a try. A 403 is plain ErpCredentials."""
+
+
+class Unexplained(ErpRejected):
+    """A write that failed without a reason for people: it may be the record's, or of a release that came between."""
 
 
 @dataclass(slots=True)
@@ -82,7 +87,7 @@ class Verdicts:
             return Response(status, response.headers, None)
         try:
             return Response(status, response.headers, self.parse(content))
-        except ValueError as error:
+        except (ValueError, ArithmeticError) as error:  # a number may be none that there can be
             kind = ErpAmbiguous if write else ErpAnswerIncomplete
             raise kind(self.system, f"answered {status} with a body that is no JSON") from error
 
@@ -91,7 +96,7 @@ class Verdicts:
         body: Json = None
         try:
             body = self.parse(response.content)
-        except ValueError:
+        except (ValueError, ArithmeticError):
             if response.headers.get("content-type", "").startswith("text/plain"):
                 body = response.text
         return Response(response.status_code, response.headers, body)
@@ -170,9 +175,12 @@ class Row:
         if isinstance(value, float | bool) or not isinstance(value, str | int | Decimal):
             raise _incomplete(self.system, f"the exact number {name!r}", self.write)
         try:
-            return Decimal(value)
+            found = Decimal(value)
         except ArithmeticError as error:
             raise _incomplete(self.system, f"the number {name!r}", self.write) from error
+        if not found.is_finite() or found.adjusted() > MOST_DIGITS:
+            raise _incomplete(self.system, f"a number that can be in {name!r}", self.write)
+        return found
 
     def flag(self, name: str) -> bool:
         value = self.fields.get(name)

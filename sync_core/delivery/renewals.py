@@ -133,14 +133,15 @@ class RenewalAlerts:
 
 def _rows(rows: Sequence[sa.Row[Any]], estate: Estate, now: datetime) -> Iterator[dict[str, object]]:
     for contract_id, group in groupby(rows, key=lambda row: int(row.contract_id)):
-        contract = _folded(list(group))
+        contract = _folded(list(group), estate)
         if contract is not None:
             yield {"contract_id": contract_id, **asdict(life_row(contract, _day(contract, estate, now)))}
 
 
-def _folded(rows: Sequence[sa.Row[Any]]) -> Contract | None:
+def _folded(rows: Sequence[sa.Row[Any]], estate: Estate) -> Contract | None:
     """None for a contract with an event that this release cannot read: it has an exception of its own."""
-    return fold(events) if (events := list(_understood(rows))) and len(events) == len(rows) else None
+    events = list(_understood(rows))
+    return fold(events, day_at=estate.day_at) if events and len(events) == len(rows) else None
 
 
 def _understood(rows: Sequence[sa.Row[Any]]) -> Iterator[Event]:

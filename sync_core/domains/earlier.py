@@ -7,6 +7,7 @@ from sync_core.desired import Desired, ErpObject, Kind, Scalar, fields_of
 from sync_core.events import Event
 from sync_core.fold import fold
 from sync_core.keys import BusinessKey
+from sync_core.life.agreements import DayAt
 
 _MOST = 50  # states back; who was lost so long ago is settled
 
@@ -14,6 +15,7 @@ _MOST = 50  # states back; who was lost so long ago is settled
 def earlier_values(
     events: Sequence[Event],
     wanted_of: Callable[[Contract], Desired | None],
+    day_at: DayAt,
     keeps: Callable[[ErpObject], ErpObject] | None = None,
 ) -> frozenset[tuple[Kind, BusinessKey, str, Scalar]]:
     """By object and field, over all states since; `events` as they came, `keeps` as the ERP's capabilities say.
@@ -25,7 +27,7 @@ def earlier_values(
     """
     values: set[tuple[Kind, BusinessKey, str, Scalar]] = set()
     for until in range(max(1, len(events) - _MOST), len(events) + 1):
-        then = wanted_of(fold(events[:until]))
+        then = wanted_of(fold(events[:until], day_at=day_at))
         for wanted in then.objects if then is not None else ():
             held = keeps(wanted) if keeps else wanted
             values.update((wanted.kind, wanted.key, name, value) for name, value in fields_of(held).items())

@@ -7,10 +7,11 @@ none again, and a contract that has another project by now is left to a person.
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from sync_core.clock import Clock
 from sync_core.desired import Kind
-from sync_core.engine.claim import Loaded
+from sync_core.engine.items import ItemEnd, ReplayItem
 from sync_core.engine.look import Sight
 from sync_core.engine.outcome import Done, Outcome
 from sync_core.errors import ErrorClass, Function
@@ -21,6 +22,7 @@ from sync_core.moving.adoption import Adopted, Result
 from sync_core.moving.observing import Observed
 from sync_core.plan import Action, Operation, Plan
 from sync_core.ports import CallContext, ErpConnector, ListsProjects, Observation
+from sync_core.replay.replay import ItemState
 
 
 def not_yet(adoption: Adopted | None, erp: Erp | None) -> Observed | None:
@@ -35,16 +37,34 @@ def refusal(adoption: Adopted | None, lane: str) -> Finding | None:
     return adoption.finding if adoption is not None and adoption.lane == lane else None
 
 
-def unadopted(loaded: Loaded, lane: str) -> list[str]:
-    """Why a replay writes nothing for this contract: its project has to be adopted first, which was not confirmed."""
-    adoption = loaded.adoption
-    if adoption is None or adoption.result is not Result.MATCHED or adoption.lane != lane:
-        return []
-    if loaded.project_in == lane and any(
-        kind is Kind.PROJECT and loaded.known.get(key) != ref for (kind, key), ref in adoption.refs.items()
-    ):
-        return []  # it has another one, and will not be adopted
-    return [f"it is to be adopted first, as {adoption.words}"]
+async def ahead(adoption: Adopted | None, sight: Sight, connector: ErpConnector, ctx: CallContext) -> Sight:
+    """What the preview of a replay shows of a contract that is to be adopted: our keys are written, and that is all.
+
+    The rest of its plan is not known before the ERP shows it under them.
+    """
+    labels = _left(adoption, sight, connector)
+    if adoption is None or labels is None:
+        return sight
+    shown = replace(sight, plan=labels)
+    if not isinstance(connector, ListsProjects):
+        return replace(shown, findings=(*sight.findings, _unlabelled(connector)))
+    is_open = sight.wanted.project is None or await _is_open(adoption, connector, ctx)
+    return shown if is_open else replace(shown, findings=(*sight.findings, _closed(adoption)))
+
+
+def carried_out(item: ReplayItem | None, sight: Sight) -> bool:
+    """Whether a replay was to have our keys written, and they stand there."""
+    if item is None or not item.adopted or any(o.action is Action.ADOPT for o in sight.plan.operations):
+        return False
+    return item.adopted <= {(found.kind, str(found.key), str(found.ref)) for found in sight.observed.found}
+
+
+def ends_adopted(outcome: Outcome, now: datetime) -> None:
+    """The item has done what was confirmed. What differs between contract and project is another run's."""
+    words = "it bears our keys now; what differs from the contract is brought in order by its next run"
+    outcome.end = ItemEnd(ItemState.VERIFIED, words)
+    outcome.name, outcome.state, outcome.refund, outcome.note = "waiting", "waiting", True, words
+    outcome.seen_rev, outcome.next_due = outcome.claimed.done_rev, now
 
 
 async def take(
@@ -54,25 +74,36 @@ async def take(
     clock: Clock,
     outcome: Outcome,
     ctx: CallContext,
+    may: Callable[[Plan], bool] = lambda _labels: True,
 ) -> Sight:
     """What `look` sees, once our keys are written on what was adopted. Raises what the connector raises.
 
-    While the adopted project does not stand open under our key there is a finding, so none is made beside it.
+    `may` is asked before the first one. While the adopted project does not stand open under our key there is a finding,
+    so none is made beside it.
     """
     sight = await look()
     if adoption is None or adoption.result is not Result.MATCHED or adoption.lane != connector.name:
         return sight
     if other := _another(adoption, sight.observed):
-        # Once there is nothing left to be adopted, nothing is left to say.
-        is_open = not isinstance(connector, ListsProjects) or await _is_open(connector, _project(adoption), ctx)
-        outcome.tasks += [other] if is_open else []
-        outcome.taken = None if is_open else adoption.decided_at
+        if await _is_open(adoption, connector, ctx):
+            outcome.tasks.append(other)
+        else:
+            outcome.taken = adoption.decided_at  # nothing is left to be adopted, so nothing is left to say
         return sight
+    labels = _labels(sight.scope.contract, _unknown(adoption, sight.observed))
+    if labels.operations and not may(labels):
+        return sight
+    return await _labelled(adoption, sight, look, connector, clock, outcome, ctx)
+
+
+async def _labelled(
+    adoption: Adopted, sight: Sight, look: Callable[[], Awaitable[Sight]], connector: ErpConnector, clock: Clock,
+    outcome: Outcome, ctx: CallContext,
+) -> Sight:  # fmt: skip
     for projects in (True, False):  # a closed one shows itself before its parts are asked for
         left = [one for one in _unknown(adoption, sight.observed) if (one[0] is Kind.PROJECT) is projects]
         if left and not isinstance(connector, ListsProjects):
-            words = f"{connector.name} cannot be told our keys any more; write them there by hand"
-            outcome.findings.append(_ambiguous(words, ErrorClass.INTERNAL))
+            outcome.findings.append(_unlabelled(connector))
             return sight
         if left and connector.capabilities.batches is not None:
             return replace(sight, plan=_labels(sight.scope.contract, _unknown(adoption, sight.observed)))
@@ -80,9 +111,7 @@ async def take(
             await _write_keys(left, connector, clock, outcome, ctx)
             sight = await look()
         if projects and sight.wanted.project is not None and _gone(adoption, sight.observed):
-            words = f"project {_project(adoption)}, which it was adopted as, is not open any more"
-            words += "; open it there again, or adopt another one"
-            outcome.findings.append(_ambiguous(words, ErrorClass.REFERENCE_MISSING))
+            outcome.findings.append(_closed(adoption))
             return sight
     done = _gone(adoption, sight.observed) or not _unknown(adoption, sight.observed)
     outcome.taken = adoption.decided_at if done else None
@@ -101,15 +130,27 @@ async def _write_keys(
         outcome.operations.append(done)
 
 
-async def _is_open(connector: ListsProjects, ref: ErpRef, ctx: CallContext) -> bool:
-    """Under no key of ours it can only be found in the list of all; few contracts ever ask."""
-    cursor, more = None, True
-    while more:
-        page = await connector.projects(cursor, ctx)
-        if any(found.ref == ref for found in page.projects):
-            return True
-        cursor, more = page.cursor, page.more
-    return False
+async def _is_open(adoption: Adopted, connector: ErpConnector, ctx: CallContext) -> bool:
+    return not isinstance(connector, ListsProjects) or await connector.project(_project(adoption), ctx) is not None
+
+
+def _left(adoption: Adopted | None, sight: Sight, connector: ErpConnector) -> Plan | None:
+    """The keys that are still to be written; None: none is, of this contract in this ERP."""
+    if adoption is None or adoption.result is not Result.MATCHED or adoption.lane != connector.name:
+        return None
+    left = _unknown(adoption, sight.observed)
+    return _labels(sight.scope.contract, left) if left and not _another(adoption, sight.observed) else None
+
+
+def _unlabelled(connector: ErpConnector) -> Finding:
+    words = f"{connector.name} cannot be told our keys any more; write them there by hand"
+    return _ambiguous(words, ErrorClass.INTERNAL)
+
+
+def _closed(adoption: Adopted) -> Finding:
+    words = f"project {_project(adoption)}, which it was adopted as, is not open any more"
+    words += "; open it there again, or adopt another one"
+    return _ambiguous(words, ErrorClass.REFERENCE_MISSING)
 
 
 def _project(adoption: Adopted) -> ErpRef:
@@ -128,7 +169,7 @@ def _unknown(adoption: Adopted, observed: Observation) -> list[tuple[Kind, Busin
 
 
 def _labels(contract: BusinessKey, left: Sequence[tuple[Kind, BusinessKey, ErpRef]]) -> Plan:
-    """Of an ERP with batches: the keys go out in one of its own, and the rest follows once it has answered."""
+    """An ERP with batches gets the keys in one of its own, and the rest follows once it has answered."""
     return Plan(contract, tuple(Operation(Action.ADOPT, kind, key, ref, after={"key": key}) for kind, key, ref in left))
 
 

@@ -15,29 +15,29 @@ from sync_core.cases.ownership import Arises
 from sync_core.checks import Finding, checked
 from sync_core.clock import Clock
 from sync_core.contract import Contract, Stage
-from sync_core.desired import Desired, Found, Kind
+from sync_core.desired import Desired, Kind
 from sync_core.domains.conflicts import baseline
 from sync_core.engine import differing
-from sync_core.engine.adopting import not_yet, refusal, take, unadopted
+from sync_core.engine.adopting import carried_out, ends_adopted, not_yet, refusal, take
 from sync_core.engine.apply import Applier, SharedObjects, noted
 from sync_core.engine.claim import Claimed, Loaded
+from sync_core.engine.kept import built, closed, remember
 from sync_core.engine.leaving import Leaver, stays
 from sync_core.engine.left_books import left_behind
 from sync_core.engine.look import Intent, Sight, answers_of, intend, see
 from sync_core.engine.nightly import Post, answered
 from sync_core.engine.only_observing import only_observed, watch
-from sync_core.engine.outcome import GAP_GRACE, RECHECK_CONTRACT, RECHECK_TASK, Done, Outcome, recheck_at
+from sync_core.engine.outcome import GAP_GRACE, RECHECK_CONTRACT, RECHECK_TASK, Outcome, recheck_at
 from sync_core.engine.replayed import depart, departed
 from sync_core.errors import ErrorClass, Function
 from sync_core.estate.estate import Estate
 from sync_core.findings import together
 from sync_core.journal.progress import Step
-from sync_core.keys import BusinessKey, ErpRef
 from sync_core.lanes.batches import posted_refs
 from sync_core.life import restated
 from sync_core.life.closing import EARNED, left_to_bill
 from sync_core.life.drafts import warning
-from sync_core.plan import Action, Plan
+from sync_core.plan import Plan
 from sync_core.ports import CallContext, ErpConnector, Observation
 
 
@@ -97,8 +97,6 @@ class Converger:
         if early := not_yet(loaded.adoption, self.estate.erps.get(intent.lane)):
             watch(early, claimed, loaded, outcome, self.clock.now())
             return
-        if self._departed(unadopted(loaded, intent.lane), claimed, loaded, outcome):
-            return
         await self._converge(intent, intent.desired, intent.connector, claimed, loaded, outcome, ctx)
 
     def _look_at_draft(self, contract: Contract, outcome: Outcome) -> None:
@@ -140,13 +138,10 @@ class Converger:
         self, intent: Intent, wanted: Desired, connector: ErpConnector, claimed: Claimed, loaded: Loaded,
         outcome: Outcome, ctx: CallContext,
     ) -> None:  # fmt: skip
-        def look() -> Awaitable[Sight]:
-            return see(intent, wanted, connector, loaded, self.estate, ctx, now=self.clock.now())
-
-        sight = await take(loaded.adoption, look, connector, self.clock, outcome, ctx)
+        sight = await self._adopting(intent, wanted, connector, claimed, loaded, outcome, ctx)
         plan, desired = sight.plan, sight.desired
         outcome.digest, outcome.answers = plan.digest, answers_of(sight, connector, self.clock.now())
-        if self._left_alone(intent, sight, claimed, loaded, outcome):
+        if outcome.end is not None or self._left_alone(intent, sight, claimed, loaded, outcome):
             return
         outcome.findings += sight.findings
         left = await left_behind(sight.scope, intent, self.connectors, outcome, ctx)
@@ -154,7 +149,7 @@ class Converger:
         steps = (Arises.PLAN, *_of_contract(intent))
         outcome.checked = checked(outcome.findings, *steps) | sight.looked_for
         kept = {(o.kind, o.key): o.ref for o in plan.operations if o.ref and o.wanted is not None}
-        _remember(outcome, desired, sight.observed, kept)
+        remember(outcome, desired, sight.observed, kept)
         agreed = loaded.agreed.get(intent.lane, {})
         outcome.values = {**intent.values, **sight.values}
         outcome.agreed = baseline(sight.wanted, outcome.confirmed, agreed, sight.left, sight.ours)
@@ -171,14 +166,32 @@ class Converger:
         fresh = posted_refs(sight.observed.answers, plan.contract, loaded.known)
         applier = Applier(connector, self.shared, self.clock, ctx, outcome, sight.scope, posted=fresh)
         observed = await applier.apply(desired, plan, sight.observed, loaded.known)
-        _remember(outcome, desired, observed, applier.refs)
+        remember(outcome, desired, observed, applier.refs)
         outcome.agreed = baseline(sight.wanted, outcome.confirmed, agreed, sight.left, sight.ours)
         outcome.tasks += filter(None, [left_to_bill(desired if desired.project else wanted, observed.found)])
         self._finish(intent.contract, desired, observed, claimed, loaded, outcome)
 
+    async def _adopting(
+        self, intent: Intent, wanted: Desired, connector: ErpConnector, claimed: Claimed, loaded: Loaded,
+        outcome: Outcome, ctx: CallContext,
+    ) -> Sight:  # fmt: skip
+        """The ERP, once what it held before bears our keys. A replay that did not confirm them ends here."""
+
+        def look() -> Awaitable[Sight]:
+            return see(intent, wanted, connector, loaded, self.estate, ctx, now=self.clock.now())
+
+        def may(labels: Plan) -> bool:
+            return not self._departed(self._differs(claimed, labels, intent.lane), claimed, loaded, outcome)
+
+        return await take(loaded.adoption, look, connector, self.clock, outcome, ctx, may)
+
     def _left_alone(self, intent: Intent, sight: Sight, claimed: Claimed, loaded: Loaded, outcome: Outcome) -> bool:
         """Whether nothing is done: a replay confirmed something else, or the ERP is only observed."""
-        if self._departed(self._differs(claimed, sight.plan, intent.lane), claimed, loaded, outcome):
+        adopted = carried_out(claimed.replay, sight)
+        if adopted and sight.plan.writes and not outcome.findings:
+            ends_adopted(outcome, self.clock.now())
+            return True
+        if not adopted and self._departed(self._differs(claimed, sight.plan, intent.lane), claimed, loaded, outcome):
             return True
         only = only_observed(intent, sight, self.estate)
         if only is not None:
@@ -195,7 +208,7 @@ class Converger:
         outcome: Outcome,
     ) -> None:
         now = self.clock.now()
-        outcome.confirmed += _closed(outcome, desired)
+        outcome.confirmed += closed(outcome, desired)
         outcome.read_back = True
         if desired.project is None:
             outcome.state = "ended"
@@ -206,7 +219,7 @@ class Converger:
         waits = contract.missing_amendment is not None
         outcome.project_ref = next((f.ref for f in outcome.confirmed if f.kind is Kind.PROJECT), None)
         if claimed.first_active_at is None or any(done.status == "done" for done in outcome.operations):
-            outcome.steps += _built(outcome.operations, now)
+            outcome.steps += built(outcome.operations, now)
             outcome.steps += [] if outcome.suspended else [(Step.ACTIVE, now)]
         outcome.steps += [(Step.UNBLOCKED, now)] if claimed.state == "blocked" and not waits else []
         outcome.next_due = self._midnight(contract, desired.changes_on)
@@ -217,7 +230,7 @@ class Converger:
         self, contract: Contract, claimed: Claimed, loaded: Loaded, outcome: Outcome, now: datetime
     ) -> None:
         """What is known is applied; a later amendment waits, and becomes an exception after a grace time."""
-        late = restated.gap_since(loaded.events, loaded.published, now) + GAP_GRACE
+        late = restated.gap_since(loaded.events, loaded.published, now, self.estate.day_at) + GAP_GRACE
         if now < late:
             outcome.state, outcome.next_due = "waiting", late
             return
@@ -262,36 +275,3 @@ def _note(outcome: Outcome, plan: Plan, now: datetime) -> None:
     """What is for people; nothing of it is sent."""
     outcome.operations += [noted(o, "conflict", now) for o in plan.conflicts]
     outcome.operations += [noted(o, "task", now) for o in plan.tasks]
-
-
-def _remember(
-    outcome: Outcome, desired: Desired, observed: Observation, kept: Mapping[tuple[Kind, BusinessKey], ErpRef]
-) -> None:
-    """The crosswalk's new rows: our objects as the ERP holds them now. `kept`: which one of doubles is ours."""
-    wanted = {(o.kind, o.key) for o in desired.objects}
-    latest: dict[tuple[Kind, BusinessKey], Found] = {}
-    for found in observed.found:
-        at = (found.kind, found.key)
-        # What was invoiced and is no longer in the contract stays ours to know.
-        ours = at in wanted or (found.billed and found.kind is Kind.MILESTONE)
-        if found.active and ours and (at not in latest or kept.get(at) == found.ref):
-            latest[at] = found
-    outcome.confirmed = list(latest.values())
-
-
-def _closed(outcome: Outcome, desired: Desired) -> list[Found]:
-    """Parts that this run closed because the contract has them no more. A project's row says where it stood."""
-    wanted = {(o.kind, o.key) for o in desired.objects}
-    closed = [done for done in outcome.operations if done.action == Action.CLOSE and done.status == "done"]
-    return [
-        Found(Kind(done.kind), done.key, ErpRef(done.ref), done.before or {}, active=False)
-        for done in closed
-        if done.ref and done.kind != Kind.PROJECT and (Kind(done.kind), done.key) not in wanted
-    ]
-
-
-def _built(operations: Sequence[Done], now: datetime) -> list[tuple[Step, datetime]]:
-    """When the project and its billing were there: the end of the operation that made them, or the read-back."""
-    project = [o.finished_at for o in operations if o.kind == Kind.PROJECT and o.action == Action.CREATE]
-    parts = [o.finished_at for o in operations if o.kind in (Kind.MILESTONE, Kind.LABOUR_RATE) and o.status == "done"]
-    return [(Step.PROJECT_CREATED, max(project, default=now)), (Step.BILLING_SET_UP, max(parts, default=now))]

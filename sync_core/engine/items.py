@@ -7,7 +7,9 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from sync_core.desired import Kind
 from sync_core.keys import ContractId
+from sync_core.plan import Action
 from sync_core.replay.replay import Effect, ItemState
 
 
@@ -35,6 +37,11 @@ class ReplayItem:
     was: Was
     moves: bool = False  # it takes the contract to another ERP
     undoes: bool = False  # a move back, of what is not billed since
+
+    @property
+    def adopted(self) -> frozenset[tuple[Kind, str, str | None]]:
+        """What gets our keys by it; then that is all that it does."""
+        return frozenset((one.kind, one.key, one.ref) for one in self.effects if one.action is Action.ADOPT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,14 @@ from then on the contract belongs to the other ERP, where the next run makes wha
 between, before or after leaves nothing behind that the next one does not find.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from sync_core.clock import Clock
 from sync_core.contract import BillingKind
+from sync_core.desired import Found
 from sync_core.engine.apply import Applier, SharedObjects
 from sync_core.engine.claim import Claimed, Loaded
 from sync_core.engine.look import Intent, Sight, see
@@ -76,8 +77,8 @@ async def survey(
     effects, earned = leaving_effects(leaving.plan, leaving.observed.found, there), earned_of(leaving.observed.found)
     whole, after = intent.whole or intent.desired, placement.left(behind)
     wanted = rest(whole, contract.terms, after)  # nothing, of one that has ended
-    done = whole.project is not None and not begun and nothing_left(wanted, after)
-    against = tuple(objections(there, behind, earned, nothing_left=done, undo=undo))
+    done = not begun and nothing_left(wanted, after)
+    against = _against(intent, behind, earned, nothing_left=done, undo=undo)
     if against or wanted.project is None:
         return Survey(leaving, behind, Decimal(0), effects, (*leaving.findings, *against))
     onward = replace(intent, desired=wanted, lane=after.lane, connector=connectors[after.lane], placement=after)
@@ -127,7 +128,7 @@ class Leaver:
         applier = Applier(connector, self.shared, self.clock, ctx, outcome, seen.leaving.scope)
         observed = await applier.apply(nothing, seen.leaving.plan, seen.leaving.observed, loaded.known)
         behind, earned = behind_of(observed.found, _billing(intent)), earned_of(observed.found)
-        if against := tuple(objections(there, behind, earned, nothing_left=False, undo=False)):
+        if against := _against(intent, behind, earned, nothing_left=False, undo=False):
             self._block(outcome, against, claimed)  # hours were booked, or invoiced, while it was being closed
             return
         self._left(placement, claimed, outcome, connector.capabilities, behind)
@@ -179,6 +180,16 @@ def stays(intent: Intent, claimed: Claimed, loaded: Loaded, outcome: Outcome, no
     skip(outcome, item, [finding.message for finding in intent.stops], loaded, now)
     outcome.placed, outcome.left = leaving, Left(leaving, None)
     return True
+
+
+def _against(
+    intent: Intent, behind: Behind, earned: Sequence[Found], *, nothing_left: bool, undo: bool
+) -> tuple[Finding, ...]:
+    """Of a contract that has ended nothing is made elsewhere, so that nothing can be billed twice: it is closed."""
+    whole = intent.whole or intent.desired
+    if whole is None or whole.project is None:
+        return ()
+    return tuple(objections(intent.lane, behind, earned, nothing_left=nothing_left, undo=undo))
 
 
 def settles_at(claimed: Claimed, capabilities: Capabilities) -> datetime | None:

@@ -25,7 +25,8 @@ async def left_behind(
 ) -> list[Finding]:
     """The differences that are left; what was read otherwise than it is stored is for `outcome` to keep."""
     terms, placement = intent.contract.terms, intent.placement
-    told = changed_since(scope.contract, terms, placement)
+    earlier = intent.contract.earlier
+    told = changed_since(scope.contract, terms, placement, earlier)
     if not told or terms is None or placement is None:
         return told
     fresh: dict[str, Behind] = {}
@@ -42,7 +43,8 @@ async def left_behind(
     if not fresh:
         return told
     outcome.behind = fresh
-    return changed_since(scope.contract, terms, Placement(placement.lane, None, {**placement.behind, **fresh}))
+    settled = Placement(placement.lane, None, {**placement.behind, **fresh})
+    return changed_since(scope.contract, terms, settled, earlier)
 
 
 def _read(known: Behind, found: Iterable[Found], terms: Terms) -> Behind:

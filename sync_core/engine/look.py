@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 from sync_core.checks import Finding, contract_findings, reference_findings
 from sync_core.contract import Contract, Stage
@@ -86,7 +85,7 @@ def intend(loaded: Loaded, estate: Estate, connectors: Mapping[str, ErpConnector
     if loaded.unreadable is not None:
         raise StoredEventUnreadable(f"a stored event cannot be read any more: {loaded.unreadable}")
     stays = Placement(loaded.project_in) if loaded.awaited and loaded.project_in else None
-    contract, placement = fold(loaded.events), loaded.placement or stays
+    contract, placement = fold(loaded.events, day_at=estate.day_at), loaded.placement or stays
     return intend_known(contract, loaded.masters, loaded.project_in, estate, connectors, now=now, placement=placement)
 
 
@@ -157,7 +156,7 @@ async def see(
     def wanted_of(contract: Contract) -> Desired | None:
         return intend_known(contract, known.masters, None, estate, {}, now=now, placement=intent.placement).desired
 
-    sent = earlier_values(known.events, wanted_of, keeps) if wrote or observed.handed else frozenset()
+    sent = earlier_values(known.events, wanted_of, estate.day_at, keeps) if wrote or observed.handed else frozenset()
     knowledge = Knowledge(known.agreed.get(intent.lane, {}), frozenset(known.kept), sent)
     sight = judged(scope, desired, observed, estate, connector.capabilities, known=known.known, knowledge=knowledge)
     return replace(sight, ours=sent if wrote else frozenset())
@@ -190,8 +189,7 @@ def answers_of(sight: Sight, connector: ErpConnector, now: datetime) -> dict[Que
 
 def local_day(contract: Contract, estate: Estate, now: datetime) -> date:
     """The day it is at the legal entity: rates change at its midnight."""
-    entity = estate.entities.get(contract.terms.legal_entity if contract.terms else "")
-    return now.astimezone(ZoneInfo(entity.timezone if entity else "UTC")).date()
+    return estate.day_at(contract.terms.legal_entity if contract.terms else "", now)
 
 
 def scope_of(contract: Contract, desired: Desired, estate: Estate) -> Scope:

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sync_core.clock import Clock
 from sync_core.engine import claim as queue
 from sync_core.engine import preview_rows as rows
+from sync_core.engine.adopting import ahead
 from sync_core.engine.claim import Loaded
 from sync_core.engine.commit import Batcher
 from sync_core.engine.failure import Verdict
@@ -200,6 +201,7 @@ class Previewer:
         if ticket.move is not None:
             return await self._survey(known, intent, loaded, ctx)
         sight = await see(intent, intent.desired, intent.connector, loaded, self._estate, ctx, now=now)
+        sight = await ahead(loaded.adoption, sight, intent.connector, ctx)
         self._lanes.succeeded(intent.lane)
         findings = (*sight.findings, *withheld(intent, sight, self._estate))
         return replace(known, effects=effects_of(sight.plan), findings=findings)

@@ -150,6 +150,7 @@ _COUNTED = {
     Action.UPDATE: "updates",
     Action.ACTIVATE: "activates",
     Action.CLOSE: "closes",
+    Action.ADOPT: "updates",  # its key
     Action.NO_OP: "no_ops",
     Action.CONFLICT: "conflicts",
 }

@@ -101,5 +101,5 @@ def _failed_or_unknown(outcome: Outcome, item: ReplayItem, wrong: Exception | No
 
 def _sent(done: Done) -> bool:
     """Whether the ERP may have got it: a write that worked, or one that failed other than before it was sent."""
-    wrote = done.action in ("create", "update", "activate", "close")
+    wrote = done.action in ("create", "update", "activate", "close", "adopt")
     return wrote and (done.status == "done" or done.error_class != ErrorClass.TRANSIENT)

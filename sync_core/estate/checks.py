@@ -15,6 +15,7 @@ from sync_core.estate.ownership import check as check_ownership
 from sync_core.estate.renewal import check as check_renewal
 from sync_core.estate.schemas import check as check_schemas
 from sync_core.estate.snapshot import check as check_snapshot
+from sync_core.finance import MOST
 from sync_core.money import exponent
 from sync_core.policy.activation import check as check_activation
 
@@ -40,6 +41,9 @@ def check(estate: "Estate") -> None:
     currencies = {estate.group.reporting_currency, *(e.currency for e in estate.entity)}
     for currency in currencies | {r.currency for r in estate.exchange_rate}:
         _currency(currency)
+    for one in estate.exchange_rate:
+        if not one.rate.is_finite() or not 0 < one.rate <= MOST:
+            raise InvalidEstate(f"[[exchange_rate]] {one.currency}: rate {one.rate} must be above 0, at most {MOST:,}")
     for entity in estate.entity:
         if entity.erp not in estate.erps:
             raise InvalidEstate(f"entity {entity.code}: erp {entity.erp!r} is not in [[erp]]; add it there")

@@ -8,10 +8,11 @@ import hashlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, time
+from datetime import date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
+from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -26,6 +27,7 @@ from sync_core.estate.master import Mdm
 from sync_core.estate.objectives import ObjectiveTarget
 from sync_core.estate.ownership import OwnerRule
 from sync_core.estate.renewal import RenewalPolicy
+from sync_core.estate.replay import ReplayPolicy as ReplayPolicy
 from sync_core.estate.schemas import PlannedRelease, SchemaPlan
 from sync_core.estate.snapshot import SnapshotPolicy
 from sync_core.estate.watch import WatchPolicy
@@ -146,16 +148,6 @@ class ExchangeRate:
 
 
 @dataclass(frozen=True)
-class ReplayPolicy:
-    """How a replay may be carried out, and from where a second person must approve it."""
-
-    second_person_from_money: Decimal = Decimal(1_000_000)  # reporting currency, over all items that write
-    second_person_from_count: int = 500  # items
-    per_minute: int = 120  # items dispatched, over all workers, unless the one who confirms says otherwise
-    ticket_required: bool = True  # whoever confirms names the change's number elsewhere
-
-
-@dataclass(frozen=True)
 class Estate:
     group: Group
     clm: tuple[Clm, ...]
@@ -164,7 +156,7 @@ class Estate:
     revenue: tuple[RevenueRule, ...]
     owner: tuple[Owner, ...] = ()
     exchange_rate: tuple[ExchangeRate, ...] = ()
-    replay: ReplayPolicy = ReplayPolicy()
+    replay: ReplayPolicy = field(default_factory=ReplayPolicy)
     approval: tuple[ApprovalRule, ...] = ()
     identity: Identity = field(default_factory=Identity)
     subscriber: tuple[Subscriber, ...] = ()
@@ -193,6 +185,11 @@ class Estate:
     @cached_property
     def entities(self) -> Mapping[str, Entity]:
         return {entity.code: entity for entity in self.entity}
+
+    def day_at(self, entity: str, at: datetime) -> date:
+        """The day that it is there at that moment; of an entity that is not in the estate, in UTC."""
+        known = self.entities.get(entity)
+        return at.astimezone(ZoneInfo(known.timezone if known else "UTC")).date()
 
     @cached_property
     def clms(self) -> Mapping[str, Clm]:

@@ -21,6 +21,7 @@ from sync_core.evidence import sql
 from sync_core.evidence.proof import linked, stretches
 from sync_core.evidence.readme import README
 from sync_core.fold import fold
+from sync_core.life.agreements import DayAt
 
 KIND: Final = "tieline.evidence.v1"
 MANIFEST: Final = "manifest.json"
@@ -46,8 +47,9 @@ class Subject:
 
 
 def compose(
-    conn: sa.Connection, of: Subject, *, as_of: datetime, signer: Signer, checkpoints: Sequence[Checkpoint]
-) -> dict[str, bytes]:
+    conn: sa.Connection, of: Subject, *, as_of: datetime, signer: Signer, checkpoints: Sequence[Checkpoint],
+    day_at: DayAt,
+) -> dict[str, bytes]:  # fmt: skip
     """All files by name, the manifest last. Checkpoints made at or after the as-of are left aside. Raises NotWhole."""
     moment = as_of.astimezone(UTC)
     conn.execute(sql.UTC_TEXTS)
@@ -60,7 +62,7 @@ def compose(
         "README.txt": README.format(
             external_id=of.external_id, source=of.source, as_of=_text(moment), key_id=key_id
         ).encode(),
-        "contract.json": _pretty(_contract(conn, of, asked)),
+        "contract.json": _pretty(_contract(conn, of, asked, day_at)),
         "events.jsonl": _lines(conn, sql.EVENTS, asked),
         "plans.jsonl": _lines(conn, sql.PLANS, asked),
         "approvals.json": _array(conn, sql.APPROVALS, {**asked, "approving": _APPROVING}),
@@ -95,7 +97,7 @@ def _manifest(of: Subject, moment: datetime, files: Mapping[str, bytes], head: H
     return _pretty({**manifest, "signature": signer.sign(signed_part(manifest))})
 
 
-def _contract(conn: sa.Connection, of: Subject, asked: Mapping[str, object]) -> dict[str, object]:
+def _contract(conn: sa.Connection, of: Subject, asked: Mapping[str, object], day_at: DayAt) -> dict[str, object]:
     """What cannot be understood is named; it is in events.jsonl as it came."""
     bound = {name: asked[name] for name in ("source", "external_id", "as_of")}
     events, unread = [], []
@@ -106,7 +108,7 @@ def _contract(conn: sa.Connection, of: Subject, asked: Mapping[str, object]) -> 
             unread.append({"id": row.id, "why": wrong.message})
         else:
             events.append(Event(row.source, row.id, row.type, row.occurred_at, payload))
-    folded = asdict(fold(events)) if events else None
+    folded = asdict(fold(events, day_at=day_at)) if events else None
     return {"as_of": asked["as_of"], "source": of.source, "contract_id": of.external_id, "contract": folded,
             "not_understood": unread}  # fmt: skip
 

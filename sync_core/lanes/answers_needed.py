@@ -5,25 +5,35 @@ half of one; so it looks before its first write, and again before the next one w
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol, runtime_checkable
 
-from sync_core.errors import ErpAnswerIncomplete
+from sync_core.errors import ErpAnswerIncomplete, TielineError
 from sync_core.ports import CallContext
+
+log = logging.getLogger(__name__)
 
 _SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """`api`: versions of the ERP's interface that will do, any one of them; `fields`: by record, in the ERP's words."""
+    """`api`: versions of the ERP's interface that will do, any one of them; `fields`: by record, in the ERP's words.
+    `optional`: likewise, what an older ERP need not have.
+    """
 
     api: tuple[str, ...]
     fields: Mapping[str, Collection[str]]
+    optional: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def listed(self) -> dict[str, list[str]]:
-        return {record: sorted(names) for record, names in self.fields.items()}
+        return {record: sorted(names) for record, names in {**self.fields, **self.optional}.items()}
+
+    def without(self, held: Mapping[str, Collection[str]]) -> tuple[str, ...]:
+        """Optional records of which the ERP does not offer all."""
+        return tuple(sorted(name for name, fields in self.optional.items() if set(fields) - set(held.get(name, ()))))
 
 
 @runtime_checkable
@@ -35,8 +45,10 @@ class DeclaresNeeds(Protocol):
     @property
     def needs(self) -> Needs: ...
 
-    async def check(self, ctx: CallContext) -> None:
-        """Raises ErpAnswerIncomplete that names the field or the version, and the other Erp* errors."""
+    async def check(self, ctx: CallContext) -> str | None:
+        """What it does without, in words; None: nothing. Raises ErpAnswerIncomplete that names the field or the
+        version, and the other Erp* errors.
+        """
         ...
 
 
@@ -71,6 +83,7 @@ class Assurance:
     seen: str | None = None  # the release of the newest answer
     looked_at: str | None = None
     known: bool = False
+    looks: int = 0
     _alone: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def sure(self, ctx: CallContext) -> None:
@@ -83,5 +96,22 @@ class Assurance:
 
     async def look_again(self, ctx: CallContext) -> None:
         self.known = False
+        self.looks += 1
         self.seen = self.looked_at = await self.look(ctx)
         self.known = True
+
+    async def doubt(self, ctx: CallContext) -> None:
+        """After a refusal that may be of a release that came between: of several at the same time one looks.
+
+        Raises ErpAnswerIncomplete where something is lacking. If the look itself fails, nothing is known but that the
+        write was refused; the next write looks first.
+        """
+        looks = self.looks
+        try:
+            async with self._alone:
+                if looks == self.looks:
+                    await self.look_again(ctx)
+        except ErpAnswerIncomplete:
+            raise
+        except TielineError as wrong:
+            log.info("after a refused write nobody could look what is lacking: %s", wrong)

@@ -1,25 +1,36 @@
 """Where one agreement of a contract ends and the next begins: a signature after an end is a new one. Pure.
 
 A contract ends by what its CLM says, or with its last day where its renewal was declined; the latter by the day of the
-signature that comes after it, never by a clock. What is signed then takes over nothing of before: no approvals and
-clauses but those of which something was said since the end, and its amendments are numbered by themselves.
+signature that comes after it, as it is at the legal entity, never by a clock. What is signed then takes over nothing of
+before: no approvals and clauses but those of which something was said since the end, and its amendments are numbered by
+themselves.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import TypeAlias
 
 from sync_core.contract import Approval, ClauseStatus, Contract, Stage
 from sync_core.events import Amended, Approved, ClausesReviewed, Ended, Event, RenewalDeclined, Signed
 from sync_core.life.lifecycle import on_day
 
+DayAt: TypeAlias = Callable[[str, datetime], date]
+"""The day it is at a legal entity at a moment: `Estate.day_at`."""
 
-def stands(contract: Contract, signature: Signed) -> bool:
+
+def day_in_utc(_entity: str, at: datetime) -> date:
+    return at.astimezone(UTC).date()
+
+
+def stands(contract: Contract, signature: Signed, day_at: DayAt) -> bool:
     """Whether a signature says again what was signed before: it stands until the contract ends."""
     if contract.stage is not Stage.SIGNED or contract.terms is None or contract.signed_at is None:
         return False
     if signature.signed_at <= contract.signed_at:
         return True
-    return on_day(contract, signature.signed_at.date()).contract.stage is not Stage.EXPIRED
+    day = day_at(contract.terms.legal_entity, signature.signed_at)
+    return on_day(contract, day).contract.stage is not Stage.EXPIRED
 
 
 def signed(contract: Contract, signature: Signed) -> Contract:
@@ -31,6 +42,7 @@ def signed(contract: Contract, signature: Signed) -> Contract:
         signed_at=signature.signed_at,
         ended_on=None,
         silent=(),
+        silent_days=(),
         silent_since=None,
         repaired=(),
         renewal_notice=None,
@@ -60,12 +72,14 @@ def left(contract: Contract, said: Sequence[Event]) -> Contract:
                 approval = told.approval
             case ClausesReviewed() as told:
                 clauses |= told.clauses
+    milestones = contract.terms.milestones if contract.terms else ()
     return Contract(
         contract.source,
         contract.external_id,
         Stage.DRAFT,
         terms=None,
         revision=contract.revision,
+        earlier=tuple(sorted({*contract.earlier, *(one.key for one in milestones)})),
         approval=approval,
         clauses=tuple(sorted(clauses.items())),
     )

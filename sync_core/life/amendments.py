@@ -13,8 +13,9 @@ from enum import StrEnum
 from typing import Final, TypeAlias
 
 from sync_core.contract import BillingKind, Contract, Terms
-from sync_core.events import Amended, Event
+from sync_core.events import Amended, AmendmentHeader, Event
 from sync_core.fold import fold_steps
+from sync_core.life.agreements import DayAt, day_in_utc
 from sync_core.life.contract_words import Change, changes_between, flat
 from sync_core.life.silent import by_path, with_values
 
@@ -155,18 +156,22 @@ def compare(
     ]
     currency = after.terms.currency
     held = before.terms.currency if before.terms is not None else currency
-    return Comparison(currency, held, tuple(listed), _schedule(before.terms, after.terms, invoiced or {}, billed_in))
+    schedule = _schedule(before.terms, after.terms, _of(after, invoiced or {}), billed_in)
+    return Comparison(currency, held, tuple(listed), schedule)
 
 
 def amendments(
-    events: Iterable[Event], invoiced: Mapping[str, Decimal] | None = None, billed_in: In = _UNSAID
+    events: Iterable[Event],
+    invoiced: Mapping[str, Decimal] | None = None,
+    billed_in: In = _UNSAID,
+    day_at: DayAt = day_in_utc,
 ) -> tuple[AmendmentStep, ...]:
     """All of one contract, in the order of the fold. What uses a number again is none, whatever it says; a signature
     after an end begins to count anew.
     """
     found: list[AmendmentStep] = []
     seen: set[int] = set()
-    for step in fold_steps(events):
+    for step in fold_steps(events, day_at=day_at):
         seen = set() if step.begins else seen
         payload = step.event.payload
         if not isinstance(payload, Amended):
@@ -177,10 +182,17 @@ def amendments(
         seen.add(header.number)
         known = step.before.terms is not None and step.after.terms is not None
         made = compare(step.before, step.after, invoiced, billed_in) if known and not step.waits else None
-        told = (header.number, header.executed_at, header.effective_on, header.summary, header.signed_by)
-        later = _later(step.before, step.after, header.effective_on) if made is not None else ()
+        since = _since(step.after, header)
+        told = (header.number, header.executed_at, since, header.summary, header.signed_by)
+        later = _later(step.before, step.after, since) if made is not None else ()
         found.append(AmendmentStep(*told, step.event.id, made, later))
     return tuple(found)
+
+
+def _since(after: Contract, header: AmendmentHeader) -> date | None:
+    """The day as it is agreed, which a correction may have moved."""
+    agreed = {one.number: one.effective_on for one in after.amendments}
+    return agreed.get(header.number, header.effective_on)
 
 
 def _later(before: Contract, after: Contract, since: date | None) -> tuple[Change, ...]:
@@ -195,7 +207,13 @@ def _later(before: Contract, after: Contract, since: date | None) -> tuple[Chang
 def books(contract: Contract, invoiced: Mapping[str, Decimal], billed_in: In = _UNSAID) -> Schedule | None:
     """How the contract as it stands is billed; None without terms."""
     terms = contract.terms
-    return _schedule(terms, terms, invoiced, billed_in) if terms is not None else None
+    return _schedule(terms, terms, _of(contract, invoiced), billed_in) if terms is not None else None
+
+
+def _of(contract: Contract, invoiced: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Without what was invoiced under an agreement before."""
+    own = {milestone.key for milestone in contract.terms.milestones} if contract.terms else set[str]()
+    return {key: paid for key, paid in invoiced.items() if key in own or key not in contract.earlier}
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,13 @@ def named(changes: Changes) -> set[Path]:
     return {(name, "") for name in header(changes)} | {("rates", key) for key in rates}
 
 
+def touched(changes: Changes) -> set[Path]:
+    """All that it names, the parts that it removes too."""
+    parts = {("lines", one.key) for one in changes.lines} | {("milestones", one.key) for one in changes.milestones}
+    removed = {("lines", key) for key in changes.remove_lines} | {("milestones", k) for k in changes.remove_milestones}
+    return named(changes) | parts | removed
+
+
 def changed(terms: Terms, changes: Changes) -> Terms:
     return replace(
         terms,

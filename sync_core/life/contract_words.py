@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import Enum
+from typing import Final
 
 from sync_core.contract import Contract, Terms
 from sync_core.desired import plain
+
+EFFECTIVE: Final = "effective on"  # of an amendment
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ def flat(contract: Contract) -> dict[str, str]:
     shown |= {f"clause {name}": status.value for name, status in contract.clauses}
     for amendment in contract.amendments:
         shown[f"amendment {amendment.number}"] = amendment.summary or "executed"
+        if amendment.effective_on is not None:
+            shown[f"amendment {amendment.number}, {EFFECTIVE}"] = amendment.effective_on.isoformat()
     for decision in contract.decisions:
         what = "approved up to" if decision.approved else "refused from"
         money = f"{plain(decision.amount)} {decision.currency}"

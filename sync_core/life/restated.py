@@ -15,6 +15,8 @@ from sync_core.errors import ErrorClass, Function
 from sync_core.events import Event
 from sync_core.findings import Difference, Finding
 from sync_core.fold import fold_steps
+from sync_core.life import amendment_days
+from sync_core.life.agreements import DayAt
 from sync_core.life.contract_words import changes_between, flat
 from sync_core.life.silent import as_published, with_values
 
@@ -24,7 +26,8 @@ _NAMED: Final = 6  # changes told in words; all are in the exception's differenc
 
 def differences(contract: Contract) -> tuple[Difference, ...]:
     """Agreed against published, field by field; the same whatever day it is."""
-    sides = (replace(contract, terms=terms) for terms in (_agreed(contract), as_published(contract)))
+    agreed = replace(contract, terms=_agreed(contract))
+    sides = (agreed, replace(amendment_days.stated(contract), terms=as_published(contract)))
     return tuple(
         Difference("changed", change.field, change.before, change.after)
         for change in changes_between(*(flat(side) for side in sides))
@@ -47,14 +50,14 @@ def finding(contract: Contract) -> Finding:
 
 def due(contract: Contract, stored: Mapping[str, datetime], grace: timedelta, now: datetime) -> datetime | None:
     """From when it is an exception; None: nothing was changed silently. `stored`: what was published, by event id."""
-    if not contract.silent:
+    if not contract.differs_silently:
         return None
     return stored.get(contract.silent_since or "", now) + grace
 
 
-def gap_since(events: Iterable[Event], stored: Mapping[str, datetime], now: datetime) -> datetime:
+def gap_since(events: Iterable[Event], stored: Mapping[str, datetime], now: datetime, day_at: DayAt) -> datetime:
     """Since when an amendment waits for one before it: those that come after the first one put nothing off."""
-    waiting = (step.event.id for step in fold_steps(events) if step.waits)
+    waiting = (step.event.id for step in fold_steps(events, day_at=day_at) if step.waits)
     return min((stored[name] for name in waiting if name in stored), default=now)
 
 

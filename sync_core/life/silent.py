@@ -61,7 +61,7 @@ def published_again(contract: Contract, stated: Terms, event_id: str) -> Contrac
         terms=with_values(contract.terms, restated) if restated else contract.terms,
         repaired=tuple(sorted(repaired.items(), key=lambda item: item[0])),
         silent=tuple(silent),
-        silent_since=(contract.silent_since or event_id) if silent else None,
+        silent_since=(contract.silent_since or event_id) if silent or contract.silent_days else None,
     )
 
 
@@ -77,7 +77,8 @@ def numbered_again(contract: Contract, said: Terms | None, says: Terms | None, e
         if stated.get(path) not in (was.get(path), agreed.get(path)):
             silent[path] = Silent(path, agreed.get(path), stated.get(path))
     listed = tuple(silent[path] for path in sorted(silent))
-    return replace(contract, silent=listed, silent_since=(contract.silent_since or event_id) if listed else None)
+    since = contract.silent_since or (event_id if listed else None)
+    return replace(contract, silent=listed, silent_since=since)
 
 
 def settled(before: Contract, after: Contract) -> Contract:
@@ -86,7 +87,7 @@ def settled(before: Contract, after: Contract) -> Contract:
         return after
     now = by_path(after.terms)
     left = tuple(one for one in after.silent if now.get(one.path) == one.agreed)
-    return replace(after, silent=left, silent_since=after.silent_since if left else None)
+    return replace(after, silent=left, silent_since=after.silent_since if left or after.silent_days else None)
 
 
 def corrected(before: Contract, after: Contract) -> Contract:

@@ -7,7 +7,7 @@ contract, and nobody recognises or bills the same money twice. A milestone belon
 now to the project that invoiced it; what was invoiced of it otherwise is a task for finance there.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final
@@ -166,9 +166,12 @@ def _lines_left(
     return left
 
 
-def changed_since(contract: str, terms: Terms | None, placement: Placement | None) -> list[Finding]:
+def changed_since(
+    contract: str, terms: Terms | None, placement: Placement | None, earlier: Collection[str] = ()
+) -> list[Finding]:
     """Milestones that another ERP invoiced, and that the contract has otherwise or not any more: finance settles it
-    there. While there are any, that ERP is read again (sync_core/engine/left_books.py).
+    there. While there are any, that ERP is read again (sync_core/engine/left_books.py). `earlier`: those of agreements
+    that ended, which are history.
     """
     if terms is None or placement is None:
         return []
@@ -178,7 +181,7 @@ def changed_since(contract: str, terms: Terms | None, placement: Placement | Non
         for lane, behind in sorted(placement.behind.items())
         if lane != placement.lane
         for key, paid in behind.milestones.items()
-        if agreed.get(key, _ZERO) != paid
+        if agreed.get(key, _ZERO) != paid and (key in agreed or key.partition("#M:")[2] not in earlier)
     ]
     if not differing:
         return []

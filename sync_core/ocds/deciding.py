@@ -51,7 +51,8 @@ class Decision:
             return None
         signed_at = self.said.signed_at if self.version.signed else None
         known, terms = self.said.external_id, self.version.terms
-        return Contract(source, known, self.version.stage, terms, signed_at=signed_at)
+        ended_on = self.said.ended_on if self.version.stage in (Stage.CANCELLED, Stage.TERMINATED) else None
+        return Contract(source, known, self.version.stage, terms, signed_at=signed_at, ended_on=ended_on)
 
 
 def decide(known: Sequence[Version], said: Statement, source: str, estate: Estate) -> Decision:

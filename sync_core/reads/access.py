@@ -7,14 +7,12 @@ import sqlalchemy as sa
 
 from sync_core.reads.scope import Entities, bound
 
-_MOST = 1_000
-
 # A client without a limit is seen only by whoever has none.
 _CLIENTS = sa.text("""
     SELECT client_id, description, scopes, entities, created_by, created_at, disabled_at, version
     FROM core.api_client
     WHERE CAST(:entities AS text[]) IS NULL OR entities <@ CAST(:entities AS text[])
-    ORDER BY client_id LIMIT :most
+    ORDER BY client_id
 """)
 _SECRETS = sa.text("""
     SELECT secret_id, client_id, created_at, last_used_at FROM core.api_client_secret
@@ -22,7 +20,7 @@ _SECRETS = sa.text("""
 """)
 _SESSIONS = sa.text("""
     SELECT session_id, email, grants, issuer, created_at, last_seen_at, expires_at FROM core.session
-    WHERE revoked_at IS NULL AND expires_at > :now ORDER BY last_seen_at DESC, session_id LIMIT :most
+    WHERE revoked_at IS NULL AND expires_at > :now ORDER BY last_seen_at DESC, session_id
 """)
 
 
@@ -64,8 +62,8 @@ class OpenSession:
 
 
 def clients(conn: sa.Connection, entities: Entities) -> tuple[ApiClient, ...]:
-    """By name; the first thousand."""
-    rows = conn.execute(_CLIENTS, {**bound(entities), "most": _MOST}).all()
+    """By name, all of them."""
+    rows = conn.execute(_CLIENTS, bound(entities)).all()
     secrets: dict[str, list[Secret]] = {}
     for row in conn.execute(_SECRETS, {"client_ids": [row.client_id for row in rows]}):
         secrets.setdefault(row.client_id, []).append(Secret(row.secret_id, row.created_at, row.last_used_at))
@@ -86,7 +84,7 @@ def clients(conn: sa.Connection, entities: Entities) -> tuple[ApiClient, ...]:
 
 
 def sessions(conn: sa.Connection, *, now: datetime) -> tuple[OpenSession, ...]:
-    """Last seen first; the first thousand."""
+    """Last seen first, all of them."""
     return tuple(
         OpenSession(
             row.session_id,
@@ -97,5 +95,5 @@ def sessions(conn: sa.Connection, *, now: datetime) -> tuple[OpenSession, ...]:
             row.last_seen_at,
             row.expires_at,
         )
-        for row in conn.execute(_SESSIONS, {"now": now, "most": _MOST})
+        for row in conn.execute(_SESSIONS, {"now": now})
     )

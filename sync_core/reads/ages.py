@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from sync_core.estate.calendar import working_days_before
 from sync_core.estate.estate import Estate, WorkingTime
-from sync_core.reads.amounts import NTH_OF_CONTRACT, OF_VIEW, MoneyTotal, Part, add_up, alike
+from sync_core.reads.amounts import MoneyTotal, Part, add_up, of_views
 from sync_core.reads.paging import Row
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
 
@@ -33,23 +33,17 @@ IN_BUCKET: Final = f"""EXISTS (
 # :cuts has the moments of all calendars, one after the other, each oldest first; that of :calendars[i] is the i-th, and
 # the first of all is for those that nobody knows. No join, so that rows stay in the order of their contracts.
 _CUTS: Final = f"""(CAST(:cuts AS timestamptz[]))[n.at * {len(WORKING_DAYS)} + 1 : (n.at + 1) * {len(WORKING_DAYS)}]"""
-AGEING = sa.text(f"""
-    WITH listed AS (
-        SELECT v.days, v.function, v.bucket, {_OPENED} AS opened, {NTH_OF_CONTRACT}
-        FROM core.case AS k JOIN core.contract AS c USING (contract_id),
-        LATERAL (SELECT coalesce(array_position(CAST(:calendars AS text[]), c.legal_entity), 0) AS at) AS n,
-        LATERAL (
-            SELECT {len(WORKING_DAYS)} - width_bucket({_OPENED} - interval '1 microsecond', {_CUTS}) AS working OFFSET 0
-        ) AS w,
-        LATERAL (VALUES
-            ('working', '', w.working), ('function', k.function, w.working),
-            ('calendar', '', width_bucket(date_part('epoch', :now - {_OPENED}) / 86400, CAST(:days AS float8[])))
-        ) AS v(days, function, bucket)
-        WHERE k.state = 'open' AND NOT c.test AND {OF_CONTRACT}
-        {alike("v.days, v.function, v.bucket")}
-    )
-    SELECT days, function, bucket, unconverted, {OF_VIEW}, min(opened) AS oldest FROM listed GROUP BY 1, 2, 3, 4
-""")
+_FOUND: Final = f"""
+    SELECT contract_id, k.case_id, k.exposure_reporting, k.exposure, k.currency, {_OPENED} AS opened, k.function,
+           w.working, width_bucket(date_part('epoch', :now - {_OPENED}) / 86400, CAST(:days AS float8[])) AS calendar
+    FROM core.case AS k JOIN core.contract AS c USING (contract_id),
+    LATERAL (SELECT coalesce(array_position(CAST(:calendars AS text[]), c.legal_entity), 0) AS at) AS n,
+    LATERAL (
+        SELECT {len(WORKING_DAYS)} - width_bucket({_OPENED} - interval '1 microsecond', {_CUTS}) AS working OFFSET 0
+    ) AS w
+    WHERE k.state = 'open' AND NOT c.test AND {OF_CONTRACT}"""
+_VIEWS: Final = "VALUES ('working', '', k.working), ('function', k.function, k.working), ('calendar', '', k.calendar)"
+AGEING = sa.text(of_views(_FOUND, facets="function, working, calendar", views=_VIEWS, columns="days, owner, bucket"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +103,7 @@ def ageing(conn: sa.Connection, estate: Estate, *, now: datetime, entities: Enti
     values = {"now": now, "days": list(CALENDAR_DAYS), "cuts": listed, "calendars": cuts.known}
     cells: dict[tuple[str, str], list[Row]] = {}
     for row in conn.execute(AGEING, {**values, **bound(entities)}):
-        cells.setdefault((row.days, row.function), []).append(row)
+        cells.setdefault((row.days, row.owner), []).append(row)
     reporting = estate.group.reporting_currency
     return Ageing(
         _buckets(WORKING_BUCKETS, cells.get(("working", ""), []), reporting),

@@ -122,7 +122,7 @@ def amendment_history(
         {one.key: Decimal(one.invoiced) for one in told},
         {k.key: k.currency for k in told if k.currency},
     )
-    contract = fold(events)
+    contract = fold(events, day_at=estate.day_at)
     received = {one.id: one.recorded_at for one in rows}
     ranks = {one.id: rank for rank, one in enumerate(rows, 1)}
     read = [ReadBack(*one) for one in conn.execute(_READ_BACK, {"contract": contract_id})]
@@ -130,14 +130,14 @@ def amendment_history(
     zone = ZoneInfo(entity.timezone if entity else "UTC")
     found = tuple(
         _row(step, ranks[step.event_id], received[step.event_id], read, zone)
-        for step in core.amendments(events, invoiced, billed_in)
+        for step in core.amendments(events, invoiced, billed_in, estate.day_at)
     )
     return replace(
         bare,
         contract=contract,
         amendments=found,
-        silent=differences(contract) if contract.silent else (),
-        silent_since=received.get(contract.silent_since or "") if contract.silent else None,
+        silent=differences(contract) if contract.differs_silently else (),
+        silent_since=received.get(contract.silent_since or "") if contract.silent_since else None,
         books=core.books(contract, invoiced, billed_in),
         read_at=max((one.at for one in read), default=None),
         more_events=len(rows) > MOST_EVENTS,

@@ -19,18 +19,43 @@ OF_ONE_CONTRACT: Final = f"""count(*) AS cases, (array_agg(k.exposure_reporting 
     (array_agg(CASE WHEN k.exposure_reporting IS NULL AND k.exposure <> 0 THEN k.currency END {_MOST}))[1]
         AS unconverted"""
 
-# The same of many views at once, without a group for each contract: of each exception `k` in a view, which of its
-# contract's it is there, and the currency that the first of them has no rate for. OF_VIEW adds up by that currency.
-NTH_OF_CONTRACT: Final = """k.exposure_reporting, k.exposure, row_number() OVER alike AS nth,
-    first_value(CASE WHEN k.exposure_reporting IS NULL AND k.exposure <> 0 THEN k.currency END) OVER alike
-        AS unconverted"""
-OF_VIEW: Final = """count(*) AS cases, sum(exposure_reporting) FILTER (WHERE nth = 1) AS reporting,
-    sum(exposure) FILTER (WHERE nth = 1) AS amount"""
+# The same of many views at once. Of most contracts one exception is open: these are counted by what tells views apart,
+# and only those of contracts with several are looked at one by one in each view.
+_OF_VIEWS: Final = """
+    WITH found AS (
+        SELECT k.*, CASE WHEN k.exposure_reporting IS NULL AND k.exposure <> 0 THEN k.currency END AS unconverted,
+               count(*) OVER (PARTITION BY k.contract_id) AS of_contract
+        FROM ({found}) AS k
+    ), alone AS (
+        SELECT {facets}, unconverted, count(*) AS cases, sum(exposure_reporting) AS reporting, sum(exposure) AS amount,
+               min(opened) AS oldest
+        FROM found WHERE of_contract = 1 GROUP BY {facets}, unconverted
+    ), together AS (
+        SELECT {columns}, k.exposure_reporting, k.exposure, k.opened, row_number() OVER once AS nth,
+               first_value(k.unconverted) OVER once AS unconverted
+        FROM found AS k CROSS JOIN LATERAL ({views}) AS v({columns})
+        WHERE k.of_contract > 1 WINDOW once AS (PARTITION BY k.contract_id, {columns} {most})
+    )
+    SELECT {columns}, unconverted, CAST(sum(cases) AS bigint) AS cases, sum(reporting) AS reporting,
+           sum(amount) AS amount, min(oldest) AS oldest
+    FROM (
+        SELECT {columns}, k.unconverted, k.cases, k.reporting, k.amount, k.oldest
+        FROM alone AS k CROSS JOIN LATERAL ({views}) AS v({columns})
+        UNION ALL
+        SELECT {columns}, unconverted, 1, CASE WHEN nth = 1 THEN exposure_reporting END,
+               CASE WHEN nth = 1 THEN exposure END, opened
+        FROM together
+    ) AS listed GROUP BY {columns}, unconverted
+"""
 
 
-def alike(view: str) -> str:
-    """The window that NTH_OF_CONTRACT needs; `view` is the columns of what is counted apart."""
-    return f"WINDOW alike AS (PARTITION BY contract_id, {view} {_MOST})"
+def of_views(found: str, *, facets: str, views: str, columns: str) -> str:
+    """Of the exceptions `found`, by view: cases, reporting, amount, oldest; unconverted is the currency of the amount.
+
+    `found` selects contract_id, case_id, exposure_reporting, exposure, currency, opened and the `facets`, from which
+    `views`, a query over `k`, makes a row for each view of an exception.
+    """
+    return _OF_VIEWS.format(found=found, facets=facets, views=views, columns=columns, most=_MOST)
 
 
 @dataclass(frozen=True, slots=True)

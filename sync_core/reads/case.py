@@ -133,11 +133,12 @@ def case_detail(
     made = _form(conn, found, estate)
     links = _links(conn, row)
     refused = refusals(conn, [row.contract_id] if row.cause == REFUSED else [])
+    alike = _alike(conn, found, row)
     return CaseDetail(
-        row, found.source, history, made, _actions(conn, row, made), open_for(row, history, now),
+        row, found.source, history, made, _actions(conn, row, made, alike), open_for(row, history, now),
         follows=_follows(row, links), followed_by=_followed_by(row, links), differences=_differences(found.detail),
         conflicts=conflicts(conn, row.contract_id, estate) if row.cause == CONFLICT else (),
-        alike=_alike(conn, found, row), currency=found.contract_currency,
+        alike=alike, currency=found.contract_currency,
         refused=refused.get(row.contract_id),
     )  # fmt: skip
 
@@ -146,7 +147,7 @@ def _alike(conn: sa.Connection, found: sa.Row[Any], row: ExceptionRow) -> Alikes
     if row.cause != NEAR:
         return None
     terms = fold(events_of(conn, found.source, found.external_id)).terms
-    return alikes(conn, row.case_id, terms.customer) if terms else None
+    return alikes(conn, row.case_id, found.source, terms.customer) if terms else None
 
 
 def _differences(detail: Mapping[str, Any]) -> tuple[Difference, ...]:
@@ -161,7 +162,7 @@ def _form(conn: sa.Connection, found: sa.Row[Any], estate: Estate) -> Correction
         events = events_of(conn, found.source, found.external_id)
     except StoredEventUnreadable:
         return None  # the page says so: nothing can be corrected on what cannot be read
-    terms = fold(events).terms if events else None
+    terms = fold(events, day_at=estate.day_at).terms if events else None
     known = known_codes(conn, terms, estate) if terms else {}
     return form(terms, found.cause, found.function, estate, known)
 
@@ -178,13 +179,17 @@ def open_for(row: ExceptionRow, history: Sequence[CaseMoment], now: datetime) ->
     return total + (now - (since or row.opened_at) if row.state == "open" else timedelta())
 
 
-def _actions(conn: sa.Connection, row: ExceptionRow, made: CorrectionForm | None) -> tuple[CaseAction, ...]:
+def _actions(
+    conn: sa.Connection, row: ExceptionRow, made: CorrectionForm | None, alike: Alikes | None
+) -> tuple[CaseAction, ...]:
     correct = "" if made and made.correctable else made.where if made else "its events cannot be read"
     deeds = (Deed.ASSIGN, Deed.ACKNOWLEDGE, Deed.HAND_OVER, Deed.COMMENT, Deed.DECIDE)
     actions = [*(CaseAction(deed, row) for deed in deeds), CaseAction(Deed.CORRECT, row, correct)]
     deciding = {SILENT: Deed.ACCEPT, CONFLICT: Deed.RESOLVE, NEAR: Deed.IDENTIFY}
     if row.cause in deciding:
         actions.append(CaseAction(deciding[row.cause], row))
+    if alike is not None and alike.decision is not None:
+        actions.append(CaseAction(Deed.TAKE_BACK, row))
     if row.cause in (NEEDED, REFUSED):
         authors = correctors(conn, [row.contract_id]).get(row.contract_id, ())
         actions.append(CaseAction(Deed.APPROVE, row, except_for=authors))

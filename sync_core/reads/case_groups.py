@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 import sqlalchemy as sa
 
@@ -12,8 +11,6 @@ from sync_core.reads.amounts import OF_ONE_CONTRACT, MoneyTotal, Part, add_up
 from sync_core.reads.exceptions import FROM, ExceptionFilter, where
 from sync_core.reads.paging import Row
 from sync_core.reads.scope import Entities
-
-MOST_GROUPS: Final = 500
 
 _KEY = "coalesce(nullif(k.group_key, ''), k.cause || ' ' || c.legal_entity)"
 _GROUPS = """
@@ -60,7 +57,7 @@ class CaseGroup:
 def case_groups(
     conn: sa.Connection, wanted: ExceptionFilter, *, now: datetime, reporting: str, entities: Entities
 ) -> tuple[CaseGroup, ...]:
-    """Most money first, then most exceptions; 500 at most."""
+    """All of them: most money first, then most exceptions."""
     narrowed = where(wanted, entities)
     text = _GROUPS.format(key=_KEY, source=FROM, where=narrowed.sql(), money=OF_ONE_CONTRACT)
     alike: dict[tuple[str, str, str], list[Row]] = {}
@@ -68,7 +65,7 @@ def case_groups(
         alike.setdefault((row.group_key, row.cause, row.function), []).append(row)
     groups = [_group(rows, reporting) for rows in alike.values()]
     groups.sort(key=lambda group: (-group.exposure.money.amount, -group.exposure.count, group.group_key))
-    return tuple(groups[:MOST_GROUPS])
+    return tuple(groups)
 
 
 def _group(rows: list[Row], reporting: str) -> CaseGroup:

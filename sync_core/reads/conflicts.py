@@ -6,9 +6,11 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from sync_core.cases.ownership import setter_of
 from sync_core.desired import Kind, Scalar
 from sync_core.domains.conflicts import Choice
 from sync_core.domains.domains import DOMAIN_OF, DOMAINS, IN_CONTRACT
+from sync_core.errors import Function
 from sync_core.estate.estate import Estate
 from sync_core.estate.ownership import rule_for
 from sync_core.keys import BusinessKey
@@ -53,6 +55,11 @@ class Conflict:
     def path(self) -> str | None:
         """The contract's name of the field."""
         return IN_CONTRACT.get(f"{self.kind}.{self.field}")
+
+    @property
+    def setter(self) -> Function | None:
+        """Who may take the ERP's value into the contract; None: nobody, as the contract does not state it."""
+        return setter_of(self.path) if self.path else None
 
     @property
     def part(self) -> str:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from sync_core.contract import Contract
 from sync_core.desired import Scalar
+from sync_core.life.agreements import DayAt
 from sync_core.money import Money
 from sync_core.reads.contracts import COLUMNS, ContractRow, contract_row
 from sync_core.reads.exceptions import COLUMNS as CASE_COLUMNS
@@ -17,6 +18,7 @@ from sync_core.reads.invoices import Invoice, invoices
 from sync_core.reads.revenue import Revenue, revenue
 from sync_core.reads.scope import CONTRACT, Entities, bound
 from sync_core.reads.timeline import Moment, StoredEvent, flat, history
+from sync_core.unreported import unreported
 
 MAX_EVENTS, MAX_RUNS = 1_000, 50
 
@@ -128,11 +130,12 @@ class ContractDetail:
     financials: tuple[Financial, ...]
     progress: tuple[Reached, ...]
     silent: tuple[str, ...] = ()  # ERPs that bill it and report no revenue
+    unasked: tuple[str, ...] = ()  # those that nobody has asked yet whether they do
 
     @property
     def revenue(self) -> Revenue:
         """What was recognised, by contract line."""
-        return revenue(self.financials, self.silent)
+        return revenue(self.financials, self.silent, self.unasked)
 
     @property
     def invoices(self) -> tuple[Invoice, ...]:
@@ -185,13 +188,7 @@ _FINANCIALS = sa.text("""
            recorded_at, line_key, reverses_ref
     FROM core.financial_fact WHERE contract_id = :contract ORDER BY occurred_on, recorded_at, recorded_xid, ref
 """)
-_SILENT = sa.text("""
-    SELECT b.system FROM (
-        SELECT lane AS system FROM core.contract WHERE contract_id = :contract AND first_active_at IS NOT NULL
-        UNION SELECT system FROM core.financial_fact WHERE contract_id = :contract AND kind = 'invoice'
-    ) AS b WHERE NOT EXISTS (
-        SELECT FROM core.financial_source AS s WHERE s.system = b.system AND 'revenue' = ANY(s.reports))
-""")
+_UNREPORTED = sa.text(unreported("= :contract"))
 _PROGRESS = sa.text("""
     SELECT step, amendment, occurred_at, recorded_at FROM core.progress
     WHERE contract_id = :contract ORDER BY occurred_at, recorded_at
@@ -199,11 +196,18 @@ _PROGRESS = sa.text("""
 
 
 def contract_by_id(
-    conn: sa.Connection, contract_id: int, *, now: datetime, reporting: str, entities: Entities, cases_of: Entities
+    conn: sa.Connection,
+    contract_id: int,
+    *,
+    now: datetime,
+    reporting: str,
+    entities: Entities,
+    cases_of: Entities,
+    day_at: DayAt,
 ) -> ContractDetail | None:
     """None when there is no such contract of these legal entities; its exceptions if it is one of `cases_of`."""
     found = conn.execute(_BY_ID, {"contract": contract_id, **bound(entities)})
-    return _detail(conn, found, now=now, reporting=reporting, cases_of=cases_of)
+    return _detail(conn, found, now=now, reporting=reporting, cases_of=cases_of, day_at=day_at)
 
 
 def contract_by_key(
@@ -215,10 +219,11 @@ def contract_by_key(
     reporting: str,
     entities: Entities,
     cases_of: Entities,
+    day_at: DayAt,
 ) -> ContractDetail | None:
     """None when there is no such contract of these legal entities; its exceptions if it is one of `cases_of`."""
     found = conn.execute(_BY_KEY, {"source": source, "external_id": external_id, **bound(entities)})
-    return _detail(conn, found, now=now, reporting=reporting, cases_of=cases_of)
+    return _detail(conn, found, now=now, reporting=reporting, cases_of=cases_of, day_at=day_at)
 
 
 def _detail(
@@ -228,15 +233,17 @@ def _detail(
     now: datetime,
     reporting: str,
     cases_of: Entities,
+    day_at: DayAt,
 ) -> ContractDetail | None:
     row = found.one_or_none()
     if row is None:
         return None
     newest = conn.execute(_EVENTS, {"source": row.source, "external_id": row.external_id, "rows": MAX_EVENTS + 1}).all()
-    told = history([StoredEvent(*event) for event in reversed(newest[:MAX_EVENTS])])
+    told = history([StoredEvent(*event) for event in reversed(newest[:MAX_EVENTS])], day_at)
     terms = told.contract.terms if told.contract else None
     categories = sorted({rate.category for rate in terms.rates}) if terms else []
     mine = {"contract": row.contract_id}
+    unknown = conn.execute(_UNREPORTED, mine).all()
     shared = {**mine, "lane": row.lane, "customer": row.customer_code, "categories": categories}
     return ContractDetail(
         summary=contract_row(row, now=now, reporting=reporting),
@@ -255,7 +262,8 @@ def _detail(
             for f in conn.execute(_FINANCIALS, mine)
         ),
         progress=tuple(Reached(*reached) for reached in conn.execute(_PROGRESS, mine)),
-        silent=tuple(conn.scalars(_SILENT, mine)),
+        silent=tuple(one.system for one in unknown if one.asked),
+        unasked=tuple(one.system for one in unknown if not one.asked),
     )  # fmt: skip
 
 

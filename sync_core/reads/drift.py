@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sync_core.reads.paging import Listed, Listing, Order, Row, Where
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
 from sync_core.watch.drift import Stands
-from sync_core.watch.drift_rows import LEFT, WATCHED
+from sync_core.watch.drift_rows import WATCHED
 
 State = Literal["open", "closed", "all"]
 
@@ -105,7 +105,7 @@ _STATE = sa.text(f"""
     WITH checks AS (
         SELECT count(*) AS watched, count(*) FILTER (WHERE d.checked_at IS NULL) AS never,
                count(*) FILTER (WHERE d.outcome = 'unread') AS unread,
-               min(d.checked_at) FILTER (WHERE {LEFT} IS NOT TRUE) AS oldest_at,
+               min(d.checked_at) FILTER (WHERE d.left_at IS NULL) AS oldest_at,
                max(d.checked_at) AS newest_at, count(*) FILTER (WHERE d.asked_at IS NOT NULL) AS asked,
                count(*) FILTER (WHERE d.asked_at IS NOT NULL AND (
                    c.state <> ALL(:watched) OR c.wanted_rev <> c.done_rev OR c.replay_id IS NOT NULL)) AS held_up

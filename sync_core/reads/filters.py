@@ -6,11 +6,9 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-MOST = 500
-
 _FILTERS = sa.text("""
     SELECT owner, name, query, shared, version, updated_at FROM core.saved_filter
-    WHERE owner = :owner OR shared ORDER BY owner <> :owner, name, owner LIMIT :most
+    WHERE owner = :owner OR shared ORDER BY owner <> :owner, name, owner
 """)
 
 
@@ -26,4 +24,4 @@ class SavedFilter:
 
 def saved_filters(conn: sa.Connection, owner: str) -> tuple[SavedFilter, ...]:
     """The owner's own first, by name."""
-    return tuple(SavedFilter(*row) for row in conn.execute(_FILTERS, {"owner": owner, "most": MOST}))
+    return tuple(SavedFilter(*row) for row in conn.execute(_FILTERS, {"owner": owner}))

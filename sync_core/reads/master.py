@@ -17,6 +17,13 @@ _ALIKE: Final = sa.text("""
 """)
 
 
+_DECISION: Final = sa.text("""
+    SELECT m.code, c.code, m.mdm_id, m.decided_by, m.decided_at, m.reason
+    FROM core.customer_match AS m LEFT JOIN core.master_customer AS c USING (system, mdm_id)
+    WHERE m.source = :source AND m.code = :code
+""")
+
+
 @dataclass(frozen=True, slots=True)
 class Alike:
     """A master record that may be the contract's customer."""
@@ -38,10 +45,25 @@ class Alike:
 
 
 @dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person said of the code that the contract names its customer by. `is_code` None: another customer."""
+
+    code: str
+    is_code: str | None
+    mdm_id: str | None
+    decided_by: str
+    decided_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Alikes:
     stated: Party  # as the contract names its customer
     records: tuple[Alike, ...]
+    decision: Decision | None = None  # None: nobody decided, or it was taken back
 
 
-def alikes(conn: sa.Connection, case_id: int, stated: Party) -> Alikes:
-    return Alikes(stated, tuple(Alike(*row) for row in conn.execute(_ALIKE, {"case": case_id})))
+def alikes(conn: sa.Connection, case_id: int, source: str, stated: Party) -> Alikes:
+    decided = conn.execute(_DECISION, {"source": source, "code": stated.code}).one_or_none()
+    records = tuple(Alike(*row) for row in conn.execute(_ALIKE, {"case": case_id}))
+    return Alikes(stated, records, Decision(*decided) if decided else None)

@@ -16,6 +16,7 @@ from sync_core.estate.estate import Estate
 from sync_core.events import Event
 from sync_core.fold import fold
 from sync_core.intake.contract_events import events_of, stored
+from sync_core.life.agreements import DayAt
 from sync_core.policy.check import APPROVALS
 from sync_core.policy.compare import Difference, Known, amount_of, back_test
 from sync_core.policy.explain import Explained, explain
@@ -70,7 +71,7 @@ def explained(
     if row is None:
         return None
     events = events_of(conn, row.source, row.external_id)
-    return explain_contract(fold(events), estate) if events else ()
+    return explain_contract(fold(events, day_at=estate.day_at), estate) if events else ()
 
 
 def explain_contract(contract: Contract, estate: Estate) -> tuple[Explained, ...]:
@@ -116,7 +117,8 @@ def compared(
     bound = {"since": begin, "standing": standing, "entities": None if entities is None else sorted(entities)}
 
     def signed() -> Iterator[Known]:
-        for known in _folded(conn.execute(_SIGNED, bound, execution_options={"yield_per": 1_000}), counts):
+        rows = conn.execute(_SIGNED, bound, execution_options={"yield_per": 1_000})
+        for known in _folded(rows, counts, after.day_at):
             if known.contract.signed_at is not None and (standing or known.contract.signed_at >= begin):
                 counts["contracts"] += 1
                 yield known
@@ -127,7 +129,7 @@ def compared(
     )
 
 
-def _folded(rows: Iterable[sa.Row[Any]], counts: dict[str, int]) -> Iterator[Known]:
+def _folded(rows: Iterable[sa.Row[Any]], counts: dict[str, int], day_at: DayAt) -> Iterator[Known]:
     """Rows of one contract stand together."""
     for contract_id, some in groupby(rows, key=attrgetter("contract_id")):
         events: list[Event] = []
@@ -140,4 +142,4 @@ def _folded(rows: Iterable[sa.Row[Any]], counts: dict[str, int]) -> Iterator[Kno
         except StoredEventUnreadable:
             counts["unreadable"] += 1
             continue
-        yield Known(int(contract_id), fold(events), project_in, placed_in)
+        yield Known(int(contract_id), fold(events, day_at=day_at), project_in, placed_in)

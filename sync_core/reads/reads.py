@@ -30,7 +30,7 @@ from sync_core.reads.delivery_reads import DeliveryReads
 from sync_core.reads.exceptions import ExceptionFilter, ExceptionPage, ExceptionSort, exception_listing
 from sync_core.reads.finance_reads import FinanceReads
 from sync_core.reads.holds import HoldFilter, HoldPage, hold_listing
-from sync_core.reads.paging import Window
+from sync_core.reads.paging import Listed, Window
 from sync_core.reads.policies import PolicyReads
 from sync_core.reads.renewal_reads import RenewalReads
 from sync_core.reads.replay_reads import ReplayReads
@@ -153,11 +153,13 @@ class Reads(
         with snapshot(self._engine) as conn:
             if isinstance(contract, int):
                 return detail.contract_by_id(
-                    conn, contract, now=now, reporting=reporting, entities=entities, cases_of=cases_of
-                )
+                    conn, contract, now=now, reporting=reporting, entities=entities, cases_of=cases_of,
+                    day_at=self.estate.day_at,
+                )  # fmt: skip
             return detail.contract_by_key(
-                conn, *contract, now=now, reporting=reporting, entities=entities, cases_of=cases_of
-            )
+                conn, *contract, now=now, reporting=reporting, entities=entities, cases_of=cases_of,
+                day_at=self.estate.day_at,
+            )  # fmt: skip
 
     def exceptions(
         self,
@@ -242,11 +244,13 @@ class Reads(
         with snapshot(self._engine) as conn:
             return timetable.schedules(conn, now=self._clock.now())
 
-    def releases(self) -> tuple[history.Release, ...]:
-        """Which versions of Tieline, its database, ERPs and CLMs were seen, newest first. Raises Forbidden."""
+    def releases(self, window: Window = FIRST_PAGE) -> Listed[history.Release]:
+        """Which versions of Tieline, its database, ERPs and CLMs were seen, newest first. Raises Forbidden and
+        InvalidCursor.
+        """
         self.reach(Permission.KPI_READ)
         with snapshot(self._engine) as conn:
-            return history.releases(conn)
+            return history.releases(conn, window)
 
     def job_history(self, job: str) -> tuple[timetable.JobRun, ...]:
         """The last fifty runs of one job, newest first. Raises Forbidden."""

@@ -6,16 +6,15 @@ from typing import Final
 
 import sqlalchemy as sa
 
-MOST: Final = 200
+from sync_core.reads.paging import Listed, Listing, Order, Row, Where, Window
 
 # `replaced` is what the system ran before; nothing for the first that was ever seen of it.
-_RELEASES: Final = sa.text("""
-    SELECT system, version, first_seen_at, last_seen_at, replaced FROM (
-        SELECT release_id, system, version, first_seen_at, last_seen_at,
-               lag(version) OVER (PARTITION BY system ORDER BY first_seen_at, release_id) AS replaced
-        FROM core.release
-    ) AS r ORDER BY first_seen_at DESC, release_id DESC LIMIT :most
-""")
+_RELEASES: Final = """(
+    SELECT release_id, system, version, first_seen_at, last_seen_at,
+           lag(version) OVER (PARTITION BY system ORDER BY first_seen_at, release_id) AS replaced
+    FROM core.release) AS r"""
+_COLUMNS: Final = "release_id, system, version, first_seen_at, last_seen_at, replaced"
+_ORDER: Final = Order("r.first_seen_at", descending=True, nullable=False, kind=datetime, row_id="r.release_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,5 +31,9 @@ class Release:
         return self.system.partition(":")[2] or self.system
 
 
-def releases(conn: sa.Connection, *, most: int = MOST) -> tuple[Release, ...]:
-    return tuple(Release(*row) for row in conn.execute(_RELEASES, {"most": most}))
+def releases(conn: sa.Connection, window: Window) -> Listed[Release]:
+    return Listing(_COLUMNS, _RELEASES, Where((), {}), _ORDER, _release).page(conn, window)
+
+
+def _release(row: Row) -> Release:
+    return Release(row.system, row.version, row.first_seen_at, row.last_seen_at, row.replaced)

@@ -34,20 +34,23 @@ class Earned:
 
 @dataclass(frozen=True, slots=True)
 class Revenue:
-    """By line. `silent`: ERPs that bill the contract and report no revenue, so that all of it is not known."""
+    """By line. `silent`: ERPs that bill the contract and report no revenue, so that all of it is not known; `unasked`:
+    those that nobody has asked yet.
+    """
 
     lines: tuple[Earned, ...] = ()
     silent: tuple[str, ...] = ()
+    unasked: tuple[str, ...] = ()
 
     def total(self, currency: str) -> Money | None:
         """Recognised in this currency; None: not all of it is reported."""
-        if self.silent:
+        if self.silent or self.unasked:
             return None
         return Money(sum((one.money.amount for one in self.lines if one.money.currency == currency), Decimal(0)),
                      currency)  # fmt: skip
 
 
-def revenue(facts: Iterable[Posting], silent: Iterable[str] = ()) -> Revenue:
+def revenue(facts: Iterable[Posting], silent: Iterable[str] = (), unasked: Iterable[str] = ()) -> Revenue:
     """By ERP and line; the newest status of each posting counts."""
     postings: dict[tuple[str, str], Posting] = {}
     for fact in sorted(facts, key=lambda one: one.recorded_at):
@@ -58,7 +61,8 @@ def revenue(facts: Iterable[Posting], silent: Iterable[str] = ()) -> Revenue:
         if stands(one.status):
             together.setdefault((one.system, one.line or "", one.money.currency), []).append(one)
     lines = (_earned(system, line or None, currency, alike) for (system, line, currency), alike in together.items())
-    return Revenue(tuple(sorted(lines, key=lambda one: (one.system, one.line or ""))), tuple(sorted(set(silent))))
+    apart = (tuple(sorted(set(erps))) for erps in (silent, unasked))
+    return Revenue(tuple(sorted(lines, key=lambda one: (one.system, one.line or ""))), *apart)
 
 
 def _earned(system: str, line: str | None, currency: str, postings: list[Posting]) -> Earned:

@@ -27,7 +27,8 @@ LANES = sa.text(f"""
                      ORDER BY r.finished_at DESC LIMIT 1),
                     (SELECT w.updated_at FROM core.watermark AS w WHERE w.name = 'erp:' || l.lane)) AS reached_at,
            (SELECT count(*) FROM core.observed AS o JOIN core.contract AS c USING (contract_id)
-            WHERE o.lane = l.lane AND {OF_CONTRACT}) AS observed
+            WHERE o.lane = l.lane AND {OF_CONTRACT}) AS observed,
+           (SELECT k.does_without FROM core.connector_check AS k WHERE k.lane = l.lane) AS does_without
     FROM core.lane AS l ORDER BY l.lane
 """)
 WORKERS = sa.text(f"""
@@ -82,6 +83,7 @@ class LaneState:
     waiting: MoneyTotal  # contracts that wait for their first activation here
     reached_at: datetime | None  # when the ERP last answered, as far as is kept; None: never
     observed: int = 0  # contracts of which what would be done here is only looked at
+    does_without: str | None = None  # what its ERP has not and the lane runs without
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ def lanes(conn: sa.Connection, *, now: datetime, reporting: str, entities: Entit
         LaneState(
             row.lane, row.breaker, row.reason, row.failures, row.opened_at, row.probe_at, row.max_in_flight,
             row.slots_used, waiting.get(row.lane, nothing), row.reached_at,
-            row.observed,
+            row.observed, row.does_without,
         )
         for row in conn.execute(LANES, bound(entities))
     ]  # fmt: skip

@@ -9,6 +9,7 @@ from sync_core.authority import Forbidden, Permission
 from sync_core.clock import Clock
 from sync_core.estate.estate import Estate
 from sync_core.reads import schemas
+from sync_core.reads.paging import Listed, Window
 from sync_core.reads.scope import Entities
 from sync_core.reads.snapshot import snapshot
 from sync_core.schemas.fit import Fit, fit
@@ -34,23 +35,29 @@ class SchemaReads:
         with snapshot(self._engine) as conn:
             return schemas.unknown_versions(conn, self.estate)
 
-    def schema_registrations(self) -> tuple[schemas.Registration, ...]:
-        """Raises Forbidden."""
+    def schema_registrations(self, window: Window | None = None) -> Listed[schemas.Registration]:
+        """Those in force first, then the newest. Raises Forbidden and InvalidCursor."""
         self.reach(Permission.KPI_READ)
         with snapshot(self._engine) as conn:
-            return schemas.registrations(conn)
+            return schemas.registrations(conn, window or Window())
 
-    def schema_drift(self) -> tuple[schemas.Drift, ...]:
-        """Raises Forbidden."""
+    def schema_registration(self, registration_id: int) -> schemas.Registration | None:
+        """None: there is none of this number. Raises Forbidden."""
         self.reach(Permission.KPI_READ)
         with snapshot(self._engine) as conn:
-            return schemas.drift(conn)
+            return schemas.registration(conn, registration_id)
 
-    def schema_totals(self) -> schemas.Totals:
-        """How many registrations and new fields there are. Raises Forbidden."""
+    def schema_drift(self, window: Window | None = None) -> Listed[schemas.Drift]:
+        """What nobody has looked at first, then the newest. Raises Forbidden and InvalidCursor."""
         self.reach(Permission.KPI_READ)
         with snapshot(self._engine) as conn:
-            return schemas.totals(conn)
+            return schemas.drift(conn, window or Window())
+
+    def schema_unseen(self) -> int:
+        """How many new fields nobody has acknowledged. Raises Forbidden."""
+        self.reach(Permission.KPI_READ)
+        with snapshot(self._engine) as conn:
+            return schemas.unseen(conn)
 
     def connector_checks(self) -> tuple[schemas.ConnectorCheck, ...]:
         """Raises Forbidden."""

@@ -28,7 +28,9 @@ _SEAL = sa.text("""
            CAST(s.manifest -> 'counts' ->> 'measures' AS integer) AS measures,
            CAST(s.manifest -> 'counts' ->> 'restated_measures' AS integer) AS restated,
            CAST(s.manifest -> 'counts' ->> 'moved_contracts' AS integer) AS moved,
-           coalesce(CAST(s.manifest -> 'counts' ->> 'moved_complete' AS boolean), true) AS complete
+           coalesce(CAST(s.manifest -> 'counts' ->> 'moved_complete' AS boolean), true) AS complete,
+           CAST(s.manifest -> 'measured_anew' ->> 'contracts' AS integer) AS anew,
+           coalesce(s.manifest -> 'measured_anew' ->> 'release', '') AS anew_by
     FROM metrics.snapshot AS s WHERE s.snapshot_id = :snapshot_id AND s.state = 'made'
 """)
 # The first snapshot of the week, which a later one is held against, and that later one.
@@ -48,7 +50,7 @@ _NEWEST = sa.text("""
 """)
 
 
-_MOVED_BY: Final = {"by_contracts": "contracts", "by_stated": "stated numbers"}
+_MOVED_BY: Final = {"by_contracts": "contracts", "by_release": "a new release", "by_stated": "stated numbers"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,8 @@ class SnapshotSeal:
     restated: int
     moved: int  # contracts
     complete: bool  # else at least so many moved, and their list is cut
+    anew: int | None = None  # contracts that read otherwise only because all was measured anew; None: it was not
+    anew_by: str = ""  # the release that did; "" where nobody noted it
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,7 @@ class KpiChange:
     overlap: bool = False  # both are of several weeks, some of which are the same: the change is no trend
     previous: Decimal | None = None  # what the second snapshot itself holds `other` against: as many weeks before it
     previous_change: Decimal | None = None  # from `previous` to `other`, as its board pack has it
-    moved_by: tuple[str, ...] = ()  # of one that is restated: contracts, stated numbers; () where nobody noted it
+    moved_by: tuple[str, ...] = ()  # of one that is restated: contracts, a new release, stated numbers; () not noted
 
     @property
     def definition_changed(self) -> bool:
@@ -205,7 +209,8 @@ def snapshot_restated(conn: sa.Connection, snapshot_id: int) -> SnapshotDiff | N
     if mine.restated is None:  # one of before manifests told it
         return _diff(first, mine)
     known = {one["slug"]: one for one in mine.headlines}
-    changes = tuple(_restated(known[one["kpi"]], one) for one in mine.restated)
+    then = {one["slug"]: one for one in first.headlines}
+    changes = tuple(_restated(known[one["kpi"]], one, then.get(one["kpi"])) for one in mine.restated)
     return replace(_diff(first, mine), kpis=changes)
 
 
@@ -220,15 +225,17 @@ def _diff(first: sa.Row[Any], second: sa.Row[Any]) -> SnapshotDiff:
     )  # fmt: skip
 
 
-def _restated(known: dict[str, Any], one: dict[str, Any]) -> KpiChange:
-    """As of the first report, with what has come to be known since."""
+def _restated(known: dict[str, Any], one: dict[str, Any], then: dict[str, Any] | None) -> KpiChange:
+    """As of the first report, with what has come to be known since; both by the definition of the later one."""
     before, after = (None if one[name] is None else Decimal(one[name]) for name in ("before", "after"))
-    return KpiChange(
+    made = KpiChange(
         slug=known["slug"], title=known["title"], unit=known["unit"], better=known["better"], value=before, other=after,
         change=None if before is None or after is None else after - before, n=one["n_before"], other_n=one["n_after"],
-        version=known["version"], other_version=known["version"],
+        version=None if then is None else then["version"], other_version=known["version"],
+        of=one.get("of_before", ""), other_of=one.get("of", ""),
         moved_by=tuple(name for key, name in _MOVED_BY.items() if one.get(key)),
     )  # fmt: skip
+    return replace(made, change=None) if made.of_another_span else made
 
 
 def _change(then: dict[str, Any] | None, now: dict[str, Any] | None, apart: int) -> KpiChange:

@@ -9,22 +9,19 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from sync_core.reads.amounts import NTH_OF_CONTRACT, OF_VIEW, MoneyTotal, Part, add_up, alike
+from sync_core.reads.amounts import MoneyTotal, Part, add_up, of_views
 from sync_core.reads.exceptions import FROM
 from sync_core.reads.paging import Row
 from sync_core.reads.scope import NOT_OF_A_TEST, OF_CONTRACT, Entities, bound
 
-TALLIES: Final = sa.text(f"""
-    WITH listed AS (
-        SELECT v.view, {NTH_OF_CONTRACT}
-        FROM {FROM}, LATERAL (VALUES
-            ('all'), ('function ' || k.function), (CASE WHEN k.assignee IS NULL THEN 'triage' END),
-            (CASE WHEN k.assignee = :person THEN 'mine' END)) AS v(view)
-        WHERE k.state = 'open' AND {NOT_OF_A_TEST} AND v.view IS NOT NULL AND {OF_CONTRACT}
-        {alike("v.view")}
-    )
-    SELECT view, unconverted, {OF_VIEW} FROM listed GROUP BY 1, 2
-""")
+_FOUND: Final = f"""
+    SELECT contract_id, k.case_id, k.exposure_reporting, k.exposure, k.currency, k.opened_at AS opened,
+           k.function, k.assignee IS NULL AS is_free, k.assignee = :person AS is_mine
+    FROM {FROM} WHERE k.state = 'open' AND {NOT_OF_A_TEST} AND {OF_CONTRACT}"""
+_VIEWS: Final = """
+    SELECT * FROM (VALUES ('all'), ('function ' || k.function), (CASE WHEN k.is_free THEN 'triage' END),
+                          (CASE WHEN k.is_mine THEN 'mine' END)) AS one(view) WHERE one.view IS NOT NULL"""
+TALLIES: Final = sa.text(of_views(_FOUND, facets="function, is_free, is_mine", views=_VIEWS, columns="view"))
 _FUNCTION: Final = "function "
 
 

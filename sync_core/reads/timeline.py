@@ -11,6 +11,7 @@ from datetime import datetime
 from sync_core.contract import Contract
 from sync_core.events import PREFIX, WORKFLOW, Event, SchemaUnknown, understand
 from sync_core.fold import fold
+from sync_core.life.agreements import DayAt, day_in_utc
 from sync_core.life.contract_words import Change as Change
 from sync_core.life.contract_words import changes_between as changes_between
 from sync_core.life.contract_words import flat as flat
@@ -52,7 +53,7 @@ class History:
     contract: Contract | None
 
 
-def history(stored: Sequence[StoredEvent]) -> History:
+def history(stored: Sequence[StoredEvent], day_at: DayAt = day_in_utc) -> History:
     """`stored` is one contract's, in the order recorded."""
     known: list[Event] = []
     moments: list[Moment] = []
@@ -67,11 +68,11 @@ def history(stored: Sequence[StoredEvent]) -> History:
         except SchemaUnknown as wrong:
             problem = wrong.message
         if known and problem is None and at >= silent - 1:
-            after = flat(fold(known))
+            after = flat(fold(known, day_at=day_at))
             changes = changes_between(before, after) if at >= silent else []
             before = after
         moments.append(Moment(event, what, tuple(changes), problem))
-    return History(tuple(moments), fold(known) if known else None)
+    return History(tuple(moments), fold(known, day_at=day_at) if known else None)
 
 
 def _what(event_type: str) -> str:

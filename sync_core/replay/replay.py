@@ -20,7 +20,7 @@ MOST_ITEMS: Final = 50_000
 DEADLINE: Final = timedelta(minutes=15)  # of the clock, from an item's dispatch to its end
 MOST_TRIES: Final = 20
 PREVIEW_TRIES: Final = 5  # failed reads of the ERP, with its lane open
-_WRITES: Final = frozenset({Action.CREATE, Action.UPDATE, Action.ACTIVATE, Action.CLOSE})
+_WRITES: Final = frozenset({Action.CREATE, Action.UPDATE, Action.ACTIVATE, Action.CLOSE, Action.ADOPT})
 _NAMED: Final = 3  # changes told in words
 
 

@@ -16,25 +16,22 @@ WATCHED: Final = ("active", "suspended", "ended")
 _CAUSES: Final = ("ownership_conflict", "billed_differs", "double_in_erp", "clm_differs")  # of the runs that it wakes
 _MOST_ENROLLED: Final = 5_000
 _RECENT: Final = 5_000  # contracts before the newest one that every round looks through for new ones
-WHOLE_EVERY: Final = timedelta(hours=1)  # all of them, for what became active late or came to another ERP
+WHOLE_EVERY: Final = timedelta(hours=1)  # all of them, for what became active late or again, or came to another ERP
 
 # Nothing is on its way for it: else a difference would only be what a run is about to do.
 _QUIET: Final = """c.state = ANY(:watched) AND c.lease_owner IS NULL AND c.replay_id IS NULL
     AND c.wanted_rev = c.done_rev AND (c.due_at IS NULL OR c.due_at > :now)"""
 
-# Of `d` and `c`: an ended contract that was compared since the last thing that happened to it, and all said the same.
-# Nobody works on it any more, so it has left the turn; what happens to it, or who asks, brings it back.
-LEFT: Final = "(c.state = 'ended' AND d.outcome = 'same' AND d.checked_at >= c.updated_at)"
-
-# Along the primary key from where it begins.
+# Along the primary key from where it begins. What has left and something happened to since is enrolled anew.
 _ENROL = sa.text("""
     INSERT INTO core.drift_check AS d (contract_id, lane)
     SELECT c.contract_id, c.lane FROM core.contract AS c
     WHERE c.state = ANY(:watched) AND c.lane = :lane AND c.project_ref IS NOT NULL
       AND c.contract_id > (SELECT CASE WHEN :whole THEN 0 ELSE max(contract_id) - :recent END FROM core.contract)
-      AND NOT EXISTS (SELECT FROM core.drift_check AS k WHERE k.contract_id = c.contract_id AND k.lane = c.lane)
+      AND NOT EXISTS (SELECT FROM core.drift_check AS k WHERE k.contract_id = c.contract_id AND k.lane = c.lane
+                      AND (k.left_at IS NULL OR k.left_at >= c.updated_at))
     ORDER BY c.contract_id LIMIT :most
-    ON CONFLICT (contract_id) DO UPDATE SET lane = excluded.lane
+    ON CONFLICT (contract_id) DO UPDATE SET lane = excluded.lane, left_at = NULL
 """)
 _COLUMNS = """c.contract_id, c.source, c.external_id, c.state, c.lease_token, c.wanted_rev, c.project_ref,
     c.writeback_at"""
@@ -50,9 +47,10 @@ _REPAIRED = sa.text(f"""
       AND d.contract_id IN (SELECT contract_id FROM core.drift WHERE closed_at IS NULL AND stands <> 'allowed')
     LIMIT :most
 """)
+# Along drift_check_turn, in which those that have left are not: however many contracts have ended, none is walked past.
 _OLDEST = sa.text(f"""
     SELECT {_COLUMNS} FROM core.drift_check AS d JOIN core.contract AS c USING (contract_id)
-    WHERE d.lane = :lane AND {_QUIET} AND {LEFT} IS NOT TRUE ORDER BY d.checked_at NULLS FIRST LIMIT :most
+    WHERE d.lane = :lane AND d.left_at IS NULL AND {_QUIET} ORDER BY d.checked_at NULLS FIRST LIMIT :most
 """)
 
 
@@ -71,8 +69,8 @@ class Due:
 
 
 async def enrol(conn: AsyncConnection, lane: str, *, whole: bool, recent: int = _RECENT) -> bool:
-    """Put contracts that are new to the watch of an ERP into its queue; whether all were that were looked at. `whole`:
-    all contracts are looked through, else the latest.
+    """Put contracts that are new to the watch of an ERP into its queue, and those that came back to life; whether all
+    were that were looked at. `whole`: all contracts are looked through, else the latest.
     """
     bound = {"lane": lane, "watched": list(WATCHED), "most": _MOST_ENROLLED, "recent": recent, "whole": whole}
     return (await conn.execute(_ENROL, bound)).rowcount < _MOST_ENROLLED
@@ -108,7 +106,8 @@ class Check:
 
 
 # Locked in the order of the workers' group commit. A contract to which something happened meanwhile is left as it was:
-# what was read of it says nothing about drift.
+# what was read of it says nothing about drift. An ended one of which all said the same leaves the turn: nobody works on
+# it any more. Enrolment brings it back when something happened to it since; the engine's hot path knows nothing of it.
 _KEEP = sa.text("""
     WITH k AS MATERIALIZED (
         SELECT * FROM jsonb_to_recordset(CAST(:checks AS jsonb)) AS k(
@@ -118,7 +117,7 @@ _KEEP = sa.text("""
             id bigint, system text, kind text, key text, field text, ours text, theirs text, stands text,
             function text, words text)
     ), still AS MATERIALIZED (
-        SELECT k.* FROM core.contract AS c JOIN k ON k.id = c.contract_id
+        SELECT k.*, c.state = 'ended' AS ended FROM core.contract AS c JOIN k ON k.id = c.contract_id
         WHERE c.lease_token = k.token AND c.wanted_rev = k.rev AND c.lease_owner IS NULL
         ORDER BY c.source, c.external_id FOR NO KEY UPDATE OF c
     ), seen AS (
@@ -141,7 +140,8 @@ _KEEP = sa.text("""
         UPDATE core.drift_check AS n
         SET checked_at = :now, words = k.words,
             outcome = CASE WHEN still.id IS NULL THEN 'busy' ELSE k.outcome END,
-            asked_at = CASE WHEN still.id IS NULL THEN n.asked_at END
+            asked_at = CASE WHEN still.id IS NULL THEN n.asked_at END,
+            left_at = CASE WHEN still.ended AND k.outcome = 'same' THEN CAST(:now AS timestamptz) END
         FROM k LEFT JOIN still ON still.id = k.id WHERE n.contract_id = k.id
     ), moved AS (
         UPDATE core.contract AS c

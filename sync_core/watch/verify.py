@@ -85,7 +85,7 @@ class Verdict:
 
 def verified(live: Live, events: Sequence[Event], estate: Estate) -> Verdict:
     """`events`: all that were recorded by the moment that is looked at, at least one."""
-    folded, at = fold(events), live.run.started_at if live.run else live.updated_at
+    folded, at = fold(events, day_at=estate.day_at), live.run.started_at if live.run else live.updated_at
     day = local_day(folded, estate, at)
     owned = rule_for(estate.ownership, "customer.name").owner is Owner.MDM
     contract = identify(folded, live.masters, owned=owned, on=day).contract

@@ -2,8 +2,8 @@
 
 Sums are taken from the newest status of each fact (core.financial_fact); a withdrawn invoice counts nothing, a credit
 note takes away. Of an ERP that reports no payments of the contract, an invoice that is paid was paid in full. Facts in
-another currency than the contract's are left out: they cannot be added. Revenue is told where every ERP that billed
-the contract, and the one that is to, says that it reports it (core.financial_source); else it is not reported.
+another currency than the contract's are left out: they cannot be added. Revenue is told where it is known
+(sync_core/unreported.py); else it is not reported.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sync_core.statuses import counts
+from sync_core.unreported import unreported
 from sync_core.writeback.billing import Billing, revenue_status
 
 DEBOUNCE: Final = timedelta(seconds=3)  # facts that come within it are told in one call
@@ -25,9 +26,7 @@ _NO_DISPUTE: Final = ("withdrawn", "upheld", "settled", "resolved", "closed")
 JOIN: Final = f"""
     LEFT JOIN LATERAL (
         SELECT max(s.facts) AS facts, sum(s.billed) AS billed, sum(s.paid) AS paid, sum(s.disputed) AS disputed,
-               CASE WHEN bool_and(s.billed IS NULL OR r.system IS NOT NULL) AND EXISTS (
-                        SELECT FROM core.financial_source AS own
-                        WHERE own.system = c.lane AND 'revenue' = ANY(own.reports))
+               CASE WHEN NOT EXISTS ({unreported("= c.contract_id")})
                     THEN coalesce(sum(s.recognised), 0) END AS recognised
         FROM (  -- a contract that was moved has facts of several ERPs, and only some of them report payments
             SELECT n.system, max(n.seq) AS facts,
@@ -42,7 +41,7 @@ JOIN: Final = f"""
                 FROM core.financial_fact AS f WHERE f.contract_id = c.contract_id
                 ORDER BY f.system, f.kind, f.ref, f.seq DESC
             ) AS n WHERE n.currency = c.currency GROUP BY n.system
-        ) AS s LEFT JOIN core.financial_source AS r ON r.system = s.system AND 'revenue' = ANY(r.reports)
+        ) AS s
     ) AS money ON true
     LEFT JOIN LATERAL (
         SELECT min(x.fields ->> 'bill_on') AS day FROM core.crosswalk AS x

@@ -1,8 +1,8 @@
 """Every page in a browser: first numbers within two seconds; light, dark and on a phone without a fault.
 
-A fault is one of axe-core's serious rules, a page that is wider than a phone, a block that could not be drawn, or a
-missing value that is written out as a program would. A page with a fault is kept as a picture, in the test's folder;
-TIELINE_SCREENSHOTS=FOLDER keeps each page in each look there, whole, with its charts drawn in the colours of the look.
+A fault is one of axe-core's serious rules, a page that is wider than a phone, a block that could not be drawn, a chart
+in colours of the other theme, or a missing value that is written out as a program would. A page with a fault is kept as
+a picture, in the test's folder; TIELINE_SCREENSHOTS=FOLDER keeps each page in each look there, whole.
 """
 
 import math
@@ -19,6 +19,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from app.postgres.embedded import Endpoint
+from pages.kit.palette import DARK, LIGHT
+from pages.kit.scheme import colours
 from tests import axe
 from tests.acceptance import site as sites
 from tests.acceptance.site import DRAWS_MS, PHONE, WIDE, Site, drawn
@@ -41,6 +43,16 @@ WRITTEN = """() => {
     const drawn = [...main.querySelectorAll('svg text, canvas [role=gridcell]')].map(one => one.textContent);
     return [main.innerText, ...drawn].join('\\n');
 }"""
+PAINTED = """others => {
+    const strange = new Set(others.map(([r, g, b]) => `rgb(${r}, ${g}, ${b})`)), found = new Set();
+    for (const one of document.querySelectorAll('[data-testid=stPlotlyChart] svg :is(text, tspan, path, rect, line)')) {
+        const shown = getComputedStyle(one);
+        for (const name of ['fill', 'stroke'])
+            if (strange.has(shown[name]) && shown[`${name}Opacity`] !== '0')
+                found.add(`${one.tagName} ${name} ${shown[name]}`);
+    }
+    return [...found];
+}"""
 IN_COLOURS = "scheme => getComputedStyle(document.querySelector('[data-testid=stApp]')).colorScheme === scheme"
 WHOLE = """() => {
     const main = document.querySelector('[data-testid=stMain]');
@@ -58,19 +70,22 @@ class Look:
     name: str
     scheme: Literal["light", "dark"]
     viewport: dict[str, int]
+    rules: axe.Rules
 
     def put_on(self, page: Page) -> None:
-        """For a picture the page is loaded anew: the server draws charts in the colours of the first look."""
+        """Without a reload, as who switches the theme in the menu: the server is not told."""
         page.emulate_media(color_scheme=self.scheme)
         page.set_viewport_size(self.viewport)  # type: ignore[arg-type]  # two literals
-        if SCREENSHOTS and self.scheme == "dark":
-            page.reload()
         drawn(page)
         page.wait_for_function(IN_COLOURS, arg=self.scheme)
         page.wait_for_function(LOADED)
 
 
-LOOKS = (Look("light", "light", WIDE), Look("phone", "light", PHONE), Look("dark", "dark", WIDE))
+LOOKS = (
+    Look("light", "light", WIDE, axe.Rules.ALL),
+    Look("phone", "light", PHONE, axe.Rules.OTHERS),
+    Look("dark", "dark", WIDE, axe.Rules.COLOURS),
+)
 
 
 @pytest.fixture(scope="module")
@@ -146,15 +161,15 @@ def told(took_s: dict[str, list[float]]) -> None:
 def test_no_page_has_a_fault_in_any_look(site: Site, browser: Browser, tmp_path: Path) -> None:
     faults = []
     with site.visit(browser, WIDE) as page:
-        for address in site.addresses:
+        for number, address in enumerate(site.addresses):
             site.open(page, address)
-            for look in LOOKS:
+            for look in LOOKS if number % 2 == 0 else reversed(LOOKS):  # a page begins as the one before it ended
                 look.put_on(page)
-                found = [*axe.violations(page), *overflow(page), *unfinished(page)]
+                found = [*axe.violations(page, look.rules), *overflow(page), *unfinished(page)]
+                found += off_colour(page, look.scheme)
                 faults += [f"/{address} {look.name}: {fault}" for fault in found]
                 if SCREENSHOTS or found:
                     keep(page, Path(SCREENSHOTS or tmp_path) / f"{named(address)}.{look.name}.png", look.viewport)
-            LOOKS[0].put_on(page)
     assert not faults, "\n".join([f"pictures in {SCREENSHOTS or tmp_path}", *faults])
 
 
@@ -179,6 +194,15 @@ def test_the_open_menu_has_no_serious_fault(site: Site, browser: Browser, viewpo
         assert in_the_menu(page) == []
 
 
+def test_the_theme_is_switched_in_the_menu_without_a_reload(site: Site, browser: Browser) -> None:
+    with site.visit(browser, WIDE) as page:
+        page.wait_for_function(CHARTED)
+        page.get_by_role("button", name="Main menu").click()
+        page.get_by_role("menuitemradio", name="Dark").click()
+        page.wait_for_function(IN_COLOURS, arg="dark")
+        assert [*off_colour(page, "dark"), *axe.violations(page)] == []
+
+
 def in_the_menu(page: Page) -> list[str]:
     """Open: "More" beside the bar, or all of it on a phone, where it is closed for the keyboard as well until then."""
     if page.viewport_size == PHONE:
@@ -196,6 +220,13 @@ def overflow(page: Page) -> list[str]:
     """A page is never wider than the screen; what is wide scrolls within itself."""
     wide = page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollWidth - window.innerWidth")
     return [f"overflow: {wide} px wider than the screen"] if wide > 0 else []
+
+
+def off_colour(page: Page, scheme: str) -> list[str]:
+    """Marks and texts of charts in colours of the other theme."""
+    others = [one for one in colours(LIGHT if scheme == "dark" else DARK) if not one.startswith("rgba")]
+    found: list[str] = page.evaluate(PAINTED, [[int(one[at : at + 2], 16) for at in (1, 3, 5)] for one in others])
+    return [f"a chart has {one}" for one in found]
 
 
 def unfinished(page: Page) -> list[str]:

@@ -27,11 +27,15 @@ def test_a_project_that_somebody_entered_by_hand_is_found_and_taken_over(house: 
         assert deliver(api, event).status_code == 202
     house.until("both are observed", lambda: house.number("SELECT count(*) FROM core.observed") == 2)
     before = len(erp.writes())
-    shown = house.ask("adopt", "--erp", "cloud")
-    assert "1 matched" in shown
-    assert "1 unmatched" in shown
+    shown = orjson.loads(house.ask("adopt", "--erp", "cloud", "--json"))
+    assert (shown["erp"], shown["counts"], shown["decided"]) == ("cloud", {"matched": 1, "unmatched": 1}, None)
+    assert [(one["contract"], one["result"]) for one in shown["contracts"]] == [
+        ("T-1", "matched"),
+        ("T-2", "unmatched"),
+    ]
     assert house.number("SELECT count(*) FROM core.adoption") == 0
     told = house.ask("adopt", "--erp", "cloud", "--apply", "--reason", "the first day")
+    assert "1 matched" in told
     assert "adopted 1; 1 without a project and 0 uncertain" in told
     house.until("the other is an exception", lambda: house.states()["T-2"] == "blocked")
     assert house.rows("SELECT cause FROM core.case WHERE state = 'open'") == [("adoption_unmatched",)]

@@ -117,6 +117,7 @@ def _metrics_lead_to_it(house: House, api: str, calls: Counter[str]) -> None:
         return found
 
     traces: set[str] = set()
+    house.ask("schedules", "run", "telemetry", "--reason", "a test waits for it")
     house.until("the calls are counted", lambda: all(counted().get(name, 0) >= n for name, n in calls.items()),
                 within_s=90)  # fmt: skip
     assert TRACE in traces

@@ -22,7 +22,7 @@ async def moves(walk: Walk) -> None:
     assert (found["move_from"], found["whole"], len(found["totals"])) == ("cloud", True, 1)
     assert found["read_at"] is not None
     [row] = (await walk.get(f"/moves/{move_id}/reconciliation/contracts"))["items"]
-    assert (row["external_id"], row["stands"]) == ("C-3", "old")
+    assert (row["external_id"], row["stands"], row["why"], found["totals"][0]["parts"]) == ("C-3", "old", None, [])
     assert {name: money["amount"] for name, money in row["sums"].items()} == {
         "signed": "25000.00", "billed_old": "0.00", "to_bill_old": "25000.00", "billed_new": "0.00",
         "to_bill_new": "0.00", "difference": "0.00",

@@ -42,9 +42,33 @@ async def schemas(walk: Walk) -> None:
         walk.door.engine, "schema_drift", "drift_id", source=SOURCE, type=V3, path="tomorrow", shape="object",
         events=1, first_seen_at=now, last_seen_at=now,
     )  # fmt: skip
+    await _paged(walk, stray)
     done = await walk.send("/schema-drift/acknowledge", {"drift_ids": [stray], "reason": "known to us"})
     assert done["drift_ids"] == [stray]
-    assert [one["acknowledged_as"] for one in (await walk.get("/schema-drift"))["items"]] == ["known to us"]
+    assert [one["acknowledged_as"] for one in (await walk.get("/schema-drift"))["items"]] == [None, "known to us"]
     insert(walk.door.engine, "connector_check", lane="cloud", api="v1", needs='{"project": ["id"]}', checked_at=now)
     assert (await walk.get("/connector-checks"))["items"][0]["needs"] == {"project": ["id"]}
     await walk.desk.run()
+
+
+async def _paged(walk: Walk, stray: int) -> None:
+    """A list is walked to its end, what is open before what is over."""
+    now = walk.desk.clock.now()
+    later = insert(
+        walk.door.engine, "schema_drift", "drift_id", source=SOURCE, type=V3, path="later", shape="object", events=1,
+        first_seen_at=now, last_seen_at=now,
+    )  # fmt: skip
+    first = await walk.get("/schema-drift?limit=1")
+    second = await walk.get(f"/schema-drift?limit=1&cursor={first['next']}")
+    assert ([one["drift_id"] for one in (*first["items"], *second["items"])], first["total"]) == ([later, stray], 2)
+    assert second["next"] is None
+    [withdrawn] = (await walk.get("/schema-registrations"))["items"]
+    old = insert(
+        walk.door.engine, "schema_registration", "registration_id", type=V3, body="{}", reads_as=f"{PREFIX}signed.v2",
+        renames="[]", reason="r", registered_at=now, registered_by="eve",
+    )  # fmt: skip
+    first = await walk.get("/schema-registrations?limit=1")
+    assert [one["registration_id"] for one in first["items"]] == [old]
+    second = await walk.get(f"/schema-registrations?limit=1&cursor={first['next']}")
+    assert [one["registration_id"] for one in second["items"]] == [withdrawn["registration_id"]]
+    assert (await walk.get(f"/schema-registrations/{old}"))["type"] == V3

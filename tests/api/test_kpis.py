@@ -56,7 +56,7 @@ async def test_zero_is_zero_and_null_has_its_reason(door: Door, seeded: sa.Engin
         books = dict(amounts((await program.get("/kpis/reconciliation")).json()))
         assert books["credited"]["value"] == {"amount": "0.00", "currency": "USD"}
         assert books["unexplained_net"]["value"] == {"amount": "0.00", "currency": "USD"}
-        assert (books["recognised"]["value"], books["recognised"]["note"][:16]) == (None, "not reported by ")
+        assert (books["recognised"]["value"], books["recognised"]["note"][:15]) == (None, "not asked yet: ")
         for slug in (one["slug"] for one in (await program.get("/kpis")).json()["items"]):
             answer = (await program.get(f"/kpis/{slug}")).json()
             assert answer["value"] is not None or answer["why_none"]

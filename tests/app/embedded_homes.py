@@ -35,7 +35,7 @@ sys.stdin.read()
 def new_home() -> Iterator[Path]:
     """A home that holds nothing yet; at the end its server is stopped and all of it deleted."""
     # pytest's tmp_path is below a directory of mode 0700, which the server's account cannot reach under root
-    base = Path(tempfile.mkdtemp(prefix="tieline-home-")).resolve()
+    base = Path(tempfile.mkdtemp(prefix="tieline-home-", dir=databases.root()))
     base.chmod(0o711)
     yield base / "home"
     server(base / "home").destroy()

@@ -3,6 +3,8 @@
 Streamlit allows one application per process, so these tests share one and each makes its own session.
 """
 
+import gzip
+import re
 import socket
 import threading
 import time
@@ -168,6 +170,24 @@ def test_the_sign_in_page_shows_logo_and_font_without_a_session(site: Site) -> N
             assert http.get(f"/app/static/{name}").status_code == 200
         for path in ("/app/static/..%2fdashboard.py", "/app/static/..%2Fstreamlit.toml"):
             assert http.get(path).status_code in {400, 401, 404}
+
+
+def test_scripts_are_packed_for_browsers_that_unpack_them(site: Site) -> None:
+    with site.signed_in("far@example.com") as http:
+        found = re.search(r'src="\./(static/js/[\w.-]+)"', http.get("/").text)
+        assert found is not None
+        plain = http.get(found[1], headers={"accept-encoding": "identity"})
+        with http.stream("GET", found[1], headers={"accept-encoding": "gzip, br"}) as packed:
+            raw = b"".join(packed.iter_raw())
+        assert gzip.decompress(raw) == plain.content
+        assert len(raw) < len(plain.content) / 2
+        assert [one.headers.get("content-encoding") for one in (plain, packed)] == [None, "gzip"]
+        for name in ("content-type", "cache-control", "content-security-policy"):
+            assert packed.headers[name] == plain.headers[name]
+        assert "immutable" in packed.headers["cache-control"]
+        assert http.get("/static/js/none.js").text == http.get("/").text  # as Streamlit answers for what is no file
+    with httpx.Client(base_url=site.url) as stranger:
+        assert stranger.get(found[1]).status_code == 401
 
 
 def test_a_websocket_without_a_session_or_from_another_page_is_refused(site: Site) -> None:

@@ -141,9 +141,11 @@ async def test_a_posting_keeps_its_line_and_what_it_reverses(bench: Bench) -> No
 
 
 async def test_what_an_erp_reports_is_on_record_and_news_of_it_is_measured(bench: Bench) -> None:
-    """Its contracts are looked at again once it reports revenue, although nothing else happened to them."""
+    """Its contracts are looked at again once it has said whether it reports revenue, and when it says otherwise,
+    although nothing else happened to them.
+    """
     erp = Ledger([])
-    for reports, marked in ((erp.reports, 0), (frozenset(FinancialKind), 1), (frozenset(FinancialKind), 1)):
+    for reports, marked in ((erp.reports, 1), (frozenset(FinancialKind), 2), (frozenset(FinancialKind), 2)):
         erp.reports = reports
         await collect(bench.engine, erp, clock=bench.clock)
         ((said,),) = await bench.rows("SELECT reports FROM core.financial_source WHERE system = 'cloud'")

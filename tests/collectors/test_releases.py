@@ -116,7 +116,7 @@ def test_they_are_read_newest_first_with_what_they_replaced(database: sa.Engine)
         for hours, system, version in ((0, "tieline", "1.0"), (1, "erp:cloud", "7"), (2, "tieline", "1.1")):
             conn.execute(insert, {"system": system, "version": version, "at": NOW + hours * HOUR})
     reads = Reads(database, clock=VirtualClock(NOW), estate=estate())
-    assert [(one.name, one.version, one.replaced) for one in reads.releases()] == [
+    assert [(one.name, one.version, one.replaced) for one in reads.releases().rows] == [
         ("tieline", "1.1", "1.0"), ("cloud", "7", None), ("tieline", "1.0", None),
     ]  # fmt: skip
     with pytest.raises(Forbidden):

@@ -89,6 +89,7 @@ def test_a_rate_said_anew_replaces_the_earlier_and_can_be_taken_back(house: Hous
         ("USD,2026-11-01,1", "line 3: USD is the reporting currency"),
         ("EUR,2026-11-01,0", "line 3: rate: 0 is not above zero"),
         ("EUR,2026-11-01,-1.1", "line 3: rate: -1.1 is not above zero"),
+        ("EUR,2026-11-01,1" + "0" * 17, "line 3: rate: 10* USD for one EUR is above 1,000,000,000; check it"),
         ("GBP,2026-11-01,1.3", "line 3: the currency and day is that of line 2 again"),
     ],
 )

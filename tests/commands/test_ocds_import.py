@@ -119,6 +119,19 @@ async def test_it_says_what_the_checks_will_stop(async_database: AsyncEngine) ->
     }
 
 
+async def test_who_waits_is_counted_once_and_not_after_its_end(async_database: AsyncEngine) -> None:
+    amended = [release(), valued(1500, "r-2", APRIL)]
+    ended = [
+        release(ocid="ocds-test-2"),
+        release("r-3", MAY, ocid="ocds-test-2", contracts=[contract(status="terminated")]),
+    ]
+    said = await take_in(async_database, *amended, *ended, dry_run=True)
+    assert [one.waits_for for one in said.taken if one.said.external_id == "ocds-test-2:1"] == [
+        ("legal_entity_unknown",), ()
+    ]  # fmt: skip
+    assert said.waiting == {"legal_entity_unknown": 1}, "of the one that goes on, however often it was published"
+
+
 async def test_a_trial_is_never_counted(async_database: AsyncEngine) -> None:
     await take_in(async_database, release(), trial=True)
     assert (await contract_row(async_database, "ocds-test-1:1")).test

@@ -1,5 +1,6 @@
 """Tryton's wire, comments and refusals, without a server."""
 
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -8,7 +9,7 @@ import pytest
 
 from sync_core.clock import SystemClock
 from sync_core.connectors import discovery
-from sync_core.connectors.answers import Json, Response
+from sync_core.connectors.answers import Json, Response, Row, Unexplained, Verdicts, exact_json
 from sync_core.connectors.erp.tryton.looking import Charging
 from sync_core.connectors.erp.tryton.master_data import Category, Tax
 from sync_core.connectors.erp.tryton.note import Note, of_contract
@@ -57,6 +58,24 @@ def test_amounts_and_durations_come_in_exact() -> None:
     assert decode(body) == {"a": Decimal("0.10"), "b": Decimal("433800.000000")}
 
 
+@pytest.mark.parametrize(("parse", "value"), [
+    (decode, '{"__class__": "Decimal", "decimal": "much"}'), (decode, '{"__class__": "Decimal"}'),
+    (decode, '{"__class__": "timedelta", "seconds": 1e300}'), (decode, '{"__class__": "date", "year": 2026}'),
+    (decode, "1e99999999999999999999"), (exact_json, "1e99999999999999999999"),
+])  # fmt: skip
+def test_a_value_that_can_be_none_is_an_answer_that_cannot_be_read(parse: Callable[[bytes], Json], value: str) -> None:
+    verdicts = Verdicts("tryton", SystemClock(), lambda said: None, parse, retry_after_means_unwritten=False)
+    for write, kind in ((False, ErpAnswerIncomplete), (True, ErpAmbiguous)):
+        with pytest.raises(kind, match="no JSON"):
+            verdicts.answer(httpx.Response(200, content=value.encode()), write)
+
+
+@pytest.mark.parametrize("given", [Decimal("NaN"), Decimal("-Infinity"), Decimal("1e19"), "1e40", "much"])
+def test_an_amount_that_can_be_none_is_named(given: Decimal | str) -> None:
+    with pytest.raises(ErpAnswerIncomplete, match="'amount'"):
+        Row("tryton", {"amount": given}).decimal("amount")
+
+
 def test_a_note_keeps_any_value_and_peoples_own_words() -> None:
     note = Note(KEY, {}, "my words\nBill on: never").with_fields({"bill_on": "2026-05-29", "po_number": " a\\n\nb "})
     read = Note.read(note.text)
@@ -86,11 +105,11 @@ def test_the_search_for_a_contract_takes_its_key_literally() -> None:
         (["ConcurrencyException", "Records were modified"], True, ErpUnavailable, "Records were modified"),
         (["LoginException", ["password", "Password for x", "password"]], False, ErpCredentials, "Password for x"),
         (["'nope'", ""], False, ErpAnswerIncomplete, "'nope'"),
-        (["'nope'", ""], True, ErpRejected, "'nope'"),
+        (["'nope'", ""], True, Unexplained, "'nope'"),
         (["deadlock detected", ""], True, ErpUnavailable, "deadlock"),
         (["consuming input failed: server closed the connection", ""], True, ErpAmbiguous, "server closed"),
         (["consuming input failed: server closed the connection", ""], False, ErpUnavailable, "server closed"),
-        ([], True, ErpRejected, "failed on this record"),
+        ([], True, Unexplained, "failed on this record"),
         ("odd", False, ErpAnswerIncomplete, "odd"),
     ],
 )

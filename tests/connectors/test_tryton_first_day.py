@@ -94,8 +94,10 @@ async def test_what_is_closed_is_not_listed_and_what_is_ours_bears_its_key(
     assert {part.key for part in parts} == {
         key for kind, key in made if kind not in (Kind.PROJECT,) and not kind.shared
     }
+    assert await erp.project(ref, context()) == held
     await erp.close(Kind.PROJECT, ref, context())
     assert str(ref) not in await listed(erp)
+    assert await erp.project(ref, context()) is None
 
 
 class Noting(httpx.AsyncBaseTransport):

@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 from sync_core.cases.approvals import approval_findings
 from sync_core.contract import Approval, ClauseStatus, Contract, Stage
 from sync_core.derive import derive
-from sync_core.desired import BillingMilestone
+from sync_core.desired import BillingMilestone, Found, Kind
 from sync_core.estate.estate import load
 from sync_core.events import DECIDED, Amended, Decided, Event
 from sync_core.fold import fold, fold_steps
-from sync_core.life.amendments import amendments
+from sync_core.keys import ErpRef, part_key
+from sync_core.life.amendments import amendments, books
 from sync_core.life.lifecycle import on_day
+from sync_core.moving.moving import Behind, Placement, changed_since
+from sync_core.plan import diff
 from tests.core.test_lifecycle import AUTOMATIC, declined, event, signed
 from tests.sows import ESTATE_TOML, SIGNED_AT, SOURCE, estate, milestone_terms, on
 
@@ -64,6 +67,18 @@ def test_a_signature_after_the_last_day_of_a_declined_contract_is_a_new_one() ->
 def test_it_is_new_from_the_day_after_the_last_one(day: str, begins: bool) -> None:
     contract = fold([signed(1, renewal=TERM), declined(), signed_on(day, 3)])
     assert (contract.silent == (), contract.renewal_notice is None) == (begins, begins)
+
+
+@pytest.mark.parametrize(("moment", "begins"), [
+    ("2027-01-01T04:59:00Z", False), ("2027-01-01T05:00:00Z", True),
+    ("2026-12-31T23:59:00-05:00", False), ("2027-01-01T00:00:00-05:00", True),
+])  # fmt: skip
+def test_its_day_is_that_of_the_legal_entity(moment: str, begins: bool) -> None:
+    """New York's last day of the year is over five hours after that of UTC."""
+    data = {"signed_at": moment, "terms": milestone_terms(**NEXT)}
+    history = [signed(1, renewal=TERM), declined(), event("signed", 3, data, "next-3")]
+    assert (fold(history, day_at=estate().day_at).renewal_notice is None) == begins
+    assert [step.begins for step in fold_steps(history, day_at=estate().day_at)] == [False, False, begins]
 
 
 def test_published_again_as_it_was_signed_it_is_not_signed_anew() -> None:
@@ -126,6 +141,21 @@ def test_a_gap_in_the_old_agreement_is_not_filled_by_a_number_of_the_new_one() -
     steps = fold_steps([*history, signed(5), amended(1, 6, po_number="NEW-1")])
     assert [step.waits for step in steps] == [False, True, False, False, False]
     assert (steps[2].after.missing_amendment, steps[-1].after.missing_amendment) == (1, None)
+
+
+def test_what_was_invoiced_under_the_old_agreement_is_no_difference_of_the_new_one() -> None:
+    old = [signed(1), event("cancelled", 3, {"ended_on": "2026-06-05"})]
+    contract = fold([*old, signed_on("2027-01-20", 4)])
+    desired = derive(contract, estate(), on=on("2027-03-01"))
+    held = {key: Found(Kind.MILESTONE, part_key("clm/C-1", "M", key), ErpRef(key), {"amount": "10000"}, billed=True)
+            for key in ("design", "stranger")}  # fmt: skip
+    assert [one.key for one in diff(desired, list(held.values())).tasks] == [held["stranger"].key]
+    schedule = books(contract, {"design": Decimal(10000)})
+    assert schedule is not None
+    assert [(row.key, row.difference) for row in schedule.rows] == [("two", Decimal(0))]
+    placement = Placement("cloud", None, {"old": Behind(Decimal(10000), {"clm/C-1#M:design": Decimal(10000)})})
+    assert changed_since("clm/C-1", contract.terms, placement, contract.earlier) == []
+    assert changed_since("clm/C-1", contract.terms, placement) != []
 
 
 MOVES = st.sampled_from(["signed", "late", "amended", "cancelled", "declined", "clauses", "approved"])

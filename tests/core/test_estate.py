@@ -36,6 +36,13 @@ def test_a_calendar_without_working_hours_is_refused_at_once(written: str, compl
         estate.load(with_working_time(written))
 
 
+@pytest.mark.parametrize("rate", ["0", "-1.1", "nan", "1e20"])
+def test_a_rate_that_can_be_none_is_refused(rate: str) -> None:
+    written = f'[[exchange_rate]]\ncurrency = "CHF"\nrate = {rate}\nvalid_from = 2026-01-01\n'
+    with pytest.raises(InvalidEstate, match="rate"):
+        estate.load(f"{ESTATE_TEXT}\n{written}")
+
+
 def test_targets_of_objectives_are_those_that_the_firm_sets() -> None:
     loaded = estate.load(f'{ESTATE_TEXT}\n[[objective]]\nname = "api-latency"\ntarget = 0.995\n')
     assert loaded.objectives == {"api-latency": 0.995}

@@ -61,6 +61,7 @@ CHANGES = st.fixed_dictionaries(
         "remove_milestones": st.lists(KEYS, max_size=2),
     },
 )
+DAYS = st.none() | st.sampled_from(["2026-05-01", "2026-07-01"])
 DATA = st.one_of(
     st.tuples(st.just("drafted"), st.fixed_dictionaries({"terms": st.sampled_from([milestone_terms(), tm_terms()])})),
     st.tuples(st.just("approved"), st.fixed_dictionaries({"approval": st.sampled_from(["pending", "approved"])})),
@@ -79,13 +80,24 @@ DATA = st.one_of(
         st.fixed_dictionaries(
             {
                 "amendment": st.fixed_dictionaries(
-                    {"number": st.integers(1, 4), "executed_at": st.just(START.isoformat())}
+                    {"number": st.integers(1, 4), "executed_at": st.just(START.isoformat())},
+                    optional={"effective_on": DAYS},
                 ),
                 "changes": CHANGES,
             }
         ),
     ),
-    st.tuples(st.just("corrected"), st.fixed_dictionaries({"overrides": st.integers(0, 6), "changes": CHANGES})),
+    st.tuples(
+        st.just("corrected"),
+        st.fixed_dictionaries(
+            {"overrides": st.integers(0, 6), "changes": CHANGES},
+            optional={
+                "amendment_days": st.lists(
+                    st.fixed_dictionaries({"number": st.integers(1, 4), "effective_on": DAYS}), max_size=2
+                )
+            },
+        ),
+    ),
     st.tuples(
         st.just("renewed"),
         st.fixed_dictionaries({"renewal": st.fixed_dictionaries({"automatic": st.booleans()})}),

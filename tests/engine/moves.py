@@ -20,7 +20,7 @@ from sync_core.keys import Lane
 from sync_core.lanes import lanes
 from sync_core.lanes.lanes import LaneGate
 from sync_core.reads import Reads
-from sync_core.reads.moves import listed
+from sync_core.reads.moves import ReconciledTotal, listed
 from tests.engine.replays import ADA, LAX
 from tests.engine.support import Bench
 from tests.memory_erp import MemoryConnector, MemoryErp
@@ -121,10 +121,21 @@ class Movers:
         )  # fmt: skip
         return {str(name): (str(state), str(words)) for name, state, words in found}
 
+    @property
+    def reads(self) -> Reads:
+        return Reads(self.engine, clock=self.bench.clock, estate=self.bench.estate)
+
+    def reconciled(self, move_id: int) -> list[dict[str, object]]:
+        return listed(self.reads.all_reconciled(move_id))
+
+    def totals(self, move_id: int) -> tuple[ReconciledTotal, ...]:
+        found = self.reads.reconciliation(move_id)
+        assert found is not None
+        return found.totals
+
     def differences(self, move_id: int) -> set[object]:
         """What the reconciliation of a move leaves open, of any of its contracts."""
-        reads = Reads(self.engine, clock=self.bench.clock, estate=self.bench.estate)
-        return {row["difference"] for row in listed(reads.all_reconciled(move_id))}
+        return {row["difference"] for row in self.reconciled(move_id)}
 
     def placed(self) -> list[tuple[object, ...]]:
         return self.rows(

@@ -214,7 +214,55 @@ async def test_a_replay_writes_no_key_that_was_not_confirmed(bench: Bench, datab
     bench.erp.calls.clear()
     await replayer.drain()
     ((state, words),) = staff.items(made.replay_id).values()
-    assert (state, "it is to be adopted first, as project" in words) == ("skipped", True)
+    assert (state, "now: adopt project clm/C-1" in words) == ("skipped", True)
     await settle(bench, replayer)
     assert await bench.states() == {"C-1": "active"}
     assert [str(held.key) for held in bench.erp.of(Kind.PROJECT)] == ["clm/C-1"]
+
+
+async def previewed(bench: Bench, staff: Staff, replayer: Replayer) -> tuple[int, list[dict[str, str]], list[str]]:
+    """A replay of C-1: its number, what it shows and what stops it."""
+    made = staff.preview("C-1")
+    await replayer.previewer.drain()
+    await replayer.dispatcher.tick()
+    ((plan, findings),) = staff.rows("SELECT plan, findings FROM core.replay_item WHERE replay_id = :id",
+                                     id=made.replay_id)  # fmt: skip
+    return made.replay_id, plan, [one["cause"] for one in findings]  # type: ignore[attr-defined,return-value]
+
+
+@pytest.mark.parametrize("differs", [False, True], ids=["as agreed", "otherwise than agreed"])
+async def test_a_replay_shows_an_adoption_and_carries_it_out(bench: Bench, database: sa.Engine, differs: bool) -> None:
+    await running_firm(bench, "C-1")
+    (project,) = bench.erp.of(Kind.PROJECT)
+    if differs:
+        bench.erp.hold(replace(project, fields={**project.fields, "payment_terms": "NET60"}))
+    staff, found = Staff(database, bench), await looked(bench)
+    replayer = Replayer(await under(bench, cut_over=date(2026, 6, 1)))
+    decide(database, bench, found)
+    bench.erp.calls.clear()
+    replay_id, plan, stops = await previewed(bench, staff, replayer)
+    assert {(one["action"], one["kind"]) for one in plan} == {
+        ("adopt", "project"), ("adopt", "contract_line"), ("adopt", "milestone"),
+    }  # fmt: skip
+    assert stops == []
+    staff.confirm(replay_id)
+    await replayer.dispatcher.tick()
+    await replayer.drain()
+    ((state, words),) = staff.items(replay_id).values()
+    assert (state, "by its next run" in words) == ("verified", differs)
+    await settle(bench, replayer)
+    assert (await bench.states(), bench.erp.creates) == ({"C-1": "active"}, Counter())
+    assert "list projects" not in bench.erp.calls
+    assert await bench.rows("SELECT count(*) FROM core.adoption WHERE taken_at IS NULL") == [(0,)]
+    assert [held.fields["payment_terms"] for held in bench.erp.of(Kind.PROJECT)] == ["NET30"]
+
+
+async def test_a_preview_says_that_what_was_adopted_is_closed_by_now(bench: Bench, database: sa.Engine) -> None:
+    await running_firm(bench, "C-1")
+    staff, found = Staff(database, bench), await looked(bench)
+    replayer = Replayer(await under(bench, cut_over=date(2026, 6, 1)))
+    decide(database, bench, found)
+    (project,) = bench.erp.of(Kind.PROJECT)
+    bench.erp.hold(replace(project, active=False))
+    _, _, stops = await previewed(bench, staff, replayer)
+    assert stops == ["adoption_ambiguous"]

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core.authority import Forbidden, person
-from sync_core.commands.desk import Changed, InvalidInput
+from sync_core.commands.desk import Changed, CommandRefused, InvalidInput
 from sync_core.engine.worker import Worker
 from sync_core.errors import TielineError
 from sync_core.estate.estate import Estate, load
@@ -159,6 +159,44 @@ async def test_a_person_may_say_that_it_is_another_customer(floor: Floor, databa
     assert done.is_code is None
     await floor.run()
     assert await floor.states() == {"C-1": "active"}
+
+
+async def test_a_decision_on_a_customer_is_taken_back_and_made_anew_without_a_second_customer(
+    floor: Floor, database: sa.Engine
+) -> None:
+    await floor.receive(HARBOUR)
+    for contract in ("C-1", "C-2"):
+        await floor.sign(contract, code="HM", name="Harbor Mutual Inc.")
+    ((case,), _) = await floor.rows("SELECT case_id FROM core.case ORDER BY 1")
+    customers = people.commands(database, clock=floor.clock, estate=floor.estate).customers
+    with pytest.raises(CommandRefused, match="nobody decided"):
+        customers.take_back(STEWARD, case, "a namesake")
+    customers.identify(STEWARD, case, "master/M-1", "the same firm")
+    await floor.run()
+    await floor.sign("C-3", code="HM", name="Harbor Mutual Inc.")
+    assert await floor.states() == {"C-1": "active", "C-2": "active", "C-3": "active"}
+    created = floor.erp.creates.copy()
+    with pytest.raises(Forbidden):
+        customers.take_back(people.TAX, case, "a namesake")
+    with pytest.raises(Changed):
+        customers.take_back(STEWARD, case, "a namesake", version=99)
+    done = customers.take_back(STEWARD, case, "a namesake")
+    assert (done.code, done.was_code, done.contracts) == ("HM", "CUST-1", 3)
+    assert await floor.rows("SELECT FROM core.customer_match") == []
+    await floor.run()
+    assert set((await floor.states()).values()) == {"blocked"}, "they wait for another decision"
+    assert set(await floor.causes()) == {"customer_near_duplicate"}
+    assert {f.fields["customer"] for f in floor.erp.objects.values() if "customer" in f.fields} == {"CUST-1"}
+    with pytest.raises(CommandRefused, match="nobody decided"):
+        customers.take_back(STEWARD, case, "once more")
+    floor.erp.customers.add("HM")
+    customers.identify(STEWARD, case, None, "no relation")
+    await floor.run()
+    assert set((await floor.states()).values()) == {"active"}
+    assert {f.fields["customer"] for f in floor.erp.objects.values() if "customer" in f.fields} == {"HM"}
+    assert floor.erp.creates == created, "nothing was made twice, least of all a customer"
+    actions = [row[0] for row in await floor.rows("SELECT action FROM core.audit ORDER BY id")]
+    assert actions == ["customer.identify", "customer.take_back", "customer.identify"]
 
 
 async def test_a_merge_in_master_data_moves_contracts_to_the_survivor(floor: Floor) -> None:

@@ -3,12 +3,16 @@ invoice is invoiced there first, and what is held twice stays.
 """
 
 from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from itertools import count
 
 import pytest
 
 from sync_core.commands.desk import CommandRefused
 from sync_core.desired import Kind
 from sync_core.engine.outcome import RECHECK_TASK
+from sync_core.errors import ErpAmbiguous
 from sync_core.ports import CallContext
 from tests.engine.moves import OLD, Movers, TwoErps, amounts, moved, settled, value
 from tests.engine.replays import ADA
@@ -109,3 +113,59 @@ async def test_what_is_earned_while_the_contract_is_being_closed_is_made_nowhere
     assert (value(bench.erp), amounts(bench.erp)) == (["15000"], {"clm/C-1#M:golive": "15000"})
     assert await bench.rows("SELECT state FROM core.case") == [("resolved",)]
     assert await bench.states() == {"C-1": "active"}
+
+
+@pytest.mark.parametrize("how", ["earned", "untold hours"])
+async def test_a_contract_that_ends_on_its_way_is_closed_whatever_is_to_be_invoiced_of_it(
+    bench: TwoErps, movers: Movers, how: str
+) -> None:
+    """Nothing of it is made in the other ERP any more, so nothing can be billed twice."""
+    replayer = await provisioned(bench, "C-1", terms=tm_terms())
+    made = movers.preview()
+    await replayer.drain()
+    movers.confirm(made.replay_id)
+    closes = count()
+
+    def lost(operation: str, _ctx: CallContext) -> ErpAmbiguous | None:
+        if operation != "close" or next(closes):
+            return None
+        if how == "earned":
+            bench.earn(bench.old, "10000")
+        else:
+            bench.invoice_hours(bench.old, "0")
+            for found in bench.old.of(Kind.PROJECT):
+                bench.old.hold(replace(found, billed_amount=None))
+        return ErpAmbiguous(OLD, "no answer")
+
+    bench.old.before = lost
+    await settled(bench, replayer, rounds=1)
+    assert (len(bench.old.of(Kind.PROJECT)), movers.placed()) == (1, [("C-1", "cloud", OLD)])
+    await bench.arrive(cloud_event("e-2", "cancelled.v1", {
+        "contract_id": "C-1", "revision": 2, "ended_on": bench.clock.now().date().isoformat()}))  # fmt: skip
+    for _ in range(3):
+        await settled(bench, replayer)
+        bench.virtual.advance(timedelta(minutes=10))
+    assert (value(bench.old), value(bench.erp), bench.erp.calls.count("create project")) == ([], [], 0)
+    assert await bench.states() == {"C-1": "ended"}
+    assert await bench.rows("SELECT cause FROM core.case WHERE state = 'open'") == []
+
+
+async def test_what_is_not_billed_any_more_is_told_in_the_reconciliation(bench: TwoErps, movers: Movers) -> None:
+    replayer = await provisioned(bench, "C-1", "C-2", "C-3")
+    await bench.arrive(cloud_event("e-4", "signed.v1", signed("C-4", milestone_terms(tax={}))))
+    bench.invoice(bench.old, DESIGN)
+    await settled(bench, replayer)
+    move_id = await moved(bench, movers, replayer)
+    ended = {"contract_id": "C-1", "revision": 2, "ended_on": bench.clock.now().date().isoformat()}
+    await bench.arrive(cloud_event("x", "cancelled.v1", ended))
+    await settled(bench, replayer)
+    rows = {str(row["contract"]): row for row in movers.reconciled(move_id)}
+    told = {name: (row["difference"], row["why"], row["billed_old"]) for name, row in rows.items()}
+    assert told["C-1"] == (15000, "ended", 10000)
+    assert (told["C-2"], told["C-3"]) == ((0, "", 0), (0, "", 0))
+    assert told["C-4"] == (25000, "nowhere", 0), "its tax code is missing, so it never got a project"
+    (total,) = movers.totals(move_id)
+    assert [(one.why.value, one.contracts, one.amount.amount) for one in total.parts] == [
+        ("ended", 1, Decimal(15000)), ("nowhere", 1, Decimal(25000))
+    ]  # fmt: skip
+    assert total.sums.difference.amount == sum(one.amount.amount for one in total.parts)

@@ -11,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from collectors import needs
 from sync_core.commands.adoptions import Adopting, Adoptions
 from sync_core.commands.desk import Desk
+from sync_core.commands.replays import Replays
 from sync_core.connectors.erp import sandbox_legacy
+from sync_core.engine.replaying import Replayer
 from sync_core.engine.surveying import survey, unplaced
 from sync_core.engine.worker import Worker
 from sync_core.keys import Lane
@@ -19,8 +21,10 @@ from sync_core.lanes.answers_needed import DeclaresNeeds
 from sync_core.lanes.lanes import LaneGate
 from sync_core.moving.adoption import Adoption
 from sync_core.ports import CallContext, ErpConnector
+from sync_core.replay.replay import Origin
+from sync_core.replay.selection import Selection
 from tests.engine.nights import PASSWORD, Nights, at, hourly, terms
-from tests.engine.replays import ADA
+from tests.engine.replays import ADA, LAX
 from tests.engine.support import until
 
 LONG = "Renewal of the claims platform in all branches of Société Générale d'Assurances"  # longer than its names are
@@ -96,6 +100,27 @@ async def test_orders_of_a_running_firm_get_our_keys_in_a_night_and_nothing_is_p
     assert after == before  # the same documents, under other keys
     assert await nights.rows("SELECT count(*) FROM core.adoption WHERE taken_at IS NULL") == [(0,)]
     assert await nights.rows("SELECT count(*) FROM core.case") == [(0,)]
+
+
+async def test_a_replay_has_the_keys_written_in_its_night(nights: Nights, database: sa.Engine) -> None:
+    replayer = Replayer(await running_firm(nights, **{"C-1": terms()}))
+    await adopted(nights, database)
+    replays = Replays(Desk(database, nights.clock, replace(nights.estate, replay=LAX)))
+    ((contract,),) = await nights.rows("SELECT contract_id FROM core.contract")
+    made = replays.preview(ADA, Selection((int(str(contract)),)), origin=Origin.CURRENT, title="the first day")
+    await replayer.previewer.drain()
+    await replayer.dispatcher.tick()
+    ((plan,),) = await nights.rows("SELECT plan FROM core.replay_item")
+    assert {one["action"] for one in plan} == {"adopt"}  # type: ignore[attr-defined]
+    replays.confirm(ADA, made.replay_id, reason="as it was shown")
+    await replayer.dispatcher.tick()
+    for moment in (at("22:00", 4), at("06:00", 5)):
+        assert await nights.rows("SELECT state FROM core.replay_item") == [("pending",)]
+        nights.go_to(moment)
+        await replayer.drain()
+    assert await nights.rows("SELECT state FROM core.replay_item") == [("verified",)]
+    assert await nights.states() == {"C-1": "active"}
+    assert set(nights.held().values()) == {1}
 
 
 async def test_a_key_that_it_refuses_is_an_exception_and_nothing_is_made(nights: Nights, database: sa.Engine) -> None:

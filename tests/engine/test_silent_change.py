@@ -126,6 +126,37 @@ async def test_closed_by_decision_the_agreed_terms_stay(desk: Desk) -> None:
     assert await desk.told(case) == ["opened", "decided", "reopened"]
 
 
+async def test_another_day_of_an_amendment_is_told_and_accepted_though_the_first_one_has_come(
+    async_database: AsyncEngine, database: sa.Engine
+) -> None:
+    """What held already waits again in the ERP; the day that was accepted brings it back."""
+    desk = Desk(async_database, sync=database)
+    today = desk.clock.now().date()
+    await desk.arrive(cloud_event("e1", "signed.v1", signed("C-1")))
+    for revision, since in ((2, today), (3, today + timedelta(days=10))):
+        data = amended("C-1", revision=revision, po_number="PO-2")
+        data["amendment"] = {**data["amendment"], "effective_on": since.isoformat()}  # type: ignore[dict-item]
+        await desk.arrive(cloud_event(f"a{revision}", "amended.v1", data))
+    await desk.run()
+    assert held_po(desk) == "PO-2"
+    case = await overdue(desk)
+    detail = desk.reads.case(case)
+    assert detail is not None
+    days = (today.isoformat(), (today + timedelta(days=10)).isoformat())
+    assert [(one.what, one.held, one.wanted) for one in detail.differences] == [("amendment 1, effective on", *days)]
+    accepted = desk.people.amendments.accept(LEGAL, case, "they moved it by a letter")
+    assert [(one.field, one.before, one.after) for one in accepted.changes] == [("amendment 1, effective on", *days)]
+    await desk.run(after=timedelta(minutes=1))
+    assert (await desk.told(case), held_po(desk)) == (["opened", "corrected", "resolved"], "PO-77")
+    await desk.run(after=timedelta(days=10))
+    assert (held_po(desk), await desk.states()) == ("PO-2", {"C-1": "active"})
+
+
+def held_po(desk: Desk) -> object:
+    (project,) = desk.erp.of(Kind.PROJECT)
+    return project.fields["po_number"]
+
+
 async def test_a_blocked_one_has_it_beside_what_blocks_it(async_database: AsyncEngine, database: sa.Engine) -> None:
     """The CLM published it mended, and nobody would know why nothing happens."""
     desk = Desk(async_database, sync=database)

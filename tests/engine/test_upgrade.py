@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.sandbox.cloud import masterdata
 from app.sandbox.cloud.server import SandboxCloud, build
-from collectors import needs
+from collectors import financial_status, needs
 from sync_core.connectors import discovery
 from sync_core.engine.lane_watch import LaneWatch
 from sync_core.engine.worker import Pace, Worker
@@ -65,10 +65,13 @@ class Upgraded(Bench):
         return discovery.erp(settings.kind)(settings, secret=SECRET, gate=gate, clock=self.clock, transport=transport)
 
     async def upgrade(self, release: str, renames: object) -> None:
+        await self.ask("upgrade", {"release": release, "renames": renames})
+
+    async def ask(self, what: str, body: object) -> None:
         async with httpx.AsyncClient(
             base_url="http://cloud", transport=httpx.ASGITransport(self.cloud), headers=ADMIN
         ) as raw:
-            answer = await raw.post("/_sandbox/upgrade", json={"release": release, "renames": renames})
+            answer = await raw.post(f"/_sandbox/{what}", json=body)
             assert answer.status_code == 200, answer.text
 
     def active(self) -> list[str]:
@@ -185,6 +188,32 @@ async def test_another_version_of_the_interface_is_told_by_its_name(bench: Upgra
     bench.cloud.api.names.api = "v2"
     with pytest.raises(ErpAnswerIncomplete, match=r"lack version v1 of its interface \(it offers v2\)"):
         await connector.check(context())  # type: ignore[attr-defined]
+
+
+async def test_an_older_release_without_a_ledger_of_revenue_runs_and_its_revenue_is_not_reported(
+    bench: Upgraded,
+) -> None:
+    bench.cloud.api.names.ledger = False
+    await bench.arrive(cloud_event("e", "signed.v1", signed("C-1")))
+    worker = await bench.worker()
+    await worker.drain()
+    assert await bench.states() == {"C-1": "active"}
+    await bench.ask("advance", {"through": "2026-06-01"})
+    assert await financial_status.collect(bench.engine, bench.connectors["cloud"], clock=bench.clock) > 0
+    assert await reported(bench) == [(["dispute", "invoice", "payment"], {"invoice"})]
+    assert await needs.collect(bench.engine, bench.connectors, clock=bench.clock) == ()
+    assert await bench.lane() == ("closed", "")
+    [[problem, without]] = await bench.rows("SELECT problem, does_without FROM core.connector_check")
+    assert (problem, "revenue is not reported" in without) == (None, True)
+    bench.cloud.api.names.ledger = True
+    await bench.upgrade("2026.4.1", {})
+    await financial_status.collect(bench.engine, bench.connectors["cloud"], clock=bench.clock)
+    assert await reported(bench) == [(["dispute", "invoice", "payment", "revenue"], {"invoice", "revenue"})]
+
+
+async def reported(bench: Upgraded) -> list[tuple[object, set[object]]]:
+    kinds = {kind for (kind,) in await bench.rows("SELECT DISTINCT kind FROM core.financial_fact")}
+    return [(reports, kinds) for (reports,) in await bench.rows("SELECT reports FROM core.financial_source")]
 
 
 @pytest.mark.parametrize("option", ["field.project", "field.none.name", "field.project.nothing", "field.customer.code"])

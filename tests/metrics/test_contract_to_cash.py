@@ -85,6 +85,18 @@ def test_each_stage_has_its_day(database: sa.Engine, clock: VirtualClock) -> Non
     ]
 
 
+def test_what_was_signed_on_a_day_that_has_not_begun_for_the_group_waits(database: sa.Engine) -> None:
+    """Half an hour past midnight in Berlin it is the day before in London; rows and number are the same contracts."""
+    late = datetime(2026, 11, 23, 23, 45, tzinfo=UTC)
+    made(database, late - timedelta(minutes=15), entity="DE01")
+    clock = VirtualClock(late)
+    found = asked(database, clock, "contract-to-cash").answer
+    measures = Measures(database, clock=clock, estate=ESTATE)
+    assert (found.n, found.n_open) == (1, 1)
+    assert found.figure("active_waiting").value == 1
+    assert measures.drill("contract-to-cash", Ask(WINDOW)).count == 1
+
+
 def test_what_the_erp_took_back_does_not_count(database: sa.Engine, clock: VirtualClock) -> None:
     contract = made(database, SIGNED, SIGNED + DAY, bill_on=date(2026, 9, 20))
     _booked(database, contract, "invoice", date(2026, 9, 21), "issued", ref="I")

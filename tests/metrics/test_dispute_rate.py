@@ -7,7 +7,9 @@ import pytest
 import sqlalchemy as sa
 
 from metrics.asking import Ask, By, Filters, Window
+from metrics.catalog import kpis
 from metrics.proportion import wilson
+from metrics.targets import MET, MISSED, judged
 from tests.metrics.billing import LONG, Books, dispute, figures, invoice, report
 from tests.reads.handmade import insert
 
@@ -245,6 +247,21 @@ def test_what_is_paid_and_the_bands(books: Books) -> None:
     with books.engine.connect() as conn:
         found = sa.text("SELECT paid, paid_on FROM metrics.invoice_fact WHERE ref = 'I-0'")
         assert tuple(conn.execute(found).one()) == (100, date(2026, 7, 1))
+
+
+@pytest.mark.parametrize(("disputed", "band", "verdict"), [
+    (0, "excellent: below 2%", MET), (1, "acceptable: 2 to 5%", MISSED), (3, "act: above 5%", MISSED),
+])  # fmt: skip
+def test_band_and_verdict_agree_at_the_boundary(books: Books, disputed: int, band: str, verdict: str) -> None:
+    """One of fifty is 2%, which is acceptable and no more excellent."""
+    one = books.contract()
+    for n in range(50):
+        invoice(books.engine, one, f"I-{n}", "100", "2026-06-03")
+        dispute(books.engine, one, f"I-{n}", "100", "2026-06-10") if n < disputed else None
+    books.refresh()
+    answer, known = books.rate(), kpis()["dispute-rate"].definition
+    assert (answer.figure("band").note, judged(known, answer)) == (band, verdict)
+    assert known.target_says == "suggested: below 2% excellent, 2 to 5% acceptable, above 5% act"
 
 
 def test_the_rows_behind_it_are_the_disputed_invoices(books: Books) -> None:

@@ -161,6 +161,20 @@ def test_moved_removed_corrected_and_ended_schedules(plans: Plans) -> None:
     }  # fmt: skip
 
 
+def test_an_amendment_that_is_sent_again_with_other_terms_plans_nothing(plans: Plans) -> None:
+    """As the fold takes it (sync_core/life/silent.py): the number is used once, until the contract is signed anew."""
+    plans.contract("C-1")
+    scheduled(plans.engine, "C-1", "signed", 1, "2026-05-01", [("a", "100", "2026-06-15"), ("b", "50", "2026-07-20")])
+    header = {"number": 1, "executed_at": "2026-05-10T00:00:00Z"}
+    scheduled(plans.engine, "C-1", "amended", 2, "2026-05-10", [("a", "80", "2026-06-15")], amendment=header)
+    scheduled(plans.engine, "C-1", "amended", 3, "2026-05-20", [("a", "999", "2026-06-15")], removed=["b"],
+              amendment=header)  # fmt: skip
+    scheduled(plans.engine, "C-1", "amended", 4, "2026-05-21", [("c", "7", "2026-06-30")],
+              amendment=header | {"number": 2})  # fmt: skip
+    plans.refresh()
+    assert plans.planned() == {("C-1", "2026-06-01"): 87, ("C-1", "2026-07-01"): 50}
+
+
 def test_time_and_materials_test_contracts_and_currencies_without_a_rate_are_told(plans: Plans) -> None:
     by_time = plans.contract("C-1", billing="time_and_materials")
     scheduled(plans.engine, "C-1", "signed", 1, "2026-05-01", [("a", "100", "2026-06-15")])

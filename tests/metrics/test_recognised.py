@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from metrics.asking import Ask, By
 from sync_core.clock import VirtualClock
+from sync_core.reads.reads import Reads
 from tests import rows
 from tests.metrics.money_rows import fact, reporting, signed, told
 from tests.metrics.reconciled import WINDOW, asked_of, measures_of, money
@@ -99,6 +100,68 @@ def test_one_of_two_erps_that_does_not_report_leaves_the_whole_unknown(
         conn.execute(sa.text("INSERT INTO metrics.mark (contract_id) VALUES (:id)"), {"id": moved})
     clock.advance(timedelta(seconds=1))
     assert money(asked_of(database, clock), "recognised") == 10
+
+
+def test_an_erp_that_nobody_has_asked_yet_is_not_one_that_reports_none(
+    database: sa.Engine, clock: VirtualClock
+) -> None:
+    """The first moments after an upgrade: two ERPs have said nothing, one has said that it reports none."""
+    told(database, "C-1", [signed()], confirmed=1)
+    both = told(database, "C-2", [signed()], confirmed=1)
+    fact(database, both, "invoice", "I-1", 30, system="other")
+    asked = asked_of(database, clock)
+    assert [(asked.answer.figure(key).value, asked.answer.figure(key).note) for key in EARNED] == [
+        (None, "not asked yet: cloud, other")
+    ] * 3
+    reporting(database, "legacy", "invoice")
+    silent = told(database, "C-3", [signed()], confirmed=1, lane="legacy")
+    fact(database, silent, "invoice", "I-2", 60, system="legacy")
+    clock.advance(timedelta(seconds=1))
+    note = asked_of(database, clock).answer.figure("recognised").note
+    assert note == "not reported by legacy; not asked yet: cloud, other"
+    reporting(database, "cloud")
+    with database.begin() as conn:
+        conn.execute(sa.text("INSERT INTO metrics.mark SELECT contract_id FROM core.contract"))
+    clock.advance(timedelta(seconds=1))
+    asked = asked_of(database, clock)
+    assert money(asked, "recognised") == 0
+    assert [money(asked, key) for key in ("without_revenue", "without_revenue_billed")] == [1, 60]
+    assert [money(asked, key) for key in ("unasked_revenue", "unasked_revenue_billed")] == [1, 30]
+    assert asked.answer.figure("unasked_revenue").note == "not asked yet: other"
+
+
+def test_one_rule_for_measures_and_pages_whatever_currency_an_invoice_is_in(
+    database: sa.Engine, clock: VirtualClock
+) -> None:
+    """Contracts in dollars that another ERP invoiced too: in their currency, in another, found by the project's key."""
+    reporting(database, "cloud")
+    reporting(database, "legacy", "invoice")
+    known = told(database, "C-1", [signed()], confirmed=1)
+    fact(database, known, "invoice", "I-1", 40)
+    fact(database, known, "invoice", "I-2", 9, currency="EUR")
+    fact(database, known, "revenue", "R-1", 15, status="posted")
+    fact(database, known, "revenue", "R-2", 5, status="posted", currency="EUR")
+    own = told(database, "C-2", [signed()], confirmed=1)
+    fact(database, own, "invoice", "I-3", 9, system="legacy")
+    other = told(database, "C-3", [signed()], confirmed=1)
+    fact(database, other, "invoice", "I-4", 9, system="legacy", currency="EUR")
+    by_key = told(database, "C-4", [signed()], confirmed=1)
+    with database.begin() as conn:
+        conn.execute(sa.text("""
+            INSERT INTO core.crosswalk (system, kind, business_key, state, ref, contract_id, confirmed_at)
+            VALUES ('legacy', 'project', 'old/C-4', 'confirmed', 'x', :id, :now)"""),
+            {"id": by_key, "now": rows.NOW})  # fmt: skip
+    fact(database, None, "invoice", "I-5", 9, system="legacy", project_key="old/C-4")
+    listed = measures_of(database, clock).drill("reconciliation", Ask(WINDOW)).rows
+    reads = Reads(database, clock=clock, estate=rows.estate())
+    on_pages = {id_: reads.contract(id_) for id_ in (known, own, other, by_key)}
+    for row in listed:
+        detail = on_pages[row["contract_id"]]  # type: ignore[index]
+        assert detail is not None
+        total = detail.revenue.total("USD")
+        assert row["recognised"] == (None if total is None else total.amount), row["contract"]
+        assert detail.silent == (("legacy",) if row["recognised"] is None else ()), row["contract"]
+    assert {row["contract"]: row["recognised"] for row in listed} == {"C-1": 15, "C-2": None, "C-3": None, "C-4": None}
 
 
 def test_a_contract_that_no_erp_has_yet_has_recognised_nothing(database: sa.Engine, clock: VirtualClock) -> None:

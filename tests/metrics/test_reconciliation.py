@@ -27,7 +27,7 @@ def test_what_is_billed_and_left_to_bill_is_what_was_signed(database: sa.Engine,
     assert (asked.answer.value, asked.answer.n) == (ZERO, 1)
     assert [money(asked, key) for key in SUMS] == [Decimal(n) for n in (100, 40, 10, 25, 70)]
     recognised = asked.answer.figure("recognised")
-    assert (recognised.value, recognised.note) == (None, "not reported by cloud")
+    assert (recognised.value, recognised.note) == (None, "not asked yet: cloud")
 
 
 def test_the_newest_status_of_each_object_counts(database: sa.Engine, clock: VirtualClock) -> None:

@@ -104,7 +104,7 @@ def _earned(engine: sa.Engine) -> dict[str, dict[str, Decimal]]:
     sums: dict[str, dict[str, Decimal]] = defaultdict(lambda: dict.fromkeys(EARNED, ZERO))
     for contract in contracts:
         own = [one for one in of[contract.contract_id] if one.currency == contract.currency]
-        billing = {one.system for one in own if one.kind == "invoice"}
+        billing = {one.system for one in of[contract.contract_id] if one.kind == "invoice"}  # in any currency
         if contract.first_active_at is not None:
             billing.add(contract.lane)
         if billing - reports:

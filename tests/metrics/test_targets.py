@@ -31,7 +31,19 @@ def test_the_other_half_is_told_beside_the_headline() -> None:
     assert targets.halves(CYCLE, answer(0.3, None, 40.0), "USD") == [
         "90th percentile at least 40.0 working h, target 17.0 working h: missed"
     ]
-    assert targets.halves(CYCLE, answer(0.3, None), "USD") == []
+    assert targets.halves(CYCLE, answer(0.3, None), "USD") == ["90th percentile not known, target 17.0 working h: open"]
+    assert targets.halves(CYCLE, answer(0.3, None, 9.0), "USD") == [
+        "90th percentile at least 9.0 working h, target 17.0 working h: open"
+    ]
+
+
+@pytest.mark.parametrize(("given", "open_halves"), [
+    (answer(0.3, None, 16.9), ["90th percentile not reached yet"]),
+    (answer(0.3, None), ["90th percentile not known yet"]),
+    (answer(0.3, 12.0), []), (answer(0.3, None, 40.0), []), (answer(None, None, 9.0), []), (answer(4.1, None, 9.0), []),
+])  # fmt: skip
+def test_what_leaves_a_target_open_is_its_half_and_not_the_headline(given: Answer, open_halves: list[str]) -> None:
+    assert targets.unknown_halves(CYCLE, given) == open_halves
 
 
 def test_a_measure_that_wants_more_is_met_from_its_target_on() -> None:

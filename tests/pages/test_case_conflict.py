@@ -54,6 +54,11 @@ def case_page(database: sa.Engine, reads: Reads, actor: Actor, case: int) -> App
     return shown("exceptions", database, reads, actor, {"case": str(case)})
 
 
+def said(page: AppTest) -> str:
+    """As a person reads it."""
+    return texts(page).replace("\\", "").replace("\u2060", "")
+
+
 def cells(page: AppTest) -> str:
     return " ".join(str(table.value.to_dict("list")) for table in page.table).replace("\\", "")
 
@@ -78,13 +83,19 @@ def test_money_has_the_currency_of_the_contract_and_a_hostile_key_stays_text(
     assert UNESCAPED.search(label) is None
 
 
-def test_a_field_that_the_contract_does_not_state_can_only_be_kept(
+def test_the_erps_value_is_offered_to_whom_the_command_would_let_take_it(
     database: sa.Engine, nothing: Reads, conflict: int
 ) -> None:
     page = case_page(database, nothing, people.FINANCE, conflict)
     choices = {radio.label: list(radio.options) for radio in page.radio}
-    assert len(choices["Project, name"]) == 3
+    assert choices["Project, name"] == ["Keep the contract's", "Not yet"], "the name is for legal to set"
+    assert "for Legal to take into the contract: hand the exception over to Legal" in said(page)
+    both = person("both@example.com", ["operator:finance_operations", "operator:legal"])
+    page = case_page(database, nothing, both, conflict)
+    choices = {radio.label: list(radio.options) for radio in page.radio}
+    assert choices["Project, name"] == ["Keep the contract's", "Take the ERP's", "Not yet"]
     assert choices["Contract line 1, revenue account"] == ["Keep the contract's", "Not yet"]
+    assert "The contract does not state it" in texts(page)
 
 
 def test_a_decision_is_carried_out_and_told(database: sa.Engine, nothing: Reads, conflict: int) -> None:
@@ -132,6 +143,12 @@ def test_a_person_says_which_customer_it_is(database: sa.Engine, nothing: Reads,
     page.text_area(key=f"customer_why_{alike}").input("the same firm")
     page = press(page, "Decide")
     assert told(page) == "NW is CU-1. Contracts that waited for it and look again: 1."
+    page = case_page(database, nothing, steward, alike)
+    assert "NW is CU-1: md@example.com decided it" in said(page)
+    page.text_input(key=f"customer_back_{alike}_why").input("a namesake")
+    page = press(page, "Take it back")
+    assert told(page) == "Taken back. Contracts of NW that are planned again: 1."
+    assert "An operator of master data may" in said(case_page(database, nothing, people.FINANCE, alike))
 
 
 def test_a_hostile_name_of_master_data_stays_text(database: sa.Engine, nothing: Reads, alike: int) -> None:

@@ -1,5 +1,6 @@
 """Figures say what their frames say, with few marks, on one height, in the colours of the theme."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,6 +12,7 @@ import pytest
 from pages.kit import charts
 from pages.kit.figure import HEIGHT
 from pages.kit.palette import DARK, LIGHT, Palette, palette_for
+from pages.kit.scheme import colours, stylesheet
 
 STUCK = pd.DataFrame(
     [
@@ -63,6 +65,15 @@ def test_every_heatmap_cell_prints_its_count() -> None:
     figure = FIGURES["heatmap"](LIGHT)
     assert labels(figure) == ["6", "35", "3", "·"]
     assert figure.layout.annotations[1].font.color == LIGHT.heat_ink[1]
+    assert list(figure.data[0].marker.color) == [LIGHT.heat[1], LIGHT.heat[5], LIGHT.heat[0], LIGHT.heat[0]]
+
+
+@pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
+def test_a_count_keeps_its_contrast_on_every_step_of_the_heatmap(palette: Palette) -> None:
+    table = pd.DataFrame([[0, 1, 2, 3, 4, 5]], index=["Tax"], columns=list("abcdef"))
+    figure = charts.heatmap(table, palette=palette)
+    cells = zip(figure.layout.annotations[1:], figure.data[0].marker.color[1:], strict=True)
+    assert min(contrast(count.font.color, cell) for count, cell in cells) >= 4.5
 
 
 def test_the_funnel_starts_at_zero_and_prints_how_many_fewer_they_are() -> None:
@@ -81,6 +92,15 @@ def test_a_spent_budget_turns_red_and_says_so() -> None:
 @pytest.mark.parametrize(("theme", "palette"), [("dark", DARK), ("light", LIGHT), (None, LIGHT)])
 def test_the_palette_follows_the_theme(theme: str | None, palette: Palette) -> None:
     assert palette_for(theme) is palette
+
+
+def test_every_colour_of_a_chart_has_one_counterpart_in_the_other_theme() -> None:
+    rules = stylesheet().splitlines()
+    for name in ("fill", "stroke", "background"):
+        of_name = [rule for rule in rules if f"{{ {name}: light-dark(" in rule]
+        found = [one for rule in of_name for one in re.findall(rf'"{name}:(#\w+)" i', rule)]
+        assert len(found) == len({*found})
+        assert {one for palette in (LIGHT, DARK) for one in colours(palette)} - {*found} == {LIGHT.area, DARK.area}
 
 
 @pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])

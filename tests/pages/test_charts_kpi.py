@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from math import log10
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -223,6 +224,24 @@ def test_bins_past_the_promise_are_red() -> None:
     figure = FIGURES["spread"](LIGHT)
     assert list(figure.data[0].marker.color) == [LIGHT.blue, LIGHT.blue, LIGHT.red, LIGHT.red]
     assert {"<b>p50</b> 0.6 h", "over 2 days"} == set(labels(figure))
+
+
+def test_a_median_of_nil_stays_in_the_plot_of_a_logarithmic_scale() -> None:
+    weeks = pd.DataFrame({"week": WEEKS["week"], "p50": 0.0, "p90": 60.0, "n": 31, "n_open": 0})
+    figure = percentiles(weeks)
+    assert figure.layout.yaxis.type == "log"
+    assert {*figure.data[1].y} == {1 / 60}
+    assert figure.layout.yaxis.range[0] < log10(1 / 60)
+    assert figure.data[1].customdata[0][0] == hours(0.0)
+
+
+def test_an_axis_of_few_cases_counts_in_whole_numbers() -> None:
+    """Plotly marked halves, which were written as the whole number next to them."""
+    weeks = pd.DataFrame({"week": WEEKS["week"], "n": 2, "n_open": 0})
+    bins = BINS.assign(cases=2)
+    spread = charts_flow.spread(bins, write=hours, rules={}, promise=17.0, breach_label="", palette=LIGHT)
+    for figure in (charts.cohorts(weeks, palette=LIGHT), spread):
+        assert figure.layout.yaxis.dtick == 1
 
 
 def test_the_sums_of_the_ages_are_shown() -> None:

@@ -119,8 +119,11 @@ def test_revenue_is_shown_by_line_against_what_is_billed(database: sa.Engine, no
 
 def test_an_erp_that_reports_no_revenue_is_named(database: sa.Engine, nothing: Reads) -> None:
     contract = add_contract(database, took=2)
+    assert "Revenue: not asked yet: cloud." in texts(play("contract", nothing, {"id": str(contract)}))
+    insert(database, "financial_source", system="cloud", reports=["invoice"], said_at=rows.NOW)
     assert "Revenue: not reported by cloud." in texts(play("contract", nothing, {"id": str(contract)}))
-    insert(database, "financial_source", system="cloud", reports=["revenue"], said_at=rows.NOW)
+    with database.begin() as conn:
+        conn.execute(sa.text("UPDATE core.financial_source SET reports = '{revenue}'"))
     assert "No revenue was posted yet." in texts(play("contract", nothing, {"id": str(contract)}))
 
 

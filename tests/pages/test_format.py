@@ -161,3 +161,8 @@ def test_why_cases_are_not_counted_agrees_with_their_number() -> None:
 def test_a_legal_entity_is_named_with_its_code() -> None:
     assert entity("MA-UK", "Meridian Advisory Ltd") == "MA-UK · Meridian Advisory Ltd"
     assert entity("MA-X", "MA-X (not in the estate)") == "MA-X (not in the estate)"
+    assert entity("DE", "DE2 Beteiligungen") == "DE · DE2 Beteiligungen"
+    assert entity("US", "USA Holding Inc") == "US · USA Holding Inc"
+    assert entity("MA", "MA-UK Ltd") == "MA · MA-UK Ltd"
+    assert entity("U.S", "UXS Ltd") == "U.S · UXS Ltd"
+    assert entity("DE01", "DE01") == "DE01"

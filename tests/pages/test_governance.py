@@ -48,9 +48,11 @@ def wait_for_a_schema(database: sa.Engine, *contracts: str) -> None:
         )  # fmt: skip
 
 
-def use(database: sa.Engine, kind: str, events: int, *, days: int = 1, source: str = SOURCE) -> None:
+def use(
+    database: sa.Engine, kind: str, events: int, *, days: int = 1, source: str = SOURCE, way: str = "webhook"
+) -> None:
     at = NOW - timedelta(days=days)
-    insert(database, "schema_usage", type=kind, source=source, received_by="webhook", used_on=at.date(),
+    insert(database, "schema_usage", type=kind, source=source, received_by=way, used_on=at.date(),
            events=events, last_at=at)  # fmt: skip
 
 
@@ -96,6 +98,14 @@ def test_versions_are_told_with_their_end_and_their_senders(database: sa.Engine)
     assert (first["Until at least"], first["30 days"], first["In all"]) == ("31 Dec 2027", "40", "100")
     assert ("Active" in second["State"], second["30 days"]) == (True, "5")
     assert r"\<b\>" in second["Sent by"]
+
+
+def test_our_own_import_is_named_and_no_client_that_is_to_send_another_version(database: sa.Engine) -> None:
+    use(database, V1, 40, source="urn:public", way="import:public")
+    drawn = page(database, people.EXECUTIVE)
+    assert "deprecated version" not in texts(drawn).split("###")[0]
+    [first] = [row for row in table(drawn, "Until at least") if V1 in row["Version"].replace("\\", "")]
+    assert "by our own import:public (40)" in first["Sent by"].replace("\\", "")
 
 
 def test_an_unknown_version_is_registered_after_a_look_ahead_and_its_events_are_released(database: sa.Engine) -> None:
@@ -205,7 +215,7 @@ def test_a_list_that_is_cut_says_of_how_many(database: sa.Engine) -> None:
     drawn = page(database)
     assert "**201 new fields** came in" in texts(drawn)
     assert "100 of 101: those in force first" in texts(drawn)
-    assert "60 of 201; `tieline schemas fields` lists 200." in texts(page(database, section="fields"))
+    assert "60 of 201; `tieline schemas fields` lists more." in texts(page(database, section="fields"))
 
 
 def test_lineage_owners_releases_and_connectors_are_shown(database: sa.Engine) -> None:

@@ -135,8 +135,9 @@ def test_the_reconciliation_adds_up_in_each_currency(database: sa.Engine, reads:
     assert [total.sums.signed.currency for total in report.totals] == ["GBP", "USD"]
     assert [[Decimal(value) for value in one] for one in sums] == [[100, 40, 0, 0, 0, 60], [100, 40, 0, 0, 60, 0]]
     drawn = page(database, reads, replay=str(move_id))
-    said = "\n".join(str(one.value) for one in drawn.table)
+    said = "\n".join(one.value.to_string() for one in drawn.table)
     assert "neither, its rest is open" in said
+    assert "Of the difference, £60.00: £60.00 on its way to the new ERP (1 contract)." in plain(drawn)
     assert f"the oldest that is told is of {fmt.moment(rows.NOW)}" in plain(drawn)
     assert "Of contracts within your reach" not in plain(drawn)
     drawn = press(drawn, "Make the CSV of all contracts")
@@ -184,13 +185,15 @@ def test_a_contract_says_that_it_was_moved_and_what_stayed_behind(database: sa.E
 def test_what_would_be_done_in_an_erp_that_is_only_observed_is_shown_and_counted(
     database: sa.Engine, reads: Reads
 ) -> None:
-    one = add_contract(database, external_id="O-1", lane=NEW)
+    one = add_contract(database, external_id="O-1", lane=NEW, state="waiting")
     words = f"{NEW} is only observed; would create 1"
     insert(database, "observed", contract_id=one, lane=NEW, words=words, plan=orjson.dumps(PLAN[2:]).decode(),
            findings="[]", observed_at=rows.NOW)  # fmt: skip
     insert(database, "lane", lane=NEW, max_in_flight=8)
     shown_ = play("contract", reads, {"id": str(one)}, actor=ADA)
     assert "Cloud is only observed; would create 1" in plain(shown_) or words in plain(shown_)
+    assert f"**Not written to its ERP**: {NEW} is only observed. Further down" in plain(shown_)
+    assert "queued for its ERP; nobody needs to act" not in plain(shown_)
     assert "crm/M-1" in "\n".join(str(table.value) for table in shown_.table).replace("\\", "")
     (lane,) = [lane for lane in reads.within(ADA).status().lanes if lane.lane == NEW]
     assert lane.observed == 1

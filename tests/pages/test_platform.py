@@ -1,6 +1,7 @@
 """The platform page: promises, lanes, latency, backlog, failures, the database, releases and scheduled jobs."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pandas as pd
@@ -13,6 +14,7 @@ from app.postgres.embedded import Endpoint
 from metrics.burn import PERIOD, WINDOWS, Events
 from metrics.measures import Measures
 from metrics.slo import OBJECTIVES, State, judge
+from pages.kit import format as fmt
 from pages.parts.platform import words as told
 from pages.platform import PAGE
 from sync_core.authority import Actor, Permission, person
@@ -56,14 +58,31 @@ def firm(server: Endpoint) -> Iterator[sa.Engine]:
     databases.drop(server, urls)
 
 
-def test_a_promise_of_all_that_was_broken_once_has_no_budget_left_for_thirty_days() -> None:
+def test_a_promise_of_all_that_was_broken_once_alarms_no_longer_when_it_is_kept_again() -> None:
     [objective] = [one for one in OBJECTIVES if one.name == "read-back"]
     one = judge(objective, {window: Events(9, 0) for window in WINDOWS} | {PERIOD: Events(90, 1)}, [])
     assert (one.state, one.budget_left) == (State.EXHAUSTED, 0)
-    assert "Budget spent" in told.standing(one)
-    assert told.left(one) == "0.0%"
+    assert "Broken earlier" in told.standing(one)
+    assert told.left(one) == fmt.DASH
     said = told.headline([one], [], [])
-    assert said.startswith("**1 of 1 promises has no budget left:** Projects that the ERP holds")
+    assert said.startswith("**All 1 promises are kept now**")
+    assert "Broken earlier, within 30 days: Projects that the ERP holds as they were written (1 of 90)." in said
+    assert "spent" not in one.says
+    # In the hour after it, it recovers; while it is so, it is broken.
+    recovering = replace(one, broken_at=NOW)
+    assert "Recovers" in told.standing(recovering)
+    assert "Recovers: Projects" in told.headline([recovering], [], [])
+    broken = replace(judge(objective, dict.fromkeys(WINDOWS, Events(9, 1)), []), broken_at=NOW)
+    assert told.headline([broken], [], []).startswith("**1 of 1 promises broken:** Projects")
+
+
+def test_a_budget_that_is_spent_is_wrong_for_as_long_as_it_is() -> None:
+    [objective] = [one for one in OBJECTIVES if one.name == "api-latency"]
+    calm = dict.fromkeys(WINDOWS, Events(1000, 0))
+    one = replace(judge(objective, calm | {PERIOD: Events(1000, 20)}, []), broken_at=NOW)
+    assert one.state is State.EXHAUSTED
+    assert "Budget spent" in told.standing(one)
+    assert told.headline([one], [], []).startswith("**1 of 1 promises broken:** API requests")
 
 
 def shown(engine: sa.Engine, viewer: Actor = CFO, /, *, commands: bool = True, **query: str) -> AppTest:

@@ -1,5 +1,6 @@
 """What the platform page is made of: its words, and its figures from plain frames."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -9,6 +10,7 @@ import pytest
 from metrics.replays import Replays
 from metrics.technical import Report
 from pages.kit import charts_platform as charts
+from pages.kit import lanes
 from pages.kit.palette import DARK, LIGHT
 from pages.parts.platform import marks
 from pages.parts.platform import schedule_words as jobs
@@ -53,6 +55,13 @@ def test_a_lane_is_drawn_from_when_it_is_known() -> None:
     assert list(shown["start"]) == [pd.Timestamp(begun)]
     assert marks.known_from([since + timedelta(minutes=5)], found) == since, "the step of a sample is no gap"
     assert marks.known_from([], found) == since
+
+
+def test_a_lane_says_what_its_erp_has_not() -> None:
+    lane = LaneState("cloud", "closed", None, 0, None, None, 1, 0, MoneyTotal(Money(Decimal(0), "USD"), 0), None)
+    assert "Runs without" not in lanes.row(lane, datetime(2026, 11, 1, tzinfo=UTC))[1]
+    older = replace(lane, does_without="no ledger of revenue")
+    assert "Runs without] no ledger of revenue" in lanes.row(older, datetime(2026, 11, 1, tzinfo=UTC))[1]
 
 
 def test_without_any_worker_that_is_said() -> None:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from streamlit.testing.v1 import AppTest
 
 from app.postgres.embedded import Endpoint
+from metrics.catalog import kpis
 from metrics.snapshot import making
 from pages.parts.snapshot import snapshot as one_snapshot
 from pages.parts.snapshot import words as told
@@ -18,7 +19,7 @@ from sync_core.authority import Actor, Forbidden, person
 from sync_core.clock import VirtualClock
 from sync_core.commands.commands import Commands
 from sync_core.reads import Reads
-from sync_core.reads.snapshots import KpiChange, SnapshotDiff
+from sync_core.reads.snapshots import KpiChange, SnapshotDiff, SnapshotSeal
 from sync_core.store.migrate import migrate
 from tests import databases, rows
 from tests.commands.people import ADMINISTRATOR, audited
@@ -124,7 +125,8 @@ def test_a_changed_definition_is_said_before_the_numbers(firm: Firm) -> None:
         """))  # fmt: skip
     page = shown(firm, view="compare")
     assert "1 definition changed between the two" in page.warning[0].value
-    assert ":orange-badge[:material/warning: Changed, 9 to 2]" in set(table(page, "Definition")["Definition"])
+    now = kpis()["amendment-lag"].definition.version  # the first headline
+    assert f":orange-badge[:material/warning: Changed, 9 to {now}]" in set(table(page, "Definition")["Definition"])
     with firm.engine.begin() as conn:
         conn.execute(sa.text("""
             UPDATE metrics.snapshot SET headlines = jsonb_set(headlines, '{0,version}', '1') WHERE snapshot_id = 1
@@ -245,6 +247,16 @@ def test_changes_are_told_with_their_direction() -> None:
     assert told.windows(near, found) == ("2.0 h, 4 weeks to 2026-W47", "3.0 h, 4 weeks to 2026-W48")
     assert told.windows(replace(near, of="week", other_of="week"), found) == ("2.0 h", "3.0 h")
     assert told.in_the_board_pack(near, found) == ":green-badge[−1.0 h better] against 4 weeks to 2026-W44"
+
+
+def test_what_a_release_measured_anew_is_told_apart_from_late_news() -> None:
+    seal = SnapshotSeal("key", "seal", "UTC", "USD", 1, 1, 1, 0, complete=True, anew=31, anew_by="1.0")
+    said = "All was measured anew by release 1.0: 31 contracts read otherwise because of that alone."
+    assert told.measured_anew(seal) == said
+    assert told.measured_anew(replace(seal, anew=None)) == ""
+    one = replace(change("2", "3"), moved_by=("contracts", "a new release"), other_version=2)
+    assert told.moved_by(one) == "contracts and a new release, definition 1 to 2"
+    assert told.moved_by(change("2", "3")) == "–"
 
 
 def test_targets_and_tables_are_told_in_words() -> None:

@@ -12,7 +12,7 @@ from sync_core.errors import (
     ErpRejected,
 )
 from sync_core.keys import ErpRef
-from sync_core.ports import FinancialFact, FinancialKind
+from sync_core.ports import FinancialFact, FinancialKind, ListsProjects
 from tests.contracts.cases import SANDBOX_SETUP, context
 from tests.contracts.samples import time_and_materials
 from tests.sandbox.clouds import cloud, facts, fixed_fee, provision
@@ -82,6 +82,17 @@ async def test_hours_are_invoiced_monthly_within_plan_and_cap() -> None:
         assert 0 < sum(f.amount for f in invoices if f.project == capped.project.key) <= 9000
         rates = [f for f in (await it.erp.observe(sample.scope, context())).found if f.kind is Kind.LABOUR_RATE]
         assert all(rate.billed for rate in rates)
+
+
+async def test_an_open_project_is_found_by_its_id_alone() -> None:
+    async with cloud() as it:
+        ref = (await provision(it.erp, fixed_fee()))[Kind.PROJECT, fixed_fee().project.key]
+        assert isinstance(it.erp, ListsProjects)
+        [listed] = (await it.erp.projects(None, context())).projects
+        assert await it.erp.project(ref, context()) == listed
+        await it.erp.close(Kind.PROJECT, ref, context())
+        assert await it.erp.project(ref, context()) is None
+        assert await it.erp.project(ErpRef("no/such id"), context()) is None
 
 
 async def test_what_is_invoiced_is_neither_changed_nor_closed() -> None:

@@ -1,6 +1,6 @@
 """The made-up portfolio: it can be read, it adds up, it looks like a year of signing."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -39,10 +39,21 @@ def test_the_demo_estate_has_every_kind_of_money_and_an_owner_for_every_function
         assert estate.to_reporting(Money.of(1, entity.currency).amount, entity.currency, START.date())
 
 
+def test_one_more_legal_entity_gives_no_customer_another_name(estate: Estate) -> None:
+    oslo = replace(estate.entity[1], code="MA-NO", name="Mason Oslo", country="NO")
+    named: dict[str, set[str]] = defaultdict(set)
+    for one in (estate, replace(estate, entity=(*estate.entity, oslo))):
+        for contract in contracts_of(play(plan(Portfolio(7, START, START + timedelta(days=60), 80, one)))):
+            if contract.terms is not None:
+                named[contract.terms.customer.code].add(contract.terms.customer.name)
+    assert len(named) > 40
+    assert {code: names for code, names in named.items() if len(names) > 1} == {}
+
+
 def test_master_data_has_all_that_a_faultless_contract_refers_to(
     estate: Estate, played: SandboxClm, steps: list[Step]
 ) -> None:
-    known = required(estate, known_firms(estate))
+    known = required(estate, known_firms())
     customers = {c.code for c in known.customers}
     added = {s.action.customer.code for s in steps if isinstance(s.action, PutCustomer)}
     assert len(customers) == len({c.name for c in known.customers}) == KNOWN

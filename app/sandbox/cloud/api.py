@@ -158,6 +158,8 @@ class Api:
 
     def revenue_postings(self, call: Call) -> Answer:
         """GET /v1/revenue-postings?cursor=, or ?changed_since=2026-10-01: in the order in which they were posted"""
+        if not self.names.ledger:
+            raise not_found("a ledger of revenue")
         begin, limit = self._window(call)
         if since := call.one("changed_since"):
             try:

@@ -21,10 +21,13 @@ _REFERENCES = (
 
 @dataclass(slots=True)
 class Names:
-    """`renamed`: by kind of record, the name in v1 and the one on the wire. `api`: the version of the interface."""
+    """`renamed`: by kind of record, the name in v1 and the one on the wire. `api`: the version of the interface.
+    `ledger`: whether this release has one of revenue.
+    """
 
     renamed: dict[str, dict[str, str]] = field(default_factory=dict)
     api: str = API
+    ledger: bool = True
 
     def outward(self, kind: str, body: object) -> object:
         """A body of ours as it is answered."""
@@ -51,7 +54,8 @@ class Names:
         """GET /v1/fields: the fields of each record."""
         held = {record.kind: [*_born(record.kind), *record.fields] for record in BY_KIND.values()}
         fields = {kind: [self.renamed.get(kind, {}).get(name, name) for name in names] for kind, names in held.items()}
-        others = {"fact": list(_FACT), "revenue_posting": list(_POSTING), "references": list(_REFERENCES)}
+        others = {"fact": list(_FACT), "references": list(_REFERENCES)}
+        others |= {"revenue_posting": list(_POSTING)} if self.ledger else {}
         return {"api": [self.api], "records": {**fields, **others}}
 
 

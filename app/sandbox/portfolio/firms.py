@@ -1,4 +1,4 @@
-"""Invented customers. A firm is a function of its number and the estate alone, so every seed knows the same firms.
+"""Invented customers. A firm is a function of its number alone, so every seed and every estate knows the same firms.
 
 Numbers from 1 to KNOWN are in every ERP from the start; higher ones are new customers, for contracts whose
 customer master data has yet to learn of.
@@ -8,7 +8,6 @@ from functools import cache
 
 from app.sandbox.chance import chance
 from app.sandbox.master_data import CustomerRecord
-from sync_core.estate.estate import Estate
 
 KNOWN = 120
 # fmt: off
@@ -28,6 +27,7 @@ _TRADES = (
 )
 # fmt: on
 _FORMS = {"US": "Inc.", "GB": "plc", "DE": "AG", "JP": "K.K.", "KW": "W.L.L.", "FR": "S.A.", "CH": "AG", "CA": "Corp."}
+_HOME = ("US", "GB", "DE", "US", "JP", "KW")
 _ABROAD = ("CH", "CA", "SG", "NL", "AE")
 _REGIONS = {
     "US": "North America",
@@ -39,13 +39,11 @@ _REGIONS = {
 }
 
 
-def firm(number: int, estate: Estate) -> CustomerRecord:
-    """The customer with this number, from 1; most sit in the countries of the estate's entities."""
-    return _firm(number, tuple(entity.country for entity in estate.entity))
-
-
 @cache
-def _firm(number: int, home: tuple[str, ...]) -> CustomerRecord:
+def firm(number: int, home: tuple[str, ...] = _HOME) -> CustomerRecord:
+    """The customer with this number, from 1; most sit in one of the countries `home`. Not those of an estate's
+    entities: one more entity would give the others' customers other names.
+    """
     rng = chance("firm", number)
     country = rng.choice(_ABROAD) if rng.random() < 0.08 else rng.choice(home)
     stem, lap = _STEMS[number % len(_STEMS)], number // len(_STEMS)
@@ -55,9 +53,9 @@ def _firm(number: int, home: tuple[str, ...]) -> CustomerRecord:
     return CustomerRecord(f"CUST-{number:04d}", name, country, _tax_id(country, digits))
 
 
-def known_firms(estate: Estate) -> tuple[CustomerRecord, ...]:
+def known_firms() -> tuple[CustomerRecord, ...]:
     """The customers that the ERP knows from the start."""
-    return tuple(firm(number, estate) for number in range(1, KNOWN + 1))
+    return tuple(firm(number) for number in range(1, KNOWN + 1))
 
 
 def region(country: str) -> str:

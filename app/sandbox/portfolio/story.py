@@ -97,19 +97,19 @@ def _deal(rng: Random, signing: Signing, estate: Estate) -> Deal:
     drawn = rng.choices(kinds, [_FIXED_SHARE, 1 - _FIXED_SHARE])[0]
     billing = _BILLING.get(signing.defect, drawn) if signing.defect else drawn
     signed_on = signing.at.astimezone(ZoneInfo(signing.entity.timezone)).date()
-    return Deal(signing.entity, _customer(rng, signing, estate), lines[index], index, billing, signed_on)
+    return Deal(signing.entity, _customer(rng, signing), lines[index], index, billing, signed_on)
 
 
-def _customer(rng: Random, signing: Signing, estate: Estate) -> CustomerRecord:
+def _customer(rng: Random, signing: Signing) -> CustomerRecord:
     """A few customers come again and again; most sit in the entity's country; some defects want a new one."""
     new = signing.entity.create_customers and rng.random() < _NEWCOMERS
     if new or signing.defect in (Defect.CUSTOMER_UNKNOWN, Defect.CUSTOMER_UNTAXED):
-        return firm(KNOWN + signing.number, estate)
+        return firm(KNOWN + signing.number)
     for _ in range(60):
-        found = firm(1 + int(KNOWN * rng.random() ** 1.8), estate)
+        found = firm(1 + int(KNOWN * rng.random() ** 1.8))
         if found.country == signing.entity.country or rng.random() > _AT_HOME:
             return found
-    return firm(1, estate)
+    return firm(1)
 
 
 def _faultless(terms: Terms, signing: Signing) -> Terms:

@@ -140,8 +140,9 @@ def _sections(found: CaseDetail, commands: Commands | None) -> None:
             resolve = _action(found, "conflicts.resolve")
             conflict.draw(found, commands, why_not=refusal(resolve) if resolve else "")
         with st.container():
-            identify = _action(found, "customers.identify")
-            customer.draw(found, commands, why_not=refusal(identify) if identify else "")
+            identify, back = _action(found, "customers.identify"), _action(found, "customers.take_back")
+            customer.draw(found, commands, why_not=refusal(identify) if identify else "",
+                          not_back=refusal(back) if back else "")  # fmt: skip
         with st.container():
             _approval(found, commands)
         with st.container():

@@ -11,10 +11,11 @@ from pages.kit.table import table
 from pages.kit.values import shown
 from pages.kit.words import words
 from sync_core.commands.commands import Commands
-from sync_core.commands.conflicts import Take
+from sync_core.commands.conflicts import Take, may_take
 from sync_core.desired import Scalar
 from sync_core.reads.case import CaseDetail
 from sync_core.reads.conflicts import Conflict
+from sync_core.reads.exceptions import ExceptionRow
 
 _CHOICES: Final[Mapping[str, str]] = {
     Take.OURS.value: "Keep the contract's",
@@ -64,19 +65,31 @@ def _value(one: Conflict, value: Scalar, currency: str | None) -> str:
 def _ask(found: CaseDetail, commands: Commands) -> None:
     row = found.row
     with st.form(f"conflict_{row.case_id}", border=False):
-        chosen = {one.name: _choice(one, row.case_id) for one in found.conflicts}
+        chosen = {one.name: _choice(one, row) for one in found.conflicts}
         why = st.text_area("Reason", max_chars=2_000, height=80, key=f"conflict_why_{row.case_id}",
                            placeholder="Why this value is right; kept in the history and in the audit")  # fmt: skip
         if st.form_submit_button("Decide", type="primary", icon=":material/balance:"):
             _decide(found, commands, {name: Take(take) for name, take in chosen.items() if take}, why)
 
 
-def _choice(one: Conflict, case_id: int) -> str | None:
-    taken = [Take.THEIRS.value] if one.takeable else []
+def _choice(one: Conflict, row: ExceptionRow) -> str | None:
+    """What the command would take of this viewer; where that is not the ERP's value, why not, and whose it is."""
+    taken = [Take.THEIRS.value] if may_take(frame.actor(), one, row.legal_entity) else []
     options = [Take.OURS.value, *taken, ""]
-    known = None if one.takeable else "The contract does not state it, so the ERP's value cannot be taken into it."
-    return st.radio(fmt.plain(_named(one)), options, index=len(options) - 1, horizontal=True, help=known,
-                    format_func=lambda option: _CHOICES[option], key=f"conflict_{case_id}_{one.name}")  # fmt: skip
+    chosen = st.radio(
+        fmt.plain(_named(one)), options, index=len(options) - 1, horizontal=True,
+        format_func=lambda option: _CHOICES[option], key=f"conflict_{row.case_id}_{one.name}",
+    )  # fmt: skip
+    if not taken:
+        st.caption(fmt.plain(_not_taken(one)))
+    return chosen
+
+
+def _not_taken(one: Conflict) -> str:
+    if one.setter is None:
+        return "The contract does not state it, so the ERP's value cannot be taken into it."
+    who = words(one.setter)
+    return f"The ERP's value is for {who} to take into the contract: hand the exception over to {who} for that."
 
 
 def _decide(found: CaseDetail, commands: Commands, decisions: Mapping[str, Take], why: str) -> None:

@@ -9,13 +9,13 @@ from pages.kit import format as fmt
 from pages.kit.table import table
 from sync_core.commands.commands import Commands
 from sync_core.reads.case import CaseDetail
-from sync_core.reads.master import Alike
+from sync_core.reads.master import Alike, Decision
 
 _OTHER: Final = "another"
 
 
-def draw(found: CaseDetail, commands: Commands | None, *, why_not: str) -> None:
-    """`why_not`: why the viewer cannot decide; empty: they can."""
+def draw(found: CaseDetail, commands: Commands | None, *, why_not: str, not_back: str) -> None:
+    """`why_not`: why the viewer cannot decide; empty: they can. `not_back`: the same of taking a decision back."""
     known = found.alike
     if known is None or not known.records:
         return
@@ -30,6 +30,9 @@ def draw(found: CaseDetail, commands: Commands | None, *, why_not: str) -> None:
             for one in known.records
         ]  # fmt: skip
         table("customer", ["Where", "Code", "Name", "Tax number", "Country", "Bills"], [own, *rows])
+        if known.decision is not None:
+            _decided(found, known.decision, commands, not_back)
+            return
         if not is_open or commands is None:
             return
         if why_not:
@@ -51,6 +54,36 @@ def _ask(found: CaseDetail, commands: Commands, records: list[Alike], code: str)
                 acting.why_not("Choose whether it is one of these customers.")
             else:
                 _decide(found, commands, None if chosen == _OTHER else chosen, why, code)
+
+
+def _decided(found: CaseDetail, one: Decision, commands: Commands | None, not_back: str) -> None:
+    st.markdown(fmt.plain(f"{_what(one.code, one.is_code, one.mdm_id)}: {one.decided_by} decided it "
+                          f"{fmt.moment(one.decided_at)}, because {one.reason}"))  # fmt: skip
+    if commands is None:
+        return
+    if not_back:
+        st.markdown(f":material/lock: {fmt.plain(not_back)}")
+        return
+    key = f"customer_back_{found.row.case_id}"
+    with st.form(key, border=False):
+        why = st.text_input("Reason", max_chars=2_000, placeholder="Kept in the history and in the audit",
+                            key=f"{key}_why")  # fmt: skip
+        st.caption("Contracts with this code are planned again. Where names are much alike they wait for another "
+                   "decision; what their ERP holds stays as it is until then.")  # fmt: skip
+        if not st.form_submit_button("Take it back", icon=":material/undo:"):
+            return
+    done, why_not = acting.attempt(
+        lambda: commands.customers.take_back(frame.actor(), found.row.case_id, why, version=found.row.version),
+        "Taking it back",
+    )
+    if done is None:
+        acting.why_not(why_not)
+        return
+    acting.finish(f"Taken back. Contracts of {done.code} that are planned again: {fmt.count(done.contracts)}.")
+
+
+def _what(code: str, is_code: str | None, mdm_id: str | None) -> str:
+    return f"{code} is {is_code or mdm_id}" if mdm_id else f"{code} is a customer of its own"
 
 
 def _decide(found: CaseDetail, commands: Commands, record: str | None, why: str, code: str) -> None:

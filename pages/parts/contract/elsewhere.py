@@ -6,13 +6,11 @@ from pages.kit import acting, frame
 from pages.kit import format as fmt
 from pages.kit.table import table
 from pages.kit.words import action, inside
-from sync_core.reads import Reads
-from sync_core.reads.elsewhere import Moved, OnlyObserved
+from sync_core.reads.elsewhere import Elsewhere, Moved, OnlyObserved
 
 
-def draw(reads: Reads, contract_id: int) -> None:
+def draw(found: Elsewhere) -> None:
     """Nothing for a contract that neither concerns."""
-    found = reads.elsewhere(contract_id)
     if found.moved is not None:
         _moved(found.moved)
     if found.observed is not None:
@@ -37,7 +35,7 @@ def _moved(moved: Moved) -> None:
 
 
 def _observed(only: OnlyObserved) -> None:
-    with frame.card("observed", "Only observed", f"What Tieline would do in {fmt.plain(only.lane)}, and does not"):
+    with frame.card("observed", "Not carried out", f"What Tieline would do in {fmt.plain(only.lane)}, and does not"):
         st.markdown(fmt.plain(acting.sentence(f"{only.words}; as of {fmt.moment(only.observed_at)}")))
         shown = [
             [action(effect.action.value), inside(effect.kind.value), effect.key, _fields(effect.after or effect.before)]

@@ -17,13 +17,15 @@ def draw(found: ContractDetail) -> None:
     earned, row = found.revenue, found.summary
     if earned.silent:
         st.caption(f":material/trending_flat: Revenue: not reported by {fmt.plain(', '.join(earned.silent))}.")
+    if earned.unasked:
+        st.caption(f":material/schedule: Revenue: not asked yet: {fmt.plain(', '.join(earned.unasked))}.")
     if earned.lines and row.value is not None:
         terms = found.contract.terms if found.contract else None
         table("revenue", ["Contract line", "Agreed", "Recognised", "Reversed", "Last posted", "ERP"],
               [_line(one, terms) for one in earned.lines])  # fmt: skip
         billed, _ = totals(found.invoices, row.value.currency)
         st.markdown(fmt.plain(_against(earned, billed)))
-    elif row.first_active_at is not None and not earned.silent:
+    elif row.first_active_at is not None and not earned.silent and not earned.unasked:
         st.caption(":material/trending_flat: No revenue was posted yet.")
 
 

@@ -86,14 +86,16 @@ def books(results: Results, currency: str, palette: Palette, query: Query) -> No
 
 
 def _silent(answer: Answer) -> str | None:
-    """Whose revenue is not reported; None: all is."""
-    notes = {one.key: one for one in answer.figures if one.key in ("recognised", "without_revenue")}
+    """Whose revenue is not reported, or was not asked for yet; None: all is."""
+    notes = {one.key: one for one in answer.figures if one.key in ("recognised", "without_revenue", "unasked_revenue")}
     if "recognised" in notes and notes["recognised"].value is None:
         return f"Revenue: {notes['recognised'].note}."
-    apart = notes.get("without_revenue")
-    if apart is None:
-        return None
-    return f"Recognised is without {fmt.plural(int(apart.value or 0), 'contract')}: revenue not reported {apart.note}."
+    told = [
+        f"{fmt.plural(int(notes[key].value or 0), 'contract')}: revenue {before}{notes[key].note}"
+        for key, before in (("without_revenue", "not reported "), ("unasked_revenue", ""))
+        if key in notes
+    ]
+    return f"Recognised is without {'; and without '.join(told)}." if told else None
 
 
 def _books(answer: Answer) -> pd.DataFrame:

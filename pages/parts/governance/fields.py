@@ -11,9 +11,11 @@ from pages.kit.table import marked
 from pages.parts.governance import schemas
 from sync_core.commands.commands import Commands
 from sync_core.reads import Reads
+from sync_core.reads.paging import Window
 from sync_core.reads.schemas import Drift
 
 _SHOWN = 60
+_LOOKED_AT = 200  # those that can be acknowledged here
 
 
 def draw(reads: Reads, commands: Commands | None) -> None:
@@ -22,17 +24,17 @@ def draw(reads: Reads, commands: Commands | None) -> None:
         definition="Looked for each minute in the events as they were sent. Told once to subscribers and to "
         "integration, as schema.drifted. Acknowledged: somebody knows what it means; it is counted on.",
     ):  # fmt: skip
-        found = reads.schema_drift()
-        if not found:
+        page = reads.schema_drift(Window(_LOOKED_AT))
+        if not page.rows:
             frame.empty("No new field came in.", "Every field of every event is one that a schema here knows.")
             return
-        waiting = [one for one in found if one.acknowledged_at is None]
+        waiting = [one for one in page.rows if one.acknowledged_at is None]
         if waiting and schemas.may(commands) and commands is not None:
             _acknowledge(waiting, commands)
         columns = ["Field", "Is", "Version", "Source", "Events", "First seen", "Last seen", "State"]
-        marked("drift", columns, [_row(one) for one in found[:_SHOWN]])
-        if (total := reads.schema_totals().fields) > _SHOWN:
-            st.caption(f"{_SHOWN} of {fmt.count(total)}; `tieline schemas fields` lists {fmt.count(len(found))}.")
+        marked("drift", columns, [_row(one) for one in page.rows[:_SHOWN]])
+        if page.total > _SHOWN:
+            st.caption(f"{_SHOWN} of {page.total_text}; `tieline schemas fields` lists more.")
 
 
 def _row(one: Drift) -> list[str]:

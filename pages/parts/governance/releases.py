@@ -12,7 +12,7 @@ from pages.kit.words import words
 from sync_core.cases.ownership import FIELDS
 from sync_core.errors import Function
 from sync_core.estate.schemas import PlannedRelease
-from sync_core.reads import Reads
+from sync_core.reads import Reads, Window
 from sync_core.reads.schemas import ConnectorCheck
 
 _SHOWN: Final = 12
@@ -37,7 +37,7 @@ def _calendar(reads: Reads) -> None:
         today = reads.now.date()
         planned = sorted(reads.estate.release, key=lambda one: one.on)
         rows = [_planned(one, reads.now) for one in planned if one.on >= today]
-        seen = reads.releases()[:_SHOWN]
+        seen = reads.releases(Window(_SHOWN)).rows
         rows += [[marks.system(one, kind=True), one.version, fmt.moment(one.first_seen_at), "seen", ""] for one in seen]
         if not rows:
             frame.empty("No release is planned or was seen.", "Name those that come as [[release]] in the estate file.",
@@ -71,7 +71,8 @@ def _connectors(reads: Reads) -> None:
     with frame.card(
         "connectors", "What connectors need", "Fields and interface versions, and what the last look found; UTC",
         definition="Asked of each ERP that can say what its answers hold: each minute, before the first write, and "
-        "before the next write after its release changed. What lacks pauses the lane before anything is sent.",
+        "before the next write after its release changed. What lacks pauses the lane before anything is sent, but for "
+        "what a connector can do without.",
     ):  # fmt: skip
         found = reads.connector_checks()
         if not found:
@@ -87,6 +88,8 @@ def _connectors(reads: Reads) -> None:
 def _check(one: ConnectorCheck) -> list[str]:
     fields = sum(len(names) for names in one.needs.values())
     state = ":green-badge[:material/check_circle: All there]"
+    if one.does_without is not None:
+        state = f":orange-badge[:material/info: Runs without] {fmt.plain(one.does_without)}"
     if one.problem is not None:
         state = f":red-badge[:material/pause_circle: Lane paused] {fmt.plain(one.problem)}"
     needs = f"{fmt.plural(fields, 'field')} of {fmt.plural(len(one.needs), 'record')}"

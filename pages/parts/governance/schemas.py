@@ -13,6 +13,7 @@ from pages.parts.governance import forms
 from sync_core.authority import Permission
 from sync_core.commands.commands import Commands
 from sync_core.reads import Reads
+from sync_core.reads.paging import Window
 from sync_core.reads.schemas import Client, Registration, SchemaVersion, UnknownVersion
 from sync_core.schemas.versions import STANDARD, State
 
@@ -21,21 +22,22 @@ _STATES: Final = {
     State.DEPRECATED: ":orange-badge[:material/hourglass_bottom: Deprecated]",
     State.REMOVED: ":gray-badge[:material/block: Removed]",
 }
+_SHOWN: Final = 100
 _REGISTERED: Final = ":blue-badge[:material/bolt: Registered]"
 
 
 def headline(reads: Reads) -> str:
     """What needs somebody first."""
-    waiting, drift = reads.unknown_versions(), reads.schema_totals().unseen
-    going = [one for one in reads.schema_versions() if one.state is State.DEPRECATED and one.lately]
+    waiting, drift = reads.unknown_versions(), reads.schema_unseen()
+    going = [one for one in reads.schema_versions() if one.state is State.DEPRECATED]
     told = []
     if waiting:
         events = sum(one.events for one in waiting)
         told.append(f"**{fmt.plural(events, 'event')}** of versions that nobody knows wait for a schema")
     if drift:
         told.append(f"**{fmt.plural(drift, 'new field')}** came in that nobody has looked at")
-    if going:
-        senders = {client.source for one in going for client in one.clients if client.lately}
+    senders = {client.source for one in going for client in one.clients if client.lately and not client.own}
+    if senders:
         send = "sends" if len(senders) == 1 else "send"
         told.append(f"**{fmt.plural(len(senders), 'client')}** still {send} a deprecated version")
     sentence = "; ".join(told)
@@ -87,7 +89,8 @@ def _version(one: SchemaVersion) -> list[str]:
 
 
 def _client(one: Client) -> str:
-    return f"{fmt.plain(one.source)} by {fmt.plain(one.received_by)} ({fmt.count(one.lately)})"
+    way = f"our own {one.received_by}" if one.own else one.received_by
+    return f"{fmt.plain(one.source)} by {fmt.plain(way)} ({fmt.count(one.lately)})"
 
 
 def may(commands: Commands | None) -> bool:
@@ -124,17 +127,17 @@ def _register(found: tuple[UnknownVersion, ...], reads: Reads, commands: Command
 
 
 def _registrations(reads: Reads, commands: Commands | None) -> None:
-    found = reads.schema_registrations()
-    if not found:
+    page = reads.schema_registrations(Window(_SHOWN))
+    if not page.rows:
         return
     with frame.card(
         "registrations", "Registered versions", "Read as a version of this release, until one knows them itself"
     ):
         columns = ["Number", "Version", "Read as", "Renamed", "Registered by", "State", "Why"]
-        table("registrations", columns, [_registration(one) for one in found])
-        if (total := reads.schema_totals().registrations) > len(found):
-            st.caption(f"{fmt.count(len(found))} of {fmt.count(total)}: those in force first, then the newest.")
-        in_force = [one for one in found if one.withdrawn_at is None]
+        table("registrations", columns, [_registration(one) for one in page.rows])
+        if page.total > len(page.rows):
+            st.caption(f"{fmt.count(len(page.rows))} of {page.total_text}: those in force first, then the newest.")
+        in_force = [one for one in page.rows if one.withdrawn_at is None]
         if in_force and may(commands) and commands is not None:
             st.button("Withdraw one…", icon=":material/undo:", key="open_withdraw", on_click=acting.open_dialog,
                       args=("withdraw",))  # fmt: skip

@@ -71,10 +71,15 @@ def size(given: float) -> str:
 
 
 def standing(one: Standing) -> str:
-    """A badge; Markdown. What is over stays told until an hour has passed."""
-    if one.broken and one.state in (State.MET, State.UNKNOWN):
+    """A badge; Markdown. What is over stays told until an hour has passed, and calmly for 30 days where none may be."""
+    if one.broken and one.severity is None:
         return ":orange-badge[:material/healing: Recovers]"
-    return _BADGES[one.state]
+    return ":gray-badge[:material/history: Broken earlier]" if _earlier(one) else _BADGES[one.state]
+
+
+def _earlier(one: Standing) -> bool:
+    """Nothing is wrong now, and something was that may never be: there is no budget to take it from."""
+    return one.state is State.EXHAUSTED and one.severity is None
 
 
 def says(one: Standing) -> str:
@@ -101,7 +106,8 @@ def _share(objective: float) -> str:
 
 
 def left(one: Standing) -> str:
-    if one.budget_left is None:
+    """Of the budget; there is none where none may be bad."""
+    if one.budget_left is None or one.objective >= 1:
         return fmt.DASH
     return fmt.percent(one.budget_left)
 
@@ -109,22 +115,11 @@ def left(one: Standing) -> str:
 def headline(
     promises: Sequence[Standing], lanes: Sequence[LaneState], jobs: Sequence[Schedule], *, past: bool = False
 ) -> str:
-    """One sentence, Markdown: promises, then what cannot be reached, then jobs that do not run. `past`: it is made."""
+    """A few words, Markdown: promises, then what cannot be reached, then jobs that do not run. `past`: it is made."""
     if not promises and not jobs:
         when = "They come when the past is made." if past else "They come within two minutes of a worker's start."
         return f"**No worker has reported yet**, so there are no numbers. {when}"
-    broken = [one for one in promises if one.broken]
-    if not promises:
-        parts = ["**The promises were not looked at yet.**"]
-    elif broken:
-        names = "; ".join(fmt.plain(one.title) for one in broken)
-        parts = [f"**{len(broken)} of {len(promises)} promises broken:** {names}."]
-    elif spent := [one for one in promises if one.state is State.EXHAUSTED]:
-        names = "; ".join(fmt.plain(one.title) for one in spent)
-        parts = [f"**{len(spent)} of {len(promises)} promises {'has' if len(spent) == 1 else 'have'} no budget left:** "
-                 f"{names}."]  # fmt: skip
-    else:
-        parts = [f"**All {len(promises)} promises are kept**, or have too few cases to say."]
+    parts = _of_promises(promises) if promises else ["**The promises were not looked at yet.**"]
     shut = [lane for lane in lanes if lane.breaker != "closed"]
     if shut:
         names, verb = ", ".join(fmt.plain(lane.lane) for lane in shut), "takes" if len(shut) == 1 else "take"
@@ -136,3 +131,24 @@ def headline(
         told = [f"{late} late" if late else "", f"{paused} paused" if paused else ""]
         parts.append(f"Scheduled jobs: {' and '.join(one for one in told if one)}.")
     return " ".join(parts)
+
+
+def _of_promises(promises: Sequence[Standing]) -> list[str]:
+    """What is wrong now, what recovers, and what may never be wrong and was within 30 days."""
+    wrong = [one for one in promises if one.broken and one.severity is not None]
+    recovers = [one for one in promises if one.broken and one.severity is None]
+    earlier = [one for one in promises if not one.broken and _earlier(one)]
+    parts = [f"**{len(wrong)} of {len(promises)} promises broken:** {_titles(wrong)}."] if wrong else []
+    if not wrong:
+        now = " now" if recovers or earlier else ""
+        parts.append(f"**All {len(promises)} promises are kept{now}**, or have too few cases to say.")
+    if recovers:
+        parts.append(f"Recovers: {_titles(recovers)}.")
+    if earlier:
+        named = "; ".join(f"{fmt.plain(one.title)} ({fmt.count(one.bad)} of {fmt.count(one.total)})" for one in earlier)
+        parts.append(f"Broken earlier, within 30 days: {named}.")
+    return parts
+
+
+def _titles(promises: Sequence[Standing]) -> str:
+    return "; ".join(fmt.plain(one.title) for one in promises)

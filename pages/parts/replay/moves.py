@@ -15,11 +15,26 @@ from sync_core.authority import Permission
 from sync_core.commands.commands import Commands
 from sync_core.reads import Reads, Window
 from sync_core.reads.export import safe_csv
-from sync_core.reads.moves import AMOUNTS, FILE_COLUMNS, ReconciledRow, Reconciliation, Stands, listed
+from sync_core.reads.moves import (
+    AMOUNTS,
+    FILE_COLUMNS,
+    ReconciledRow,
+    ReconciledTotal,
+    Reconciliation,
+    Stands,
+    Why,
+    listed,
+)
 from sync_core.reads.replays import ReplayDetail
 from sync_core.replay.replay import ItemState
 
 _SHOWN: Final = 50
+_WHY: Final = {
+    Why.ENDED: "ended, so not billed any more",
+    Why.BETWEEN: "on its way to the new ERP",
+    Why.NOWHERE: "stopped before it got a project",
+    Why.OTHER: "not explained: look at it in both ERPs",
+}
 _TAKES: Final = (ItemState.VERIFIED, ItemState.FAILED, ItemState.MISMATCH, ItemState.UNVERIFIABLE)
 
 
@@ -62,13 +77,15 @@ def reconciliation(reads: Reads, found: ReplayDetail) -> None:
         table("totals", ["Contracts", *heads],
               [[f"{total.contracts:,}", *(fmt.money_exact(getattr(total.sums, name)) for name in AMOUNTS)]
                for total in report.totals])  # fmt: skip
+        for total in report.totals:
+            _open(total)
         if not report.whole:
             st.caption(":material/lock: Of contracts within your reach; the move has others.")
         if report.read_at is not None:
             st.caption(f"As the ERPs were read back: the oldest that is told is of {fmt.moment(report.read_at)}, and "
                        "was the same whenever it was read since.")  # fmt: skip
         page = reads.reconciled(move_id, window=Window(_SHOWN))
-        table("contracts", ["Contract", "Stands in", *heads], [_cells(row, report) for row in page.rows])
+        table("contracts", ["Contract", "Stands in", *heads, "Because"], [_cells(row, report) for row in page.rows])
         if page.after is not None:
             st.caption(f"{len(page.rows):,} of {page.total_text} contracts, what differs most first.")
         if st.button("Make the CSV of all contracts", icon=":material/table_view:", key="make_csv"):
@@ -89,4 +106,13 @@ def _cells(row: ReconciledRow, report: Reconciliation) -> list[str]:
         Stands.BETWEEN: "neither, its rest is open",
         Stands.NEW: report.move_to,
     }[row.stands]
-    return [row.external_id, stands, *(fmt.money_exact(getattr(row.sums, name)) for name in AMOUNTS)]
+    because = _WHY[row.why] if row.why else ""
+    return [row.external_id, stands, *(fmt.money_exact(getattr(row.sums, name)) for name in AMOUNTS), because]
+
+
+def _open(total: ReconciledTotal) -> None:
+    """What the difference of one currency is made of."""
+    told = [f"{fmt.money_exact(one.amount)} {_WHY[one.why]} ({fmt.plural(one.contracts, 'contract')})"
+            for one in total.parts]  # fmt: skip
+    if told:
+        st.markdown(fmt.plain(f"Of the difference, {fmt.money_exact(total.sums.difference)}: {'; '.join(told)}."))

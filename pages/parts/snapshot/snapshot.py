@@ -134,8 +134,9 @@ def _restated(found: SnapshotDetail, reads: Reads) -> None:
         "restated", "Restated", "What came to be known too late for the first report of this week",
         definition="The first snapshot since the week ended stays as it was. A later one lists what it would have "
         "said otherwise, had all been known that had happened by then; what has happened since is no correction, and "
-        "states stay as they were known at the week's end. The tables restated and moved name the contracts that did "
-        "it, which field, from what to what, known since when; the table stated the baselines, assumptions and rates.",
+        "states stay as they were known at the week's end. What a new release measures otherwise is told apart. The "
+        "tables restated and moved name the contracts that did it, which field, from what to what, known since when; "
+        "the table stated the baselines, assumptions and rates.",
     ):  # fmt: skip
         diff = reads.snapshot_restated(row.snapshot_id)
         if diff is None:
@@ -145,12 +146,14 @@ def _restated(found: SnapshotDetail, reads: Reads) -> None:
         changed = [one for one in diff.kpis if _differs(one)]
         moved = "" if seal is None else f"; {told.moved_contracts(seal)}"
         st.caption(fmt.plain(f"Held against snapshot {diff.snapshot_id}, as of {fmt.moment(diff.as_of)}{moved}."))
+        if seal is not None and (anew := told.measured_anew(seal)):
+            st.caption(fmt.plain(anew))
         if not changed:
             st.markdown(":material/check_circle: **Every measure still says the same.**")
             return
         marked("restated", ["Measure", "First", "Here", "Change", "Cases", "Moved by"], [
-            [fmt.plain(one.title), *map(fmt.plain, told.values(one, diff.currency)), told.moved(one, diff.currency),
-             f"{one.n:,} to {one.other_n:,}", " and ".join(one.moved_by) or fmt.DASH] for one in changed
+            [fmt.plain(one.title), *map(fmt.plain, told.windows(one, diff)), told.moved(one, diff.currency),
+             f"{one.n:,} to {one.other_n:,}", told.moved_by(one)] for one in changed
         ])  # fmt: skip
 
 

@@ -121,9 +121,22 @@ def _value(given: Decimal | None, n: int, change: KpiChange, currency: str) -> s
 
 
 def moved_contracts(seal: SnapshotSeal) -> str:
-    if seal.complete:
-        return f"{fmt.plural(seal.moved, 'contract')} moved"
-    return f"at least {fmt.plural(seal.moved, 'contract')} moved, and their list is cut"
+    late = f"{fmt.plural(seal.moved, 'contract')} moved"
+    return late if seal.complete else f"at least {late}, and their list is cut"
+
+
+def measured_anew(seal: SnapshotSeal) -> str:
+    """What a release did that measures otherwise; "" where none did."""
+    if seal.anew is None:
+        return ""
+    by = f"release {seal.anew_by}" if seal.anew_by else "another release or setting"
+    return f"All was measured anew by {by}: {fmt.plural(seal.anew, 'contract')} read otherwise because of that alone."
+
+
+def moved_by(change: KpiChange) -> str:
+    """`contracts and a new release, definition 2 to 3`."""
+    by = " and ".join(change.moved_by) or fmt.DASH
+    return f"{by}, definition {change.version} to {change.other_version}" if change.definition_changed else by
 
 
 def moved(change: KpiChange, currency: str) -> str:

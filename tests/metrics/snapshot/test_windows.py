@@ -1,10 +1,11 @@
 """Headline, legal entities and rows are of the same weeks, and two weeks are compared by windows that have a name."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import sqlalchemy as sa
 
-from metrics.kpi import Span, Unit
+from metrics.kpi import Answer, Figure, Span, Unit
 from metrics.snapshot import wording
 from metrics.snapshot.content import Content
 from metrics.snapshot.pdf import described
@@ -95,6 +96,23 @@ def test_two_weeks_of_four_weeks_each_overlap_and_the_board_packs_own_change_sta
         assert kpi.overlap == (kpi.of == kpi.other_of and kpi.of.endswith(" weeks")), kpi.slug
         if kpi.previous is not None and kpi.other is not None:
             assert kpi.previous_change == kpi.other - kpi.previous
+
+
+def test_a_value_whose_target_has_an_open_half_lacks_that_half_and_not_the_value(one: Firm) -> None:
+    p90 = Figure("p90", "90th percentile", None, Unit.WORKING_HOURS, at_least=9.0)
+    half_known = Answer(0.3, 40, figures=(p90,))
+    content = take(one.engine, one.estate, week=one.week, as_of=one.caught_up())
+    told = tuple(
+        replace(kpi, answer=half_known, pooled=None) if kpi.definition.slug == "cycle-time" else kpi
+        for kpi in content.kpis
+    )
+    shown = described(replace(content, kpis=told), release="1")
+    title = "Contract-to-project cycle time"
+    assert f"Half of the target is open: {title} (90th percentile not reached yet)." in shown["headline"]
+    assert f"Not reached yet: {title}" not in shown["headline"]
+    [cycle] = [measure for measure in shown["measures"] if measure["slug"] == "cycle-time"]
+    assert cycle["value"] == "18 working min"
+    assert "90th percentile at least 9.0 working h, target 17.0 working h: open" in cycle["lines"]
 
 
 def test_a_window_is_called_by_the_week_that_it_ends_with(one: Firm) -> None:

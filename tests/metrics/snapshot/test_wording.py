@@ -1,14 +1,20 @@
 """Numbers as people read them, and where the points of a chart stand."""
 
+import io
 from decimal import Decimal
 
+import pyarrow.parquet as pq
 import pytest
 
 from metrics.kpi import Better, Unit, Value
 from metrics.snapshot import chart, wording
 from metrics.snapshot.content import Restatement
+from metrics.snapshot.flat import parquet_of
 from metrics.snapshot.pdf_restated import late
+from metrics.snapshot.table import Field, Kind, Table
+from pages.kit.format import money_exact
 from pages.parts.snapshot.words import moved_contracts
+from sync_core.money import EXACT, Money, rounded
 from sync_core.reads.snapshots import SnapshotSeal
 
 
@@ -35,6 +41,23 @@ def test_what_a_computation_leaves_behind_is_no_part_of_a_number() -> None:
     assert wording.decimal_of(0.1 + 0.2) == Decimal("0.3")
     assert str(wording.decimal_of(1e-9)) == "0"
     assert str(wording.decimal_of(-1e-9)) == "0"
+
+
+@pytest.mark.parametrize("huge", [Decimal(10) ** 17 + Decimal("0.25"), -(Decimal(10) ** 40), Decimal("1e60"), 1e30])
+def test_however_large_a_number_is_it_is_shown_and_written(huge: Decimal | float) -> None:
+    exact = huge if isinstance(huge, Decimal) else Decimal(repr(huge))
+    assert wording.decimal_of(huge) == exact
+    assert wording.finest(exact) == exact
+    assert wording.amount_of(huge, "KWD") == exact
+    assert rounded(exact, "JPY") == exact.to_integral_value(context=EXACT)
+    for unit in Unit:
+        assert wording.shown(huge, unit, "USD")
+    assert money_exact(Money(exact, "USD"))
+    small = Decimal(3)
+    numbers = (Field("a", "A", Kind.NUMBER), Field("b", "B", Kind.NUMBER))
+    read = pq.read_table(io.BytesIO(parquet_of(Table("t", "T", numbers, ((exact, small), (None, small)), 2))))
+    assert read.column("b").to_pylist() == [small, small]
+    assert read.column("a").to_pylist()[0] == exact
 
 
 def test_a_change_has_its_sign_and_says_whether_it_is_good() -> None:

@@ -6,6 +6,7 @@ One composite read serves `observe`; creates are bulk and leave a record that ex
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from urllib.parse import quote
 
 import httpx
@@ -26,7 +27,7 @@ from sync_core.connectors.erp.sandbox_cloud.mapping import (
     shared_found,
     wire,
 )
-from sync_core.connectors.erp.sandbox_cloud.names import Names
+from sync_core.connectors.erp.sandbox_cloud.names import LEDGER, Names
 from sync_core.connectors.http import OK, ErpHttp, Params
 from sync_core.connectors.oauth2 import ClientCredentials
 from sync_core.desired import BillingMilestone, ErpObject, Found, Kind, Line, Project, Rate
@@ -50,6 +51,7 @@ from sync_core.ports import (
 _MOST_ITEMS = 500  # of one bulk call
 _RELEASE = "x-release"
 _ALREADY_GONE = frozenset({200, 204, 404})
+_OR_NONE = frozenset({200, 404})
 
 
 class SandboxCloud:
@@ -58,6 +60,8 @@ class SandboxCloud:
     def __init__(self, name: str, http: ErpHttp, *, upsert: bool, settle_s: float, names: Names | None = None) -> None:
         self.name, self._names = name, names or Names()
         self._assurance = Assurance(self._look)
+        self._asked = False
+        self._described: str | None = None  # which release said what its records hold
         self.capabilities = Capabilities(upsert=upsert, settle_s=settle_s, reports=frozenset(FinancialKind))
         self._http = http
         self._create: tuple[str, str, Params | None] = ("create", "POST", None)
@@ -113,9 +117,14 @@ class SandboxCloud:
         await self._write(f"{kind}.close", method, path, ctx, ok=_ALREADY_GONE)
 
     async def financial_status(self, cursor: str | None, ctx: CallContext) -> FinancialPage:
-        """A page of the financial facts and one of the revenue ledger: the cursor is both of theirs."""
+        """A page of the financial facts and one of the revenue ledger, if it has one: the cursor is both of theirs."""
         seen, _, posted = (cursor or "").partition(":")
         answer = await self._list("financials.read", "/v1/financials", seen, ctx)
+        if not self._asked or self._described != self._assurance.seen:
+            await self._describe(ctx)
+        if FinancialKind.REVENUE not in self.capabilities.reports:
+            facts = tuple(map(fact, answer.rows("items")))
+            return FinancialPage(facts, f"{answer.text('cursor')}:{posted}", answer.flag("more"))
         ledger = await self._list("revenue.read", "/v1/revenue-postings", posted, ctx)
         facts = (*map(fact, answer.rows("items")), *map(posting, ledger.rows("items")))
         more = answer.flag("more") or ledger.flag("more")
@@ -125,6 +134,14 @@ class SandboxCloud:
         row = await self._list("projects.list", "/v1/projects", cursor, ctx)
         found = [found for found in map(project_alone, row.rows("items")) if found.active]
         return ProjectPage(tuple(found), row.text("cursor"), row.flag("more"))
+
+    async def project(self, ref: ErpRef, ctx: CallContext) -> Found | None:
+        path = f"/v1/projects/{quote(ref, safe='')}"
+        answer = await self._http.call("project.read", "GET", path, ctx=ctx, write=False, ok=_OR_NONE)
+        if answer.status == httpx.codes.NOT_FOUND:
+            return None
+        found = project_alone(Row.of(self.name, answer.body))
+        return found if found.active else None
 
     async def parts(self, project: Found, ctx: CallContext) -> Sequence[Found]:
         found: list[Found] = []
@@ -152,8 +169,11 @@ class SandboxCloud:
     def needs(self) -> Needs:
         return self._names.needs
 
-    async def check(self, ctx: CallContext) -> None:
+    async def check(self, ctx: CallContext) -> str | None:
         await self._assurance.look_again(ctx)
+        if FinancialKind.REVENUE in self.capabilities.reports:
+            return None
+        return "its release has no ledger of revenue: invoices and payments are read, revenue is not reported"
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -190,7 +210,7 @@ class SandboxCloud:
     async def _list(self, operation: str, path: str, cursor: str | None, ctx: CallContext) -> Row:
         """A page; one that begins at the beginning without a cursor."""
         params: Params | None = {"cursor": cursor} if cursor else None
-        answer = await self._http.call(operation, "GET", path, ctx=ctx, write=False, params=params)
+        answer = await self._call(operation, "GET", path, ctx, params=params)
         return Row.of(self.name, answer.body)
 
     async def _call(
@@ -219,18 +239,26 @@ class SandboxCloud:
                 operation, method, path, ctx=ctx, write=True, json=json, params=params, ok=ok
             )
         except ErpRejected:
-            await self._assurance.look_again(ctx)
+            await self._assurance.doubt(ctx)
             raise
         self._assurance.seen = answer.headers.get(_RELEASE)
         return answer
 
     async def _look(self, ctx: CallContext) -> str | None:
+        api, fields = await self._describe(ctx)
+        require(self.name, self.needs, api, fields)
+        return self._described
+
+    async def _describe(self, ctx: CallContext) -> tuple[list[str], Mapping[str, list[str]]]:
+        """Versions of the interface and fields by record; what it reports follows from that."""
         answer = await self._http.call("fields.read", "GET", "/v1/fields", ctx=ctx, write=False)
         row = Row.of(self.name, answer.body)
         records = row.row("records")
-        require(self.name, self.needs, row.texts("api"), {kind: records.texts(kind) for kind in records.fields})
-        release: str | None = answer.headers.get(_RELEASE)
-        return release
+        fields = {kind: records.texts(kind) for kind in records.fields}
+        lacking = {FinancialKind.REVENUE} if LEDGER in self.needs.without(fields) else frozenset()
+        self.capabilities = replace(self.capabilities, reports=frozenset(FinancialKind) - lacking)
+        self._asked, self._described = True, answer.headers.get(_RELEASE)
+        return row.texts("api"), fields
 
 
 def _collection(first: ErpObject, refs: Refs) -> str:

@@ -23,12 +23,6 @@ _OPTION: Final = "field."
 _ALWAYS: Final = frozenset({"id", "external_id"})
 _OTHERS: Final[Mapping[str, frozenset[str]]] = {
     "fact": frozenset({"kind", "ref", "project_external_id", "amount", "currency", "date", "status", "invoice_id"}),
-    "revenue_posting": frozenset(
-        {
-            "id", "project_external_id", "line_external_id", "amount", "currency", "posting_date", "invoice_id",
-            "reverses",
-        }
-    ),
     "references": frozenset(
         {
             "legal_entity", "tax_profile", "customer_tax_profile", "payment_terms", "missing_revenue_categories",
@@ -36,6 +30,11 @@ _OTHERS: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
 }  # fmt: skip
+# Earlier releases have no ledger of revenue.
+LEDGER: Final = "revenue_posting"
+_POSTING: Final = frozenset(
+    {"id", "project_external_id", "line_external_id", "amount", "currency", "posting_date", "invoice_id", "reverses"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class Names:
     @property
     def needs(self) -> Needs:
         fields = {kind.value: self._of(kind) for kind in Kind}
-        return Needs(("v1",), {**fields, **_OTHERS})
+        return Needs(("v1",), {**fields, **_OTHERS}, {LEDGER: _POSTING})
 
     def _of(self, kind: Kind) -> frozenset[str]:
         known = self.renamed.get(kind, {})

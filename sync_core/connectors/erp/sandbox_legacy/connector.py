@@ -130,6 +130,9 @@ class SandboxLegacy:
         """As of the last dump, and so are parts."""
         return await self._lister.projects(cursor, ctx)
 
+    async def project(self, ref: ErpRef, ctx: CallContext) -> Found | None:
+        return await self._lister.project(ref, ctx)
+
     async def parts(self, project: Found, ctx: CallContext) -> Sequence[Found]:
         return await self._lister.parts(project, ctx)
 

@@ -13,6 +13,7 @@ from sync_core.connectors.erp.sandbox_legacy.codes import Codes
 from sync_core.connectors.erp.sandbox_legacy.layout import LAYOUT, PLACES
 from sync_core.connectors.erp.sandbox_legacy.mapping import found
 from sync_core.desired import Found
+from sync_core.keys import ErpRef
 from sync_core.lanes.answers_needed import Needs, require
 from sync_core.ports import CallContext, ProjectPage
 
@@ -27,13 +28,21 @@ class Lister:
         self._books, self._codes = books, codes
 
     async def projects(self, cursor: str | None, ctx: CallContext) -> ProjectPage:
-        await self._books.read(ctx)
-        dump = self._books.dump
-        orders = [order for held in dump.orders.values() for order in held if order["status"] != "C"]
-        left = sorted((o for o in orders if o["document"] > (cursor or "")), key=lambda order: order["document"])
+        begin = cursor or ""
+        left = sorted((o for o in await self._open(ctx) if o["document"] > begin), key=lambda order: order["document"])
         page = left[:_PAGE]
-        projects = tuple(found(order, self._codes, is_open=True, billed_parts=self._billed(order)) for order in page)
-        return ProjectPage(projects, page[-1]["document"] if page else cursor or "", more=len(left) > _PAGE)
+        last = page[-1]["document"] if page else begin
+        return ProjectPage(tuple(map(self._found, page)), last, more=len(left) > _PAGE)
+
+    async def project(self, ref: ErpRef, ctx: CallContext) -> Found | None:
+        return next((self._found(order) for order in await self._open(ctx) if order["document"] == ref), None)
+
+    async def _open(self, ctx: CallContext) -> list[Mapping[str, str]]:
+        await self._books.read(ctx)
+        return [order for held in self._books.dump.orders.values() for order in held if order["status"] != "C"]
+
+    def _found(self, order: Mapping[str, str]) -> Found:
+        return found(order, self._codes, is_open=True, billed_parts=self._billed(order))
 
     def _billed(self, order: Mapping[str, str]) -> bool:
         return any(part["billed"] for part in self._books.dump.parts.get(order["document"], ()))

@@ -105,6 +105,9 @@ class Tryton:
     async def projects(self, cursor: str | None, ctx: CallContext) -> ProjectPage:
         return await self._lister.projects(cursor, ctx)
 
+    async def project(self, ref: ErpRef, ctx: CallContext) -> Found | None:
+        return await self._lister.project(ref, ctx)
+
     async def parts(self, project: Found, ctx: CallContext) -> Sequence[Found]:
         return await self._lister.parts(project, ctx)
 

@@ -39,6 +39,11 @@ class Lister:
         last = str(number(rows[-1])) if rows else cursor or "0"
         return ProjectPage(tuple(found), last, more=len(rows) == _PAGE)
 
+    async def project(self, ref: ErpRef, ctx: CallContext) -> Found | None:
+        domain: Domain = [["type", "=", "project"], ["id", "=", int(ref)], _OPEN]
+        rows = await self._rpc.rows("project.read", "project.work", domain, _FIELDS, ctx)
+        return next((one for row in rows if (one := _project(row)).active), None)
+
     async def parts(self, project: Found, ctx: CallContext) -> Sequence[Found]:
         domain: Domain = [["type", "=", "task"], ["parent", "child_of", [int(project.ref)]]]
         rows = await self._rpc.rows("parts.list", "project.work", domain, _FIELDS, ctx)

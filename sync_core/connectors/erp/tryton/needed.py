@@ -2,7 +2,7 @@
 
 Asked by `fields_get`, which leaves out a field that a release or a module took away, and a link to records that our
 user may not read. Tryton tells its release to nobody who does not ask, so it is asked for each minute, before the first
-write of a process and after a write that was refused.
+write of a process and after a write on which it failed without saying why.
 """
 
 from collections.abc import Mapping

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import httpx
 
-from sync_core.connectors.answers import Json, Response
+from sync_core.connectors.answers import Json, Response, Unexplained
 from sync_core.errors import (
     ErpAmbiguous,
     ErpAnswerIncomplete,
@@ -73,7 +73,7 @@ def _unforeseen(system: str, words: str, write: bool) -> ErpError:
         return ErpAmbiguous(system, words) if write else ErpUnavailable(system, words)
     if write:
         # The transaction is rolled back; the cause may be this contract's own data.
-        return ErpRejected(system, f"failed on this record: {words}; see Tryton's log")
+        return Unexplained(system, f"failed on this record: {words}; see Tryton's log")
     return ErpAnswerIncomplete(system, f"failed on a read: {words}; compare its version and modules with 8.2")
 
 

@@ -4,11 +4,11 @@ from asyncio import TaskGroup
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from sync_core.connectors.answers import Json, Response, Row
+from sync_core.connectors.answers import Json, Response, Row, Unexplained
 from sync_core.connectors.erp.tryton.session import PATH, Login
 from sync_core.connectors.erp.tryton.wire import Value, Values, encode
 from sync_core.connectors.http import ErpHttp
-from sync_core.errors import ErpAmbiguous, ErpAnswerIncomplete, ErpRejected
+from sync_core.errors import ErpAmbiguous, ErpAnswerIncomplete
 from sync_core.lanes.answers_needed import Assurance
 from sync_core.ports import CallContext
 
@@ -103,14 +103,16 @@ class Rpc:
         return await self._http.call(operation, "POST", PATH, ctx=ctx, write=False, json=body)
 
     async def _written(self, operation: str, body: Json, ctx: CallContext) -> Response:
-        """A release that came between refuses what it does not know, which is no fault of the contract."""
+        """A release that came between fails on what it does not know, which is no fault of the contract. A refusal in
+        words for people is definite.
+        """
         if self.assurance is None:
             return await self._http.call(operation, "POST", PATH, ctx=ctx, write=True, json=body)
         await self.assurance.sure(ctx)
         try:
             return await self._http.call(operation, "POST", PATH, ctx=ctx, write=True, json=body)
-        except ErpRejected:
-            await self.assurance.look_again(ctx)
+        except Unexplained:
+            await self.assurance.doubt(ctx)
             raise
 
     async def aclose(self) -> None:

@@ -64,8 +64,15 @@ def _object(found: dict[str, Json]) -> Json:
     return _plain(found) if "__class__" in found else found
 
 
-decode: Callable[[bytes], Json] = partial(json.loads, object_hook=_object, parse_float=Decimal)
-"""Parses the body of an answer."""
+_loads: Callable[[bytes], Json] = partial(json.loads, object_hook=_object, parse_float=Decimal)
+
+
+def decode(body: bytes) -> Json:
+    """Parses the body of an answer. Raises ValueError, also for a number that can be none."""
+    try:
+        return _loads(body)
+    except (ArithmeticError, KeyError) as wrong:
+        raise ValueError(f"a value of Tryton's cannot be read: {wrong!r}") from wrong
 
 
 def new(*rows: Values) -> Value:

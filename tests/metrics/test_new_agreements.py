@@ -1,0 +1,128 @@
+"""A signature after an end begins a new agreement, for the measures as for the fold: also after a declined renewal."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from random import Random
+
+import orjson
+import pytest
+import sqlalchemy as sa
+
+from metrics.facts._fold_order import FOLD_ORDER, SAYS, as_agreed
+from sync_core.clock import VirtualClock
+from sync_core.events import PREFIX, Event, understand
+from sync_core.fold import fold_steps
+from tests import rows
+from tests.metrics.amendment_rows import DAY, MONDAY, SIGNED
+from tests.metrics.flow_rows import ESTATE, amended, asked, facts, made, said
+from tests.metrics.support import caught_up
+from tests.sows import milestone_terms
+
+ROWS = f"""
+    SELECT c.contract_id, e.id, split_part(e.type, '.', 4) AS what, CAST(NULL AS numeric) AS number,
+           {SAYS.format(entity="c.legal_entity")},
+           row_number() OVER (PARTITION BY c.contract_id ORDER BY {FOLD_ORDER}) AS place
+    FROM core.contract AS c JOIN core.event AS e USING (source, external_id) WHERE c.contract_id = ANY(:ids)
+"""
+COUNTED = sa.text(f"""
+    SELECT a.contract_id, count(*) FILTER (WHERE a.what = 'signed') AS signatures
+    FROM ({as_agreed(ROWS, signs="r.what = 'signed'", ends="r.what IN ('cancelled', 'terminated')")}) AS a GROUP BY 1
+""")
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock(rows.NOW)
+
+
+@pytest.mark.parametrize(("hours", "delta"), [(23, 450), (25, 50)], ids=["on its last day", "the day after"])
+def test_an_amendment_of_a_new_agreement_is_compared_with_its_own_value(
+    database: sa.Engine, clock: VirtualClock, hours: int, delta: int
+) -> None:
+    contract = made(database, SIGNED, SIGNED + timedelta(hours=1))
+    terms = {"value": "100", "ends_on": "2026-11-08", "renewal": {"renews_on": "2026-11-09", "automatic": True}}
+    said(database, contract, "signed", SIGNED, revision=1, signed_at=SIGNED.isoformat(), terms=terms)
+    said(database, contract, "renewal_declined", SIGNED + DAY, revision=2, declined_on="2026-10-11")
+    anew = datetime(2026, 11, 8, tzinfo=UTC) + timedelta(hours=hours)
+    said(database, contract, "signed", anew, revision=3, signed_at=anew.isoformat(), terms={"value": "500"})
+    amended(database, contract, 1, MONDAY + DAY, revision=4, value=Decimal(550))
+    asked(database, clock, "amendment-lag")
+    assert [row["delta"] for row in facts(database, "amendment")] == [delta]
+
+
+def test_a_day_that_a_correction_moved_is_the_one_from_which_an_amendment_holds(
+    database: sa.Engine, clock: VirtualClock
+) -> None:
+    contract = made(database, SIGNED, SIGNED + timedelta(hours=1))
+    said(database, contract, "signed", SIGNED, revision=1, signed_at=SIGNED.isoformat(), terms={"value": "100"})
+    for number in (1, 2):
+        amended(database, contract, number, MONDAY, effective=date(2026, 11, 1))
+    days = [{"number": 1, "effective_on": "2026-12-01"}]
+    said(database, contract, "corrected", MONDAY + DAY, revision=3, overrides=3, changes={}, amendment_days=days)
+    asked(database, clock, "amendment-lag")
+    found = {row["number"]: (row["effective_at"].date(), row["retroactive"]) for row in facts(database, "amendment")}
+    assert found == {1: (date(2026, 12, 1), False), 2: (date(2026, 11, 1), True)}
+
+
+@dataclass
+class Life:
+    """A contract that was declined, perhaps agreed otherwise, and signed again at some moment."""
+
+    chance: Random
+    entity: str
+
+    def day(self, *, near: int = 40) -> str:
+        return (date(2026, 6, 30) + timedelta(days=self.chance.randint(-near, near))).isoformat()
+
+    def renewal(self) -> dict[str, object]:
+        pick = self.chance.choice
+        return {"renews_on": pick([None, self.day(), "2026-01-31"]), "automatic": pick([True, False]),
+                "term_months": pick([None, 1, 6])}  # fmt: skip
+
+    def told(self) -> list[tuple[str, dict[str, object]]]:
+        pick = self.chance.choice
+        terms = {"legal_entity": self.entity, "renewal": self.renewal(), "ends_on": pick([None, self.day()])}
+        first = {"signed_at": "2026-01-05T10:00:00Z", "terms": milestone_terms(**terms)}
+        listed: list[tuple[str, dict[str, object]]] = [("signed", first), ("renewal_declined", self.declined())]
+        if self.chance.random() < 0.3:
+            named = pick(["renewal", "title"])
+            changes: dict[str, object] = {named: self.renewal() if named == "renewal" else "Other"}
+            header = {"number": 1, "executed_at": "2026-02-01T00:00:00Z"}
+            listed.append(("amended", {"amendment": header, "changes": changes}))
+        if self.chance.random() < 0.2:
+            listed.append(("renewal_declined", self.declined()))
+        if self.chance.random() < 0.1:
+            listed.append(("renewal_initiated", {"initiated_on": self.day()}))
+        for _ in range(pick([1, 1, 2])):
+            hour = self.chance.randint(0, 23)
+            data = {"signed_at": f"{self.day(near=60)}T{hour:02}:30:00Z", "terms": milestone_terms(**terms)}
+            listed.append(("signed", data))
+        return listed
+
+    def declined(self) -> dict[str, object]:
+        pick = self.chance.choice
+        return {"declined_on": pick(["2026-03-01", self.day()]), "renews_on": pick([None, None, self.day()])}
+
+
+def test_signatures_count_for_the_measures_as_they_do_for_the_fold(database: sa.Engine, clock: VirtualClock) -> None:
+    caught_up(database, clock, ESTATE)  # the calendars of the legal entities
+    wanted: dict[int, int] = {}
+    stories: dict[int, list[tuple[str, dict[str, object]]]] = {}
+    for seed in range(120):
+        entity = ("GB01", "US01")[seed % 2]
+        told = Life(Random(seed), entity).told()
+        contract, events = made(database, SIGNED, entity=entity), []
+        for revision, (what, data) in enumerate(told, 1):
+            whole = {"contract_id": contract.external_id, "revision": revision, **data}
+            said(database, contract, what, SIGNED + revision * DAY, revision=revision, **data)
+            name = f"{PREFIX}{what}.v1"
+            payload = understand(name, orjson.dumps(whole))
+            events.append(Event("urn:x", f"e-{revision}", name, SIGNED + revision * DAY, payload))
+        steps = fold_steps(events, day_at=ESTATE.day_at)
+        wanted[contract.contract_id] = 1 + sum(step.begins for step in steps)
+        stories[contract.contract_id] = told
+    with database.connect() as conn:
+        found = {row.contract_id: row.signatures for row in conn.execute(COUNTED, {"ids": list(wanted)})}
+    assert {1, 2} <= set(wanted.values())
+    assert not [(stories[at], n, found[at]) for at, n in wanted.items() if n != found[at]][:3]
