@@ -83,7 +83,7 @@ class Life:
     def told(self) -> list[tuple[str, dict[str, object]]]:
         pick = self.chance.choice
         terms = {"legal_entity": self.entity, "renewal": self.renewal(), "ends_on": pick([None, self.day()])}
-        first = {"signed_at": "2026-01-05T10:00:00Z", "terms": milestone_terms(**terms)}
+        first: dict[str, object] = {"signed_at": "2026-01-05T10:00:00Z", "terms": milestone_terms(**terms)}
         listed: list[tuple[str, dict[str, object]]] = [("signed", first), ("renewal_declined", self.declined())]
         if self.chance.random() < 0.3:
             named = pick(["renewal", "title"])
@@ -96,7 +96,10 @@ class Life:
             listed.append(("renewal_initiated", {"initiated_on": self.day()}))
         for _ in range(pick([1, 1, 2])):
             hour = self.chance.randint(0, 23)
-            data = {"signed_at": f"{self.day(near=60)}T{hour:02}:30:00Z", "terms": milestone_terms(**terms)}
+            data: dict[str, object] = {
+                "signed_at": f"{self.day(near=60)}T{hour:02}:30:00Z",
+                "terms": milestone_terms(**terms),
+            }
             listed.append(("signed", data))
         return listed
 

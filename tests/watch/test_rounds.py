@@ -35,7 +35,7 @@ async def _blocks(desk: Desk) -> int:
     return sum(int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]) for plan in plans)
 
 
-async def test_a_round_costs_the_same_however_many_contracts_have_ended(desk: Desk, database_urls: DatabaseUrls) -> None:
+async def test_a_round_costs_the_same_however_many_have_ended(desk: Desk, database_urls: DatabaseUrls) -> None:
     await look(desk)
     few = await _blocks(desk)
     async with desk.engine.begin() as conn:
