@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+from importlib.metadata import version
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -34,8 +35,8 @@ _HEAD = sa.text("""
     FROM pg_current_snapshot() AS s
 """)
 _BEGIN = sa.text("""
-    INSERT INTO metrics.refresh (at, cut, head, covers, contracts, anew)
-    VALUES (:at, CAST(:cut AS xid8), CAST(:head AS xid8), :covers, 0, :anew)
+    INSERT INTO metrics.refresh (at, cut, head, covers, contracts, anew, release)
+    VALUES (:at, CAST(:cut AS xid8), CAST(:head AS xid8), :covers, 0, :anew, :release)
 """)
 _COUNT = sa.text("UPDATE metrics.refresh SET contracts = contracts + :contracts WHERE at = :at")
 _FINISH = sa.text("UPDATE metrics.refresh SET finished_at = greatest(at, :now) WHERE at = :at")
@@ -82,11 +83,16 @@ class Refreshed:
     contracts: int
 
 
-def refresh(engine: sa.Engine, *, clock: Clock, estate: Estate, batch: int = BATCH) -> Refreshed:
-    """Take in all that is committed. Commits per `batch` contracts; few contracts are one transaction."""
-    measured = 0
+def refresh(
+    engine: sa.Engine, *, clock: Clock, estate: Estate, batch: int = BATCH, release: str | None = None
+) -> Refreshed:
+    """Take in all that is committed. Commits per `batch` contracts; few contracts are one transaction.
+
+    `release` is noted as the one that measures; None: the one that is installed.
+    """
+    measured, release = 0, release or version("tieline")
     while True:
-        at, is_own, done = _first(engine, clock=clock, estate=estate, batch=batch)
+        at, is_own, done = _first(engine, clock=clock, estate=estate, batch=batch, release=release)
         measured += done + _rest(engine, at, clock=clock, estate=estate, batch=batch)
         with engine.connect() as conn:
             finished = conn.execute(_FINISHED, {"at": at}).one()
@@ -94,7 +100,9 @@ def refresh(engine: sa.Engine, *, clock: Clock, estate: Estate, batch: int = BAT
             return Refreshed(finished.finished_at, finished.covers, measured)
 
 
-def _first(engine: sa.Engine, *, clock: Clock, estate: Estate, batch: int) -> tuple[datetime, bool, int]:
+def _first(
+    engine: sa.Engine, *, clock: Clock, estate: Estate, batch: int, release: str
+) -> tuple[datetime, bool, int]:
     """Begins a refresh and measures the first contracts; else goes on with the one cut short, which is not ours."""
     with engine.begin() as conn:
         conn.execute(_LOCK)
@@ -102,7 +110,7 @@ def _first(engine: sa.Engine, *, clock: Clock, estate: Estate, batch: int) -> tu
         last = conn.execute(_LAST).first()
         if last is not None and last.finished_at is None:
             return last.at, False, _batch(conn, last.at, clock=clock, estate=estate, batch=batch)
-        at = _begin(conn, last, estate, now=clock.now())
+        at = _begin(conn, last, estate, now=clock.now(), release=release)
         return at, True, _batch(conn, at, clock=clock, estate=estate, batch=batch)
 
 
@@ -129,7 +137,9 @@ def _batch(conn: sa.Connection, at: datetime, *, clock: Clock, estate: Estate, b
     return len(ids)
 
 
-def _begin(conn: sa.Connection, last: sa.Row[*tuple[Any, ...]] | None, estate: Estate, *, now: datetime) -> datetime:
+def _begin(
+    conn: sa.Connection, last: sa.Row[*tuple[Any, ...]] | None, estate: Estate, *, now: datetime, release: str
+) -> datetime:
     """The moment of a new one, after all that could be asked for before."""
     head = conn.execute(_HEAD, {"now": now}).one()
     at: datetime = now if last is None else max(now, last.finished_at + timedelta(microseconds=1))
@@ -141,7 +151,8 @@ def _begin(conn: sa.Connection, last: sa.Row[*tuple[Any, ...]] | None, estate: E
     anew = _reshape(conn, estate, at=at)
     calendars.keep(conn, estate, at=at)
     covers = head.covers or (now if last is None else last.finished_at)
-    conn.execute(_BEGIN, {"at": at, "cut": head.cut, "head": head.head, "covers": covers, "anew": anew})
+    noted = {"cut": head.cut, "head": head.head, "covers": covers, "anew": anew, "release": release}
+    conn.execute(_BEGIN, {"at": at, **noted})
     rates.take_in(conn, estate, at=at, now=now)
     return at
 

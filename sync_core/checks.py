@@ -27,6 +27,7 @@ from sync_core.ports import Capabilities, Observation, References
 _HIDES: Final[Mapping[str, frozenset[str]]] = {
     "amount_invalid": frozenset({"lines_do_not_add_up", "approval_needed", "approval_refused"}),
     "double_in_erp": frozenset({"billed_differs", "ownership_conflict"}),  # the plan compares one of the two
+    "milestone_key_reused": frozenset({"billed_differs"}),
 }
 _HIDE_ALL: Final = frozenset({"terms_missing", "legal_entity_unknown"})
 _DRAFTS: Final = frozenset(cause.name for cause in CAUSES.values() if cause.arises is Arises.DRAFT)  # over with it

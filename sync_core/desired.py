@@ -161,6 +161,8 @@ class Desired:
     changes_on: date | None = None  # the day from which the answer differs (a rate takes effect)
     ended_on: date | None = None  # its objects are what is left to bill, and close once they are billed
     earlier: frozenset[BusinessKey] = frozenset()  # milestones of agreements before, whose invoices are history
+    # Milestones that an agreement before had too, and of which nothing was done yet for this one.
+    unconfirmed: frozenset[BusinessKey] = frozenset()
 
     @property
     def project(self) -> Project | None:

@@ -49,19 +49,17 @@ class FoldStep:
     begins: bool = False  # a new agreement, after an end
 
 
-def fold(events: Iterable[Event], *, as_of: datetime | None = None, day_at: DayAt = agreements.day_in_utc) -> Contract:
+def fold(events: Iterable[Event], *, as_of: datetime | None = None, day_at: DayAt) -> Contract:
     """The contract that `events` (one contract's, at least one) describe, as of a moment or as of all of them.
 
-    `day_at`: whoever knows the estate passes its own, since what was said of a day is of the legal entity's.
+    `day_at`: the estate's, since what was said of a day is of the legal entity's.
 
     Raises ValueError for no events or events of several contracts: the caller mixed up its rows.
     """
     return fold_steps(events, as_of=as_of, day_at=day_at)[-1].after
 
 
-def fold_steps(
-    events: Iterable[Event], *, as_of: datetime | None = None, day_at: DayAt = agreements.day_in_utc
-) -> list[FoldStep]:
+def fold_steps(events: Iterable[Event], *, as_of: datetime | None = None, day_at: DayAt) -> list[FoldStep]:
     """How it came about: each event in the order of the fold, at least one. Raises as `fold`."""
     distinct = {(event.source, event.id): event for event in events if as_of is None or event.occurred_at <= as_of}
     ordered = sorted(distinct.values(), key=_order)
@@ -94,27 +92,29 @@ def _steps(contract: Contract, events: Sequence[Event], missing: int | None, day
     contract = replace(contract, missing_amendment=missing)
     steps: list[FoldStep] = []
     waiting = _waiting(events, missing)
-    days = amendment_days.corrected(event for event, waits in zip(events, waiting, strict=True) if not waits)
+    days = amendment_days.of(events, waiting)
+    heard: list[Event] = []
     applied: dict[int, FoldStep] = {}  # amendments, by number
     for event, waits in zip(events, waiting, strict=True):
         step = FoldStep(event, contract, contract, waits)
         if not waits:
-            step = replace(step, after=_after(contract, event, applied, days, day_at))
+            heard.append(event)
+            step = replace(step, after=_after(contract, event, applied, days.moved, day_at))
         if isinstance(event.payload, Amended) and not waits and contract.signed_at is not None:
             applied.setdefault(event.payload.amendment.number, step)
-        steps.append(step)
-        contract = step.after
+        standing = [one.event for one in applied.values()]
+        contract = amendment_days.seen(step.after, days, heard, standing)
+        steps.append(replace(step, after=contract))
     return steps
 
 
 def _after(
-    contract: Contract, event: Event, applied: Mapping[int, FoldStep], days: Mapping[int, date | None], day_at: DayAt
+    contract: Contract, event: Event, applied: Mapping[int, FoldStep], moved: Mapping[int, date | None], day_at: DayAt
 ) -> Contract:
     again = applied.get(event.payload.amendment.number) if isinstance(event.payload, Amended) else None
     if again is not None:
         return _numbered_again(contract, again, event)
-    after = _apply(contract, amendment_days.as_agreed(event, days), day_at)
-    return amendment_days.settled(after, event, {number: step.event for number, step in applied.items()})
+    return _apply(contract, amendment_days.as_agreed(event, moved), day_at)
 
 
 def _waiting(events: Sequence[Event], missing: int | None) -> list[bool]:
@@ -173,7 +173,6 @@ def _numbered_again(contract: Contract, first: FoldStep, event: Event) -> Contra
     assert isinstance(event.payload, Amended)  # noqa: S101 - narrows the type
     stated = _changed(first.before, event.payload.changes, event)
     after = silent.numbered_again(contract, first.after.terms, stated.terms, event.id)
-    after = amendment_days.said_again(after, event.payload.amendment, event.id)
     return replace(after, revision=max(contract.revision, event.payload.revision))
 
 

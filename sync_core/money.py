@@ -72,7 +72,7 @@ class Money:
         value = Decimal(amount)
         if not value.is_finite():
             raise InvalidMoney(f"{amount} is not an amount of money; send a plain decimal")
-        if value.adjusted() > MOST_DIGITS:
+        if value.adjusted() >= MOST_DIGITS:
             raise InvalidMoney(f"{value} is more money than there is; check the amount")
         exact = value.quantize(quantum(currency), rounding=ROUND_HALF_EVEN)
         if exact != value:

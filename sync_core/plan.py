@@ -19,6 +19,7 @@ from sync_core.findings import Difference
 from sync_core.keys import BusinessKey, ErpRef
 from sync_core.life.books import told, unsettled
 from sync_core.life.closing import closed_if_billed
+from sync_core.life.reused import told as reused
 
 
 class Action(StrEnum):
@@ -84,7 +85,8 @@ def diff(desired: Desired, found: Sequence[Found], *, keep: Mapping[BusinessKey,
     `keep` says, by business key, which of several duplicates is the one we know (from the crosswalk).
     """
     desired = closed_if_billed(desired, found)
-    held = _by_key(found, keep or {})
+    held = _by_key(_standing(found), keep or {})
+    before = _of_before(desired, found, keep or {})
     if desired.project is None:
         # Closing a project closes its unbilled parts; what was billed stays as it was.
         held = {(kind, key): matches for (kind, key), matches in held.items() if kind is Kind.PROJECT}
@@ -93,12 +95,32 @@ def diff(desired: Desired, found: Sequence[Found], *, keep: Mapping[BusinessKey,
     for wanted in sorted(desired.objects, key=lambda o: (o.kind.rank, o.key)):
         matches = held.pop((wanted.kind, wanted.key), [])
         operations += [_extra(extra) for extra in matches[1:]]
-        step, activate = _one(wanted, matches[0] if matches else None)
+        step, activate = _one(wanted, matches[0] if matches else None, before)
         operations.append(step)
         activation += activate
     leftovers = [f for matches in held.values() for f in matches if not f.kind.shared and f.active]
     closing = [_superfluous(f, desired.earlier) for f in sorted(leftovers, key=_children_first)]
     return Plan(desired.contract, (*operations, *closing, *activation))
+
+
+def _standing(found: Sequence[Found]) -> list[Found]:
+    """Without the lines and rates of closed projects, which bill nothing: hours of them do not make a new one's rate.
+    Of an invoiced milestone it is the key that counts, wherever it stands.
+    """
+    is_open = {f.ref for f in found if f.kind is Kind.PROJECT and f.active}
+    return [f for f in found if f.parent is None or f.kind is Kind.MILESTONE or f.parent in is_open]
+
+
+def _of_before(desired: Desired, found: Iterable[Found], keep: Mapping[BusinessKey, ErpRef]) -> Set[BusinessKey]:
+    """Milestones that were invoiced under an agreement before, though this one has them. Of a project that is not known
+    yet, whoever died while making it, all is this one's.
+    """
+    if not desired.unconfirmed:
+        return frozenset()
+    known = {*keep.values()}
+    fresh = {f.ref for f in found if f.kind is Kind.PROJECT and f.active and f.ref not in known}
+    billed = {f.key for f in found if f.kind is Kind.MILESTONE and f.billed and f.active and f.parent not in fresh}
+    return billed & desired.unconfirmed
 
 
 def _by_key(found: Iterable[Found], keep: Mapping[BusinessKey, ErpRef]) -> Held:
@@ -125,10 +147,12 @@ def _without_parts_of_extras(
     return {at: matches for at, matches in kept.items() if matches}
 
 
-def _one(wanted: ErpObject, held: Found | None) -> tuple[Operation, list[Operation]]:
+def _one(wanted: ErpObject, held: Found | None, before: Set[BusinessKey]) -> tuple[Operation, list[Operation]]:
     after = fields_of(wanted)
     # A new rate prices the hours that are not billed yet; a billed milestone has nothing left to bill.
     if held is not None and held.billed and isinstance(wanted, BillingMilestone):
+        if wanted.key in before:
+            return _conflict(held, ErrorClass.MISSING_DATA, reused(wanted.key.partition("#M:")[2])), []
         return _invoiced(held, wanted), []
     billable = after.get("billable") is True
     if held is None:
@@ -159,16 +183,12 @@ def _activation(wanted: ErpObject, ref: ErpRef | None) -> Operation:
 def _extra(extra: Found) -> Operation:
     words = f"a second {extra.kind} with the key {extra.key}: {extra.ref}"
     if extra.billed or extra.earned or extra.kind.shared:
-        return Operation(
-            Action.CONFLICT,
-            extra.kind,
-            extra.key,
-            extra.ref,
-            extra.fields,
-            why=ErrorClass.DUPLICATE_FOUND,
-            words=words,
-        )
+        return _conflict(extra, ErrorClass.DUPLICATE_FOUND, words)
     return Operation(Action.CLOSE, extra.kind, extra.key, extra.ref, extra.fields, words=words)
+
+
+def _conflict(held: Found, why: ErrorClass, words: str) -> Operation:
+    return Operation(Action.CONFLICT, held.kind, held.key, held.ref, held.fields, why=why, words=words)
 
 
 def _superfluous(held: Found, earlier: Set[BusinessKey]) -> Operation:

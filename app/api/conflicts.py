@@ -106,8 +106,14 @@ class IdentifiedView(View):
     contracts: int
 
 
+class TakingBack(Why):
+    """Names the customer, so that nobody takes back what was decided of another one."""
+
+    code: Annotated[Word, Field(description="The customer's code, as the decision shows it")]
+
+
 class TakenBackView(View):
-    """All contracts of the CLM with this customer code that have not ended are planned again."""
+    """All contracts of the CLM with this customer code that have not ended are planned again, and wait."""
 
     exception_id: ExceptionId
     code: str
@@ -185,12 +191,12 @@ def identify(call: Correcting, exception_id: Id, version: Version, body: Identif
     responses=problems(*EDITING),
     summary="Take back which customer of master data it is",
 )
-def take_back(call: Correcting, exception_id: Id, version: Version, body: Why, key: Key) -> Response:
-    """As if nobody had decided: where names are alike the contracts wait for another decision, and stay as they are."""
+def take_back(call: Correcting, exception_id: Id, version: Version, body: TakingBack, key: Key) -> Response:
+    """The contracts wait for another decision, and stay as they are."""
     return done(
         call.carry_out(
             key,
-            lambda act: customers.take_back(act, exception_id, body.reason, version=version),
+            lambda act: customers.take_back(act, exception_id, body.code, body.reason, version=version),
             TakenBackView.model_validate,
         )
     )

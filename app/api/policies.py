@@ -81,7 +81,7 @@ class PoliciesView(View):
     ]
     pending: Annotated[PendingView | None, Field(description="What waits for a decision; null: nothing")]
     activated: Annotated[int, Field(description="How many versions came into force, with those not in `history`")]
-    refused: Annotated[int, Field(description="How many proposals were refused or withdrawn")]
+    refused: Annotated[int, Field(description="How many proposals were refused or withdrawn; 0 where none are shown")]
 
 
 class Proposal(Body):

@@ -65,9 +65,11 @@ def identify(
 
 
 @exceptions.command(name="take-back")
-def take_back(exception_id: Id, reason: Reason) -> None:
-    """Undo what was decided with `identify`; contracts with that customer code are planned again."""
+def take_back(
+    exception_id: Id, code: Annotated[str, typer.Option(help="The customer's, as `sides` shows it.")], reason: Reason
+) -> None:
+    """Undo what was decided with `identify`; contracts with that customer code wait for another decision."""
     one = work("exceptions")
-    done = one.commands.customers.take_back(one.actor, exception_id, reason)
+    done = one.commands.customers.take_back(one.actor, exception_id, code, reason)
     was = f"{plain(done.was_code)}" if done.was_code else "a customer of its own"
     typer.echo(f"{plain(done.code)} is not {was} any more; contracts that are planned again: {done.contracts}")

@@ -10,8 +10,9 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -52,6 +53,7 @@ WEEKS = 26
 TICK = timedelta(minutes=30)
 DEFECT_SHARE = 0.25  # a firm's first half-year with a bridge; a third of them need nobody's help
 OPEN_SHARE = 0.05  # of the contracts: exceptions that are open when the past ends
+_CLOSING = timedelta(minutes=5)  # before the group's midnight, so that a day's end is told as it was then
 _RECHECKS = timedelta(hours=9)  # within which all have looked whether master data that changed has mended them
 
 _DUE = sa.text("""
@@ -92,12 +94,17 @@ class History:
         await self.worker.drain()
         step = next(steps, None)
         collected, told = self.clock.now().date(), self.clock.now()
+        closing = self._closing(self.clock.now())
         wake: datetime | None = None
         while self.clock.now() < self.until:
             coming = [at for at in (step.at if step else None, wake, *(turn.at for turn in turns)) if at is not None]
             if not coming:
                 break
             tick = min(_tick(min(coming)), self.until)
+            while closing < tick:
+                self.clock.advance_to(closing)
+                refresh(self.people, clock=self.clock, estate=self.estate)
+                closing = self._closing(closing + _CLOSING)
             news = False
             while step is not None and step.at <= tick:
                 self.clock.advance_to(step.at)
@@ -111,7 +118,7 @@ class History:
                 wake = await self._reconcile()
             if self.clock.now().date() > collected:
                 collected = self.clock.now().date()
-                await self._end_of_day(collected, reached)
+                await self._end_of_day(reached)
             if tick - told > timedelta(weeks=2):
                 told = tick
                 say(f"history has reached {tick:%d %b %Y}")
@@ -177,10 +184,14 @@ class History:
             row = (await conn.execute(_DUE, {"now": self.clock.now(), "rechecks": rechecks})).one()
         return row.now, row.next
 
-    async def _end_of_day(self, day: date, reached: Callable[[datetime], Awaitable[None]]) -> None:
+    def _closing(self, after: datetime) -> datetime:
+        """When the day that `after` falls into is measured."""
+        local = after.astimezone(ZoneInfo(self.estate.timezone))
+        midnight = datetime.combine(local.date() + timedelta(days=1), time(), local.tzinfo)
+        return midnight.astimezone(UTC) - _CLOSING
+
+    async def _end_of_day(self, reached: Callable[[datetime], Awaitable[None]]) -> None:
         await self._report()
-        if day.weekday() == 0 or day.day == 1:  # so that weekly and monthly reports know what was known then
-            refresh(self.people, clock=self.clock, estate=self.estate)
         await reached(self.clock.now())
 
     async def _report(self) -> None:

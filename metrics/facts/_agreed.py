@@ -9,6 +9,7 @@ from typing import Final
 from metrics.facts._fold_order import AMENDMENT_NUMBER, FOLD_ORDER, SAYS, as_agreed
 
 _AMENDED: Final = "com.tieline.contract.amended.v1"
+_CORRECTED: Final = "com.tieline.contract.corrected.v1"
 _TYPES: Final = (
     "signed", "amended", "corrected", "renewed", "renewal_initiated", "renewal_declined", "cancelled", "terminated",
 )  # fmt: skip
@@ -18,19 +19,34 @@ VALUES: Final = {"agreeing": [f"com.tieline.contract.{what}.v1" for what in _TYP
 
 # `terms` of what says any: a signature all of them, the others what changed. `stepping` says in `seen_on` of which day.
 _EVENTS: Final = f"""
-    SELECT o.contract_id, e.occurred_at, e.recorded_at, split_part(e.type, '.', 4) AS what,
-           coalesce(e.data -> 'terms', CASE
-               WHEN metrics.day(e.data #>> '{{amendment,effective_on}}') > o.seen_on
-               THEN (e.data -> 'changes') - CAST(:heads AS text[]) ELSE e.data -> 'changes' END,
-               CASE WHEN e.data ->> 'ends_on' IS NOT NULL
-                    THEN jsonb_build_object('ends_on', e.data -> 'ends_on') END) AS terms,
+    SELECT o.contract_id, o.seen_on, e.occurred_at, e.recorded_at, split_part(e.type, '.', 4) AS what,
+           coalesce(e.data -> 'terms', e.data -> 'changes', CASE WHEN e.data ->> 'ends_on' IS NOT NULL
+               THEN jsonb_build_object('ends_on', e.data -> 'ends_on') END) AS terms,
+           metrics.day(e.data #>> '{{amendment,effective_on}}') AS effective_on,
+           CASE WHEN e.type = '{_CORRECTED}' THEN e.data -> 'amendment_days' END AS days,
            CASE WHEN e.type = '{_AMENDED}' THEN {AMENDMENT_NUMBER} END AS number,
            {SAYS.format(entity="o.legal_entity")},
            row_number() OVER (PARTITION BY o.contract_id ORDER BY {FOLD_ORDER}) AS place
     FROM stepping AS o JOIN core.event AS e USING (source, external_id) WHERE e.type = ANY(:agreeing)
 """
 _AGREED: Final = as_agreed(_EVENTS, signs="r.what = 'signed'", ends="r.what IN ('cancelled', 'terminated')")
-EVENTS: Final = f"SELECT a.* FROM ({_AGREED}) AS a WHERE a.notice IS NULL"
+# The day to which a correction moved an amendment last (sync_core/life/amendment_days.py).
+_MOVED: Final = """
+    SELECT DISTINCT ON (a.contract_id, a.place) a.contract_id, a.place, metrics.day(i.part ->> 'effective_on') AS since
+    FROM agreed AS a JOIN agreed AS s ON s.contract_id = a.contract_id AND s.agreement = a.agreement
+              AND s.place > a.place AND s.days IS NOT NULL
+         CROSS JOIN LATERAL jsonb_path_query(s.days, '$[*]') WITH ORDINALITY AS i(part, n)
+    WHERE a.number = metrics.number(i.part ->> 'number')
+    ORDER BY a.contract_id, a.place, s.place DESC, i.n DESC
+"""
+EVENTS: Final = f"""
+    WITH agreed AS MATERIALIZED ({_AGREED})
+    SELECT a.contract_id, a.occurred_at, a.recorded_at, a.what, a.number, a.place, CASE
+               WHEN CASE WHEN m.place IS NULL THEN a.effective_on ELSE m.since END > a.seen_on
+               THEN a.terms - CAST(:heads AS text[]) ELSE a.terms END AS terms
+    FROM agreed AS a LEFT JOIN ({_MOVED}) AS m ON m.contract_id = a.contract_id AND m.place = a.place
+    WHERE a.notice IS NULL
+"""
 STOOD: Final = """
     SELECT e.contract_id, max(e.place) FILTER (WHERE e.what = 'signed') AS signed,
            coalesce(max(e.place) FILTER (WHERE e.what IN ('cancelled', 'terminated')), 0) AS ended

@@ -62,8 +62,9 @@ _LAST_DAY: Final = """
         ) AS x
     ) AS m ON true
 """
-# The first signature behind such a last day begins anew, unless something else was said of the renewal meanwhile.
-_BEGUN: Final = f"""
+# The first signature behind such a last day begins anew, unless something else was said of the renewal meanwhile. Over
+# `every`, the rows of `as_agreed`.
+BEGUN: Final = f"""
     SELECT l.contract_id, min(s.place) AS place
     FROM ({_LAST_DAY}) AS l
          JOIN every AS s ON s.contract_id = l.contract_id AND s.place > l.place AND s.signed_on > l.day
@@ -84,7 +85,7 @@ def as_agreed(rows: str, *, signs: str, ends: str) -> str:
     """
     before = "OVER (PARTITION BY r.contract_id ORDER BY r.place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
     return f"""
-        WITH every AS MATERIALIZED ({rows}), begun AS MATERIALIZED ({_BEGUN})
+        WITH every AS MATERIALIZED ({rows}), begun AS MATERIALIZED ({BEGUN})
         SELECT r.* FROM (
             SELECT r.*, min(r.place) OVER (PARTITION BY r.contract_id, r.agreement, r.number) AS first_place FROM (
                 SELECT r.*, count(*) FILTER (WHERE {signs}) OVER (PARTITION BY r.contract_id ORDER BY r.place)

@@ -6,6 +6,7 @@ was never billed; changes on their way, at most what they change. Nothing explai
 
 Revenue is in none of that. It is known, be it zero, where the contract's ERP and all that invoiced it report revenue
 (sync_core/unreported.py); else `silent` are those that report none, and `unasked` those that nobody has asked yet.
+Versions of before these two columns name neither: their contract's ERP is told as silent, as it was then.
 """
 
 from typing import Final
@@ -88,6 +89,8 @@ _COUNTED: Final = "NOT f.test"
 _NET: Final = "f.billed - f.credited"
 UNEXPLAINED: Final = "f.unexplained <> 0"
 _UNASKED: Final = f"{_COUNTED} AND f.unasked <> '{{}}' AND f.silent = '{{}}'"  # what one does not report stays unknown
+_SILENT: Final = f"{_COUNTED} AND f.recognised IS NULL AND (f.silent <> '{{}}' OR f.unasked = '{{}}')"
+_SILENT_ERPS: Final = "unnest(CASE WHEN f.silent = '{}' THEN ARRAY[f.erp] ELSE f.silent END)"
 _CELLS: Final = " UNION ALL ".join((
     *(f"SELECT '{name}', {STOCK}, f.currency, -1, 1, f.{name} WHERE {_COUNTED} AND f.{name} <> 0" for name in _SUMS),
     f"SELECT 'contracts', {STOCK}, f.currency, -1, 1, 0 WHERE {_COUNTED}",
@@ -96,8 +99,8 @@ _CELLS: Final = " UNION ALL ".join((
     f"SELECT 'deferred', {STOCK}, f.currency, -1, 1, {_NET} - f.recognised WHERE {_COUNTED} AND {_NET} > f.recognised",
     f"SELECT 'accrued', {STOCK}, f.currency, -1, 1, f.recognised - ({_NET}) WHERE {_COUNTED} AND {_NET} < f.recognised",
     f"SELECT 'heard', {STOCK}, f.currency, -1, 1, 0 WHERE {_COUNTED} AND f.recognised IS NOT NULL AND f.erp <> ''",
-    f"SELECT 'silent', {STOCK}, f.currency, -1, 1, {_NET} WHERE {_COUNTED} AND f.silent <> '{{}}'",
-    f"SELECT 'silent_erp', {STOCK}, e.name, -1, 1, 0 FROM unnest(f.silent) AS e(name) WHERE {_COUNTED}",
+    f"SELECT 'silent', {STOCK}, f.currency, -1, 1, {_NET} WHERE {_SILENT}",
+    f"SELECT 'silent_erp', {STOCK}, e.name, -1, 1, 0 FROM {_SILENT_ERPS} AS e(name) WHERE {_SILENT} AND e.name <> ''",
     f"SELECT 'unasked', {STOCK}, f.currency, -1, 1, {_NET} WHERE {_UNASKED}",
     f"SELECT 'unasked_erp', {STOCK}, e.name, -1, 1, 0 FROM unnest(f.unasked) AS e(name) WHERE {_UNASKED}",
     f"SELECT 'foreign', {STOCK}, f.currency, -1, f.foreign_n, 0 WHERE {_COUNTED} AND f.foreign_n > 0",

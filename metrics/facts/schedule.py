@@ -1,15 +1,16 @@
 """What a contract was to bill in a month, by the milestones in force when the month began; what was billed in it.
 
 In force then: of the events recorded before the month's first moment in the group's zone, in the order of the fold
-(sync_core/fold.py). A contract that was not signed by then, or had ended, bills nothing; an amendment's number counts
-once, and what is sent under it again changes nothing. Contracts billed by time have no schedule that could be compared.
+(sync_core/fold.py). A contract that was not signed by then, or had ended, bills nothing; one that was signed anew, also
+after a declined renewal, bills by its new agreement; an amendment's number counts once, and what is sent under it again
+changes nothing. Contracts billed by time have no schedule that could be compared.
 One row a contract, month and currency (docs/kpis.md, forecasts); a month without milestones and invoices has none.
 Invoices are those of the fact before this one (metrics/facts/invoice.py).
 """
 
 from typing import Final
 
-from metrics.facts._fold_order import AMENDMENT_NUMBER, FOLD_ORDER
+from metrics.facts._fold_order import AMENDMENT_NUMBER, BEGUN, FOLD_ORDER, SAYS
 from metrics.facts.fact import Fact
 from metrics.months import MONTH
 from sync_core.events import PREFIX
@@ -19,10 +20,13 @@ _COLUMNS: Final = (
     "amount", "billed",
 )  # fmt: skip
 
-_SCHEDULING: Final = ("signed", "amended", "corrected", "cancelled", "terminated")
+_SCHEDULING: Final = (
+    "signed", "amended", "corrected", "renewed", "renewal_initiated", "renewal_declined", "cancelled", "terminated",
+)  # fmt: skip
 _EVENTS: Final = f"""
     SELECT c.contract_id, e.recorded_at, e.data, split_part(e.type, '.', 4) AS what,
            CASE WHEN e.type = '{PREFIX}amended.v1' THEN {AMENDMENT_NUMBER} END AS number,
+           {SAYS.format(entity="c.legal_entity")},
            row_number() OVER (PARTITION BY c.contract_id ORDER BY {FOLD_ORDER}) AS place
     FROM core.contract AS c JOIN core.event AS e USING (source, external_id)
     WHERE c.contract_id = ANY(:ids) AND c.billing = 'milestones' AND e.type = ANY(:scheduling)
@@ -41,20 +45,28 @@ _SAID: Final = """
              THEN e.data -> 'changes' -> 'remove_milestones' ELSE '[]' END) AS m(value)
 """
 _MONTHS: Final = """
-    SELECT s.contract_id, s.month, CAST(s.month AS timestamp) AT TIME ZONE :zone AS begins
+    SELECT row_number() OVER () AS nth, s.contract_id, s.month, CAST(s.month AS timestamp) AT TIME ZONE :zone AS begins
     FROM (SELECT DISTINCT contract_id, CAST(date_trunc('month', CAST(due_on AS timestamp)) AS date) AS month
           FROM said WHERE due_on IS NOT NULL) AS s
 """
+# As `as_agreed` takes them, of contracts whose renewal was declined: each month knows what was said before it.
+_EVERY: Final = """
+    SELECT m.nth AS contract_id, e.place, e.renewal, e.ends, e.notice, e.declines, e.signed_on
+    FROM months AS m JOIN scheduling AS e ON e.contract_id = m.contract_id AND e.recorded_at < m.begins
+    WHERE m.contract_id IN (SELECT d.contract_id FROM scheduling AS d WHERE d.declines)
+"""
 # By joins, not by a look-up for each month: a batch has thousands of contracts. The first signature after the last end
-# is the one that stands: what is published again meanwhile is no agreement (sync_core/life/silent.py).
+# is the one that stands, or one that began anew since: what is published again meanwhile is no agreement
+# (sync_core/life/silent.py).
 _STOOD: Final = """
-    SELECT b.contract_id, b.month, b.begins, min(e.place) AS signed
-    FROM (SELECT m.contract_id, m.month, m.begins,
+    SELECT b.contract_id, b.month, b.begins, greatest(min(e.place), max(a.place)) AS signed
+    FROM (SELECT m.nth, m.contract_id, m.month, m.begins,
                  coalesce(max(e.place) FILTER (WHERE e.what IN ('cancelled', 'terminated')), 0) AS ended
           FROM months AS m JOIN scheduling AS e ON e.contract_id = m.contract_id AND e.recorded_at < m.begins
-          GROUP BY 1, 2, 3) AS b
+          GROUP BY 1, 2, 3, 4) AS b
          JOIN scheduling AS e ON e.contract_id = b.contract_id AND e.recorded_at < b.begins AND e.what = 'signed'
               AND e.place > b.ended
+         LEFT JOIN begun AS a ON a.contract_id = b.nth
     GROUP BY 1, 2, 3
 """
 _IN_FORCE: Final = f"""
@@ -68,7 +80,8 @@ _IN_FORCE: Final = f"""
     ORDER BY m.contract_id, m.month, s.key, s.place DESC, s.removed DESC
 """
 _FRESH: Final = f"""
-    WITH scheduling AS MATERIALIZED ({_EVENTS}), said AS MATERIALIZED ({_SAID}), months AS MATERIALIZED ({_MONTHS})
+    WITH scheduling AS MATERIALIZED ({_EVENTS}), said AS MATERIALIZED ({_SAID}), months AS MATERIALIZED ({_MONTHS}),
+         every AS MATERIALIZED ({_EVERY}), begun AS MATERIALIZED ({BEGUN})
     SELECT p.contract_id, p.month, c.legal_entity, c.service_line, c.geography, c.billing, c.test,
            coalesce(p.currency, c.currency) AS currency, CAST(count(p.amount) AS integer) AS milestones,
            coalesce(sum(p.amount), 0) AS amount, coalesce(sum(p.billed), 0) AS billed

@@ -210,7 +210,8 @@ _LISTING: Final = Listing(
         SELECT f.contract_id, c.external_id AS contract, c.title, f.legal_entity, f.signed_on, f.active_on,
                f.billable_on, f.invoice_on, f.payment_on, f.stage,
                (SELECT CAST(sum(t.n) AS integer) FROM unnest(f.touches) AS t(n)) AS touches,
-               coalesce(f.payment_on, {_TODAY}) - f.signed_on AS days
+               coalesce(f.payment_on, {_TODAY}) - f.signed_on AS apart,
+               greatest(coalesce(f.payment_on, {_TODAY}) - f.signed_on, 0) AS days
         FROM metrics.cash_fact AS f LEFT JOIN core.contract AS c ON c.contract_id = f.contract_id
         WHERE {{valid}} AND {_KEPT} AND {chosen("f")} AND f.period >= :start AND f.period < :end
     """,
@@ -220,7 +221,7 @@ _LISTING: Final = Listing(
         Column("invoice_on", "First invoice"), Column("payment_on", "First payment"), Column("stage", "Stage"),
         Column("touches", "Manual touches", Unit.COUNT), Column("days", "Days", Unit.DAYS),
     ),
-    order="days",
+    order="apart",  # as the walks have it: days, or -1 where the legal entity's day began before the group's
     key="contract_id",
     adds=None,
 )  # fmt: skip

@@ -15,7 +15,6 @@ from metrics.asking import Ask
 from metrics.facts import facts
 from metrics.rates import KNOWN_RATES
 from metrics.source import Source
-from sync_core.telemetry.releases import TIELINE
 
 # What was not taken in yet at the first moment and is at the second, by the ids of committed transactions as refreshes
 # take them in; and when it happened. What a person corrected was wrong before, too.
@@ -57,12 +56,8 @@ _TOUCHED: Final = """
     SELECT contract_id, known_from FROM {table} WHERE known_from > :base AND known_from <= :known_at
     UNION SELECT contract_id, known_to FROM {table} WHERE known_to > :base AND known_to <= :known_at
 """
-# The release is the one that ran when a refresh made all facts anew, as far as it is on record.
 _ANEW: Final = """
-    SELECT r.at, r.anew, (SELECT v.version FROM core.release AS v
-                          WHERE v.system = :tieline AND v.first_seen_at <= r.finished_at
-                          ORDER BY v.first_seen_at DESC, v.release_id DESC LIMIT 1) AS release
-    FROM metrics.refresh AS r
+    SELECT r.at, r.anew, r.release FROM metrics.refresh AS r
     WHERE r.anew IS NOT NULL AND r.finished_at > :base AND r.finished_at <= :known_at ORDER BY r.at
 """
 THEN: Final = "{0}.known_from <= :base AND ({0}.known_to IS NULL OR {0}.known_to > :base)"
@@ -97,7 +92,7 @@ class News:
 
 def news(source: Source, since: datetime) -> News:
     """Of the contracts of `source`. Two statements."""
-    made_anew = source.run(_ANEW, base=since, tieline=TIELINE)
+    made_anew = source.run(_ANEW, base=since)
     last = made_anew[-1] if made_anew else None
     touched = " UNION ".join(_TOUCHED.format(table=fact.table) for fact in facts().values())
     rows = source.run(_FOUND.format(touched=touched), base=since, anew=[one.at for one in made_anew],

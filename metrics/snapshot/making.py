@@ -106,7 +106,7 @@ class Maker:
         """Of now: what a refresh has just taken in."""
         if wanted is not None:
             return moment_of(self.engine, wanted)
-        return refresh(self.engine, clock=self.clock, estate=self.estate).at
+        return refresh(self.engine, clock=self.clock, estate=self.estate, release=self.release).at
 
     def _again(self, one: Asked) -> datetime | None:
         return None if one.attempts >= TRIES else self.clock.now() + _FIRST_WAIT * 4 ** (one.attempts - 1)

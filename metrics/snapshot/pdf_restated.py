@@ -9,14 +9,11 @@ from typing import Any, Final
 
 from metrics.snapshot import wording
 from metrics.snapshot.content import Content, Moved, Restated, Restatement
+from metrics.snapshot.wording import many
 from sync_core.commands.words import visible
 
 _MOVED: Final = 24
 _MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)[0-9:.]*(?:\+00:00)?")
-
-
-def many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def late(told: Restatement) -> str:
@@ -40,12 +37,7 @@ def moved_by(content: Content) -> list[str]:
 
 def anew(told: Restatement) -> str:
     """`measured anew by release 0.2.0`; "" where nothing was."""
-    one = told.anew
-    if one is None:
-        return ""
-    if one.why == "settings":
-        return "measured anew in another zone or reporting currency of the group"
-    return f"measured anew by release {one.release}" if one.release else "measured anew by another release"
+    return "" if told.anew is None else wording.measured_anew(told.anew.why, told.anew.release)
 
 
 def because(content: Content, one: Moved) -> str:
@@ -56,7 +48,7 @@ def version_of(content: Content, slug: str) -> str:
     """`definition version 3`, `definition version 3, before 2`."""
     now = next(one.definition.version for one in content.kpis if one.definition.slug == slug)
     before, _ = content.restatement.redefined.get(slug, (now, now))
-    return f"definition version {now}" + (f", before {before}" if before != now else "")
+    return wording.version_of(now, before)
 
 
 def told_of(one: Restated) -> str:
@@ -65,26 +57,16 @@ def told_of(one: Restated) -> str:
 
 
 def _measured_anew(told: Restatement) -> str:
-    one = told.anew
-    if one is None:
+    if (one := told.anew) is None:
         return ""
-    contracts = many(one.contracts, "contract") if one.complete else f"at least {many(one.contracts, 'contract')}"
-    return (
-        f" All facts were {anew(told)} meanwhile: {contracts} of which nothing came to be known read otherwise because "
-        "of that alone, and are told apart."
-    )
+    return f" {wording.all_measured_anew(one.why, one.release, one.contracts, complete=one.complete)}"
 
 
 def _redefined(content: Content) -> str:
     """What a definition that changed does to the first report's number."""
     titles = {one.definition.slug: one.definition.title for one in content.kpis}
-    named = [f"{titles[slug]} ({version_of(content, slug)})" for slug in sorted(content.restatement.redefined)]
-    if not named:
-        return ""
-    return (
-        f" Defined otherwise since: {', '.join(named)}. What is shown as first made is worked out by the present "
-        "definition, so it may differ from the number that was printed then."
-    )
+    named = [(titles[slug], *versions) for slug, versions in sorted(content.restatement.redefined.items())]
+    return f" {wording.redefined(named)}" if named else ""
 
 
 def _sentence(text: str) -> str:

@@ -1,6 +1,7 @@
 """How numbers are written in reports: one way for sheets, board pack and terminal, in one fixed locale."""
 
 import re
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -139,6 +140,42 @@ def held_against(value: Value, previous: Value, unit: Unit, currency: str, of: s
     """What the week's own board pack says: `+1.2 working h against 4 weeks to 2026-W43`; "" where it says nothing."""
     text = change(value, previous, unit, currency)
     return f"{text} against {window_before(of, week)}" if text else ""
+
+
+def many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def measured_anew(why: str, release: str) -> str:
+    """`measured anew by release 0.2.0`; `why` as metrics.refresh has it."""
+    if why == "settings":
+        return "measured anew in another zone or reporting currency of the group"
+    return f"measured anew by release {release}" if release else "measured anew by another release"
+
+
+def all_measured_anew(why: str, release: str, contracts: int, *, complete: bool) -> str:
+    """The same of the whole, a sentence. `complete`: else at least so many."""
+    told = many(contracts, "contract") if complete else f"at least {many(contracts, 'contract')}"
+    return (
+        f"All facts were {measured_anew(why, release)} meanwhile: {told} of which nothing came to be known read "
+        "otherwise because of that alone, and are told apart."
+    )
+
+
+def version_of(version: int, before: int) -> str:
+    """`definition version 3`, `definition version 3, before 2`."""
+    return f"definition version {version}" + (f", before {before}" if before != version else "")
+
+
+def redefined(named: Sequence[tuple[str, int, int]]) -> str:
+    """What a definition that changed does to the first report's number: title, version then and now."""
+    if not named:
+        return ""
+    told = ", ".join(f"{title} ({version_of(now, before)})" for title, before, now in named)
+    return (
+        f"Defined otherwise since: {told}. What is shown as first made is worked out by the present definition, so it "
+        "may differ from the number that was printed then."
+    )
 
 
 def plain(text: str) -> str:

@@ -126,6 +126,8 @@ _ALL: Final = (
     _contract("line_unknown", _LEGAL, "name lines that exist", "milestones.line", "rates.line"),
     _contract("milestones_do_not_add_up", _LEGAL, "correct the milestones or the value", "milestones.amount", "value"),
     _contract("milestone_key_twice", _LEGAL, "give each milestone its own key", "milestones"),
+    Cause("milestone_key_reused", _LEGAL, Arises.PLAN, Place.CORRECTION,
+          "give the milestone a key that no agreement before had", ("milestones",)),
     _contract("billing_mixed", _LEGAL, "take the milestones out, or correct in the CLM how it bills", "milestones"),
     _contract("rate_card_missing", _DELIVERY, "give a rate for each labour category", "rates"),
     _contract("rate_twice", _DELIVERY, "keep one rate for each category and day", "rates"),

@@ -53,9 +53,13 @@ def accept(act: Act, case_id: int, reason: str, *, version: int | None = None) -
     events = events_of(act.conn, row.source, row.external_id)
     before = fold(events, day_at=act.estate.day_at)
     _still(act, row, before)
+    changes_of_terms, days = accepting(before), amendment_days.accepting(before)
+    if not changes_of_terms and not days:
+        numbers = ", ".join(str(one.number) for one in before.silent_days)
+        raise CommandRefused(f"amendment {numbers} was never sent; have the CLM send it, or close this by decision")
     data = {"contract_id": row.external_id, "revision": before.revision, "overrides": before.revision,
-            "changes": accepting(before)}  # fmt: skip
-    if days := amendment_days.accepting(before):
+            "changes": changes_of_terms}  # fmt: skip
+    if days:
         data["amendment_days"] = days
     event = own_event(act, CORRECTED, row.source, data)
     after = fold([*events, event], day_at=act.estate.day_at)

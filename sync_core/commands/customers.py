@@ -3,13 +3,13 @@
 The decision is of the customer's code as its CLM names it, so it holds for every contract of that CLM with this code,
 also those to come. The contract itself is not changed: it goes on with the master record's code, name and tax number.
 
-Taken back, it is as if nobody had decided: those contracts are planned again, and where names are much alike they wait
-for another decision, with what their ERP holds left as it is. So no second customer comes of it.
+Taken back, it is remembered as that: those contracts are planned again and held until a person decides once more,
+whatever master data says by then, with what their ERP holds left as it is. So no second customer comes of it.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -20,11 +20,8 @@ from sync_core.commands import words
 from sync_core.commands.chosen import Needs, Row, choose, remember
 from sync_core.commands.desk import Act, Changed, CommandRefused, Desk, InvalidInput
 from sync_core.contract import Party
-from sync_core.engine.look import local_day
-from sync_core.fold import fold
-from sync_core.intake.contract_events import events_of
-from sync_core.life.lifecycle import on_day
 from sync_core.master.match import ALIKE, NEAR
+from sync_core.reads.master import Decision, decision, stated
 
 COMMANDS: Final[Mapping[str, Permission]] = {
     "identify": Permission.CORRECTIONS_WRITE,
@@ -50,7 +47,7 @@ class CustomerTakenBack:
     case_id: int
     code: str  # as the contract names its customer
     was_code: str | None
-    contracts: int  # that are planned again: all of this CLM with this code that have not ended
+    contracts: int  # that are planned again: all of this CLM with this code that have not ended, and wait
 
 
 _RECORD = sa.text("""
@@ -66,37 +63,35 @@ _CONCERNED: Final = """c.source = :source AND (c.customer_code = :code OR c.held
     SELECT FROM core.event AS e WHERE e.source = c.source AND e.external_id = c.external_id
       AND :code IN (e.data #>> '{terms,customer,code}', e.data #>> '{changes,customer,code}')))"""
 _ENTITIES = sa.text(f"SELECT DISTINCT c.legal_entity FROM core.contract AS c WHERE {_CONCERNED} ORDER BY 1")
-_DECIDED = sa.text("""
-    SELECT m.decided_by, m.decided_at, m.mdm_id, c.code
-    FROM core.customer_match AS m LEFT JOIN core.master_customer AS c USING (system, mdm_id)
-    WHERE m.source = :source AND m.code = :code
-""")
-# Whoever comes second waits for the first, and finds their decision.
+# Whoever comes second waits for the first, and finds their decision. One that was taken back is decided anew.
 _MATCH = sa.text("""
-    INSERT INTO core.customer_match (source, code, system, mdm_id, decided_by, reason, decided_at)
-    VALUES (:source, :code, :system, :mdm_id, :by, :reason, :now) ON CONFLICT (source, code) DO NOTHING
+    INSERT INTO core.customer_match AS m (source, code, system, mdm_id, decided_by, reason, decided_at)
+    VALUES (:source, :code, :system, :mdm_id, :by, :reason, :now) ON CONFLICT (source, code) DO UPDATE
+    SET system = excluded.system, mdm_id = excluded.mdm_id, decided_by = excluded.decided_by, reason = excluded.reason,
+        decided_at = excluded.decided_at, taken_back_at = NULL, version = m.version + 1
+    WHERE m.taken_back_at IS NOT NULL
 """)
-# Before the exception's own row in the order of locks: contracts by source and id.
-_WAKE = sa.text("""
-    WITH mine AS (
-        SELECT c.contract_id FROM core.contract AS c
-        WHERE c.source = :source AND c.customer_code = :code AND EXISTS (
-            SELECT FROM core.case AS k WHERE k.contract_id = c.contract_id AND k.state = 'open' AND k.cause = :cause)
-        ORDER BY c.source, c.external_id FOR UPDATE
-    )
-    UPDATE core.contract AS c SET wanted_rev = c.wanted_rev + 1, due_at = least(c.due_at, CAST(:now AS timestamptz))
-    FROM mine WHERE c.contract_id = mine.contract_id
+_TAKE_BACK = sa.text("""
+    UPDATE core.customer_match SET taken_back_at = :now, version = version + 1
+    WHERE source = :source AND code = :code AND taken_back_at IS NULL
 """)
-# All of them before the exception's own row, as everybody locks: contracts by source and id.
-_PLAN_AGAIN = sa.text(f"""
-    WITH mine AS (
-        SELECT c.contract_id FROM core.contract AS c WHERE c.state <> 'ended' AND {_CONCERNED}
-        ORDER BY c.source, c.external_id FOR UPDATE
-    )
-    UPDATE core.contract AS c SET wanted_rev = c.wanted_rev + 1, due_at = least(c.due_at, CAST(:now AS timestamptz))
-    FROM mine WHERE c.contract_id = mine.contract_id
+# The exception's own contract and all that the decision concerns in one go, by source and id as everybody locks, and
+# before the exception itself. A contract that is being worked on may not see what is decided, so it looks again.
+_LOCK_WAITING = sa.text(f"""
+    SELECT c.contract_id FROM core.contract AS c
+    WHERE c.contract_id = :contract OR {_CONCERNED} AND (c.wanted_rev <> c.done_rev OR EXISTS (
+        SELECT FROM core.case AS k WHERE k.contract_id = c.contract_id AND k.state = 'open' AND k.cause = :cause))
+    ORDER BY c.source, c.external_id FOR UPDATE
 """)
-_FORGET = sa.text("DELETE FROM core.customer_match WHERE source = :source AND code = :code")
+_LOCK_CONCERNED = sa.text(f"""
+    SELECT c.contract_id FROM core.contract AS c
+    WHERE c.contract_id = :contract OR c.state <> 'ended' AND {_CONCERNED}
+    ORDER BY c.source, c.external_id FOR UPDATE
+""")
+_PLAN_AGAIN = sa.text("""
+    UPDATE core.contract SET wanted_rev = wanted_rev + 1, due_at = least(due_at, CAST(:now AS timestamptz))
+    WHERE contract_id = ANY(:ids) AND state <> 'ended'
+""")
 
 
 class Customers:
@@ -116,12 +111,15 @@ class Customers:
             actor, COMMANDS["identify"], lambda act: identify(act, case_id, record, reason, version=version)
         )
 
-    def take_back(self, actor: Actor, case_id: int, reason: str, *, version: int | None = None) -> CustomerTakenBack:
-        """The decision on the customer that the exception is about, open or not. Raises Forbidden, also where contracts
-        of other legal entities name this code; NotFound, Changed; CommandRefused where nobody decided.
+    def take_back(
+        self, actor: Actor, case_id: int, code: str, reason: str, *, version: int | None = None
+    ) -> CustomerTakenBack:
+        """`code`: the customer's, as the exception shows it, which may be open or not. Raises Forbidden, also where
+        contracts of other legal entities name this code; NotFound; Changed where the contract names another code by
+        now; CommandRefused where nobody decided.
         """
         return self._desk.run(
-            actor, COMMANDS["take_back"], lambda act: take_back(act, case_id, reason, version=version)
+            actor, COMMANDS["take_back"], lambda act: take_back(act, case_id, code, reason, version=version)
         )
 
 
@@ -129,10 +127,13 @@ def identify(
     act: Act, case_id: int, record: str | None, reason: str, *, version: int | None = None
 ) -> CustomerIdentified:
     why = words.reason(reason)
-    row = choose(act, Needs(Deed.IDENTIFY, contracts=True), [case_id], version=version).rows[0]
+    row = choose(act, Needs(Deed.IDENTIFY, locks=False), [case_id], version=version).rows[0]
     party = _stated(act, row)
-    bound = {"source": row.source, "code": party.code, "now": act.now}
+    bound = {"source": row.source, "code": party.code, "contract": row.contract_id, "cause": NEAR, "now": act.now}
     _within_reach(act, row, bound)
+    locked = act.conn.execute(_LOCK_WAITING, bound).scalars().all()
+    row = choose(act, Needs(Deed.IDENTIFY), [case_id], version=version).rows[0]
+    _meant(act, row, party.code)
     _undecided(act, bound)
     if row.wanted_rev != row.done_rev:
         raise Changed(f"contract {row.external_id} changed since; wait for its next run, then decide")
@@ -140,7 +141,7 @@ def identify(
     match = {**bound, "system": system, "mdm_id": mdm_id, "by": act.actor.name, "reason": why}
     if not act.conn.execute(_MATCH, match).rowcount:
         _undecided(act, bound)
-    woken = act.conn.execute(_WAKE, {**bound, "cause": NEAR}).rowcount
+    woken = act.conn.execute(_PLAN_AGAIN, {"ids": locked, "now": act.now}).rowcount
     act.wakes = True
     told = f"{party.code} is {is_code}" if is_code else f"{party.code} is a customer of its own"
     remember(act, "corrected", [row], note=f"{why}\n{told}")
@@ -150,33 +151,41 @@ def identify(
     return CustomerIdentified(case_id, party.code, is_code, mdm_id, woken)
 
 
-def take_back(act: Act, case_id: int, reason: str, *, version: int | None = None) -> CustomerTakenBack:
+def take_back(act: Act, case_id: int, code: str, reason: str, *, version: int | None = None) -> CustomerTakenBack:
     why = words.reason(reason)
     row = choose(act, Needs(Deed.TAKE_BACK, locks=False), [case_id]).rows[0]
-    code = _stated(act, row).code
-    bound = {"source": row.source, "code": code, "now": act.now}
+    bound = {"source": row.source, "code": _meant(act, row, code), "contract": row.contract_id, "now": act.now}
     _within_reach(act, row, bound)
-    planned = act.conn.execute(_PLAN_AGAIN, bound).rowcount
-    choose(act, Needs(Deed.TAKE_BACK, contracts=True), [case_id], version=version)
-    was = act.conn.execute(_DECIDED, bound).one_or_none()
-    if was is None or not act.conn.execute(_FORGET, bound).rowcount:
+    locked = act.conn.execute(_LOCK_CONCERNED, bound).scalars().all()
+    choose(act, Needs(Deed.TAKE_BACK), [case_id], version=version)
+    _meant(act, row, code)
+    was = decision(act.conn, row.source, code)
+    if was is None or not act.conn.execute(_TAKE_BACK, bound).rowcount:
         raise CommandRefused(f"nobody decided which customer {code} is, or it was taken back; there is nothing to undo")
+    planned = act.conn.execute(_PLAN_AGAIN, {"ids": locked, "now": act.now}).rowcount
     act.wakes = True
     told = f"took back that {code} {_told(was)}, which {was.decided_by} decided on {was.decided_at:%Y-%m-%d}"
     remember(act, "commented", [row], note=f"{why}\n{told}")
-    detail = {"source": row.source, "code": code, "was": was.code, "mdm_id": was.mdm_id, "decided_by": was.decided_by,
-              "decided_at": was.decided_at.isoformat(), "contracts": planned}  # fmt: skip
+    detail = {"source": row.source, "code": code, "was": was.is_code, "mdm_id": was.mdm_id,
+              "decided_by": was.decided_by, "decided_at": was.decided_at.isoformat(), "contracts": planned}  # fmt: skip
     act.note(Entry("customer.take_back", f"exception {case_id}", why, row.contract_id, row.legal_entity, detail=detail))
-    return CustomerTakenBack(case_id, code, was.code, planned)
+    return CustomerTakenBack(case_id, code, was.is_code, planned)
 
 
 def _stated(act: Act, row: Row) -> Party:
     """Raises CommandRefused."""
-    contract = fold(events_of(act.conn, row.source, row.external_id), day_at=act.estate.day_at)
-    terms = on_day(contract, local_day(contract, act.estate, act.now)).contract.terms
-    if terms is None:
+    party = stated(act.conn, row.source, row.external_id, act.estate, act.now)
+    if party is None:
         raise CommandRefused(f"contract {row.external_id} names no customer yet; there is nothing to decide")
-    return terms.customer
+    return party
+
+
+def _meant(act: Act, row: Row, code: str) -> str:
+    """Raises Changed: an exception is of whom its contract names today, and who decides may have looked before."""
+    today = _stated(act, row).code
+    if code != today:
+        raise Changed(f"contract {row.external_id} names {today} as its customer, not {code}; look at it again")
+    return code
 
 
 def _within_reach(act: Act, row: Row, bound: Mapping[str, object]) -> None:
@@ -186,7 +195,7 @@ def _within_reach(act: Act, row: Row, bound: Mapping[str, object]) -> None:
 
 
 def _undecided(act: Act, bound: Mapping[str, object]) -> None:
-    known = act.conn.execute(_DECIDED, bound).one_or_none()
+    known = decision(act.conn, str(bound["source"]), str(bound["code"]))
     if known is not None:
         raise Changed(
             f"{known.decided_by} decided on {known.decided_at:%Y-%m-%d} that {bound['code']} {_told(known)}; it holds "
@@ -194,8 +203,8 @@ def _undecided(act: Act, bound: Mapping[str, object]) -> None:
         )
 
 
-def _told(decided: sa.Row[Any]) -> str:
-    return f"is {decided.code or decided.mdm_id}" if decided.mdm_id else "is a customer of its own"
+def _told(decided: Decision) -> str:
+    return f"is {decided.is_code or decided.mdm_id}" if decided.mdm_id else "is a customer of its own"
 
 
 def _record(act: Act, case_id: int, record: str | None) -> tuple[str | None, str | None, str | None]:

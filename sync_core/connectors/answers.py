@@ -178,7 +178,7 @@ class Row:
             found = Decimal(value)
         except ArithmeticError as error:
             raise _incomplete(self.system, f"the number {name!r}", self.write) from error
-        if not found.is_finite() or found.adjusted() > MOST_DIGITS:
+        if not found.is_finite() or found.adjusted() >= MOST_DIGITS:
             raise _incomplete(self.system, f"a number that can be in {name!r}", self.write)
         return found
 

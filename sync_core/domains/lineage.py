@@ -150,7 +150,9 @@ def _objects(terms: Data) -> dict[tuple[Kind, str], Mapping[str, Scalar]]:
     signed_at = datetime(2026, 3, 2, tzinfo=UTC)
     data = {"contract_id": "C", "revision": 1, "signed_at": signed_at.isoformat(), "terms": terms}
     event = Event(_CLM.source, "e", _SIGNED, signed_at, understand(_SIGNED, orjson.dumps(data)))
-    return {(one.kind, str(one.key)): fields_of(one) for one in derive(fold([event]), _estate(), on=_DAY).objects}
+    estate = _estate()
+    contract = fold([event], day_at=estate.day_at)
+    return {(one.kind, str(one.key)): fields_of(one) for one in derive(contract, estate, on=_DAY).objects}
 
 
 def _change(data: Data, steps: list[str]) -> bool:

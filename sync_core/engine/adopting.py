@@ -8,12 +8,14 @@ none again, and a contract that has another project by now is left to a person.
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from sync_core.clock import Clock
 from sync_core.desired import Kind
+from sync_core.engine.apply import sent
 from sync_core.engine.items import ItemEnd, ReplayItem
 from sync_core.engine.look import Sight
-from sync_core.engine.outcome import Done, Outcome
+from sync_core.engine.outcome import Outcome
 from sync_core.errors import ErrorClass, Function
 from sync_core.estate.estate import Erp, ErpMode
 from sync_core.findings import Finding
@@ -23,6 +25,8 @@ from sync_core.moving.observing import Observed
 from sync_core.plan import Action, Operation, Plan
 from sync_core.ports import CallContext, ErpConnector, ListsProjects, Observation
 from sync_core.replay.replay import ItemState
+
+WAITS: Final = "adoption_waits"  # of the preview of a move alone
 
 
 def not_yet(adoption: Adopted | None, erp: Erp | None) -> Observed | None:
@@ -35,6 +39,17 @@ def not_yet(adoption: Adopted | None, erp: Erp | None) -> Observed | None:
 def refusal(adoption: Adopted | None, lane: str) -> Finding | None:
     """The exception of a contract that was looked for and not found for certain, where it is not created."""
     return adoption.finding if adoption is not None and adoption.lane == lane else None
+
+
+def waits(adoption: Adopted | None, lane: str) -> Finding | None:
+    """Why a contract does not leave this ERP yet; None: it may. What does not bear our keys would not be closed there,
+    and be billed beside what is made elsewhere.
+    """
+    if adoption is None or adoption.result is not Result.MATCHED or adoption.lane != lane:
+        return None
+    words = f"project {_project(adoption)}, which it was adopted as in {lane}, does not bear our keys yet"
+    words += "; its next run there writes them, move it after that"
+    return Finding(ErrorClass.TRANSIENT, WAITS, Function.FINANCE_OPERATIONS, words)
 
 
 async def ahead(adoption: Adopted | None, sight: Sight, connector: ErpConnector, ctx: CallContext) -> Sight:
@@ -124,10 +139,14 @@ async def _write_keys(
 ) -> None:  # fmt: skip
     assert isinstance(connector, ListsProjects)  # noqa: S101 - looked at by the only caller
     for kind, key, ref in left:
-        started = clock.now()
-        await connector.relabel(kind, ref, key, ctx)
-        done = Done("adopt", kind, key, ref, "done", None, {"key": key}, started, clock.now())
-        outcome.operations.append(done)
+        started, error = clock.now(), None
+        try:
+            await connector.relabel(kind, ref, key, ctx)
+        except BaseException as wrong:
+            error = wrong
+            raise
+        finally:
+            outcome.operations.append(sent(_label(kind, key, ref), started, clock.now(), error))
 
 
 async def _is_open(adoption: Adopted, connector: ErpConnector, ctx: CallContext) -> bool:
@@ -170,7 +189,11 @@ def _unknown(adoption: Adopted, observed: Observation) -> list[tuple[Kind, Busin
 
 def _labels(contract: BusinessKey, left: Sequence[tuple[Kind, BusinessKey, ErpRef]]) -> Plan:
     """An ERP with batches gets the keys in one of its own, and the rest follows once it has answered."""
-    return Plan(contract, tuple(Operation(Action.ADOPT, kind, key, ref, after={"key": key}) for kind, key, ref in left))
+    return Plan(contract, tuple(_label(kind, key, ref) for kind, key, ref in left))
+
+
+def _label(kind: Kind, key: BusinessKey, ref: ErpRef) -> Operation:
+    return Operation(Action.ADOPT, kind, key, ref, after={"key": key})
 
 
 def _another(adoption: Adopted, observed: Observation) -> Finding | None:

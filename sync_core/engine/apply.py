@@ -184,13 +184,7 @@ class Applier:
         self, operation: Operation, started: datetime, ended: datetime, span: str, error: BaseException | None
     ) -> Done:
         ref = operation.ref or self.refs.get((operation.kind, operation.key))
-        status = "done" if error is None else "failed"
-        return Done(
-            operation.action, operation.kind, operation.key, ref, status, operation.before, operation.after,
-            started, ended, span,
-            getattr(error, "error_class", None) if error else None,
-            str(error) if error else operation.words or None,
-        )  # fmt: skip
+        return sent(replace(operation, ref=ref), started, ended, error, span=span)
 
 
 def _called(operations: Sequence[Operation]) -> str:
@@ -207,6 +201,18 @@ def _weight(error: BaseException) -> int:
 
 def keyed(objects: Sequence[ErpObject], made: Mapping[BusinessKey, ErpRef]) -> dict[tuple[Kind, BusinessKey], ErpRef]:
     return {(o.kind, o.key): made[o.key] for o in objects}
+
+
+def sent(
+    operation: Operation, started: datetime, ended: datetime, error: BaseException | None, *, span: str | None = None
+) -> Done:
+    """The row of an operation that was carried out, or was to be."""
+    return Done(
+        operation.action, operation.kind, operation.key, operation.ref, "done" if error is None else "failed",
+        operation.before, operation.after, started, ended, span,
+        getattr(error, "error_class", None) if error else None,
+        str(error) if error else operation.words or None,
+    )  # fmt: skip
 
 
 def noted(operation: Operation, status: str, now: datetime) -> Done:

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sync_core.desired import Fields, Kind
 from sync_core.domains.conflicts import Choice
 from sync_core.engine import items
+from sync_core.engine.carried_out import carried_out
 from sync_core.engine.differing import differing
 from sync_core.engine.items import ReplayItem
 from sync_core.events import Amended, Event, SchemaUnknown, Signed, understand
@@ -168,6 +169,7 @@ class Loaded:
     unreadable: str | None = None  # a stored event that this release cannot read any more
     captured: bool = False  # `captured_at` is that of a signature
     published: dict[str, datetime] = field(default_factory=dict)  # when signatures and amendments were stored, by id
+    done: tuple[int, ...] = ()  # where it was signed anew: how many events each run knew that carried a plan out
 
 
 async def load(conn: AsyncConnection, ids: Sequence[ContractId]) -> dict[ContractId, Loaded]:
@@ -181,6 +183,8 @@ async def load(conn: AsyncConnection, ids: Sequence[ContractId]) -> dict[Contrac
         _note_event(loaded[row.contract_id], row)
     for number, words in (await differing(conn, list(loaded))).items():
         loaded[number].clm_differs = words
+    for number, known in (await carried_out(conn, {at: item.events for at, item in loaded.items()})).items():
+        loaded[number].done = known
     for row in await conn.execute(_KNOWN, {"ids": list(ids)}):
         if row.contract_id in loaded:
             _note_known(loaded[row.contract_id], row)

@@ -64,6 +64,8 @@ class Converger:
         if loaded.placement is not None:
             outcome.placed = loaded.placement.leaving or loaded.placement.lane
             outcome.billed_before = loaded.placement.billed_before
+            if intent.anew and intent.placement is not None and intent.placement.behind != loaded.placement.behind:
+                outcome.behind, outcome.billed_before = intent.placement.behind, intent.placement.billed_before
         if not intent.signed:
             outcome.state = "draft" if contract.stage is Stage.DRAFT else "ended"
             if not self._departed(["it is not signed"], claimed, loaded, outcome):
@@ -169,6 +171,8 @@ class Converger:
         remember(outcome, desired, observed, applier.refs)
         outcome.agreed = baseline(sight.wanted, outcome.confirmed, agreed, sight.left, sight.ours)
         outcome.tasks += filter(None, [left_to_bill(desired if desired.project else wanted, observed.found)])
+        if self._goes_on(wanted, desired, outcome):
+            return
         self._finish(intent.contract, desired, observed, claimed, loaded, outcome)
 
     async def _adopting(
@@ -188,7 +192,7 @@ class Converger:
     def _left_alone(self, intent: Intent, sight: Sight, claimed: Claimed, loaded: Loaded, outcome: Outcome) -> bool:
         """Whether nothing is done: a replay confirmed something else, or the ERP is only observed."""
         adopted = carried_out(claimed.replay, sight)
-        if adopted and sight.plan.writes and not outcome.findings:
+        if adopted and sight.plan.writes and not (outcome.findings or sight.findings):
             ends_adopted(outcome, self.clock.now())
             return True
         if not adopted and self._departed(self._differs(claimed, sight.plan, intent.lane), claimed, loaded, outcome):
@@ -197,6 +201,13 @@ class Converger:
         if only is not None:
             watch(only, claimed, loaded, outcome, self.clock.now(), refused=refusal(loaded.adoption, intent.lane))
         return only is not None
+
+    def _goes_on(self, wanted: Desired, desired: Desired, outcome: Outcome) -> bool:
+        """Whether the agreement before was closed now: the next run makes the new one's project."""
+        if wanted.project is None or wanted.ended_on is not None or desired.project is not None:
+            return False
+        outcome.onward, outcome.state, outcome.next_due = True, "waiting", self.clock.now()
+        return True
 
     def _finish(
         self,

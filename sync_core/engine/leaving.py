@@ -12,7 +12,8 @@ from decimal import Decimal
 
 from sync_core.clock import Clock
 from sync_core.contract import BillingKind
-from sync_core.desired import Found
+from sync_core.desired import Found, Kind
+from sync_core.engine.adopting import waits
 from sync_core.engine.apply import Applier, SharedObjects
 from sync_core.engine.claim import Claimed, Loaded
 from sync_core.engine.look import Intent, Sight, see
@@ -24,6 +25,7 @@ from sync_core.errors import ErrorClass, Function
 from sync_core.estate.estate import ErpMode, Estate
 from sync_core.findings import Finding
 from sync_core.journal.progress import Step
+from sync_core.life import reused
 from sync_core.moving.moving import (
     Behind,
     Placement,
@@ -72,13 +74,13 @@ async def survey(
     if intent.desired is None or lost:
         raise ValueError(f"a move needs both ERPs in the estate; {' and '.join(lost)} is not")
     leaving = await see(intent, intent.desired, connectors[there], loaded, estate, ctx, now=now)
-    billing = contract.terms.billing.kind if contract.terms else BillingKind.MILESTONES
-    behind = behind_of(leaving.observed.found, billing)
+    behind = _behind(intent, placement, loaded, leaving.observed.found, leaving.observed.found)
     effects, earned = leaving_effects(leaving.plan, leaving.observed.found, there), earned_of(leaving.observed.found)
     whole, after = intent.whole or intent.desired, placement.left(behind)
     wanted = rest(whole, contract.terms, after)  # nothing, of one that has ended
     done = not begun and nothing_left(wanted, after)
-    against = _against(intent, behind, earned, nothing_left=done, undo=undo)
+    unlabelled, against = waits(loaded.adoption, there), _against(intent, behind, earned, nothing_left=done, undo=undo)
+    against = (unlabelled, *against) if unlabelled else against
     if against or wanted.project is None:
         return Survey(leaving, behind, Decimal(0), effects, (*leaving.findings, *against))
     onward = replace(intent, desired=wanted, lane=after.lane, connector=connectors[after.lane], placement=after)
@@ -110,6 +112,9 @@ class Leaver:
         if against := _closed_to_writes((there, placement.lane), self.connectors, self.estate):
             self._block(outcome, against, claimed)
             return
+        if unlabelled := waits(loaded.adoption, there):
+            self._adopted_first(unlabelled, there, claimed, loaded, outcome)
+            return
         item, now = claimed.replay, self.clock.now()
         begun = item is None or item.touched
         undo = item is not None and item.undoes and not begun
@@ -127,7 +132,8 @@ class Leaver:
             return
         applier = Applier(connector, self.shared, self.clock, ctx, outcome, seen.leaving.scope)
         observed = await applier.apply(nothing, seen.leaving.plan, seen.leaving.observed, loaded.known)
-        behind, earned = behind_of(observed.found, _billing(intent)), earned_of(observed.found)
+        behind = _behind(intent, placement, loaded, seen.leaving.observed.found, observed.found)
+        earned = earned_of(observed.found)
         if against := _against(intent, behind, earned, nothing_left=False, undo=False):
             self._block(outcome, against, claimed)  # hours were booked, or invoiced, while it was being closed
             return
@@ -135,6 +141,17 @@ class Leaver:
         if outcome.left is not None:
             agreed = loaded.agreed.get(there, {})
             outcome.operations += closed_by_answer(seen.leaving.plan, observed, loaded.known, agreed)
+
+    def _adopted_first(
+        self, unlabelled: Finding, there: str, claimed: Claimed, loaded: Loaded, outcome: Outcome
+    ) -> None:
+        """What was decided while it waited for its turn comes first: it stays, whatever a lost worker tried before."""
+        now, outcome.left = self.clock.now(), Left(there, None)
+        if claimed.replay is not None and claimed.replay.moves:
+            skip(outcome, claimed.replay, [unlabelled.message], loaded, now)
+            return
+        outcome.name, outcome.state, outcome.note, outcome.refund = "waiting", "waiting", unlabelled.message, True
+        outcome.seen_rev, outcome.next_due = claimed.done_rev, now
 
     def _departed(self, seen: Survey, placement: Placement, claimed: Claimed, loaded: Loaded, outcome: Outcome) -> bool:
         """Whether it is another move than the one that was confirmed. Untouched, the contract stays where it was."""
@@ -189,6 +206,8 @@ def _against(
     whole = intent.whole or intent.desired
     if whole is None or whole.project is None:
         return ()
+    if before := [key.partition("#M:")[2] for key in whole.unconfirmed if key in behind.milestones]:
+        return (reused.finding(before),)
     return tuple(objections(intent.lane, behind, earned, nothing_left=nothing_left, undo=undo))
 
 
@@ -197,6 +216,18 @@ def settles_at(claimed: Claimed, capabilities: Capabilities) -> datetime | None:
     if claimed.unclean_at is None:
         return None
     return claimed.unclean_at + timedelta(seconds=2 * capabilities.settle_s)
+
+
+def _behind(
+    intent: Intent, placement: Placement, loaded: Loaded, seen: Sequence[Found], found: Sequence[Found]
+) -> Behind:
+    """What the ERP that is left has invoiced, as `found` says. `seen`: before anything was closed there."""
+    if not intent.anew or intent.desired is None:
+        return behind_of(found, _billing(intent))
+    known = loaded.known.get(intent.desired.contract)
+    own = {f.ref for f in seen if f.kind is Kind.PROJECT and f.active} or ({known} if known else set())
+    stayed = placement.behind.get(placement.leaving or "", Behind()).billed or Decimal(0)
+    return behind_of(found, _billing(intent), of=own, before=stayed)
 
 
 def _billing(intent: Intent) -> BillingKind:

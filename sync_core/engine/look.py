@@ -3,7 +3,7 @@
 `intend` needs the database's knowledge alone; `see` reads the ERP. Neither writes anything anywhere.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -20,19 +20,25 @@ from sync_core.errors import ErrorClass, Function, StoredEventUnreadable
 from sync_core.estate.estate import Estate
 from sync_core.estate.ownership import rule_for
 from sync_core.fold import fold
-from sync_core.keys import BusinessKey, ErpRef, contract_key
+from sync_core.keys import BusinessKey, ErpRef, contract_key, part_key
 from sync_core.lanes.batches import posted_refs
+from sync_core.life import reused
 from sync_core.life.closing import closed_if_billed
 from sync_core.life.lifecycle import on_day
+from sync_core.life.reused import hours_before
 from sync_core.master.match import Identified, Masters, identify
-from sync_core.moving.moving import Placement, rest
+from sync_core.moving.moving import Placement, rest, signed_anew
 from sync_core.plan import Plan, diff
 from sync_core.ports import CallContext, Capabilities, ErpConnector, Observation, Scope
 from sync_core.references import references
 from sync_core.references.references import Answer, Question, month_of
 
 _NOTHING_KNOWN = Knowledge()
-_CAUSES = {ErrorClass.OWNERSHIP_CONFLICT: "ownership_conflict"}
+_CAUSES = {
+    ErrorClass.OWNERSHIP_CONFLICT: ("ownership_conflict", Function.FINANCE_OPERATIONS),
+    ErrorClass.DUPLICATE_FOUND: ("double_in_erp", Function.FINANCE_OPERATIONS),
+    ErrorClass.MISSING_DATA: (reused.CAUSE, Function.LEGAL),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,8 @@ class Intent:
     provisions: bool = False  # something has to exist for it, so it is checked
     whole: Desired | None = None  # while it leaves an ERP: what the contract asks for, invoiced or not
     values: Mapping[str, Scalar] = field(default_factory=dict)  # what master data says otherwise than the contract
+    anew: bool = False  # it was signed anew after an end
+    untouched: bool = False  # and nothing was done for that agreement yet
 
     @property
     def signed(self) -> bool:
@@ -86,7 +94,26 @@ def intend(loaded: Loaded, estate: Estate, connectors: Mapping[str, ErpConnector
         raise StoredEventUnreadable(f"a stored event cannot be read any more: {loaded.unreadable}")
     stays = Placement(loaded.project_in) if loaded.awaited and loaded.project_in else None
     contract, placement = fold(loaded.events, day_at=estate.day_at), loaded.placement or stays
-    return intend_known(contract, loaded.masters, loaded.project_in, estate, connectors, now=now, placement=placement)
+    anew = reused.anew(contract, loaded.events, loaded.done, estate.day_at)
+    if anew is not None and anew.untouched and placement is not None:
+        placement = signed_anew(placement, contract.terms)
+    intent = intend_known(contract, loaded.masters, loaded.project_in, estate, connectors, now=now, placement=placement)
+    if anew is None or intent.desired is None:
+        return intent
+    return _anew(replace(intent, anew=True, untouched=anew.untouched), intent.desired, anew.unconfirmed)
+
+
+def _anew(intent: Intent, desired: Desired, unconfirmed: Set[str]) -> Intent:
+    """Of a contract that was signed anew. What an ERP that it left invoiced under the same key stops it as well."""
+    left = intent.placement.behind.values() if intent.placement else ()
+    before = {key for behind in left for key in behind.milestones}
+    keys = {one: part_key(desired.contract, "M", one) for one in unconfirmed}
+    taken = [one for one, key in keys.items() if key in before]
+    if taken and intent.provisions:
+        return replace(intent, findings=(*intent.findings, reused.finding(taken)), desired=None, connector=None)
+    marked, whole = frozenset(keys.values()), intent.whole
+    whole = replace(whole, unconfirmed=marked) if whole else None
+    return replace(intent, desired=replace(desired, unconfirmed=marked), whole=whole)
 
 
 def intend_known(
@@ -149,6 +176,8 @@ async def see(
     """A fresh read of the ERP and the plan that follows from it. Raises what the connector raises."""
     scope = scope_of(intent.contract, desired, estate)
     observed = await connector.observe(scope, ctx)
+    if intent.untouched and hours_before(observed.found, known.known.get(scope.contract)):
+        desired = replace(desired, objects=())  # what the agreement before left open closes first
     # What a batch wrote while newer events came is ours until it is journalled, and so is what a lost worker may have.
     wrote = known.unsure or bool(posted_refs(observed.answers, scope.contract, known.known))
     keeps = connector.capabilities.keeps
@@ -222,10 +251,7 @@ def _conflicts(plan: Plan) -> list[Finding]:
     told: dict[ErrorClass, list[str]] = {}
     for operation in plan.conflicts:
         told.setdefault(operation.why or ErrorClass.DUPLICATE_FOUND, []).append(operation.words)
-    return [
-        Finding(why, _CAUSES.get(why, "double_in_erp"), Function.FINANCE_OPERATIONS, "; ".join(sorted(words)))
-        for why, words in told.items()
-    ]
+    return [Finding(why, *_CAUSES[why], "; ".join(sorted(words))) for why, words in told.items()]
 
 
 def _tasks(plan: Plan) -> Iterator[Finding]:

@@ -102,7 +102,7 @@ class Outcome:
     was_refused: tuple[str, str] | None = None  # the one that an earlier run told of
     taken: datetime | None = None  # what was adopted by the decision of then bears our keys now
     behind: Mapping[str, Behind] = field(default_factory=dict)  # by ERP that it left: what is invoiced there now
-    onward: bool = False  # the first half of a move: another run goes on in the other ERP
+    onward: bool = False  # the first half of a move, or of a new agreement: another run goes on
     billed_before: Decimal = Decimal(0)  # in projects that were closed as it left their ERPs
 
     @property

@@ -27,13 +27,13 @@ from sync_core.events import (
 )
 from sync_core.intake.cloudevents import CloudEvent, in_every_zone
 from sync_core.life.summary import DRAFT_PRIORITY, summarise
+from sync_core.money import MOST_DIGITS
 from sync_core.schemas.registered import Registered
 from sync_core.schemas.versions import State
 
 Row = dict[str, object]
 
 _LARGEST_REVISION = 2**62
-_MOST_DIGITS = 18
 
 
 def read(
@@ -77,7 +77,7 @@ def understood(event: CloudEvent, estate: Estate) -> Payload:
 
 def _is_amount(value: Decimal) -> bool:
     """Within what the database's numeric and a float priority hold; the currency's own decimals are checked later."""
-    return abs(value.adjusted()) <= _MOST_DIGITS and len(value.as_tuple().digits) <= 2 * _MOST_DIGITS
+    return -MOST_DIGITS <= value.adjusted() < MOST_DIGITS and len(value.as_tuple().digits) <= 2 * MOST_DIGITS
 
 
 def _terms(payload: Payload) -> Terms | None:

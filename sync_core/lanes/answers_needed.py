@@ -84,6 +84,7 @@ class Assurance:
     looked_at: str | None = None
     known: bool = False
     looks: int = 0
+    found: ErpAnswerIncomplete | None = None  # what was lacking at the last look
     _alone: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def sure(self, ctx: CallContext) -> None:
@@ -95,22 +96,28 @@ class Assurance:
                 await self.look_again(ctx)
 
     async def look_again(self, ctx: CallContext) -> None:
-        self.known = False
+        self.known, self.found = False, None
         self.looks += 1
-        self.seen = self.looked_at = await self.look(ctx)
+        try:
+            self.seen = self.looked_at = await self.look(ctx)
+        except ErpAnswerIncomplete as lacks:
+            self.found = lacks
+            raise
         self.known = True
 
     async def doubt(self, ctx: CallContext) -> None:
-        """After a refusal that may be of a release that came between: of several at the same time one looks.
+        """After a refusal that may be of a release that came between: of several at the same time one looks, for all.
 
-        Raises ErpAnswerIncomplete where something is lacking. If the look itself fails, nothing is known but that the
-        write was refused; the next write looks first.
+        Raises ErpAnswerIncomplete where something is lacking: no contract is at fault then. If the look itself fails,
+        nothing is known but that the write was refused; the next write looks first.
         """
         looks = self.looks
         try:
             async with self._alone:
                 if looks == self.looks:
                     await self.look_again(ctx)
+                elif self.found is not None:
+                    raise ErpAnswerIncomplete(self.found.system, self.found.words)
         except ErpAnswerIncomplete:
             raise
         except TielineError as wrong:

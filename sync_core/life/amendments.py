@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 from sync_core.contract import BillingKind, Contract, Terms
 from sync_core.events import Amended, AmendmentHeader, Event
 from sync_core.fold import fold_steps
-from sync_core.life.agreements import DayAt, day_in_utc
+from sync_core.life.agreements import DayAt
 from sync_core.life.contract_words import Change, changes_between, flat
 from sync_core.life.silent import by_path, with_values
 
@@ -164,7 +164,8 @@ def amendments(
     events: Iterable[Event],
     invoiced: Mapping[str, Decimal] | None = None,
     billed_in: In = _UNSAID,
-    day_at: DayAt = day_in_utc,
+    *,
+    day_at: DayAt,
 ) -> tuple[AmendmentStep, ...]:
     """All of one contract, in the order of the fold. What uses a number again is none, whatever it says; a signature
     after an end begins to count anew.

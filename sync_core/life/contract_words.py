@@ -9,6 +9,7 @@ from sync_core.contract import Contract, Terms
 from sync_core.desired import plain
 
 EFFECTIVE: Final = "effective on"  # of an amendment
+NEVER_SENT: Final = "(never sent)"  # likewise
 
 
 @dataclass(frozen=True, slots=True)

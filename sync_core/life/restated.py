@@ -17,7 +17,7 @@ from sync_core.findings import Difference, Finding
 from sync_core.fold import fold_steps
 from sync_core.life import amendment_days
 from sync_core.life.agreements import DayAt
-from sync_core.life.contract_words import changes_between, flat
+from sync_core.life.contract_words import EFFECTIVE, NEVER_SENT, changes_between, flat
 from sync_core.life.silent import as_published, with_values
 
 CAUSE: Final = SILENT
@@ -28,10 +28,14 @@ def differences(contract: Contract) -> tuple[Difference, ...]:
     """Agreed against published, field by field; the same whatever day it is."""
     agreed = replace(contract, terms=_agreed(contract))
     sides = (agreed, replace(amendment_days.stated(contract), terms=as_published(contract)))
-    return tuple(
+    listed = [
         Difference("changed", change.field, change.before, change.after)
         for change in changes_between(*(flat(side) for side in sides))
-    )
+    ]
+    for one in amendment_days.of_none(contract):
+        named = f"amendment {one.number} {NEVER_SENT}, {EFFECTIVE}"
+        listed.append(Difference("changed", named, None, one.stated.isoformat() if one.stated else None))
+    return tuple(listed)
 
 
 def _agreed(contract: Contract) -> Terms | None:

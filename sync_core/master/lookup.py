@@ -16,14 +16,15 @@ from sync_core.master.names import folded, tax_key
 NONE: Final = sa.text(
     "SELECT NOT EXISTS (SELECT FROM core.master_customer) AND NOT EXISTS (SELECT FROM core.master_entity)"
 )
-# Names are compared only for customers that nothing else identifies; the trigrams' index finds a handful, and
-# sync_core/master/names.py decides. A chain of merges is followed by whoever it leads to.
+# Names are compared only for customers that nothing else identifies, or that a person is to decide again; the trigrams'
+# index finds a handful, and sync_core/master/names.py decides. A chain of merges is followed by whoever it leads to.
 FIND: Final = sa.text("""
     WITH RECURSIVE asked AS MATERIALIZED (
         SELECT a.* FROM jsonb_to_recordset(CAST(:asked AS jsonb)) AS a(
             n int, id bigint, source text, code text, tax text, mdm_id text, folded text, country text)
     ), decided AS MATERIALIZED (
-        SELECT a.n, a.id, m.code, m.system, m.mdm_id FROM asked AS a JOIN core.customer_match AS m USING (source, code)
+        SELECT a.n, a.id, m.code, m.system, m.mdm_id, m.taken_back_at IS NULL AS holds
+        FROM asked AS a JOIN core.customer_match AS m USING (source, code)
     ), exact AS MATERIALIZED (
         SELECT a.n, a.id, x.* FROM asked AS a CROSS JOIN LATERAL (
             SELECT * FROM core.master_customer WHERE code = a.code
@@ -32,6 +33,8 @@ FIND: Final = sa.text("""
             UNION SELECT * FROM core.master_customer WHERE mdm_id = a.mdm_id
         ) AS x
         UNION SELECT d.n, d.id, c.* FROM decided AS d JOIN core.master_customer AS c USING (system, mdm_id)
+    ), settled AS MATERIALIZED (
+        (SELECT n FROM exact UNION SELECT n FROM decided) EXCEPT SELECT n FROM decided WHERE NOT holds
     ), chain AS (
         SELECT * FROM exact
         UNION SELECT chain.n, chain.id, c.* FROM chain JOIN core.master_customer AS c
@@ -43,12 +46,12 @@ FIND: Final = sa.text("""
               AND (c.country IS NULL OR a.country IS NULL OR c.country = a.country)
             ORDER BY similarity(c.folded, a.folded) DESC, c.system, c.mdm_id LIMIT 8
         ) AS x
-        WHERE NOT EXISTS (SELECT FROM exact WHERE exact.n = a.n)
-          AND NOT EXISTS (SELECT FROM decided WHERE decided.n = a.n)
+        WHERE NOT EXISTS (SELECT FROM settled WHERE settled.n = a.n)
     )
     SELECT 'customer' AS what, id, system, mdm_id, code, name, tax_id, country, status, merged_into FROM chain
     UNION SELECT 'customer', id, system, mdm_id, code, name, tax_id, country, status, merged_into FROM near
-    UNION ALL SELECT 'decided', id, system, mdm_id, code, '', NULL, NULL, '', NULL FROM decided
+    UNION ALL SELECT CASE WHEN holds THEN 'decided' ELSE 'taken back' END, id, system, mdm_id, code, '', NULL, NULL, '',
+                     NULL FROM decided
     UNION ALL SELECT 'entity', NULL, system, mdm_id, code, name, NULL, country, status, NULL FROM core.master_entity
     WHERE code = ANY(:entities)
 """)
@@ -99,8 +102,9 @@ def answers(ids: Iterable[int], rows: Iterable[sa.Row[Any]]) -> dict[int, Master
 
 
 def _keep(masters: Masters, row: sa.Row[Any]) -> None:
-    if row.what == "decided":
-        masters.decided[row.code] = None if row.mdm_id is None else (row.system, row.mdm_id)
+    if row.what in ("decided", "taken back"):
+        said = masters.decided if row.what == "decided" else masters.taken_back
+        said[row.code] = None if row.mdm_id is None else (row.system, row.mdm_id)
     elif row.what == "entity":
         masters.entities[row.code] = row.status
     else:

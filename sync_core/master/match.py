@@ -1,9 +1,10 @@
 """Which master record a contract's customer is, and what speaks against going on with it. Pure.
 
-In this order: the MDM's own id, what a person decided for this code, the tax number, the code. A record that was merged
-stands for the one it was merged into. What several records share tells none of them apart, unless the contract's code
-does: that makes an exception, as records do with names that are alike where nothing matches. A machine neither takes
-one for the other nor makes a second customer.
+In this order: the MDM's own id, what a person decided for this code, the tax number, the code. Where that decision was
+taken back, nothing after it says anything until a person decides again: else what they undid could become another
+customer by itself. A record that was merged stands for the one it was merged into. What several records share tells
+none of them apart, unless the contract's code does: that makes an exception, as records do with names that are alike
+where nothing matches. A machine neither takes one for the other nor makes a second customer.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,6 +54,7 @@ class Masters:
 
     customers: dict[Id, Record] = field(default_factory=dict)
     decided: dict[str, Id | None] = field(default_factory=dict)  # by the contract's code; None: none of those alike
+    taken_back: dict[str, Id | None] = field(default_factory=dict)  # what had been decided; nobody decided again
     entities: dict[str, str] = field(default_factory=dict)  # status of a legal entity, by code
 
 
@@ -60,6 +62,7 @@ class Masters:
 class Match:
     record: Record | None = None
     near: tuple[Record, ...] = ()
+    held: bool = False  # what had been decided was taken back: a person says, whether or not any is near
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +76,26 @@ class Identified:
 
 
 def match(party: Party, masters: Masters) -> Match:
-    known = masters.customers
-    decided = masters.decided.get(party.code)
+    known, held = masters.customers, party.code in masters.taken_back
+    decided = masters.taken_back[party.code] if held else masters.decided.get(party.code)
     person = known.get(decided) if decided else None
+    by_id, others = _by_id(party, known), (_by_tax(party, known), _by_code(party, known))
+    ways = (by_id, [person] if person else [], *others)
     alikes: list[Record] = []
-    for fitting in (_by_id(party, known), [person] if person else [], _by_tax(party, known), _by_code(party, known)):
+    for fitting in ways[:1] if held else ways:
         alikes = _survivors(fitting, known)
         sure = _told_apart(party, alikes)
         if sure is not None:
             return Match(sure)
         if alikes and person is None:
             break
-    if party.code in masters.decided:
+    if held:
+        alikes = _survivors([record for way in ways for record in way], known)
+    elif party.code in masters.decided:
         return Match()
     name = folded(party.name)
     alikes += [r for r in _ordered(known) if r.merged_into is None and r not in alikes and _like(party, name, r)]
-    return Match(near=tuple(alikes[:_SHOWN]))
+    return Match(near=tuple(alikes[:_SHOWN]), held=held)
 
 
 def _ordered(known: Mapping[Id, Record]) -> list[Record]:
@@ -163,7 +170,7 @@ def identify(contract: Contract, masters: Masters | None, *, owned: bool, on: da
     known = replace(contract, terms=replace(terms, customer=latest), dated=dated)
     closed = _closed(today.legal_entity, masters)
     if found.record is None:
-        return Identified(known, findings=(*_near(stated, found.near), *closed))
+        return Identified(known, findings=(*_near(stated, found), *closed))
     party = _as_known(stated, masters, owned=owned)
     return Identified(known, found.record, (*_inactive(found.record), *closed), _told(stated, party))
 
@@ -184,12 +191,15 @@ def _told(stated: Party, party: Party) -> dict[str, Scalar]:
     return {f"customer.{n}": getattr(party, n) for n in names if getattr(party, n) != getattr(stated, n)}
 
 
-def _near(stated: Party, near: tuple[Record, ...]) -> Iterator[Finding]:
-    if not near:
+def _near(stated: Party, found: Match) -> Iterator[Finding]:
+    if not found.near and not found.held:
         return
-    listed = ", ".join(f"{r.code} “{r.name}”" for r in near)
-    words = f"customer {stated.code} “{stated.name}” is much like {listed} of master data; say whether it is the same"
-    parts = tuple(Difference(ALIKE, f"{r.system}/{r.mdm_id}", f"{r.code} {r.name}", stated.name) for r in near)
+    customer, listed = f"customer {stated.code} “{stated.name}”", ", ".join(f"{r.code} “{r.name}”" for r in found.near)
+    words = f"{customer} is much like {listed} of master data; say whether it is the same"
+    if found.held:
+        again = f"whether it is {listed} of master data" if listed else "that it is a customer of its own"
+        words = f"what was decided of {customer} was taken back; say again {again}"
+    parts = tuple(Difference(ALIKE, f"{r.system}/{r.mdm_id}", f"{r.code} {r.name}", stated.name) for r in found.near)
     yield Finding(
         ErrorClass.REFERENCE_MISSING, "customer_near_duplicate", Function.MASTER_DATA, words, differences=parts
     )

@@ -16,7 +16,7 @@ from sync_core.contract import BillingKind, Terms
 from sync_core.desired import BillingMilestone, Desired, ErpObject, Found, Kind, Line, Project
 from sync_core.errors import ErrorClass, Function
 from sync_core.findings import Difference, Finding
-from sync_core.keys import BusinessKey
+from sync_core.keys import BusinessKey, ErpRef
 from sync_core.life.books import CREDIT, REBILL, invoiced
 from sync_core.money import written
 from sync_core.plan import Action, Plan
@@ -73,8 +73,22 @@ class Placement:
         return Placement(self.lane, None, known)
 
 
-def behind_of(found: Iterable[Found], billing: BillingKind) -> Behind:
-    """What the ERP that was read has invoiced, parts of closed projects included; doubles of a milestone add up."""
+def signed_anew(placement: Placement, terms: Terms | None) -> Placement:
+    """As a new agreement finds it: hours that were invoiced under the one before take nothing off its value and cap.
+    Of milestones the key tells.
+    """
+    if terms is None or terms.billing.kind is BillingKind.MILESTONES:
+        return placement
+    return replace(placement, behind={lane: Behind() for lane in placement.behind})
+
+
+def behind_of(
+    found: Iterable[Found], billing: BillingKind, *, of: Collection[ErpRef] | None = None, before: Decimal = _ZERO
+) -> Behind:
+    """What the ERP that was read has invoiced, parts of closed projects included; doubles of a milestone add up.
+
+    Of hours, where the contract was signed anew: of these projects alone, and `before` in others of its agreement.
+    """
     objects = list(found)
     if billing is BillingKind.MILESTONES:
         billed = [(str(f.key), invoiced(f)) for f in objects if f.kind is Kind.MILESTONE and f.billed]
@@ -83,9 +97,11 @@ def behind_of(found: Iterable[Found], billing: BillingKind) -> Behind:
             by_key[key] += amount or _ZERO
         unsaid = any(amount is None for _, amount in billed)
         return Behind(None if unsaid else sum(by_key.values(), _ZERO), by_key)
+    if of is not None:
+        objects = [f for f in objects if f.ref in of or f.parent in of]
     told = [f.billed_amount for f in objects if f.kind is Kind.PROJECT and f.billed_amount is not None]
     untold = any(f.billed for f in objects if not f.kind.shared) and not told
-    return Behind(None if untold else sum(told, _ZERO))
+    return Behind(None if untold else sum(told, before))
 
 
 def rest(desired: Desired, terms: Terms | None, placement: Placement) -> Desired:

@@ -130,7 +130,7 @@ def amendment_history(
     zone = ZoneInfo(entity.timezone if entity else "UTC")
     found = tuple(
         _row(step, ranks[step.event_id], received[step.event_id], read, zone)
-        for step in core.amendments(events, invoiced, billed_in, estate.day_at)
+        for step in core.amendments(events, invoiced, billed_in, day_at=estate.day_at)
     )
     return replace(
         bare,

@@ -23,7 +23,7 @@ from sync_core.master.match import NEAR
 from sync_core.reads.approvals import RefusedBefore, refusals
 from sync_core.reads.conflicts import Conflict, conflicts
 from sync_core.reads.exceptions import COLUMNS, FROM, ExceptionRow, exception_row
-from sync_core.reads.master import Alikes, alikes
+from sync_core.reads.master import Alikes, alikes, stated
 from sync_core.reads.scope import OF_CONTRACT, Entities, bound
 from sync_core.references.known_codes import known_codes
 
@@ -133,7 +133,7 @@ def case_detail(
     made = _form(conn, found, estate)
     links = _links(conn, row)
     refused = refusals(conn, [row.contract_id] if row.cause == REFUSED else [])
-    alike = _alike(conn, found, row)
+    alike = _alike(conn, found, row, estate, now)
     return CaseDetail(
         row, found.source, history, made, _actions(conn, row, made, alike), open_for(row, history, now),
         follows=_follows(row, links), followed_by=_followed_by(row, links), differences=_differences(found.detail),
@@ -143,11 +143,14 @@ def case_detail(
     )  # fmt: skip
 
 
-def _alike(conn: sa.Connection, found: sa.Row[Any], row: ExceptionRow) -> Alikes | None:
+def _alike(conn: sa.Connection, found: sa.Row[Any], row: ExceptionRow, estate: Estate, now: datetime) -> Alikes | None:
     if row.cause != NEAR:
         return None
-    terms = fold(events_of(conn, found.source, found.external_id)).terms
-    return alikes(conn, row.case_id, found.source, terms.customer) if terms else None
+    try:
+        meant = stated(conn, found.source, found.external_id, estate, now)
+    except StoredEventUnreadable:
+        return None  # as the form has it
+    return alikes(conn, row.case_id, found.source, meant) if meant else None
 
 
 def _differences(detail: Mapping[str, Any]) -> tuple[Difference, ...]:

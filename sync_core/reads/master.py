@@ -1,4 +1,4 @@
-"""Master records as people are asked about them: those that a contract's customer is much like."""
+"""Master records as people are asked about them: which customer is meant, what it is like, and what was decided."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,6 +7,11 @@ from typing import Final
 import sqlalchemy as sa
 
 from sync_core.contract import Party
+from sync_core.engine.look import local_day
+from sync_core.estate.estate import Estate
+from sync_core.fold import fold
+from sync_core.intake.contract_events import events_of
+from sync_core.life.lifecycle import on_day
 
 _ALIKE: Final = sa.text("""
     SELECT c.system, c.mdm_id, c.code, c.name, c.tax_id, c.country, c.status, c.changed_at,
@@ -15,12 +20,10 @@ _ALIKE: Final = sa.text("""
          JOIN core.master_customer AS c ON c.system || '/' || c.mdm_id = d ->> 'what'
     WHERE k.case_id = :case AND d ->> 'kind' = 'alike' ORDER BY c.system, c.mdm_id
 """)
-
-
 _DECISION: Final = sa.text("""
     SELECT m.code, c.code, m.mdm_id, m.decided_by, m.decided_at, m.reason
     FROM core.customer_match AS m LEFT JOIN core.master_customer AS c USING (system, mdm_id)
-    WHERE m.source = :source AND m.code = :code
+    WHERE m.source = :source AND m.code = :code AND m.taken_back_at IS NULL
 """)
 
 
@@ -58,12 +61,26 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Alikes:
-    stated: Party  # as the contract names its customer
+    stated: Party  # as the contract names its customer today
     records: tuple[Alike, ...]
     decision: Decision | None = None  # None: nobody decided, or it was taken back
 
 
-def alikes(conn: sa.Connection, case_id: int, source: str, stated: Party) -> Alikes:
-    decided = conn.execute(_DECISION, {"source": source, "code": stated.code}).one_or_none()
+def stated(conn: sa.Connection, source: str, external_id: str, estate: Estate, now: datetime) -> Party | None:
+    """The customer whom an exception of this contract is about: the one that the contract names today, in its CLM's
+    words. None: it names none yet. Raises StoredEventUnreadable.
+    """
+    contract = fold(events_of(conn, source, external_id), day_at=estate.day_at)
+    terms = on_day(contract, local_day(contract, estate, now)).contract.terms
+    return terms.customer if terms else None
+
+
+def decision(conn: sa.Connection, source: str, code: str) -> Decision | None:
+    """None: nobody decided, or it was taken back."""
+    found = conn.execute(_DECISION, {"source": source, "code": code}).one_or_none()
+    return Decision(*found) if found else None
+
+
+def alikes(conn: sa.Connection, case_id: int, source: str, meant: Party) -> Alikes:
     records = tuple(Alike(*row) for row in conn.execute(_ALIKE, {"case": case_id}))
-    return Alikes(stated, records, Decision(*decided) if decided else None)
+    return Alikes(meant, records, decision(conn, source, meant.code))

@@ -189,7 +189,8 @@ _TOTALS = sa.text(f"""
 # What differs most comes first.
 _ORDER: Final = Order("gap.size", descending=True, nullable=False, kind=Decimal, row_id="i.item_id")
 AMOUNTS: Final = tuple(Sums.__slots__)
-FILE_COLUMNS: Final = ("contract", "title", "legal_entity", "currency", *AMOUNTS, "why", "stands", "item")
+# Programs read them by place: a new one is the last.
+FILE_COLUMNS: Final = ("contract", "title", "legal_entity", "currency", *AMOUNTS, "stands", "item", "why")
 
 
 def reconciliation(conn: sa.Connection, replay_id: int, *, entities: Entities) -> Reconciliation | None:
@@ -237,9 +238,9 @@ def listed(rows: Sequence[ReconciledRow]) -> list[dict[str, object]]:
             "legal_entity": row.legal_entity,
             "currency": row.sums.signed.currency,
             **{name: getattr(row.sums, name).amount for name in AMOUNTS},
-            "why": row.why.value if row.why else "",
             "stands": row.stands.value,
             "item": row.state.value,
+            "why": row.why.value if row.why else "",
         }
         for row in rows
     ]

@@ -35,7 +35,8 @@ _PENDING: Final = sa.text("""
     FROM core.policy_proposal WHERE state = 'proposed' ORDER BY proposal_id DESC LIMIT 1
 """)
 _TOTALS: Final = sa.text("""
-    SELECT (SELECT count(*) FROM core.policy), (SELECT count(*) FROM core.policy_proposal WHERE state = 'refused')
+    SELECT (SELECT count(*) FROM core.policy),
+           (SELECT count(*) FROM core.policy_proposal WHERE state = 'refused' AND :whole)
 """)
 
 
@@ -97,7 +98,7 @@ class Policies:
     proposals: tuple[Proposal, ...]
     pending: Pending | None = None
     activated: int = 0  # how many there are, beyond the newest
-    refused: int = 0
+    refused: int = 0  # likewise; none where the reader's reach has a limit
 
     @property
     def in_force(self) -> Activation | None:
@@ -124,7 +125,7 @@ class PolicyReads:
             history = tuple(Activation(*row) for row in conn.execute(_HISTORY, bind))
             proposals = tuple(self._proposal(row) for row in conn.execute(_PROPOSALS, bind)) if whole else ()
             pending = conn.execute(_PENDING).one_or_none()
-            activated, refused = conn.execute(_TOTALS).one()
+            activated, refused = conn.execute(_TOTALS, bind).one()
         return Policies(history, proposals, Pending(*pending) if pending else None, activated, refused)
 
     def _proposal(self, row: sa.Row[Any]) -> Proposal:

@@ -30,7 +30,14 @@ _SEAL = sa.text("""
            CAST(s.manifest -> 'counts' ->> 'moved_contracts' AS integer) AS moved,
            coalesce(CAST(s.manifest -> 'counts' ->> 'moved_complete' AS boolean), true) AS complete,
            CAST(s.manifest -> 'measured_anew' ->> 'contracts' AS integer) AS anew,
-           coalesce(s.manifest -> 'measured_anew' ->> 'release', '') AS anew_by
+           coalesce(s.manifest -> 'measured_anew' ->> 'release', '') AS anew_by,
+           coalesce(s.manifest -> 'measured_anew' ->> 'why', '') AS anew_why,
+           coalesce(CAST(s.manifest -> 'measured_anew' ->> 'complete' AS boolean), true) AS anew_complete,
+           (SELECT jsonb_agg(jsonb_build_array(coalesce(h.one ->> 'title', r.one ->> 'kpi'),
+                                               r.one -> 'version_before', r.one -> 'version') ORDER BY r.one ->> 'kpi')
+            FROM jsonb_array_elements(s.manifest -> 'redefined') AS r(one)
+                 LEFT JOIN jsonb_array_elements(s.headlines) AS h(one) ON h.one ->> 'slug' = r.one ->> 'kpi'
+           ) AS redefined
     FROM metrics.snapshot AS s WHERE s.snapshot_id = :snapshot_id AND s.state = 'made'
 """)
 # The first snapshot of the week, which a later one is held against, and that later one.
@@ -111,6 +118,9 @@ class SnapshotSeal:
     complete: bool  # else at least so many moved, and their list is cut
     anew: int | None = None  # contracts that read otherwise only because all was measured anew; None: it was not
     anew_by: str = ""  # the release that did; "" where nobody noted it
+    anew_why: str = ""  # release; settings, the group's zone or reporting currency
+    anew_complete: bool = True  # else at least so many
+    redefined: tuple[tuple[str, int, int], ...] = ()  # title of a measure, version of its definition then and now
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +198,7 @@ def one_snapshot(conn: sa.Connection, snapshot_id: int) -> SnapshotDetail | None
     files = tuple(SnapshotFile(*one) for one in conn.execute(_FILES, bound))
     deliveries = tuple(SnapshotDelivery(*one) for one in conn.execute(_DELIVERIES, bound))
     seal = conn.execute(_SEAL, bound).one_or_none()
-    return SnapshotDetail(_row(row), files, deliveries, None if seal is None else SnapshotSeal(*seal))
+    return SnapshotDetail(_row(row), files, deliveries, None if seal is None else _seal(seal))
 
 
 def snapshot_diff(conn: sa.Connection, week: date, other: date) -> SnapshotDiff | None:
@@ -275,6 +285,11 @@ def _weeks_of(one: dict[str, Any] | None) -> int:
 
 def _value(one: dict[str, Any] | None, name: str = "value") -> Decimal | None:
     return None if one is None or one.get(name) is None else Decimal(one[name])
+
+
+def _seal(row: sa.Row[Any]) -> SnapshotSeal:
+    redefined = tuple((str(title), int(before), int(now)) for title, before, now in row.redefined or ())
+    return SnapshotSeal(**{**row._mapping, "redefined": redefined})
 
 
 def _row(row: Row) -> SnapshotRow:

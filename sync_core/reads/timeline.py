@@ -11,7 +11,7 @@ from datetime import datetime
 from sync_core.contract import Contract
 from sync_core.events import PREFIX, WORKFLOW, Event, SchemaUnknown, understand
 from sync_core.fold import fold
-from sync_core.life.agreements import DayAt, day_in_utc
+from sync_core.life.agreements import DayAt
 from sync_core.life.contract_words import Change as Change
 from sync_core.life.contract_words import changes_between as changes_between
 from sync_core.life.contract_words import flat as flat
@@ -53,7 +53,7 @@ class History:
     contract: Contract | None
 
 
-def history(stored: Sequence[StoredEvent], day_at: DayAt = day_in_utc) -> History:
+def history(stored: Sequence[StoredEvent], day_at: DayAt) -> History:
     """`stored` is one contract's, in the order recorded."""
     known: list[Event] = []
     moments: list[Moment] = []

@@ -46,4 +46,4 @@ class AmendmentDay(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     number: Annotated[int, Field(ge=1)]
-    effective_on: date | None = None
+    effective_on: date | None  # null, at once, is said and never guessed

@@ -9,9 +9,9 @@ from sync_core.derive import derive
 from sync_core.desired import ErpObject, Kind
 from sync_core.estate.estate import load
 from sync_core.events import Event, understand
-from sync_core.fold import fold
 from tests.acceptance.cloud_firm import ERP_SECRET, Cloud, deliver, open_house, sow
 from tests.acceptance.processes import House
+from tests.folds import fold
 from tests.sows import SIGNED_AT, SOURCE, milestone_terms, on, signed
 
 

@@ -50,7 +50,8 @@ async def identified(walk: Walk) -> None:
     assert (await walk.get(address))["exception"]["state"] == "resolved"
     decided = (await walk.get(f"{address}/sides"))["decision"]
     assert (decided["is_code"], decided["reason"]) == ("CUST-1", "the same firm")
-    undone = await walk.send(f"{address}/identify/take-back", {"reason": "a namesake"}, tag=await walk.tag(address))
+    back = {"code": "HM", "reason": "a namesake"}
+    undone = await walk.send(f"{address}/identify/take-back", back, tag=await walk.tag(address))
     assert (undone["was_code"], undone["contracts"]) == ("CUST-1", 1)
     await desk.run()
     assert (await walk.get(address))["exception"]["state"] == "open"

@@ -35,7 +35,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/exceptions/{exception_id}/decide": {"reason": "as agreed"},
     "POST /v1/exceptions/{exception_id}/hand-over": {"function": "tax", "reason": "yours"},
     "POST /v1/exceptions/{exception_id}/identify": {"record": None, "reason": "no relation"},
-    "POST /v1/exceptions/{exception_id}/identify/take-back": {"reason": "another firm"},
+    "POST /v1/exceptions/{exception_id}/identify/take-back": {"code": "HM", "reason": "another firm"},
     "POST /v1/exceptions/{exception_id}/resolve": {"decisions": {"project.name": "ours"}, "reason": "as agreed"},
     "POST /v1/holds": {"contract_ids": [1], "reason": "a lawsuit"},
     "POST /v1/holds/release": {"hold_ids": [1], "reason": "it is over"},

@@ -69,6 +69,6 @@ async def test_both_sides_are_shown_and_decided(cli: Cli, desk: Desk, database: 
     told = cli.said("exceptions", "identify", alike, "--is", "mdm/M-1", "--reason", "the same firm")
     assert told.startswith("HM is CUST-1; contracts that look again: 1")
     assert "HM is CUST-1: " in cli.said("exceptions", "sides", alike)
-    told = cli.said("exceptions", "take-back", alike, "--reason", "a namesake")
+    told = cli.said("exceptions", "take-back", alike, "--code", "HM", "--reason", "a namesake")
     assert "HM is not CUST-1 any more; contracts that are planned again: 1" in told
     assert done(database) == ["conflict.resolve", "customer.identify", "customer.take_back"]

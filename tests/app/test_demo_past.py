@@ -61,6 +61,12 @@ BEHIND = sa.text("""
     HAVING sum(n.amount) FILTER (WHERE n.kind = 'invoice')
         IS DISTINCT FROM sum(n.amount) FILTER (WHERE n.kind = 'revenue')
 """)
+# How long before the end of a day of the group the measures that a report of that moment sees were made.
+MEASURED = sa.text("""
+    SELECT max(ends.at - (SELECT max(finished_at) FROM metrics.refresh WHERE finished_at <= ends.at))
+    FROM generate_series(CAST(:first AS date), CAST(:last AS date), interval '1 day') AS days (day),
+    LATERAL (SELECT CAST(days.day AS timestamp) AT TIME ZONE :zone AS at) AS ends
+""")
 SET_ASIDE = sa.text("SELECT external_id FROM core.contract WHERE state = 'set_aside'")
 HELD = sa.text("SELECT count(*) FROM core.quarantine")
 
@@ -105,6 +111,10 @@ async def test_the_past_ends_with_the_exceptions_that_its_story_left_open_and_su
     async with async_database.connect() as conn:
         posted = (await conn.execute(POSTED)).one()
         behind = (await conn.execute(BEHIND)).all()
+    days = {"first": portfolio.start.date() + timedelta(days=7), "last": UNTIL.date(), "zone": estate.timezone}
+    async with async_database.connect() as conn:
+        age = await conn.scalar(MEASURED, days)
+    assert age <= timedelta(minutes=5), "what a day's end is told of was measured at its end"
     assert posted.lines > 20, "revenue was posted by contract line"
     assert posted.strangers == 0
     assert behind == [], "what is earned as it is billed is what was billed"

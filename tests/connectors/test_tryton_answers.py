@@ -70,10 +70,12 @@ def test_a_value_that_can_be_none_is_an_answer_that_cannot_be_read(parse: Callab
             verdicts.answer(httpx.Response(200, content=value.encode()), write)
 
 
-@pytest.mark.parametrize("given", [Decimal("NaN"), Decimal("-Infinity"), Decimal("1e19"), "1e40", "much"])
+@pytest.mark.parametrize("given", [Decimal("NaN"), Decimal("-Infinity"), Decimal("1e18"), "-1e18", "1e40", "much"])
 def test_an_amount_that_can_be_none_is_named(given: Decimal | str) -> None:
     with pytest.raises(ErpAnswerIncomplete, match="'amount'"):
         Row("tryton", {"amount": given}).decimal("amount")
+    most = Decimal(10**18 - 1)
+    assert Row("tryton", {"amount": most}).decimal("amount") == most
 
 
 def test_a_note_keeps_any_value_and_peoples_own_words() -> None:

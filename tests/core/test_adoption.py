@@ -6,10 +6,10 @@ import pytest
 
 from sync_core.derive import derive
 from sync_core.desired import Found, Kind, fields_of
-from sync_core.fold import fold
 from sync_core.keys import BusinessKey, ErpRef
 from sync_core.moving.adoption import Adoption, Result, Wanted, candidates, with_parts
 from tests.core.test_fold_properties import event
+from tests.folds import fold
 from tests.sows import estate, milestone_terms, on
 
 ESTATE = estate()

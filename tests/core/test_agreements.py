@@ -14,13 +14,13 @@ from sync_core.derive import derive
 from sync_core.desired import BillingMilestone, Found, Kind
 from sync_core.estate.estate import load
 from sync_core.events import DECIDED, Amended, Decided, Event
-from sync_core.fold import fold, fold_steps
 from sync_core.keys import ErpRef, part_key
-from sync_core.life.amendments import amendments, books
+from sync_core.life.amendments import books
 from sync_core.life.lifecycle import on_day
 from sync_core.moving.moving import Behind, Placement, changed_since
 from sync_core.plan import diff
 from tests.core.test_lifecycle import AUTOMATIC, declined, event, signed
+from tests.folds import amendments, fold, fold_steps
 from tests.sows import ESTATE_TOML, SIGNED_AT, SOURCE, estate, milestone_terms, on
 
 ASKING = load(ESTATE_TOML + '\n[[approval]]\nname = "Everything"\nfrom_amount = 0\nfunction = "finance_operations"\n')

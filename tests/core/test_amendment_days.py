@@ -9,15 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync_core.contract import Contract
-from sync_core.events import Event
-from sync_core.fold import fold
+from sync_core.events import Event, SchemaUnknown
 from sync_core.life import amendment_days
-from sync_core.life.amendments import amendments
 from sync_core.life.lifecycle import on_day
 from sync_core.life.restated import differences, finding
 from sync_core.life.silent import accepting
 from tests.core.test_effective_days import BEFORE, FROM, LATER, amending, own, po
 from tests.core.test_fold_properties import event, signing
+from tests.folds import amendments, fold
 
 AFTER = date(2026, 8, 1)
 DAY = "amendment 1, effective on"
@@ -134,6 +133,54 @@ def test_a_correction_of_a_day_waits_behind_a_gap_and_below_what_comes_later() -
     assert po(fold([signing(1), late, move, first]), LATER) == "PO-3"
 
 
+def moving(revision: int, overrides: int, day: date | None, number: int = 1) -> Event:
+    """The CLM's own correction of a day."""
+    days = [{"number": number, "effective_on": day.isoformat() if day else None}]
+    return event("corrected", revision, {"overrides": overrides, "changes": {}, "amendment_days": days})
+
+
+def test_a_day_whose_name_is_misspelt_is_refused_not_taken_for_at_once() -> None:
+    days = [{"number": 1, "effectiveOn": FROM.isoformat()}]
+    with pytest.raises(SchemaUnknown, match=r"amendment_days\.0\.effective_on"):
+        event("corrected", 3, {"overrides": 2, "changes": {}, "amendment_days": days})
+
+
+FIRST = [signing(1), amending(1, FROM, po_number="PO-2")]
+
+
+@pytest.mark.parametrize(("history", "sides"), [
+    ([*FIRST, moving(3, 1, LATER)], {DAY: ("2026-06-01", "2026-07-01")}),
+    ([*FIRST, moving(3, 1, None)], {DAY: ("2026-06-01", None)}),
+    ([*accepted([*FIRST, again(3, LATER, po_number="PO-2")]), moving(9, 2, AFTER)],
+     {DAY: ("2026-07-01", "2026-08-01")}),
+    ([*FIRST, moving(3, 2, LATER, number=2)], {"amendment 2 (never sent), effective on": (None, "2026-07-01")}),
+], ids=["before the amendment", "at once, before the amendment", "below a decision", "of no amendment"])  # fmt: skip
+def test_a_correction_that_moves_nothing_is_seen(
+    history: list[Event], sides: dict[str, tuple[str | None, str | None]]
+) -> None:
+    contract = fold(history)
+    assert (told(contract), contract.silent_since) == (sides, history[-1].id)
+    assert (contract.amendments, contract.dated) == (fold(history[:-1]).amendments, fold(history[:-1]).dated)
+    assert fold(history[::-1]) == contract
+
+
+def test_a_correction_below_a_decision_is_accepted_like_any_other() -> None:
+    history = [*accepted([*FIRST, again(3, LATER, po_number="PO-2")]), moving(9, 2, AFTER)]
+    contract = fold(accepted(history))
+    assert ([one.effective_on for one in contract.amendments], contract.silent_days) == ([AFTER], ())
+
+
+@pytest.mark.parametrize("heard", [
+    [*FIRST, moving(1, 1, LATER)],  # the amendment was said after it
+    [*FIRST, moving(3, 2, LATER), again(4, FROM, po_number="PO-2")],  # as it was first
+    [*FIRST, again(3, AFTER, po_number="PO-2"), moving(4, 2, LATER)],  # the correction is newer
+    [*FIRST, amending(2, None, po_number="PO-3"), again(9, LATER, po_number="PO-2")],  # nothing is left of it
+    [*FIRST, amending(3, None, po_number="PO-3"), moving(5, 1, LATER, number=2)],  # the gap is told
+], ids=["older", "published as before", "newer", "named again meanwhile", "behind a gap"])  # fmt: skip
+def test_what_was_answered_is_no_silent_day(heard: list[Event]) -> None:
+    assert (fold(heard).silent_days, fold(heard).silent_since) == ((), None)
+
+
 DAYS = st.none() | st.sampled_from([FROM, LATER, AFTER])
 SAID = st.tuples(st.integers(1, 3), DAYS, st.sampled_from(["PO-1", "PO-2"]))
 MOVES = st.tuples(st.integers(1, 3), DAYS)
@@ -156,8 +203,8 @@ def test_order_and_repeats_do_not_matter_and_the_last_word_on_a_day_is_kept(
     contract = fold(history)
     repeats = data.draw(st.lists(st.sampled_from(history), max_size=3))
     assert fold(data.draw(st.permutations([*history, *repeats]))) == contract
-    assert fold(accepted(history)).silent_days == ()
+    assert fold(accepted(history)).silent_days == amendment_days.of_none(contract)
     agreed = {one.number: one.effective_on for one in contract.amendments}
     for differing in contract.silent_days:
         assert differing.agreed != differing.stated
-        assert differing.agreed == agreed[differing.number]
+        assert differing.agreed == agreed.get(differing.number)

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync_core.events import Event
-from sync_core.fold import fold, fold_steps
-from sync_core.life.amendments import REST, Fate, amendments, books, compare
+from sync_core.life.amendments import REST, Fate, books, compare
 from tests.core.test_fold_properties import amending, event, histories, signing
+from tests.folds import amendments, fold, fold_steps
 from tests.sows import tm_terms
 
 MOVED = {"key": "golive", "name": "Live", "amount": "15000.00", "due_on": "2026-10-30", "line": "1"}

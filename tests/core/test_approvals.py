@@ -16,7 +16,7 @@ from sync_core.contract import Contract, Decision
 from sync_core.errors import ErrorClass, InvalidEstate
 from sync_core.estate.estate import Estate, load
 from sync_core.events import CORRECTED, DECIDED, PREFIX, REGISTRY, Corrected, Event, understand
-from sync_core.fold import fold
+from tests.folds import fold
 from tests.sows import ESTATE_TOML, SIGNED_AT, SOURCE, milestone_terms, signed
 
 RULES = """

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from sync_core.contract import Contract
 from sync_core.desired import Found, Kind
-from sync_core.fold import fold
 from sync_core.life.books import told
 from sync_core.plan import Action, Plan, diff
 from tests.core.test_convergence_properties import carried_out, event, histories, wanted
+from tests.folds import fold
 from tests.sows import SIGNED_AT, signed
 
 SIGNED = event(1, "signed.v1", signed("C-1"))

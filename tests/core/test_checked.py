@@ -13,9 +13,9 @@ from sync_core.derive import derive
 from sync_core.errors import ErrorClass, Function
 from sync_core.events import Event, understand
 from sync_core.findings import Finding
-from sync_core.fold import fold
 from sync_core.keys import ErpRef
 from sync_core.ports import Capabilities, Observation, References
+from tests.folds import fold
 from tests.sows import SIGNED_AT, estate, milestone_terms, signed
 
 OF_CONTRACT = (Arises.EVENTS, Arises.CONTRACT, Arises.POLICY)

@@ -12,9 +12,9 @@ from sync_core.derive import derive
 from sync_core.desired import Desired, Found, Kind, fields_of
 from sync_core.errors import ErrorClass
 from sync_core.events import Event, understand
-from sync_core.fold import fold
 from sync_core.keys import BusinessKey, ErpRef
 from sync_core.plan import Action, Plan, diff
+from tests.folds import fold
 from tests.sows import SIGNED_AT, SOURCE, estate, milestone_terms, signed, tm_terms
 
 ESTATE = estate()

@@ -10,8 +10,8 @@ from sync_core.contract import Contract
 from sync_core.errors import Function
 from sync_core.estate.estate import Estate, load
 from sync_core.events import PREFIX, Event, understand
-from sync_core.fold import fold
 from sync_core.life.drafts import defects, warning
+from tests.folds import fold
 from tests.sows import ESTATE_TOML, SIGNED_AT, SOURCE, estate, milestone_terms, signed
 
 RULES = '[[approval]]\nname = "All"\nfrom_amount = 0\n'

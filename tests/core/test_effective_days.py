@@ -12,10 +12,10 @@ from sync_core.contract import Contract
 from sync_core.derive import derive
 from sync_core.desired import Kind, fields_of
 from sync_core.events import OWN_ID, Event
-from sync_core.fold import fold
 from sync_core.life.lifecycle import on_day
 from sync_core.life.silent import accepting
 from tests.core.test_fold_properties import START, event, signing
+from tests.folds import fold
 from tests.sows import estate, milestone_terms, tm_terms
 
 ESTATE = estate()

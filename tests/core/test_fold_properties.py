@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sync_core.contract import Contract, Stage
 from sync_core.events import PREFIX, Event, understand
-from sync_core.fold import fold
+from tests.folds import fold
 from tests.sows import SOURCE, milestone_terms, tm_terms
 
 START = datetime(2026, 1, 5, tzinfo=UTC)

@@ -14,12 +14,12 @@ from sync_core.contract import Contract, Stage
 from sync_core.derive import derive
 from sync_core.desired import BillingMilestone, Found, Kind, fields_of
 from sync_core.events import PREFIX, Event, understand
-from sync_core.fold import fold
 from sync_core.keys import ErpRef
 from sync_core.life.closing import left_to_bill
 from sync_core.life.life_row import RenewalState, life_row
 from sync_core.life.lifecycle import on_day
 from sync_core.plan import Action, diff
+from tests.folds import fold
 from tests.sows import SIGNED_AT, SOURCE, estate, milestone_terms, on, tm_terms
 
 ESTATE = estate()

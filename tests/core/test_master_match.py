@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from sync_core.contract import Contract, Party
 from sync_core.derive import derive
 from sync_core.events import Event, understand
-from sync_core.fold import fold
 from sync_core.master.match import Identified, Masters, Match, Record, identify, match
 from sync_core.master.names import alike, folded, similar, tax_key
+from tests.folds import fold
 from tests.sows import SIGNED_AT, SOURCE, estate, milestone_terms, signed
 
 HARBOUR = Record("mdm", "M-1", "CUST-1", "Harbour Mutual Inc.", "US-99-1", "US")
@@ -91,6 +91,33 @@ def test_what_a_person_decided_holds() -> None:
     assert match(stated, masters(HARBOUR, decided={"NEW": HARBOUR.id})).record == HARBOUR
     other = match(stated, masters(HARBOUR, decided={"NEW": None}))
     assert (other.record, other.near) == (None, ())
+
+
+@pytest.mark.parametrize(
+    ("stated", "known", "near"),
+    [
+        pytest.param(party(code="NEW"), masters(HARBOUR, taken_back={"NEW": HARBOUR.id}), ("M-1",), id="what it was"),
+        pytest.param(party(code="NEW"), masters(HARBOUR, taken_back={"NEW": None}), (), id="nothing like it"),
+        pytest.param(party(code="NEW", name="Harbor Mutual"), masters(HARBOUR, taken_back={"NEW": None}), ("M-1",),
+                     id="a name that is alike"),
+        pytest.param(party(code="CUST-2", tax_id="US-99-1"), masters(BRACKEN, HARBOUR, taken_back={"CUST-2": None}),
+                     ("M-1", "M-2"), id="those of its number and of its code"),
+        pytest.param(party(code="NEW"), masters(replace(HARBOUR, merged_into="M-2"), BRACKEN,
+                                                taken_back={"NEW": HARBOUR.id}), ("M-2",), id="who stands for it now"),
+    ],
+)  # fmt: skip
+def test_what_was_taken_back_is_a_persons_to_say_whatever_is_known(
+    stated: Party, known: Masters, near: tuple[str, ...]
+) -> None:
+    found = match(stated, known)
+    assert (found.record, found.held, tuple(one.mdm_id for one in found.near)) == (None, True, near)
+    assert match(replace(stated, mdm_id="M-2"), known).record == known.customers.get(BRACKEN.id)
+
+
+def test_what_was_taken_back_stops_a_contract_even_where_nothing_is_alike() -> None:
+    [found] = identify(contract(name="Nobody"), masters(BRACKEN, taken_back={"OLD": None}), owned=True, on=DAY).findings
+    assert found.cause == "customer_near_duplicate"
+    assert found.message.endswith("was taken back; say again that it is a customer of its own")
 
 
 @pytest.mark.parametrize(

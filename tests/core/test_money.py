@@ -69,6 +69,14 @@ def test_people_read_an_amount_with_the_decimals_of_its_currency(amount: str, cu
     assert written(Decimal(amount), currency) == shown
 
 
+def test_an_amount_has_18_digits_before_the_point_at_most() -> None:
+    most = 10**18 - 1
+    assert Money.of(most, "JPY").amount == most
+    for more in (10**18, -(10**18)):
+        with pytest.raises(InvalidMoney, match="more money than there is"):
+            Money.of(more, "JPY")
+
+
 def test_currencies_do_not_mix() -> None:
     with pytest.raises(InvalidMoney, match="dated rate"):
         _ = Money.of(1, "USD") + Money.of(1, "EUR")

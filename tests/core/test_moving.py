@@ -11,11 +11,11 @@ from sync_core.contract import BillingKind, Terms
 from sync_core.derive import derive
 from sync_core.desired import BillingMilestone, Desired, Found, Kind, Line
 from sync_core.findings import together
-from sync_core.fold import fold
 from sync_core.keys import BusinessKey, ErpRef
 from sync_core.moving.moving import Behind, Placement, behind_of, changed_since, earned_of, objections, rest
 from tests.core.test_fold_properties import event
 from tests.engine.moves import NEW, OLD, two_erps
+from tests.folds import fold
 from tests.sows import milestone_terms, on, tm_terms
 
 ESTATE = two_erps()

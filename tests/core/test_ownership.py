@@ -46,7 +46,7 @@ def raised_in_code() -> dict[str, str | None]:
 
 DYNAMIC = {
     "approval_needed", "approval_refused", "double_in_erp", "billed_differs", "erp_credentials", "erp_schema_unknown",
-    "outcome_unknown", "internal", "ownership_conflict", "billed_untold", "earned_before_move",
+    "outcome_unknown", "internal", "ownership_conflict", "billed_untold", "earned_before_move", "milestone_key_reused",
 }  # fmt: skip
 
 

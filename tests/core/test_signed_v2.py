@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_core.events import PREFIX, Event, SchemaUnknown, in_core_form, understand
-from sync_core.fold import fold
+from tests.folds import fold
 from tests.sows import SIGNED_AT, SOURCE, milestone_terms, signed, tm_terms
 from tests.versions import as_v2
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from sync_core.contract import Contract, Stage
 from sync_core.errors import ErrorClass, Function
 from sync_core.events import CORRECTED, OWN_ID, Event, understand
-from sync_core.fold import fold
 from sync_core.life.restated import CAUSE, differences, finding
 from sync_core.life.silent import accepting, as_published, by_path, with_values
 from tests.core.test_fold_properties import CENTS, KEYS, MILESTONES, amending, correcting, event, histories, signing
+from tests.folds import fold
 from tests.sows import milestone_terms
 
 MORE = {"key": "care", "name": "Care", "amount": "6000.00", "due_on": "2026-12-31", "line": "1"}

@@ -16,7 +16,6 @@ from sync_core.desired import Found, Kind
 from sync_core.engine import claim as queue
 from sync_core.engine.replaying import Replayer
 from sync_core.errors import ErpAmbiguous, ErpUnavailable, TielineError
-from sync_core.fold import fold
 from sync_core.intake.cloudevents import parse_structured
 from sync_core.intake.intake import accept
 from sync_core.keys import ContractId
@@ -25,6 +24,7 @@ from sync_core.plan import diff
 from sync_core.ports import CallContext
 from tests.engine.moves import Movers, TwoErps
 from tests.engine.replays import ADA
+from tests.folds import fold
 from tests.memory_erp import MemoryErp
 from tests.sows import SIGNED_AT, cloud_event, milestone_terms, on
 

@@ -16,7 +16,7 @@ from sync_core.desired import Kind
 from sync_core.engine.replaying import Replayer
 from sync_core.engine.surveying import survey, unplaced
 from sync_core.engine.worker import Worker
-from sync_core.errors import ErpUnavailable
+from sync_core.errors import ErpAmbiguous, ErpUnavailable
 from sync_core.estate.estate import Erp, ErpMode
 from sync_core.keys import BusinessKey, ErpRef, Lane
 from sync_core.lanes.lanes import LaneGate
@@ -24,7 +24,7 @@ from sync_core.moving.adoption import Adoption
 from sync_core.ports import CallContext
 from tests.engine.replays import ADA, Staff, settle
 from tests.engine.support import Bench
-from tests.memory_erp import MemoryConnector
+from tests.memory_erp import MemoryConnector, MemoryErp
 from tests.sows import cloud_event, milestone_terms, signed
 
 
@@ -46,28 +46,35 @@ async def running_firm(bench: Bench, *names: str) -> None:
     titles = {name: milestone_terms(title=f"Rollout {name}") for name in names}
     await bench.arrive(*(cloud_event(f"e-{name}", "signed.v1", signed(name, titles[name])) for name in names))
     await (await under(bench)).drain()
-    for number, found in enumerate(list(bench.erp.objects.values())):
+    await forgotten(bench, bench.erp)
+
+
+async def forgotten(bench: Bench, erp: MemoryErp) -> None:
+    """What it holds bears keys of its own, and Tieline knows of none of it."""
+    for number, found in enumerate(list(erp.objects.values())):
         if not found.kind.shared:
-            bench.erp.by_owner[found.key.partition("#")[0]].discard(found.ref)
-            bench.erp.hold(replace(found, key=BusinessKey(f"OLD-{number}")))
-    bench.erp.creates = Counter()
+            erp.by_owner[found.key.partition("#")[0]].discard(found.ref)
+            erp.hold(replace(found, key=BusinessKey(f"OLD-{number}")))
+    erp.creates = Counter()
     async with bench.engine.begin() as conn:
         await conn.execute(sa.text("UPDATE core.crosswalk SET state = 'closed' WHERE contract_id IS NOT NULL"))
         await conn.execute(sa.text("UPDATE core.contract SET state = 'waiting', due_at = :now, first_active_at = NULL"),
                            {"now": bench.clock.now()})  # fmt: skip
 
 
-async def looked(bench: Bench, named: dict[str, str] | None = None) -> list[Adoption]:
-    gate = LaneGate(Lane("cloud"))
+async def looked(
+    bench: Bench, named: dict[str, str] | None = None, *, lane: str = "cloud", erp: MemoryErp | None = None
+) -> list[Adoption]:
+    gate = LaneGate(Lane(lane))
     await gate.resize(8, valid_until=time.monotonic() + 60)
-    wanted = await unplaced(bench.engine, bench.estate, bench.clock, lane="cloud", entity="")
+    wanted = await unplaced(bench.engine, bench.estate, bench.clock, lane=lane, entity="")
     ctx = CallContext("adopt", time.monotonic() + 60)
-    return await survey(MemoryConnector(bench.erp, gate), wanted, named or {}, ctx)
+    return await survey(MemoryConnector(erp or bench.erp, gate, name=lane), wanted, named or {}, ctx)
 
 
-def decide(database: sa.Engine, bench: Bench, found: list[Adoption]) -> Adopting:
+def decide(database: sa.Engine, bench: Bench, found: list[Adoption], *, lane: str = "cloud") -> Adopting:
     adoptions = Adoptions(Desk(database, bench.clock, bench.estate))
-    return adoptions.adopt(ADA, found, lane="cloud", reason="the first day")
+    return adoptions.adopt(ADA, found, lane=lane, reason="the first day")
 
 
 async def test_a_project_of_a_running_firm_is_adopted_and_not_made_twice(bench: Bench, database: sa.Engine) -> None:
@@ -266,3 +273,51 @@ async def test_a_preview_says_that_what_was_adopted_is_closed_by_now(bench: Benc
     bench.erp.hold(replace(project, active=False))
     _, _, stops = await previewed(bench, staff, replayer)
     assert stops == ["adoption_ambiguous"]
+
+
+@pytest.mark.parametrize("key", ["relabel project", "relabel milestone"])
+async def test_a_replay_goes_on_where_the_answer_to_a_key_was_lost(bench: Bench, database: sa.Engine, key: str) -> None:
+    await running_firm(bench, "C-1")
+    staff, found = Staff(database, bench), await looked(bench)
+    replayer = Replayer(await under(bench, cut_over=date(2026, 6, 1)))
+    decide(database, bench, found)
+    replay_id, _, _ = await previewed(bench, staff, replayer)
+    staff.confirm(replay_id)
+    lost: list[str] = []
+
+    def unanswered(operation: str, _ctx: CallContext) -> ErpAmbiguous | None:
+        if operation != key or lost:
+            return None
+        lost.append(operation)
+        return ErpAmbiguous("cloud", "no answer")
+
+    bench.erp.after = unanswered
+    await replayer.dispatcher.tick()
+    for _ in range(3):
+        await settle(bench, replayer, rounds=3)
+        bench.virtual.advance(timedelta(minutes=3))
+    assert lost == [key]
+    assert staff.ends(replay_id) == {"C-1": "verified"}
+    assert (await bench.states(), bench.erp.creates) == ({"C-1": "active"}, Counter())
+    unknown = "SELECT 'relabel ' || kind, status, error_class FROM core.operation WHERE action = 'adopt'"
+    assert await bench.rows(f"{unknown} AND status <> 'done'") == [(key, "failed", "ambiguous")]
+
+
+async def test_a_replay_says_what_stops_a_contract_that_got_its_keys(bench: Bench, database: sa.Engine) -> None:
+    await running_firm(bench, "C-1")
+    (project,) = bench.erp.of(Kind.PROJECT)
+    bench.erp.hold(replace(project, fields={**project.fields, "payment_terms": "NET60"}))
+    staff, found = Staff(database, bench), await looked(bench)
+    replayer = Replayer(await under(bench, cut_over=date(2026, 6, 1)))
+    decide(database, bench, found)
+    replay_id, _, _ = await previewed(bench, staff, replayer)
+    staff.confirm(replay_id)
+    bench.erp.tax_codes.clear()
+    await replayer.dispatcher.tick()
+    await replayer.drain()
+    ((state, words),) = staff.items(replay_id).values()
+    assert (state, "tax" in words) == ("failed", True), words
+    assert await bench.states() == {"C-1": "blocked"}
+    assert [(str(held.key), held.fields["payment_terms"]) for held in bench.erp.of(Kind.PROJECT)] == [
+        ("clm/C-1", "NET60")
+    ]

@@ -1,6 +1,8 @@
 """What is published of a contract that is over, under a number that is used, or behind a gap: seen, and never lost."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 import sqlalchemy as sa
@@ -94,3 +96,83 @@ async def test_what_was_to_hold_after_the_end_never_reaches_the_erp(desk: Desk) 
         [held] = desk.erp.of(Kind.PROJECT)
         assert (held.fields["po_number"], held.fields["payment_terms"]) == ("PO-77", "NET30")
         assert ("earned_not_billed", "finance_operations", "open") in await desk.cases()
+
+
+async def ended(desk: Desk, terms: dict[str, object] | None = None) -> None:
+    """Provisioned, invoiced in part, and terminated."""
+    await arrived(desk, cloud_event("e1", "signed.v1", signed("C-1", terms)))
+    for held in [*desk.erp.of(Kind.LABOUR_RATE), *(f for f in desk.erp.of(Kind.MILESTONE) if f.key.endswith("design"))]:
+        desk.erp.hold(replace(held, billed=True))
+
+
+def again(desk: Desk, revision: int, terms: dict[str, object] | None = None) -> dict[str, object]:
+    data = {**signed("C-1", terms, revision=revision), "signed_at": desk.clock.now().isoformat()}
+    return cloud_event(f"again-{revision}", "signed.v1", data, at=desk.clock.now())
+
+
+@pytest.mark.parametrize("at_once", [False, True], ids=["after the end was carried out", "together with the end"])
+async def test_a_milestone_key_that_was_invoiced_under_the_agreement_before_stops_the_new_one(
+    desk: Desk, *, at_once: bool
+) -> None:
+    await ended(desk)
+    end = said("cancelled", 2, ended_on="2026-03-02")
+    if at_once:
+        await arrived(desk, end, again(desk, 3))
+    else:
+        await arrived(desk, end)
+        assert await desk.states() == {"C-1": "ended"}
+        await arrived(desk, again(desk, 3))
+    made = len(desk.erp.calls)
+    for _ in range(2):
+        assert (await desk.states(), await desk.cases()) == (
+            {"C-1": "blocked"}, [("milestone_key_reused", "legal", "open")],
+        )  # fmt: skip
+        [[told]] = await desk.rows("SELECT message FROM core.case")
+        assert told == (
+            "milestone design was invoiced under the agreement before; the new one needs a key of its own"
+        )  # fmt: skip
+        await desk.run(after=timedelta(hours=25))
+    assert {*desk.erp.calls[made:]} == {"observe"}
+    milestones = [{**one, "key": "design-2"} for one in milestone_terms()["milestones"] if one["key"] == "design"]  # type: ignore[attr-defined]
+    changes = {"milestones": milestones, "remove_milestones": ["design"]}
+    mended = {"contract_id": "C-1", "revision": 4, "overrides": 3, "changes": changes}
+    await arrived(desk, cloud_event("k", "corrected.v1", mended, at=desk.clock.now()))
+    assert await desk.states() == {"C-1": "active"}
+    assert [state for *_, state in await desk.cases()] == ["resolved"]
+    open_ones = {
+        str(f.key).partition("#M:")[2]: f.fields["amount"] for f in desk.erp.of(Kind.MILESTONE) if not f.billed
+    }
+    assert open_ones == {"design-2": "10000", "golive": "15000"}
+
+
+async def test_what_is_invoiced_under_the_new_agreement_is_its_own(desk: Desk) -> None:
+    """A key that the agreement before had and never invoiced."""
+    for event in (cloud_event("e1", "signed.v1", signed("C-1")), said("cancelled", 2, ended_on="2026-03-02")):
+        await arrived(desk, event)
+    await arrived(desk, again(desk, 3))
+    [design] = [held for held in desk.erp.of(Kind.MILESTONE) if held.key.endswith("design")]
+    desk.erp.hold(replace(design, billed=True))
+    await arrived(desk, cloud_event("a1", "amended.v1", amended("C-1", revision=4, po_number="PO-9")))
+    assert (await desk.states(), await desk.cases()) == ({"C-1": "active"}, [])
+    [held] = desk.erp.of(Kind.PROJECT)
+    assert held.fields["po_number"] == "PO-9"
+
+
+@pytest.mark.parametrize("at_once", [False, True], ids=["after the end was carried out", "together with the end"])
+async def test_rates_under_which_hours_were_invoiced_are_made_anew_for_the_new_agreement(
+    desk: Desk, *, at_once: bool
+) -> None:
+    await ended(desk, tm_terms())
+    [old] = desk.erp.of(Kind.PROJECT)
+    desk.erp.hold(replace(old, billed=True, billed_amount=Decimal(8000)))
+    await desk.arrive(said("cancelled", 2, ended_on="2026-03-02"))
+    if not at_once:
+        await desk.run(after=timedelta(minutes=1))
+    await arrived(desk, again(desk, 3, tm_terms()))
+    await desk.run(after=timedelta(minutes=1))
+    assert (await desk.states(), await desk.cases()) == ({"C-1": "active"}, [])
+    [held] = desk.erp.of(Kind.PROJECT)
+    assert held.ref != old.ref
+    assert held.fields["not_to_exceed"] == "48000"
+    rates = [rate for rate in desk.erp.of(Kind.LABOUR_RATE) if rate.parent == held.ref]
+    assert sorted(str(rate.fields["rate"]) for rate in rates) == ["160", "240"]

@@ -170,25 +170,25 @@ async def test_a_decision_on_a_customer_is_taken_back_and_made_anew_without_a_se
     ((case,), _) = await floor.rows("SELECT case_id FROM core.case ORDER BY 1")
     customers = people.commands(database, clock=floor.clock, estate=floor.estate).customers
     with pytest.raises(CommandRefused, match="nobody decided"):
-        customers.take_back(STEWARD, case, "a namesake")
+        customers.take_back(STEWARD, case, "HM", "a namesake")
     customers.identify(STEWARD, case, "master/M-1", "the same firm")
     await floor.run()
     await floor.sign("C-3", code="HM", name="Harbor Mutual Inc.")
     assert await floor.states() == {"C-1": "active", "C-2": "active", "C-3": "active"}
     created = floor.erp.creates.copy()
     with pytest.raises(Forbidden):
-        customers.take_back(people.TAX, case, "a namesake")
+        customers.take_back(people.TAX, case, "HM", "a namesake")
     with pytest.raises(Changed):
-        customers.take_back(STEWARD, case, "a namesake", version=99)
-    done = customers.take_back(STEWARD, case, "a namesake")
+        customers.take_back(STEWARD, case, "HM", "a namesake", version=99)
+    done = customers.take_back(STEWARD, case, "HM", "a namesake")
     assert (done.code, done.was_code, done.contracts) == ("HM", "CUST-1", 3)
-    assert await floor.rows("SELECT FROM core.customer_match") == []
+    assert await floor.rows("SELECT taken_back_at > decided_at, version FROM core.customer_match") == [(True, 2)]
     await floor.run()
     assert set((await floor.states()).values()) == {"blocked"}, "they wait for another decision"
     assert set(await floor.causes()) == {"customer_near_duplicate"}
     assert {f.fields["customer"] for f in floor.erp.objects.values() if "customer" in f.fields} == {"CUST-1"}
     with pytest.raises(CommandRefused, match="nobody decided"):
-        customers.take_back(STEWARD, case, "once more")
+        customers.take_back(STEWARD, case, "HM", "once more")
     floor.erp.customers.add("HM")
     customers.identify(STEWARD, case, None, "no relation")
     await floor.run()

@@ -12,14 +12,16 @@ import pytest
 from sync_core.commands.desk import CommandRefused
 from sync_core.desired import Kind
 from sync_core.engine.outcome import RECHECK_TASK
+from sync_core.engine.replaying import Replayer
 from sync_core.errors import ErpAmbiguous
 from sync_core.ports import CallContext
+from sync_core.reads.moves import FILE_COLUMNS
 from tests.engine.moves import OLD, Movers, TwoErps, amounts, moved, settled, value
 from tests.engine.replays import ADA
 from tests.engine.test_moves import DESIGN, provisioned
 from tests.engine.test_moves import bench as bench
 from tests.engine.test_moves import movers as movers
-from tests.sows import cloud_event, milestone_terms, signed, tm_terms
+from tests.sows import amended, cloud_event, milestone_terms, signed, tm_terms
 
 
 async def test_hours_invoiced_before_a_move_and_back_stay_off_the_cap(bench: TwoErps, movers: Movers) -> None:
@@ -34,6 +36,63 @@ async def test_hours_invoiced_before_a_move_and_back_stay_off_the_cap(bench: Two
     (project,) = bench.old.of(Kind.PROJECT)
     assert (project.fields["value"], project.fields["not_to_exceed"]) == ("40000", "40000")
     assert movers.differences(move_id) == movers.differences(back.replay_id) == {0}
+
+
+async def signed_anew(bench: TwoErps, replayer: Replayer, terms: dict[str, object]) -> None:
+    """After an end that was carried out."""
+    ended = {"contract_id": "C-1", "revision": 2, "ended_on": "2026-03-02"}
+    await bench.arrive(cloud_event("end", "cancelled.v1", ended))
+    await settled(bench, replayer)
+    assert await bench.states() == {"C-1": "ended"}
+    again = {**signed("C-1", terms, revision=3), "signed_at": bench.clock.now().isoformat()}
+    await bench.arrive(cloud_event("again", "signed.v1", again, at=bench.clock.now()))
+    await settled(bench, replayer)
+
+
+async def test_hours_of_an_agreement_that_ended_stay_off_no_cap_of_the_next_one(bench: TwoErps, movers: Movers) -> None:
+    replayer = await provisioned(bench, "C-1", terms=tm_terms())
+    bench.invoice_hours(bench.old, "8000")
+    await signed_anew(bench, replayer, tm_terms())
+    bench.invoice_hours(bench.old, "3000")
+    move_id = await moved(bench, movers, replayer)
+    assert movers.items(move_id) == {"C-1": ("verified", "")}
+    (project,) = bench.erp.of(Kind.PROJECT)
+    assert (project.fields["value"], project.fields["not_to_exceed"]) == ("45000", "45000")
+    bench.invoice_hours(bench.erp, "1000")
+    back = await moved(bench, movers, replayer, back=True)
+    assert movers.items(back) == {"C-1": ("verified", "")}
+    (project,) = bench.old.of(Kind.PROJECT)
+    assert (project.fields["value"], project.fields["not_to_exceed"]) == ("44000", "44000")
+    bench.invoice_hours(bench.old, "500")
+    await moved(bench, movers, replayer)
+    assert value(bench.erp) == ["43500"]
+
+
+async def test_hours_that_another_erp_invoiced_before_the_end_stay_off_no_cap_either(
+    bench: TwoErps, movers: Movers
+) -> None:
+    replayer = await provisioned(bench, "C-1", terms=tm_terms())
+    bench.invoice_hours(bench.old, "8000")
+    await moved(bench, movers, replayer)
+    await signed_anew(bench, replayer, tm_terms())
+    await bench.arrive(cloud_event("a", "amended.v1", amended("C-1", revision=4, po_number="PO-9")))
+    await settled(bench, replayer)
+    (project,) = bench.erp.of(Kind.PROJECT)
+    held = [project.fields[name] for name in ("value", "not_to_exceed", "po_number")]
+    assert held == ["48000", "48000", "PO-9"]
+
+
+async def test_a_milestone_key_that_another_erp_invoiced_before_the_end_stops_the_next_agreement(
+    bench: TwoErps, movers: Movers
+) -> None:
+    replayer = await provisioned(bench, "C-1")
+    bench.invoice(bench.old, DESIGN)
+    await moved(bench, movers, replayer)
+    await signed_anew(bench, replayer, milestone_terms())
+    assert await bench.states() == {"C-1": "blocked"}
+    assert [row[0] for row in movers.rows("SELECT cause FROM core.case WHERE state = 'open'")] == [
+        "milestone_key_reused"
+    ]  # fmt: skip
 
 
 async def test_what_an_erp_holds_twice_is_not_moved(bench: TwoErps, movers: Movers) -> None:
@@ -160,6 +219,8 @@ async def test_what_is_not_billed_any_more_is_told_in_the_reconciliation(bench: 
     await bench.arrive(cloud_event("x", "cancelled.v1", ended))
     await settled(bench, replayer)
     rows = {str(row["contract"]): row for row in movers.reconciled(move_id)}
+    assert list(rows["C-1"])[-3:] == ["stands", "item", "why"], "programs read the columns of the file by place"
+    assert tuple(rows["C-1"]) == FILE_COLUMNS
     told = {name: (row["difference"], row["why"], row["billed_old"]) for name, row in rows.items()}
     assert told["C-1"] == (15000, "ended", 10000)
     assert (told["C-2"], told["C-3"]) == ((0, "", 0), (0, "", 0))

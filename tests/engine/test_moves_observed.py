@@ -1,4 +1,4 @@
-"""Moving contracts from and to ERPs that have a cut-over, or are only observed."""
+"""Moving contracts from and to ERPs that have a cut-over, are only observed, or held the contracts before Tieline."""
 
 from dataclasses import replace
 from datetime import date
@@ -12,8 +12,9 @@ from sync_core.engine.replaying import Replayer
 from sync_core.estate.estate import ErpMode
 from tests.engine.moves import NEW, OLD, Movers, TwoErps, moved, settled, value
 from tests.engine.replays import ADA
+from tests.engine.test_adopting import decide, forgotten, looked
 from tests.engine.test_moves import provisioned
-from tests.sows import SIGNED_AT
+from tests.sows import SIGNED_AT, milestone_terms
 
 
 @pytest.fixture
@@ -77,3 +78,44 @@ async def test_a_move_from_or_to_an_erp_that_is_only_observed_is_stopped_by_its_
     with pytest.raises(CommandRefused):
         movers.confirm(made.replay_id)
     assert (value(bench.old), value(bench.erp)) == (["25000"], [])
+
+
+async def test_a_preview_says_that_an_adopted_contract_waits_for_its_keys(bench: TwoErps, movers: Movers) -> None:
+    replayer = await provisioned(bench, "C-1", terms=milestone_terms(title="Rollout C-1"))
+    await forgotten(bench, bench.old)
+    decide(movers.engine, bench, await looked(bench, lane=OLD, erp=bench.old), lane=OLD)
+    made = movers.preview()
+    await replayer.previewer.drain()
+    await replayer.dispatcher.tick()
+    found = movers.rows("SELECT findings FROM core.replay_item")
+    ((one,),) = found[0]  # type: ignore[misc]
+    assert (one["cause"], "does not bear our keys yet" in one["message"]) == ("adoption_waits", True)  # type: ignore[index]
+    with pytest.raises(CommandRefused):
+        movers.confirm(made.replay_id)
+    await settled(bench, replayer)
+    assert (await bench.states(), value(bench.old)) == ({"C-1": "active"}, ["25000"])
+    move_id = await moved(bench, movers, replayer)
+    assert movers.items(move_id) == {"C-1": ("verified", "")}
+    assert (value(bench.old), value(bench.erp), bench.billable()) == ([], ["25000"], {"clm/C-1": 1})
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["", "a worker was lost with it"])
+async def test_a_contract_that_is_adopted_while_it_waits_for_its_turn_stays(
+    bench: TwoErps, movers: Movers, lost: bool
+) -> None:
+    replayer = await provisioned(bench, "C-1", terms=milestone_terms(title="Rollout C-1"))
+    await forgotten(bench, bench.old)
+    found = await looked(bench, lane=OLD, erp=bench.old)
+    made = movers.preview()
+    await replayer.previewer.drain()
+    await replayer.dispatcher.tick()
+    movers.confirm(made.replay_id)
+    await replayer.dispatcher.tick()
+    decide(movers.engine, bench, found, lane=OLD)
+    with movers.engine.begin() as conn:
+        conn.execute(sa.text("UPDATE core.replay_item SET in_hand = :lost"), {"lost": lost})
+    await settled(bench, replayer)
+    state, words = movers.items(made.replay_id)["C-1"]
+    assert (state, "does not bear our keys yet" in words) == ("skipped", True), words
+    assert (value(bench.old), value(bench.erp), bench.billable()) == (["25000"], [], {"clm/C-1": 1})
+    assert (await bench.states(), movers.placed()) == ({"C-1": "active"}, [])

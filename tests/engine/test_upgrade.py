@@ -21,7 +21,7 @@ from sync_core.estate.estate import Erp
 from sync_core.keys import Lane
 from sync_core.lanes import lanes
 from sync_core.lanes.lanes import LaneGate
-from sync_core.ports import ErpConnector, ListsProjects
+from sync_core.ports import ErpConnector
 from tests.contracts.cases import SECRET, context
 from tests.engine.support import Bench, until
 from tests.sows import cloud_event, signed
@@ -209,21 +209,6 @@ async def test_an_older_release_without_a_ledger_of_revenue_runs_and_its_revenue
     await bench.upgrade("2026.4.1", {})
     await financial_status.collect(bench.engine, bench.connectors["cloud"], clock=bench.clock)
     assert await reported(bench) == [(["dispute", "invoice", "payment", "revenue"], {"invoice", "revenue"})]
-
-
-async def test_projects_that_were_there_before_are_read_under_the_names_that_the_estate_gives(bench: Upgraded) -> None:
-    await bench.arrive(cloud_event("e", "signed.v1", signed("C-1")))
-    await (await bench.worker()).drain()
-    await bench.upgrade("2026.4.0", RENAMED)
-    bench.options = MAPPED
-    await (await bench.worker()).lanes.share_slots(spare=8)
-    connector = bench.connectors["cloud"]
-    assert isinstance(connector, ListsProjects)
-    [listed] = (await connector.projects(None, context())).projects
-    alone = await connector.project(listed.ref, context())
-    dates = [part.fields.get("bill_on") for part in await connector.parts(listed, context())]
-    assert (listed.fields["po_number"], alone) == ("PO-77", listed)
-    assert {"2026-05-29", "2026-09-30"} <= set(dates)
 
 
 async def reported(bench: Upgraded) -> list[tuple[object, set[object]]]:

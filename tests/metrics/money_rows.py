@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sync_core.derive import derive
 from sync_core.desired import fields_of
 from sync_core.events import Event, understand
-from sync_core.fold import fold
 from tests import rows
+from tests.folds import fold
 from tests.reads.handmade import add_contract, insert
 
 Told = tuple[str, dict[str, Any]]  # such as ("amended", {...}): the type and what it says beside contract and revision

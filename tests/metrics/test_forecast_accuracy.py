@@ -142,6 +142,26 @@ def test_what_was_agreed_within_the_month_was_not_foreseen(plans: Plans) -> None
     assert (answer.value, answer.n, answer.excluded["month in which nothing was billed"]) == (1.0, 1, 1)
 
 
+@pytest.mark.parametrize(("signed_on", "planned"), [
+    ("2026-06-30", {("C-1", "2026-07-01"): 60, ("C-1", "2026-08-01"): 30}),
+    ("2026-07-01", {("C-1", "2026-07-01"): 60, ("C-1", "2026-08-01"): 7}),
+], ids=["on its last day", "the day after"])  # fmt: skip
+def test_a_contract_that_was_signed_anew_after_a_declined_renewal_bills_by_its_new_schedule(
+    plans: Plans, signed_on: str, planned: dict[tuple[str, str], int]
+) -> None:
+    plans.contract("C-1")
+    first = {"value": "90", "ends_on": "2026-06-30", "renewal": {"renews_on": "2026-07-01", "automatic": True}}
+    terms = {**first, "milestones": [{"key": "a", "name": "a", "amount": "60", "due_on": "2026-07-15"},
+                                     {"key": "b", "name": "b", "amount": "30", "due_on": "2026-08-15"}]}  # fmt: skip
+    scheduled(plans.engine, "C-1", "signed", 1, "2026-05-20", signed_at="2026-05-20T12:00:00Z", terms=terms)
+    declined = orjson.dumps({"contract_id": "C-1", "revision": 2, "declined_on": "2026-05-25"}).decode()
+    add_event(plans.engine, "C-1", "com.tieline.contract.renewal_declined.v1", declined, at=SIGNED - timedelta(days=30))
+    scheduled(plans.engine, "C-1", "signed", 3, "2026-07-02", [("c", "7", "2026-08-20")],
+              signed_at=f"{signed_on}T12:00:00Z")  # fmt: skip
+    plans.refresh()
+    assert plans.planned() == planned
+
+
 def test_moved_removed_corrected_and_ended_schedules(plans: Plans) -> None:
     for name in ("C-1", "C-2", "C-3", "C-4"):
         plans.contract(name)

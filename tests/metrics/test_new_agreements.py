@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from metrics.facts._fold_order import FOLD_ORDER, SAYS, as_agreed
 from sync_core.clock import VirtualClock
 from sync_core.events import PREFIX, Event, understand
-from sync_core.fold import fold_steps
 from tests import rows
+from tests.folds import fold_steps
 from tests.metrics.amendment_rows import DAY, MONDAY, SIGNED
 from tests.metrics.flow_rows import ESTATE, amended, asked, facts, made, said
 from tests.metrics.support import caught_up

@@ -1,5 +1,6 @@
 """Signed, in the ERP, billed, paid: by hand, and against plain sums over the raw rows."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -9,7 +10,7 @@ from metrics.asking import Ask, By
 from metrics.measures import Measures
 from sync_core.clock import VirtualClock
 from tests import rows
-from tests.metrics.money_rows import amended, fact, signed, told
+from tests.metrics.money_rows import BEFORE, amended, fact, milestone, signed, told
 from tests.metrics.reconciled import EXPLAINED, SUMS, WINDOW, ZERO, asked_of, money
 
 
@@ -44,6 +45,29 @@ def test_the_newest_status_of_each_object_counts(database: sa.Engine, clock: Vir
     asked = asked_of(database, clock)
     assert [money(asked, key) for key in SUMS] == [Decimal(n) for n in (100, 50, 0, 44, 50)]
     assert asked.answer.figure("other_currency").value == 1
+
+
+@pytest.mark.parametrize("declined", [False, True], ids=["after an end", "after a declined renewal"])
+def test_what_was_billed_under_the_agreement_before_is_not_of_the_new_one(
+    database: sa.Engine, clock: VirtualClock, *, declined: bool
+) -> None:
+    last, anew = BEFORE + timedelta(days=10), BEFORE + timedelta(days=12)
+    ended = ("cancelled", {"ended_on": str(last.date())})
+    renewal = {"renews_on": str(last.date() + timedelta(days=1)), "automatic": True}
+    end = ("renewal_declined", {"declined_on": str(BEFORE.date())}) if declined else ended
+    terms = {"value": "90", "milestones": [milestone("c", 90, "2027-03-01")]}
+    again = ("signed", {**signed(**terms)[1], "signed_at": anew.isoformat()})
+    first = signed(renewal=renewal, ends_on=str(last.date()))
+    contract = told(database, "C-1", [first, end, again], confirmed=3, value=Decimal(90))
+    before = {"occurred_on": BEFORE.date() + timedelta(days=5)}
+    fact(database, contract, "invoice", "I-1", 40, **before)
+    fact(database, contract, "revenue", "R-1", 40, **before)
+    fact(database, contract, "payment", "P-1", 40, invoice_ref="I-1", status="received")
+    fact(database, contract, "invoice", "I-2", 30)
+    fact(database, contract, "payment", "P-2", 20, invoice_ref="I-2", status="received")
+    asked = asked_of(database, clock)
+    assert (asked.answer.value, asked.answer.n) == (ZERO, 1)
+    assert [money(asked, key) for key in SUMS] == [Decimal(n) for n in (90, 30, 0, 20, 60)]
 
 
 def test_a_difference_that_nothing_explains_is_the_value(database: sa.Engine, clock: VirtualClock) -> None:

@@ -86,6 +86,20 @@ def test_an_order_number_of_a_coming_day_holds_nothing_up(database: sa.Engine, c
     assert _asked(database, clock).answer.value is None
 
 
+@pytest.mark.parametrize(("said", "moved", "stuck"), [
+    ("2026-11-01", "2027-01-01", None), ("2027-01-01", "2026-11-01", 100), ("2027-01-01", None, 100),
+])  # fmt: skip
+def test_an_order_number_waits_for_the_day_to_which_a_correction_moved_it(
+    database: sa.Engine, clock: VirtualClock, said: str, moved: str | None, stuck: int | None
+) -> None:
+    kind, header = amended(1, po_number="PO-2")
+    header["amendment"]["effective_on"] = said
+    days = [{"number": 1, "effective_on": moved}]
+    correction = ("corrected", {"overrides": 2, "changes": {}, "amendment_days": days})
+    told(database, "C-1", [signed(), (kind, header), correction], confirmed=1)
+    assert _asked(database, clock).answer.value == stuck
+
+
 def test_what_never_was_in_the_erp_is_stuck_whole(database: sa.Engine, clock: VirtualClock) -> None:
     soon = [milestone("a", 40, "2026-11-30"), milestone("b", 60, "2026-12-01")]
     # Friday 9:00 in New York to Monday 1:00: one working day.

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from metrics.asking import Ask, Window
 from metrics.measures import Measures
 from sync_core.clock import VirtualClock
-from sync_core.fold import fold
 from tests import rows
+from tests.folds import fold
 from tests.metrics.money_rows import BEFORE, Told, amended, event_of, fact, milestone, signed, told
 from tests.metrics.support import caught_up
 from tests.reads.handmade import add_case

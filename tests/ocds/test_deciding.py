@@ -8,10 +8,10 @@ import orjson
 
 from sync_core.contract import Contract, Stage
 from sync_core.events import Event, understand
-from sync_core.fold import fold
 from sync_core.ocds.deciding import Decision
 from sync_core.ocds.findings import Why
 from sync_core.ocds.history import versions
+from tests.folds import fold
 from tests.ocds.releases import SOURCE, Json, became, contract, decided, release
 
 MARCH, APRIL, MAY = "2025-03-05T12:00:00Z", "2025-04-05T12:00:00Z", "2025-05-05T12:00:00Z"

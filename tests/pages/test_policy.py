@@ -121,7 +121,11 @@ def test_the_firms_rules_and_proposals_are_not_for_whoever_sees_one_legal_entity
     reads = Reads(started, clock=VirtualClock(SIGNED_AT), estate=plain()).within(BRITISH_APPROVER)
     found = reads.policies()
     assert (found.proposals, found.pending is not None) == ((), True)
-    desk.policies.approve(APPROVER, 1, "agreed")
+    desk.policies.refuse(APPROVER, 1, "not now")
+    whole = Reads(started, clock=VirtualClock(SIGNED_AT), estate=plain())
+    assert (whole.policies().refused, reads.policies().refused) == (1, 0)
+    desk.policies.propose(ADMINISTRATOR, ALL_TO_BOOKS, "the cloud is given up")
+    desk.policies.approve(APPROVER, 2, "agreed")
     assert [row.reason for row in reads.policies().history] == [None, None]
     assert "the cloud is given up" not in tables(page(started, BRITISH_APPROVER))
     assert "the cloud is given up" in tables(page(started, EXECUTIVE))

@@ -8,10 +8,10 @@ from sync_core.contract import Contract
 from sync_core.errors import InvalidEstate
 from sync_core.estate.estate import Estate, load
 from sync_core.events import PREFIX, Event, understand
-from sync_core.fold import fold
 from sync_core.life.clauses import unapproved
 from sync_core.policy.compare import Effect, Known, back_test
 from sync_core.reads.policy import explain_contract
+from tests.folds import fold
 from tests.policy.texts import TWO_ERPS
 from tests.sows import SIGNED_AT, SOURCE, milestone_terms, signed
 

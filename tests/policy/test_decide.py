@@ -14,13 +14,13 @@ from sync_core.derive import derive
 from sync_core.errors import InvalidEstate
 from sync_core.estate.bill_runs import next_bill_run
 from sync_core.estate.estate import Estate, load
-from sync_core.fold import fold
 from sync_core.policy.decide import decide
 from sync_core.policy.explain import Came, explain
 from sync_core.policy.rule import DIMENSIONS, Mandatory, Route, Rule, Subject, Threshold, ties
 from sync_core.policy.table import Table
 from sync_core.reads.policy import explain_contract
 from tests.core.test_approvals import event
+from tests.folds import fold
 from tests.policy.texts import POLICY, TWO_ERPS, plain, ruled
 from tests.sows import SIGNED_AT, milestone_terms, signed, tm_terms
 

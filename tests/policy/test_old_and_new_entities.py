@@ -3,8 +3,8 @@
 import pytest
 
 from sync_core.estate.estate import Estate, load
-from sync_core.fold import fold
 from tests.core.test_approvals import event
+from tests.folds import fold
 from tests.sows import milestone_terms, signed
 
 _ENTITY = """

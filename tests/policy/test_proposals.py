@@ -13,7 +13,6 @@ from sync_core.commands.policies import Policies
 from sync_core.errors import InvalidEstate
 from sync_core.estate.estate import load
 from sync_core.events import DECIDED, Decided, Event
-from sync_core.fold import fold
 from sync_core.intake.contract_events import events_of
 from sync_core.policy import in_force
 from sync_core.policy.activation import Activation, check, why_second
@@ -21,6 +20,7 @@ from sync_core.policy.activations import note, wake
 from sync_core.policy.compare import Effect, Known, back_test
 from tests.commands.people import ADMINISTRATOR, APPROVER, BRITISH_APPROVER, audited, commands
 from tests.engine.support import Bench
+from tests.folds import fold
 from tests.policy.texts import TWO_ERPS, plain
 from tests.sows import SIGNED_AT, SOURCE, cloud_event, milestone_terms, signed
 

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sync_core.contract import Stage
 from sync_core.money import Money
 from sync_core.reads import Reads
-from sync_core.reads.timeline import EXPLAINED, StoredEvent, history
+from sync_core.reads.timeline import EXPLAINED, StoredEvent
+from tests.folds import history
 from tests.reads.handmade import add_case, add_contract, add_event, add_progress, insert
 from tests.rows import NOW, SOURCE
 

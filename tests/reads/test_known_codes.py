@@ -5,9 +5,9 @@ import sqlalchemy as sa
 
 from sync_core.contract import Terms
 from sync_core.desired import UNDECIDED
-from sync_core.fold import fold
 from sync_core.references.known_codes import MOST, TAX_CODE, TAX_CODES, held_tax_code, known_codes
 from tests.core.test_approvals import signing
+from tests.folds import fold
 from tests.rows import NOW, estate
 
 HELD = sa.text("""

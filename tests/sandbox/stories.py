@@ -16,7 +16,7 @@ from app.sandbox.portfolio.steps import Step
 from sync_core.clock import VirtualClock
 from sync_core.contract import Contract
 from sync_core.events import REGISTRY, Event, understand
-from sync_core.fold import fold
+from tests.folds import fold
 
 START, END = datetime(2025, 11, 24, tzinfo=UTC), datetime(2026, 11, 23, tzinfo=UTC)
 CONTRACTS = 700

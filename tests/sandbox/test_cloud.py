@@ -11,7 +11,7 @@ import pytest
 from app.sandbox.cloud.faults import Effect, Fault
 from sync_core.clock import VirtualClock
 from sync_core.connectors import discovery
-from sync_core.desired import Kind
+from sync_core.desired import Found, Kind
 from sync_core.errors import (
     ErpCredentials,
     ErpRateLimited,
@@ -21,7 +21,8 @@ from sync_core.errors import (
 from sync_core.estate.estate import Erp
 from sync_core.keys import BusinessKey
 from sync_core.lanes.answers_needed import DeclaresNeeds
-from tests.contracts.cases import SANDBOX_SETUP, Lane, context
+from sync_core.ports import ErpConnector, ListsProjects
+from tests.contracts.cases import SANDBOX_SETUP, SECRET, Lane, context
 from tests.contracts.samples import milestones
 from tests.sandbox.clouds import START, Cloud, Made, cloud, fixed_fee, provision, token_form
 
@@ -166,6 +167,32 @@ async def test_the_admin_surface_needs_its_token_and_shows_what_happened() -> No
         remove = {"payment_terms": [{"code": "NET30"}]}
         assert (await it.raw.post("/_sandbox/master/remove", json=remove)).status_code == 200
         assert not (await it.erp.observe(fixed_fee().scope, context())).references.payment_terms
+
+
+async def test_what_was_there_before_is_read_under_the_names_that_the_estate_gives() -> None:
+    async with cloud() as it:
+        sample = fixed_fee()
+        await provision(it.erp, sample)
+        before = await there(it.erp)
+        renames = {"project": {"purchase_order": "po_reference"}, "milestone": {"amount": "price"}}
+        await it.raw.post("/_sandbox/upgrade", json={"release": "2026.4.0", "renames": renames})
+        options = {"field.project.purchase_order": "po_reference", "field.milestone.amount": "price"}
+        mapped = Erp("cloud", "sandbox-cloud", "http://cloud", user="tieline", options=options)
+        erp = discovery.erp(mapped.kind)(
+            mapped, secret=SECRET, gate=Lane(), clock=it.clock, transport=httpx.ASGITransport(it.app)
+        )
+        after = await there(erp)
+        assert (after[0].fields["po_number"], after) == (sample.project.po_number, before)
+        await erp.aclose()
+
+
+async def there(erp: ErpConnector) -> list[Found]:
+    """The project as it is listed, as it is read alone, and its parts."""
+    assert isinstance(erp, ListsProjects)
+    [listed] = (await erp.projects(None, context())).projects
+    alone = await erp.project(listed.ref, context())
+    assert alone is not None
+    return [listed, alone, *await erp.parts(listed, context())]
 
 
 async def test_an_upgrade_renames_fields_both_ways_and_a_name_that_is_gone_is_refused() -> None:

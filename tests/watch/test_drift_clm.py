@@ -11,11 +11,11 @@ from sync_core.authority import person
 from sync_core.commands.desk import CommandRefused
 from sync_core.engine.claim import load
 from sync_core.errors import ClmError
-from sync_core.fold import fold
 from sync_core.intake.fetching import ClmContract, fields_of
 from sync_core.keys import ContractId, ExternalId
 from sync_core.ports import PolledPage, WriteBack
 from tests.engine.governed import Desk
+from tests.folds import fold
 from tests.sows import SOURCE, cloud_event, milestone_terms, signed
 from tests.watch.drifting import ADA, found, look
 

@@ -17,6 +17,7 @@ from app.sandbox.clm.wire import envelope, jsonable
 from sync_core.contract import Contract
 from sync_core.events import REGISTRY, Event, understand
 from sync_core.fold import fold
+from sync_core.life.agreements import day_in_utc
 
 _OPENING = (ChangeKind.DRAFTED, ChangeKind.SIGNED)
 
@@ -130,7 +131,9 @@ class Store:
             if e["type"] in REGISTRY
             for payload in (understand(e["type"], orjson.dumps(e["data"])),)
         ]
-        contract: Contract | None = replace(fold(events), revision=record.revision) if events else None
+        contract: Contract | None = (
+            replace(fold(events, day_at=day_in_utc), revision=record.revision) if events else None
+        )
         shown = jsonable(contract) if contract else None
         return {"contract_id": contract_id, "contract": shown, "integration": jsonable(record.integration)}
 

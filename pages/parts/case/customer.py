@@ -17,9 +17,10 @@ _OTHER: Final = "another"
 def draw(found: CaseDetail, commands: Commands | None, *, why_not: str, not_back: str) -> None:
     """`why_not`: why the viewer cannot decide; empty: they can. `not_back`: the same of taking a decision back."""
     known = found.alike
-    if known is None or not known.records:
-        return
-    stated, is_open = known.stated, found.row.state == "open"
+    is_open = found.row.state == "open"
+    if known is None or not (known.records or is_open):
+        return  # an open one lists none where a decision was taken back and nothing is alike any more
+    stated = known.stated
     with frame.card("customer", "Is it the same customer?", "No second customer is made until somebody says",
                     definition="The decision is of the code that the CLM names: it holds for all of its contracts with "
                     "this code. Merge the records in the CLM too."):  # fmt: skip
@@ -68,12 +69,13 @@ def _decided(found: CaseDetail, one: Decision, commands: Commands | None, not_ba
     with st.form(key, border=False):
         why = st.text_input("Reason", max_chars=2_000, placeholder="Kept in the history and in the audit",
                             key=f"{key}_why")  # fmt: skip
-        st.caption("Contracts with this code are planned again. Where names are much alike they wait for another "
-                   "decision; what their ERP holds stays as it is until then.")  # fmt: skip
+        st.caption("Contracts with this code wait for another decision; until then their ERP keeps what it holds.")
         if not st.form_submit_button("Take it back", icon=":material/undo:"):
             return
     done, why_not = acting.attempt(
-        lambda: commands.customers.take_back(frame.actor(), found.row.case_id, why, version=found.row.version),
+        lambda: commands.customers.take_back(
+            frame.actor(), found.row.case_id, one.code, why, version=found.row.version
+        ),
         "Taking it back",
     )
     if done is None:

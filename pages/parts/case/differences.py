@@ -13,7 +13,7 @@ from pages.kit.words import words
 from sync_core.cases.rules import SILENT
 from sync_core.commands.commands import Commands
 from sync_core.findings import Difference
-from sync_core.life.contract_words import EFFECTIVE
+from sync_core.life.contract_words import EFFECTIVE, NEVER_SENT
 from sync_core.reads.case import CaseDetail
 
 _SIDES: Final = {SILENT: ("Agreed", "Published")}
@@ -59,7 +59,7 @@ def _accept(found: CaseDetail, commands: Commands) -> None:
     row = found.row
     st.markdown(f"The contract {fmt.plain(row.external_id)} will say what its CLM published, and its ERP will follow. "
                 "It is stored as a correction with your name.")  # fmt: skip
-    if any(one.what.endswith(f", {EFFECTIVE}") for one in found.differences):
+    if any(one.what.endswith(f", {EFFECTIVE}") and NEVER_SENT not in one.what for one in found.differences):
         st.markdown(
             "The amendment will hold from the day that was published. While that is ahead, the terms of before "
             "hold, in the ERP too, and also where the amendment holds already. Invoices stay as they are."

@@ -146,8 +146,8 @@ def _restated(found: SnapshotDetail, reads: Reads) -> None:
         changed = [one for one in diff.kpis if _differs(one)]
         moved = "" if seal is None else f"; {told.moved_contracts(seal)}"
         st.caption(fmt.plain(f"Held against snapshot {diff.snapshot_id}, as of {fmt.moment(diff.as_of)}{moved}."))
-        if seal is not None and (anew := told.measured_anew(seal)):
-            st.caption(fmt.plain(anew))
+        for sentence in told.otherwise(seal) if seal else ():
+            st.caption(fmt.plain(sentence))
         if not changed:
             st.markdown(":material/check_circle: **Every measure still says the same.**")
             return

@@ -9,7 +9,7 @@ from typing import Final
 from metrics.kpi import Better, Unit
 from metrics.snapshot.making import MAIL
 from metrics.snapshot.package import BOARD_PACK, KEY_FILE, MANIFEST, WORKBOOK
-from metrics.snapshot.wording import window_before, window_name
+from metrics.snapshot.wording import all_measured_anew, redefined, window_before, window_name
 from metrics.weeks import week_name
 from pages.kit import format as fmt
 from pages.kit import measure_words as words
@@ -125,12 +125,12 @@ def moved_contracts(seal: SnapshotSeal) -> str:
     return late if seal.complete else f"at least {late}, and their list is cut"
 
 
-def measured_anew(seal: SnapshotSeal) -> str:
-    """What a release did that measures otherwise; "" where none did."""
-    if seal.anew is None:
-        return ""
-    by = f"release {seal.anew_by}" if seal.anew_by else "another release or setting"
-    return f"All was measured anew by {by}: {fmt.plural(seal.anew, 'contract')} read otherwise because of that alone."
+def otherwise(seal: SnapshotSeal) -> list[str]:
+    """As the board pack says it: what a release or a setting that measures otherwise did, and what was redefined."""
+    anew = "" if seal.anew is None else all_measured_anew(
+        seal.anew_why, seal.anew_by, seal.anew, complete=seal.anew_complete
+    )  # fmt: skip
+    return [told for told in (anew, redefined(seal.redefined)) if told]
 
 
 def moved_by(change: KpiChange) -> str:

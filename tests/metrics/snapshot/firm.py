@@ -59,7 +59,7 @@ class Firm:
         self.clock.advance(by)
 
     def caught_up(self) -> datetime:
-        return caught_up(self.engine, self.clock, self.estate).at
+        return caught_up(self.engine, self.clock, self.estate, release=self.release).at
 
 
 def seeded(owner_url: str, contracts: int) -> None:

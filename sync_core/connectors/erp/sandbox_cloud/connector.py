@@ -132,7 +132,8 @@ class SandboxCloud:
 
     async def projects(self, cursor: str | None, ctx: CallContext) -> ProjectPage:
         row = await self._list("projects.list", "/v1/projects", cursor, ctx)
-        found = [found for found in map(project_alone, row.rows("items")) if found.active]
+        listed = (project_alone(self._names.read(Kind.PROJECT, each)) for each in row.rows("items"))
+        found = [found for found in listed if found.active]
         return ProjectPage(tuple(found), row.text("cursor"), row.flag("more"))
 
     async def project(self, ref: ErpRef, ctx: CallContext) -> Found | None:
@@ -140,7 +141,7 @@ class SandboxCloud:
         answer = await self._http.call("project.read", "GET", path, ctx=ctx, write=False, ok=_OR_NONE)
         if answer.status == httpx.codes.NOT_FOUND:
             return None
-        found = project_alone(Row.of(self.name, answer.body))
+        found = project_alone(self._names.read(Kind.PROJECT, Row.of(self.name, answer.body)))
         return found if found.active else None
 
     async def parts(self, project: Found, ctx: CallContext) -> Sequence[Found]:
@@ -150,7 +151,7 @@ class SandboxCloud:
             while cursor is not None:
                 path = f"/v1/projects/{quote(project.ref, safe='')}/{PATHS[kind]}"
                 row = await self._list(f"{kind}.list", path, cursor, ctx)
-                found += [part_found(kind, part, project) for part in row.rows("items")]
+                found += [part_found(kind, self._names.read(kind, part), project) for part in row.rows("items")]
                 cursor = row.text("cursor") if row.flag("more") else None
         return found
 

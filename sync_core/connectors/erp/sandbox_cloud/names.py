@@ -73,13 +73,13 @@ class Names:
         return frozenset({*_ALWAYS, *own, "billed"} if kind in PARTS else {*_ALWAYS, *own})
 
     def read(self, kind: Kind, row: Row) -> Row:
-        """A record of an answer, under the names of v1; of a project its parts too."""
+        """A record of an answer, under the names of v1; of a project the parts that come with it too."""
         if not self.renamed:
             return row
         ours = {theirs: name for name, theirs in self.renamed.get(kind, {}).items()}
         fields: dict[str, Json] = {ours.get(name, name): value for name, value in row.fields.items()}
         if kind is Kind.PROJECT:
-            for part in PARTS:
+            for part in (one for one in PARTS if PATHS[one] in fields):
                 fields[PATHS[part]] = [dict(self.read(part, one).fields) for one in row.rows(PATHS[part])]
         return Row(row.system, fields, row.write)
 

@@ -1,7 +1,11 @@
 -- Why a refresh made all facts anew: `release`, or `settings` (the group's zone or reporting currency); null: it did not.
-ALTER TABLE metrics.refresh ADD COLUMN anew text;
+-- `release` is the one that did; null: nobody noted it.
+ALTER TABLE metrics.refresh
+    ADD COLUMN anew text,
+    ADD COLUMN release text;
 
--- ERPs that report no revenue of a contract, and those that nobody has asked yet. Facts are made anew after this upgrade.
+-- ERPs that report no revenue of a contract, and those that nobody has asked yet. Facts are made anew after this upgrade;
+-- versions of before name neither and are not rewritten, since they may be many: where `recognised` is null, `erp` is it.
 ALTER TABLE metrics.books_fact
     ADD COLUMN silent text[] NOT NULL DEFAULT '{}',
     ADD COLUMN unasked text[] NOT NULL DEFAULT '{}';
