@@ -50,7 +50,9 @@ class Up:
         """Until a signal. Raises Refusal for whatever an operator can mend."""
         if self.settings.beside:
             tryton_beside.require(self.settings)
-        oidc_client.client_of(Wiring(self.settings, "up"))  # better known now than by a part that keeps ending
+        wiring = Wiring(self.settings, "up")
+        wiring.check_systems()  # better known now than by a part that keeps ending
+        oidc_client.client_of(wiring)
         home = Home(self.settings.home)
         home.prepare()
         with home.held(), contextlib.closing(listen(self.settings.host, self.settings.port)) as door:

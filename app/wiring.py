@@ -28,6 +28,7 @@ from sync_core.estate.estate import Clm, Erp, Estate
 from sync_core.estate.master import Mdm
 from sync_core.intake.signatures import SigningKey, signing_key, usable_keys
 from sync_core.master.records import MdmConnector
+from sync_core.ocds import rules as ocds
 from sync_core.policy import in_force
 from sync_core.ports import ClmConnector, ErpConnector, Gate
 
@@ -215,6 +216,16 @@ class Wiring:
 
     def _address(self, name: str, given: str | None) -> str | None:
         return self.settings.address(name) or given or self.home.sandbox_addresses().get(name)
+
+    def check_systems(self, *, kinds: bool = True) -> None:
+        """What the estate says to connectors, before anything starts. Raises InvalidEstate with what they would.
+
+        `kinds`: that there are connectors at all; who calls no system needs none.
+        """
+        discovery.check(self.estate, kinds=kinds)
+        for clm in self.estate.clm:
+            if clm.kind == ocds.KIND:
+                ocds.Rules.of(clm, self.estate)
 
     def require_secrets(self) -> None:
         """Raises InvalidSettings that names the first variable which the estate file names and nobody has set.

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from metrics import calendars, rates
+from metrics import agreements, calendars, rates
 from metrics.facts import facts
 from metrics.facts.fact import Fact
 from sync_core.clock import Clock
@@ -100,9 +100,7 @@ def refresh(
             return Refreshed(finished.finished_at, finished.covers, measured)
 
 
-def _first(
-    engine: sa.Engine, *, clock: Clock, estate: Estate, batch: int, release: str
-) -> tuple[datetime, bool, int]:
+def _first(engine: sa.Engine, *, clock: Clock, estate: Estate, batch: int, release: str) -> tuple[datetime, bool, int]:
     """Begins a refresh and measures the first contracts; else goes on with the one cut short, which is not ours."""
     with engine.begin() as conn:
         conn.execute(_LOCK)
@@ -130,7 +128,8 @@ def _batch(conn: sa.Connection, at: datetime, *, clock: Clock, estate: Estate, b
     ids = list(conn.scalars(_TAKE, {"batch": batch}))
     if ids:
         zone, reporting = estate.group.timezone, estate.group.reporting_currency
-        _measure(conn, ids, {"at": at, "zone": zone, "reporting": reporting})
+        said = agreements.known(conn, ids, estate)
+        _measure(conn, ids, {"at": at, "zone": zone, "reporting": reporting, **said})
         conn.execute(_COUNT, {"at": at, "contracts": len(ids)})
     if not conn.scalar(_LEFT):
         conn.execute(_FINISH, {"at": at, "now": clock.now()})

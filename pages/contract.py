@@ -1,10 +1,12 @@
 """One contract told whole: what is to be billed and was, what hinders it, what happened, what was done in the ERP.
 
-`/contract?id=…` is our id; `/contract?clm=…&contract=…` is the CLM's short name of the estate file with its own id, for
-links that other systems make. `&view=amendments` shows its amendments instead, before and after each.
+`/contract?id=…` is our id, or the CLM's where only one contract in reach has it; `/contract?clm=…&contract=…` is the
+CLM's short name of the estate file with its own id, for links that other systems make. `&view=amendments` shows its
+amendments instead, before and after each.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import streamlit as st
@@ -14,11 +16,11 @@ from pages.kit import format as fmt
 from pages.kit.frame import Freshness, Kpi, Page
 from pages.parts.case import drift
 from pages.parts.contract import amendments as amending
-from pages.parts.contract import cards, elsewhere, history, life, policy
+from pages.parts.contract import cards, choosing, elsewhere, history, life, policy
 from pages.parts.contract import told as telling
 from pages.parts.contract import trace as tracing
 from sync_core.authority import Permission
-from sync_core.reads import ContractDetail, ContractRow, Reads
+from sync_core.reads import ContractDetail, ContractFilter, ContractRow, Reads, Window
 from sync_core.reads.invoices import totals
 
 PAGE = Page(
@@ -32,17 +34,18 @@ PAGE = Page(
 
 _ID: Final = re.compile(r"[0-9]{1,18}")
 _LONGEST: Final = 200
+_LINKS: Final = ("id", "clm", "contract")  # of the URL: they name one
 AMENDMENTS: Final = "amendments"  # the view of that name
 
 
 def render(reads: Reads, commands: object) -> None:
-    wanted, head = _asked_for(reads), st.container()
+    head = st.container()
     with frame.contained("The contract"):
-        found = None if wanted is None else reads.contract(wanted)
+        found, choice = _asked_for(reads)
         with head:
             _header(found, reads)
         if found is None:
-            _unknown(asked=bool(st.query_params))
+            choosing.draw(reads, choice, asked=any(st.query_params.get(name) for name in _LINKS))
             return
         placed = reads.elsewhere(found.summary.contract_id)
         frame.headline(sentences.contract_headline(found, placed.observed))
@@ -76,25 +79,21 @@ def _amended(found: ContractDetail) -> None:
                id=str(found.summary.contract_id), view=AMENDMENTS)  # fmt: skip
 
 
-def _asked_for(reads: Reads) -> int | tuple[str, str] | None:
-    """What the URL names, if it is well formed; nothing else of the URL is used."""
-    if _ID.fullmatch(asked := st.query_params.get("id", "")):
-        return int(asked)
+def _asked_for(reads: Reads) -> tuple[ContractDetail | None, Sequence[ContractRow]]:
+    """What the URL names, if it is well formed; else those that it may mean. Nothing else of the URL is used."""
+    asked = st.query_params.get("id", "")
+    if _ID.fullmatch(asked) and (found := reads.contract(int(asked))) is not None:
+        return found, ()
+    if _is_id(asked):
+        named = reads.contracts(ContractFilter(external_id=asked, tests=True), window=Window(choosing.MOST)).rows
+        return (reads.contract(named[0].contract_id), ()) if len(named) == 1 else (None, named)
     clm, external_id = st.query_params.get("clm", ""), st.query_params.get("contract", "")
     sources = [entry.source for entry in reads.estate.clm if entry.name == clm]
-    if sources and 0 < len(external_id) <= _LONGEST and external_id.isprintable():
-        return sources[0], external_id
-    return None
+    return (reads.contract((sources[0], external_id)) if sources and _is_id(external_id) else None), ()
 
 
-def _unknown(*, asked: bool) -> None:
-    with frame.card("unknown", "No such contract" if asked else "No contract chosen", "Contracts are found by id"):
-        if asked:
-            frame.empty("Tieline knows no contract by this link.", "It may be mistyped, or belong to another "
-                        "installation.", icon=":material/search_off:")  # fmt: skip
-        else:
-            frame.empty("Choose a contract.", "Search by id, title, customer or project.", icon=":material/search:")
-        frame.link("contracts", "All contracts")
+def _is_id(text: str) -> bool:
+    return 0 < len(text) <= _LONGEST and text.isprintable()
 
 
 def _header(found: ContractDetail | None, reads: Reads) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 import streamlit as st
 
 from metrics.asking import By, Window
+from metrics.freshness import MEASURED_EVERY
 from metrics.kpi import Result
 from metrics.measures import Measures
 from pages.kit import asking, bill_runs, data, frame, kpi, sentences, trends, welcome
@@ -38,7 +39,6 @@ PAGE = Page(
 
 REFRESH: Final = timedelta(seconds=30)
 _GROWING: Final = timedelta(seconds=4)
-_MEASURED: Final = timedelta(minutes=1)  # a refresh is due every 15 seconds
 _TITLE: Final = "Contract to cash"
 _NOW: Final = {
     "stuck-money": By.LABEL, "cycle-time": By.WEEK, "auto-provisioned": By.WEEK, "amendment-lag": By.WEEK,
@@ -75,7 +75,7 @@ def _page(reads: Reads, measures: Measures) -> bool:
     with frame.contained("The page"):
         if welcome.is_new(reads) and not frame.notice():
             with head:
-                frame.header(_TITLE, "", Freshness(reads.now, reads.now, _MEASURED))
+                frame.header(_TITLE, "", Freshness(reads.now, reads.now, MEASURED_EVERY))
             welcome.first_event()
             return True
         with measures.at_once() as together:
@@ -87,7 +87,7 @@ def _page(reads: Reads, measures: Measures) -> bool:
         _cards(reads, measures, asked, read)
         return frame.notice() is not None
     with head:
-        frame.header(_TITLE, "The numbers could not be read.", Freshness(reads.now, reads.now, _MEASURED))
+        frame.header(_TITLE, "The numbers could not be read.", Freshness(reads.now, reads.now, MEASURED_EVERY))
     return False
 
 
@@ -114,7 +114,7 @@ def _named(within: frozenset[str]) -> str:
 
 def _freshness(reads: Reads, results: Together) -> Freshness:
     known = [result.data_as_of for result in results.whole.values() if result.data_as_of is not None]
-    return Freshness(max(known, default=reads.now), reads.now, _MEASURED)
+    return Freshness(max(known, default=reads.now), reads.now, MEASURED_EVERY)
 
 
 def _numbers(reads: Reads, measures: Measures, asked: Asked, read: _Read) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 import streamlit as st
 
 from metrics.asking import By
+from metrics.freshness import MEASURED_EVERY
 from metrics.kpi import Result
 from metrics.measures import Measures
 from metrics.spread import Bin
@@ -25,7 +26,6 @@ from sync_core.reads import Reads
 PAGE = Page(title="Flow", icon=":material/timeline:", path="flow", order=20, needs=Permission.KPI_READ)
 
 REFRESH: Final = timedelta(seconds=60)
-_MEASURED: Final = timedelta(minutes=1)
 _NOW: Final = {
     "cycle-time": By.WEEK, "auto-provisioned": By.WEEK, "amendment-lag": By.WEEK, "contract-to-cash": None,
     "exception-resolution": By.LABEL, "step-time": None,
@@ -57,12 +57,12 @@ def _page(reads: Reads, measures: Measures) -> None:
         _cards(reads, measures, asked, results, bins)
         return
     with head:
-        frame.header("Flow", "The numbers could not be read.", Freshness(reads.now, reads.now, _MEASURED))
+        frame.header("Flow", "The numbers could not be read.", Freshness(reads.now, reads.now, MEASURED_EVERY))
 
 
 def _freshness(reads: Reads, results: Together) -> Freshness:
     known = [result.data_as_of for result in results.whole.values() if result.data_as_of is not None]
-    return Freshness(max(known, default=reads.now), reads.now, _MEASURED)
+    return Freshness(max(known, default=reads.now), reads.now, MEASURED_EVERY)
 
 
 def _headline(results: Together) -> str:

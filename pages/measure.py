@@ -7,8 +7,10 @@ from typing import Final
 
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from metrics.asking import By, InvalidAsk
+from metrics.freshness import MEASURED_EVERY
 from metrics.kpi import Column, Definition, Drill, Figure, Result, Span, Unit
 from metrics.kpis.step_time import STEPS
 from metrics.measures import Measures
@@ -38,7 +40,6 @@ _CODES: Final = frozenset({
     "cause", "exceptions", "state", "stage", "outcome", "severity", "function", "waiting_for", "touched_by",
     "explained", "dispute_state", "sync_cause",
 })  # fmt: skip
-_REFRESH: Final = pd.Timedelta(minutes=1).to_pytimedelta()
 _SPLITS: Final = {
     By.WEEK: "Week", By.LEGAL_ENTITY: "Legal entity", By.SERVICE_LINE: "Service line", By.GEOGRAPHY: "Geography",
     By.BILLING: "Billing", By.LABEL: "Kind",
@@ -60,7 +61,7 @@ def render(reads: Reads, commands: object) -> None:
         with head:
             as_of = result.data_as_of or reads.now
             frame.header(result.definition.title, f"{_period(result, asked)}, money in {currency}.",
-                         Freshness(as_of, reads.now, _REFRESH))  # fmt: skip
+                         Freshness(as_of, reads.now, MEASURED_EVERY))  # fmt: skip
         _definition(result, currency)
         if result.definition.drill:
             _rows(measures, slug, asked, result, currency)
@@ -113,7 +114,7 @@ def _parts(result: Result, by: By, currency: str) -> None:
         table = pd.DataFrame(
             {
                 _split(by, result.definition): [_group(group, by, result.definition) for group in result.parts],
-                "Value": [fmt.plain(words.headline(part, result.definition, currency))
+                "Value": [fmt.plain(words.part(part, result.definition, currency))
                           for part in result.parts.values()],
                 **_step(result),
                 "Cases": [fmt.count(part.n) for part in result.parts.values()],
@@ -165,7 +166,12 @@ def _rows(measures: Measures, slug: str, asked: Asked, result: Result, currency:
             frame.empty(*_none(result))
             return
         _pager(page, noun, currency)
-        st.dataframe(_table(page, currency), hide_index=True, alt=f"{noun}s behind {result.definition.title}")
+        st.dataframe(
+            _table(page, currency),
+            hide_index=True,
+            column_config=_right(page),
+            alt=f"{noun}s behind {result.definition.title}",
+        )
 
 
 def _none(result: Result) -> tuple[str, str]:
@@ -205,6 +211,12 @@ def _table(page: Drill, currency: str) -> pd.DataFrame:
             for column in _in_order(page)
         }
     )
+
+
+def _right(page: Drill) -> dict[str, ColumnConfig]:
+    """Amounts under each other."""
+    money = [one.label for one in page.columns if one.unit is Unit.MONEY or one.currency]
+    return {label: st.column_config.TextColumn(label, alignment="right") for label in money}
 
 
 def _in_order(page: Drill) -> Sequence[Column]:

@@ -180,7 +180,9 @@ class Silent:
 
 @dataclass(frozen=True, slots=True)
 class SilentDay:
-    """The effective day of an amendment that the CLM published otherwise under the same number. None: at once."""
+    """The effective day of an amendment that the CLM published otherwise: by its number again, or by a correction that
+    moves nothing. None: at once.
+    """
 
     number: int
     agreed: date | None
@@ -194,6 +196,7 @@ class Dated:
     path: Path
     until: date
     value: object
+    priced: bool = False  # of a rate that was amended without a day: it holds at once, and hours of before as agreed
 
 
 @dataclass(frozen=True, slots=True)

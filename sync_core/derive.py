@@ -3,12 +3,14 @@
 The amounts of the parts come from the contract as signed; nothing is rounded, split or invented here.
 """
 
+from dataclasses import fields, replace
 from datetime import date
 
 from sync_core.contract import BillingKind, Contract, ContractLine, LabourRate, Terms
 from sync_core.desired import (
     BillingMilestone,
     Customer,
+    DatedRate,
     Desired,
     ErpObject,
     LabourCategory,
@@ -19,6 +21,7 @@ from sync_core.desired import (
 )
 from sync_core.estate.estate import Estate, RevenueRule
 from sync_core.keys import BusinessKey, contract_key, part_key
+from sync_core.life import rate_periods
 from sync_core.life.lifecycle import on_day
 
 _NO_RULE = RevenueRule(recognition=Recognition.AS_INVOICED, account="", category="")
@@ -47,7 +50,27 @@ def derive(contract: Contract, estate: Estate, *, on: date) -> Desired:
     objects += [_rate(key, terms, rate, estate) for rate in rates]
     creates = estate.entities[terms.legal_entity].create_customers
     earlier = frozenset(part_key(key, "M", one) for one in contract.earlier)
-    return Desired(key, lane, tuple(objects), creates, changes_on, standing.ended_on, earlier)
+    desired = Desired(key, lane, tuple(objects), creates, changes_on, standing.ended_on, earlier)
+    return _priced(desired, contract, terms, estate, on) if _by_time(terms) else desired
+
+
+def _priced(desired: Desired, contract: Contract, terms: Terms, estate: Estate, on: date) -> Desired:
+    """With the rates over time, and with what a change of them means to an ERP that has no place for those."""
+    line = rate_periods.line_of_time(contract)
+    over_time: list[LabourCategory | DatedRate] = []
+    for card in rate_periods.periods(line, on).values():
+        over_time += _categories(terms, [card[-1].rate], estate)
+        over_time += [
+            _dated_rate(_rate(desired.contract, terms, one.rate, estate), one.since, first=one is card[0])
+            for one in card
+        ]
+    changes = rate_periods.price_changes(line)
+    return replace(
+        desired,
+        periods=tuple(over_time),
+        unbilled=rate_periods.unbilled(changes, on),
+        looks_on=rate_periods.next_look(changes, on),
+    )
 
 
 def _by_time(terms: Terms) -> bool:
@@ -125,15 +148,8 @@ def _milestones(key: BusinessKey, terms: Terms, estate: Estate) -> list[BillingM
 
 def _rates_in_force(terms: Terms, on: date) -> tuple[list[LabourRate], date | None]:
     """Per category the latest rate not after `on` (or the first one, before the card begins), and the next change."""
-    cards: dict[str, list[LabourRate]] = {}
-    for rate in terms.rates:
-        cards.setdefault(rate.category, []).append(rate)
-    chosen, later = [], []
-    for category in sorted(cards):
-        card = sorted(cards[category], key=lambda r: r.valid_from or date.min)
-        begun = [r for r in card if (r.valid_from or date.min) <= on]
-        chosen.append(begun[-1] if begun else card[0])
-        later += [r.valid_from for r in card if r.valid_from and r.valid_from > on and r is not chosen[-1]]
+    chosen = list(rate_periods.in_force(terms.rates, on).values())
+    later = (r.valid_from for r in terms.rates if r.valid_from and r.valid_from > on and r not in chosen)
     return chosen, min(later, default=None)
 
 
@@ -142,6 +158,14 @@ def _categories(terms: Terms, rates: list[LabourRate], estate: Estate) -> list[L
         LabourCategory(BusinessKey(rate.category), rate.name, _treatment(terms, rate.line, estate).category)
         for rate in rates
     ]
+
+
+def _dated_rate(rate: Rate, since: date | None, *, first: bool) -> DatedRate:
+    """The first one bears the key that the category's price has in an ERP with a single one."""
+    named = {one.name: getattr(rate, one.name) for one in fields(Rate)}
+    if not first:
+        named["key"] = BusinessKey(f"{rate.key}@{since}")
+    return DatedRate(**named, valid_from=since)
 
 
 def _rate(key: BusinessKey, terms: Terms, rate: LabourRate, estate: Estate) -> Rate:

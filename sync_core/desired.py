@@ -5,13 +5,14 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar, Final, TypeAlias
 
 from sync_core.contract import BillingKind
+from sync_core.findings import Finding
 from sync_core.keys import BusinessKey, ErpRef
 
 Scalar: TypeAlias = str | bool | None
@@ -127,10 +128,18 @@ class Rate:
     revenue_category: str
 
 
+@dataclass(frozen=True, slots=True)
+class DatedRate(Rate):
+    """For an ERP that prices an hour by the day on which it was worked: from `valid_from` until the category's next."""
+
+    valid_from: date | None = None  # None: from the start
+
+
+AMOUNTS: Final = frozenset({"value", "not_to_exceed", "amount", "rate"})  # fields, in the contract's currency
 ErpObject: TypeAlias = Customer | LabourCategory | Project | Line | BillingMilestone | Rate
 _FIELDS: Mapping[type, tuple[str, ...]] = {
     kind: tuple(f.name for f in fields(kind) if f.name != "key")
-    for kind in (Customer, LabourCategory, Project, Line, BillingMilestone, Rate)
+    for kind in (Customer, LabourCategory, Project, Line, BillingMilestone, Rate, DatedRate)
 }
 
 
@@ -161,12 +170,28 @@ class Desired:
     changes_on: date | None = None  # the day from which the answer differs (a rate takes effect)
     ended_on: date | None = None  # its objects are what is left to bill, and close once they are billed
     earlier: frozenset[BusinessKey] = frozenset()  # milestones of agreements before, whose invoices are history
+    # Labour categories and their rates over time, for an ERP with dated prices; the objects have the prices of the day.
+    periods: tuple["LabourCategory | DatedRate", ...] = ()
+    unbilled: Finding | None = None  # what a price that changes within this month means to an ERP without
+    looks_on: date | None = None  # the day from which `unbilled` differs
     # Milestones that an agreement before had too, and of which nothing was done yet for this one.
     unconfirmed: frozenset[BusinessKey] = frozenset()
 
     @property
     def project(self) -> Project | None:
         return next((o for o in self.objects if isinstance(o, Project)), None)
+
+    def priced(self, *, over_time: bool) -> "Desired":
+        """As an ERP holds hourly rates: over time, or one price a category, for which there is a day to look again."""
+        if self.project is None:
+            return replace(self, periods=(), unbilled=None, looks_on=None)
+        if not self.periods:
+            return self
+        if not over_time:
+            days = [day for day in (self.changes_on, self.looks_on) if day]
+            return replace(self, periods=(), looks_on=None, changes_on=min(days, default=None))
+        others = (o for o in self.objects if not isinstance(o, LabourCategory | Rate))
+        return replace(self, objects=(*others, *self.periods), periods=(), unbilled=None, looks_on=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +206,11 @@ class Found:
     billed: bool = False  # invoiced in part or whole: never rewritten
     active: bool = True
     billed_amount: Decimal | None = None  # of a project: invoiced so far, where this ERP says; closed ones too
-    invoiced: Decimal | None = None  # net of credit notes, of a billed milestone; None: its amount
+    # Net of credit notes, of a billed milestone; None: its amount. Of a rate whose ERP prices hours by their day: the
+    # hours of its days that are invoiced, each times the price at which it was, before anything is rounded.
+    invoiced: Decimal | None = None
+    invoiced_hours: Decimal | None = None  # of such a rate
+    settled: bool = False  # of such a rate: another has followed it, and all hours of its days are invoiced
     # Of a project, open or closed, and of its parts: what its ERP would invoice of it as it stands, by nobody's doing
     # of ours: a milestone that was reached, hours that were booked. None: nothing.
     earned: Decimal | None = None

@@ -166,11 +166,17 @@ class EventType:
     sent: type[BaseModel] | None = None  # what its senders write, where that is not what the core reads
     reads_as: str = ""  # the type that the core reads in its place, if not itself
     upcast: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None  # to that; raises ValueError
+    words: str = ""  # what it says, where its model serves several types
 
     @property
     def model(self) -> type[BaseModel]:
         """What its senders write."""
         return self.sent or self.payload
+
+    @property
+    def summary(self) -> str:
+        """What it says, in a line."""
+        return self.words or (self.model.__doc__ or "").strip().partition("\n")[0]
 
     def schema(self) -> dict[str, Any]:
         """JSON Schema 2020-12 of the payload (the CloudEvent's `data`)."""
@@ -179,6 +185,7 @@ class EventType:
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "$id": f"urn:{self.name}",
             **schema,
+            **({"description": self.words} if self.words else {}),
         }
 
 
@@ -198,7 +205,11 @@ def _registry() -> dict[str, EventType]:
         ("cancelled.v1", Ended, False),
         ("terminated.v1", Ended, False),
     ]
-    types = [EventType(PREFIX + name, payload, signature) for name, payload, signature in known]
+    words = {
+        "cancelled.v1": "Called off before work began: nothing is earned.",
+        "terminated.v1": "Ended after work began: what was earned by the last day is still billed.",
+    }
+    types = [EventType(PREFIX + name, payload, signed, words=words.get(name, "")) for name, payload, signed in known]
     types.append(EventType(f"{PREFIX}signed.v2", Signed, True, SignedV2, f"{PREFIX}signed.v1", upcast))
     return {one.name: one for one in types}
 

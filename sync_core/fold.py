@@ -102,8 +102,7 @@ def _steps(contract: Contract, events: Sequence[Event], missing: int | None, day
             step = replace(step, after=_after(contract, event, applied, days.moved, day_at))
         if isinstance(event.payload, Amended) and not waits and contract.signed_at is not None:
             applied.setdefault(event.payload.amendment.number, step)
-        standing = [one.event for one in applied.values()]
-        contract = amendment_days.seen(step.after, days, heard, standing)
+        contract = amendment_days.seen(step.after, days, heard, (one.event for one in applied.values()))
         steps.append(replace(step, after=contract))
     return steps
 
@@ -147,12 +146,15 @@ def _waits(event: Event, missing: int | None, waiting: Set[int]) -> bool:
 
 def _apply(contract: Contract, event: Event, day_at: DayAt) -> Contract:
     stands = _stands(contract, event, day_at)
+    entity = contract.terms.legal_entity if contract.terms else ""
     applied = silent.settled(contract, _stepped(contract, event, day_at, stands=stands))
     if isinstance(event.payload, Corrected):
-        applied = effective.corrected(contract, applied, _said(event))
+        said_on = day_at(entity, event.occurred_at)
+        applied = effective.corrected(contract, applied, _said(event), said_on)
     elif not isinstance(event.payload, Signed) or stands:
-        since = event.payload.amendment.effective_on if isinstance(event.payload, Amended) else None
-        applied = effective.noted(contract, applied, since, _said(event))
+        header = event.payload.amendment if isinstance(event.payload, Amended) else None
+        since, executed = (header.effective_on, day_at(entity, header.executed_at)) if header else (None, None)
+        applied = effective.noted(contract, applied, since, _said(event), executed_on=executed)
     return replace(applied, revision=max(applied.revision, event.payload.revision))
 
 

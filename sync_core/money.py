@@ -116,6 +116,11 @@ def written(amount: Decimal, currency: str) -> str:
         return f"{amount:,f} {currency}"
 
 
+def worth(amount: Decimal | None, reporting: str) -> Decimal | None:
+    """What was converted, as the KPIs have it: to the minor unit, row by row, so that rows add up to their sum."""
+    return None if amount is None else rounded(amount, reporting)
+
+
 def rounded(amount: Decimal, currency: str) -> Decimal:
     """Half-even to the minor unit: for results of multiplication, never for what a contract states."""
     return amount.quantize(quantum(currency), context=EXACT)

@@ -7,13 +7,14 @@ a person, which stops nothing else; a double of it is a conflict, which does.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from enum import StrEnum
 from typing import TypeAlias
 
 import orjson
 
-from sync_core.desired import BillingMilestone, Desired, ErpObject, Fields, Found, Kind, fields_of
+from sync_core.desired import BillingMilestone, DatedRate, Desired, ErpObject, Fields, Found, Kind, Rate, fields_of
 from sync_core.errors import ErrorClass
 from sync_core.findings import Difference
 from sync_core.keys import BusinessKey, ErpRef
@@ -96,10 +97,10 @@ def diff(desired: Desired, found: Sequence[Found], *, keep: Mapping[BusinessKey,
         matches = held.pop((wanted.kind, wanted.key), [])
         operations += [_extra(extra) for extra in matches[1:]]
         step, activate = _one(wanted, matches[0] if matches else None, before)
-        operations.append(step)
+        operations += [*_otherwise_priced(wanted, matches, step), step]
         activation += activate
     leftovers = [f for matches in held.values() for f in matches if not f.kind.shared and f.active]
-    closing = [_superfluous(f, desired.earlier) for f in sorted(leftovers, key=_children_first)]
+    closing = [step for f in sorted(leftovers, key=_children_first) for step in _superfluous(f, desired)]
     return Plan(desired.contract, (*operations, *closing, *activation))
 
 
@@ -149,10 +150,13 @@ def _without_parts_of_extras(
 
 def _one(wanted: ErpObject, held: Found | None, before: Set[BusinessKey]) -> tuple[Operation, list[Operation]]:
     after = fields_of(wanted)
-    # A new rate prices the hours that are not billed yet; a billed milestone has nothing left to bill.
+    # A new rate prices the hours that are not billed yet; a billed milestone has nothing left to bill, nor has a rate
+    # whose days are over once all their hours are invoiced.
     if held is not None and held.billed and isinstance(wanted, BillingMilestone):
         if wanted.key in before:
             return _conflict(held, ErrorClass.MISSING_DATA, reused(wanted.key.partition("#M:")[2])), []
+        return _invoiced(held, wanted), []
+    if held is not None and held.settled and isinstance(wanted, Rate):
         return _invoiced(held, wanted), []
     billable = after.get("billable") is True
     if held is None:
@@ -191,15 +195,41 @@ def _conflict(held: Found, why: ErrorClass, words: str) -> Operation:
     return Operation(Action.CONFLICT, held.kind, held.key, held.ref, held.fields, why=why, words=words)
 
 
-def _superfluous(held: Found, earlier: Set[BusinessKey]) -> Operation:
-    if held.billed and held.key in earlier:
-        return Operation(Action.NO_OP, held.kind, held.key, held.ref, words="invoiced under an agreement before")
+def _otherwise_priced(wanted: ErpObject, matches: Sequence[Found], step: Operation) -> list[Operation]:
+    """Of a rate: the task for its invoiced hours, beside the new price for those that are not invoiced."""
+    if not matches or not isinstance(wanted, Rate) or step.action is Action.TASK:
+        return []
+    task = _invoiced(matches[0], wanted)
+    return [task] if task.action is Action.TASK else []
+
+
+def _superfluous(held: Found, desired: Desired) -> list[Operation]:
+    if held.billed and held.key in desired.earlier:
+        words = "invoiced under an agreement before"
+        return [Operation(Action.NO_OP, held.kind, held.key, held.ref, words=words)]
+    if held.billed and (covering := _covering(held, desired)):
+        step, _ = _one(covering, held, frozenset())
+        return [*_otherwise_priced(covering, [held], step), step]
     if held.billed and held.kind is not Kind.PROJECT:
-        return _invoiced(held, None)
-    return Operation(Action.CLOSE, held.kind, held.key, held.ref, held.fields)
+        return [_invoiced(held, None)]
+    return [Operation(Action.CLOSE, held.kind, held.key, held.ref, held.fields)]
 
 
-def _invoiced(held: Found, wanted: BillingMilestone | None) -> Operation:
+def _covering(held: Found, desired: Desired) -> DatedRate | None:
+    """What a billed rate must be that begins on a day of which the contract says nothing any more: its hours have the
+    price of the period in which that day lies now.
+    """
+    rates = [o for o in desired.objects if isinstance(o, DatedRate) and o.category == held.fields.get("category")]
+    since = held.fields.get("valid_from")
+    if held.kind is not Kind.LABOUR_RATE or not isinstance(since, str) or not rates:
+        return None
+    day = date.fromisoformat(since)
+    begun = [o for o in rates if (o.valid_from or date.min) <= day] or rates
+    latest = max(begun, key=lambda o: o.valid_from or date.min)
+    return replace(latest, key=held.key, valid_from=day)
+
+
+def _invoiced(held: Found, wanted: BillingMilestone | Rate | None) -> Operation:
     """An invoiced part stays as it is; what its books lack to the contract is a task."""
     difference = unsettled(held, wanted)
     if difference is None:

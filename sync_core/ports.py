@@ -65,6 +65,7 @@ class Capabilities:
     foreign_currency: bool = True  # a project may be in another currency than its legal entity's ledger
     reports: frozenset[FinancialKind] = _REPORTED  # what financial_status tells of; without revenue, none is no zero
     batches: BatchWindow | None = None  # takes writes in batches at night; then it is a TakesBatches
+    dated_rates: bool = False  # a category's price has a first day, and an hour the price of the day it was worked
     keeps: Callable[[ErpObject], ErpObject] | None = None  # what it would hold of an object, where that is less
 
 

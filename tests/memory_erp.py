@@ -47,6 +47,7 @@ class MemoryErp:
     pause_after: Pause | None = None
     latency_s: float = 0.0
     upsert: bool = False
+    dated_rates: bool = False
     currency: str = "USD"  # of its legal entities' books
     in_flight: int = 0
     most_in_flight: int = 0
@@ -81,7 +82,7 @@ class MemoryConnector:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(upsert=self.erp.upsert, settle_s=self.settle_s)
+        return Capabilities(upsert=self.erp.upsert, settle_s=self.settle_s, dated_rates=self.erp.dated_rates)
 
     @asynccontextmanager
     async def _call(self, operation: str, ctx: CallContext) -> AsyncIterator[None]:

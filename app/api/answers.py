@@ -15,7 +15,7 @@ from fastapi import Query, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, field_serializer
 
 from sync_core.commands.desk import Answered
-from sync_core.money import padded
+from sync_core.money import padded, rounded
 from sync_core.reads.paging import MAX_PAGE_SIZE, Cursor, InvalidCursor, Listed, Window
 
 JSON: Final = "application/json"
@@ -47,7 +47,7 @@ Amount = Annotated[
             "type": "string",
             "pattern": r"^-?\d+(\.\d+)?$",
             "examples": ["125000.00"],
-            "description": "With the decimals of the currency in ISO 4217 at least; a converted amount may have more",
+            "description": "With the decimals of the currency in ISO 4217; a price may have more",
         }
     ),
 ]
@@ -64,6 +64,14 @@ class MoneyView(View):
         return padded(amount, self.currency)
 
 
+def _worth(money: MoneyView) -> MoneyView:
+    return MoneyView(amount=rounded(money.amount, money.currency), currency=money.currency)
+
+
+# Money in the reporting currency: to its minor unit, half-even, as the KPIs tell it.
+Converted = Annotated[MoneyView, AfterValidator(_worth)]
+
+
 class UnconvertedView(View):
     """Amounts of a currency without a rate."""
 
@@ -74,7 +82,7 @@ class UnconvertedView(View):
 class MoneyTotalView(View):
     """A sum in the reporting currency; what has no exchange rate stands beside it, by currency."""
 
-    money: MoneyView
+    money: Converted
     count: Annotated[int, Field(description="How many were added up, with or without a rate")]
     unconverted: list[UnconvertedView]
 

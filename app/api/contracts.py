@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Depends, Query, Response
 from pydantic import Field
 
-from app.api.answers import Moment, MoneyView, PageOf, Paging, View, answer, paging
+from app.api.answers import Converted, Moment, MoneyView, PageOf, Paging, View, answer, paging
 from app.api.calling import Call, calling
 from app.api.exception_views import ExceptionView
 from app.api.inputs import NO_NUL, Id, Text
@@ -45,7 +45,7 @@ class ContractView(View):
     first_active_at: Moment | None
     updated_at: Moment
     value: MoneyView | None
-    value_reporting: Annotated[MoneyView | None, Field(description="null: no exchange rate")]
+    value_reporting: Annotated[Converted | None, Field(description="null: no exchange rate")]
     bill_on: date | None
     project_ref: str | None
     last_error: str | None
@@ -170,6 +170,7 @@ class ContractDetailView(View):
 
 async def contract_filter(
     text: Annotated[Text, Query(description="In id, title, customer or project, any case")] = "",
+    external_id: Annotated[Text, Query(description="The whole id in its CLM; those of two CLMs may be the same")] = "",
     state: Annotated[list[State] | None, Query(description="Several may be given")] = None,
     legal_entity: Text = "",
     service_line: Text = "",
@@ -179,8 +180,8 @@ async def contract_filter(
     tests: Annotated[bool, Query(description="Trial contracts too")] = False,
 ) -> ContractFilter:
     return ContractFilter(
-        text=text, states=tuple(state or ()), legal_entity=legal_entity, service_line=service_line, billing=billing,
-        lane=lane, function=function or "", tests=tests,
+        text=text, external_id=external_id, states=tuple(state or ()), legal_entity=legal_entity,
+        service_line=service_line, billing=billing, lane=lane, function=function or "", tests=tests,
     )  # fmt: skip
 
 

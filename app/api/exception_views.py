@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from fastapi import Query
 from pydantic import AliasChoices, AwareDatetime, Field, JsonValue
 
-from app.api.answers import Amount, Moment, MoneyTotalView, MoneyView, Seconds, View
+from app.api.answers import Amount, Converted, Moment, MoneyTotalView, MoneyView, Seconds, View
 from app.api.inputs import Text
 from sync_core.errors import ErrorClass, Function
 from sync_core.reads.exceptions import ExceptionFilter
@@ -30,7 +30,7 @@ class ExceptionView(View):
     severity: str
     message: str
     exposure: Annotated[MoneyView | None, Field(description="Money held up")]
-    exposure_reporting: MoneyView | None
+    exposure_reporting: Converted | None
     bill_on: date | None
     state: str
     occurrences: int

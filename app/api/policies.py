@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Response
 from pydantic import Field, StringConstraints
 
-from app.api.answers import Moment, MoneyView, View, answer, done
+from app.api.answers import Converted, Moment, View, answer, done
 from app.api.calling import Call, calling
 from app.api.conditions import once, read_version
 from app.api.inputs import Body, Id, Reason, Why
@@ -52,7 +52,7 @@ class ProposalView(View):
     changed: Annotated[int, Field(description="Contracts that would be decided on differently")]
     effects: Annotated[dict[str, int], Field(description="How many changes of each kind")]
     money: Annotated[
-        MoneyView | None, Field(description="Value of the changed ones, in the reporting currency; null: no rate")
+        Converted | None, Field(description="Value of the changed ones, in the reporting currency; null: no rate")
     ]
     second_person: Annotated[str, Field(description="Why one must approve; empty: nobody need")]
     state: Annotated[str, Field(description="proposed, activated or refused")]
@@ -103,7 +103,7 @@ class ProposedView(View):
     changed: int
     unreadable: int
     effects: dict[str, int]
-    money: Annotated[MoneyView | None, Field(description="In the reporting currency; null: no rate")]
+    money: Annotated[Converted | None, Field(description="In the reporting currency; null: no rate")]
 
 
 _EDITED: Final[dict[str, Any]] = {"response_model": ProposedView, "responses": problems(*EDITING)}

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Query, Response
 from pydantic import Field
 
-from app.api.answers import MoneyView, PageOf, Paging, View, paging
+from app.api.answers import Converted, MoneyView, PageOf, Paging, View, paging
 from app.api.calling import Call, calling
 from app.api.inputs import Text
 from app.api.routing import resource
@@ -30,15 +30,20 @@ class RenewalView(View):
     legal_entity: str
     renewal: Annotated[RenewalState, Field(description="What becomes of it")]
     due_on: Annotated[date, Field(description="The notice date, else the renewal; of a declined one the last day")]
+    passed: Annotated[bool, Field(description="That day has passed: the renewal can no longer be declined in time")]
     notice_by: date | None
     renews_on: date | None
     state: State
     value: MoneyView | None
-    value_reporting: Annotated[MoneyView | None, Field(description="null: no exchange rate")]
+    value_reporting: Annotated[Converted | None, Field(description="null: no exchange rate")]
     alerted: Annotated[int | None, Field(description="The nearest alert that was sent, in days before the notice date")]
 
 
-@routes.get("/renewals", response_model=PageOf[RenewalView], summary="List renewals that are near, the nearest first")
+@routes.get(
+    "/renewals",
+    response_model=PageOf[RenewalView],
+    summary="List renewals that are near: the nearest first, what has passed last",
+)
 def list_renewals(
     call: Reading,
     page: Annotated[Paging, Depends(paging)],

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, ConfigDict, Field, JsonValue, model_validator
 
-from app.api.answers import Moment, MoneyTotalView, MoneyView, Seconds, View
+from app.api.answers import Converted, Moment, MoneyTotalView, MoneyView, Seconds, View
 from app.api.inputs import NAMED, Body, Money, Named, Reason, Word
 from sync_core.commands.replay_deciding import LONGEST_TICKET, MOST_PER_MINUTE
 from sync_core.commands.replay_making import LONGEST_TITLE
@@ -115,7 +115,7 @@ class ItemView(View):
     findings: list[str]
     refused: LastRefusalView | None
     money: MoneyView | None
-    money_reporting: MoneyView | None
+    money_reporting: Converted | None
     bill_on: date | None
     digest: Annotated[str | None, Field(description="Of what would be done: what is confirmed")]
     confirmed: bool
@@ -164,7 +164,7 @@ class StuckView(View):
     state: State
     state_since: Moment
     exposure: Annotated[MoneyView | None, Field(description="Money that waits")]
-    exposure_reporting: MoneyView | None
+    exposure_reporting: Converted | None
     causes: list[str]
     functions: list[str]
     error: str | None
@@ -189,7 +189,7 @@ class ReplayConfirmedView(View):
     version: int
     items: int
     skipped: int
-    money: Annotated[MoneyView, Field(description="Of the items that write and have an exchange rate")]
+    money: Annotated[Converted, Field(description="Of the items that write and have an exchange rate")]
     without_rate: int
     approval_why: Annotated[str, Field(description="Why another person must approve it; empty: nobody must")]
 

@@ -19,7 +19,7 @@ from sync_core.authority import Permission
 from sync_core.cases.approvals import Request as ApprovalRequest
 from sync_core.commands.desk import InvalidInput
 from sync_core.contract import Approval, ClauseStatus, Terms
-from sync_core.desired import Kind, Scalar
+from sync_core.desired import AMOUNTS, Kind, Scalar
 from sync_core.errors import ErrorClass, Function
 from sync_core.estate.estate import Estate
 from sync_core.events import PREFIX, SchemaUnknown, Signed, admit
@@ -27,6 +27,7 @@ from sync_core.findings import Finding
 from sync_core.json_exact import JsonValue, holds_nul
 from sync_core.json_exact import parse as parse_exact
 from sync_core.keys import ExternalId
+from sync_core.money import padded
 from sync_core.plan import Action, Operation
 from sync_core.references import store
 from sync_core.references.references import Question, What
@@ -85,7 +86,7 @@ class ApprovalView(View):
 class AsOfView(View):
     system: str
     observed_at: Annotated[Moment, Field(description="Of the oldest answer that was used")]
-    age: Seconds
+    age_s: Seconds
 
 
 class PlannedView(View):
@@ -106,7 +107,10 @@ class ValidationView(View):
     approval: ApprovalView | None
     lane: Annotated[str, Field(description="The ERP; empty: none is known for the legal entity")]
     policy: Annotated[str, Field(description="Version of the rules, as runs name it")]
-    operations: Annotated[list[PlannedView], Field(description="Empty where findings of the terms stop before a plan")]
+    operations: Annotated[
+        list[PlannedView],
+        Field(description="Empty where findings of the terms stop before a plan; without what is unverified"),
+    ]
     references_as_of: Annotated[list[AsOfView], Field(description="How old the master data is that was used")]
 
 
@@ -201,8 +205,10 @@ def validation_view(found: Validation, draft: Draft) -> ValidationView:
         approval=_approval(found.approval),
         lane=found.lane,
         policy=found.policy,
-        operations=[_planned(one) for one in found.operations],
-        references_as_of=[AsOfView.model_validate(one) for one in found.references_as_of],
+        operations=[_planned(one, draft.terms.currency) for one in found.operations],
+        references_as_of=[
+            AsOfView(system=one.system, observed_at=one.observed_at, age_s=one.age) for one in found.references_as_of
+        ],
     )
 
 
@@ -222,6 +228,11 @@ def _approval(asked: ApprovalRequest | None) -> ApprovalView | None:
     )  # fmt: skip
 
 
-def _planned(operation: Operation) -> PlannedView:
-    after = None if operation.after is None else dict(operation.after)
+def _exact(field: str, value: Scalar, currency: str) -> Scalar:
+    """An amount as all of the API tells it, with its currency's decimals."""
+    return padded(Decimal(value), currency) if field in AMOUNTS and isinstance(value, str) else value
+
+
+def _planned(operation: Operation, currency: str) -> PlannedView:
+    after = None if operation.after is None else {n: _exact(n, v, currency) for n, v in operation.after.items()}
     return PlannedView(action=operation.action, kind=operation.kind, key=operation.key, after=after)

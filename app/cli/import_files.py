@@ -15,6 +15,7 @@ from app.cli.work import plain, text
 from sync_core.money import written
 
 if TYPE_CHECKING:
+    from app.cli.refusals import Refusal
     from app.wiring import Wiring
     from sync_core.commands.ocds_import import Imported, Taken
     from sync_core.estate.estate import Clm
@@ -53,6 +54,10 @@ def ocds(
         findings.write_bytes(_csv(done.findings))
     if as_json:
         typer.echo(json.dumps(_counts(done)))
+    unread = _unread(done, file)
+    if unread:
+        raise unread
+    if as_json:
         return
     if dry_run:
         _show(done.taken)
@@ -102,6 +107,22 @@ def _lines(file: Path) -> Iterator[bytes]:
             yield from gzip.open(raw) if packed else raw  # noqa: SIM115 - closed with the file below it
         except (EOFError, gzip.BadGzipFile, zlib.error) as wrong:
             raise Refusal(f"{file.name} cannot be unpacked ({wrong}); get it anew", Exit.REFUSED) from wrong
+
+
+def _unread(done: "Imported", file: Path) -> "Refusal | None":
+    """Where there is not one release in it, it is another kind of file."""
+    from app.cli.refusals import Exit, Refusal
+    from sync_core.ocds.findings import Why
+
+    if done.taken or not {one.why for one in done.findings} <= {Why.NOT_JSON, Why.NOT_A_RELEASE}:
+        return None
+    first = f" ({plain(done.findings[0].message.partition(';')[0])})" if done.findings else " (it is empty)"
+    return Refusal(
+        f"{file.name} holds no release that can be read{first}. Give releases, packages or records of OCDS as JSON, or "
+        "one a line; get a table (CSV, XLSX) as JSON from its publisher, or convert it with Flatten Tool (flatten-tool "
+        "unflatten), and import that.",
+        Exit.USAGE,
+    )
 
 
 def _counts(done: "Imported") -> dict[str, int]:

@@ -66,6 +66,7 @@ def check(
 
     wiring = Wiring(begin("policy"), "policy")
     ruled = estates.load(wiring.estate_text, text_of("the policy file", file)) if file else wiring.estate
+    wiring.check_systems()
     own = ruled.policy
     counted = ", ".join(f"{name} {len(getattr(own, name))}" for name in TABLES if getattr(own, name)) or "no rules"
     typer.echo(f"the policy is right ({counted}); version {ruled.rules_version}")

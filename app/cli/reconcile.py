@@ -62,6 +62,7 @@ def _compared(one: Work, chosen: list[int] | None, entity: str, wait_s: float) -
 def _show(one: Work, wanted: "DriftFilter", limit: int, *, as_json: bool) -> int:
     """How many of them are to be mended."""
     from app.api.drift import DriftView
+    from sync_core.money_words import said
     from sync_core.reads.paging import MAX_PAGE_SIZE, Window
     from sync_core.watch.drift import Stands
 
@@ -75,8 +76,9 @@ def _show(one: Work, wanted: "DriftFilter", limit: int, *, as_json: bool) -> int
         for row in page.rows:
             what = f"{row.kind} {row.business_key} {row.field}".replace("_", " ")
             drawn.add_row(
-                text(row.external_id), text(row.legal_entity), text(row.system), text(what), text(row.ours or "-"),
-                text(row.theirs or "-"), row.stands.value,
+                text(row.external_id), text(row.legal_entity), text(row.system), text(what),
+                text(said(row.field, row.ours, row.currency) or "-"),
+                text(said(row.field, row.theirs, row.currency) or "-"), row.stands.value,
             )  # fmt: skip
         draw(drawn)
     if page.total > len(page.rows):

@@ -15,7 +15,7 @@ def renewals(
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Show contracts that are to be renewed, the nearest first, and those whose renewal was declined."""
+    """Show contracts that are to be renewed, and those whose renewal was declined; what has passed comes last."""
     from sync_core.reads.paging import Window
     from sync_core.reads.renewals import SHOWN, RenewalFilter
 
@@ -34,7 +34,8 @@ def renewals(
     for row in page.rows:
         drawn.add_row(
             text(row.external_id), text(row.customer_name), text(row.legal_entity), row.renewal.value,
-            row.due_on.isoformat(), row.renews_on.isoformat() if row.renews_on else "-", money(row.value),
+            f"{row.due_on}, passed" if row.passed else row.due_on.isoformat(),
+            row.renews_on.isoformat() if row.renews_on else "-", money(row.value),
             f"{row.alerted} days ahead" if row.alerted else "-",
         )  # fmt: skip
     draw(drawn)

@@ -72,6 +72,7 @@ def worker() -> None:
 
     wiring = Wiring(begin("worker"), "worker")
     with Ruled(wiring) as ruled, telemetry.running(wiring):
+        wiring.check_systems()
         process = WorkerProcess(wiring, policy_id=ruled.policy_id)
         until_signal.run(lambda stop: ruled.run(process.run, stop))
     _begins_again(ruled.another)
@@ -89,6 +90,7 @@ def sandbox(
 
     settings = begin("sandbox")
     wiring = Wiring(settings, "sandbox")
+    wiring.check_systems()
     wiring.home.prepare()
     wiring.home.make_secrets()
     target = webhook_url or f"http://{settings.host}:{settings.port}/v1/events"
@@ -126,6 +128,7 @@ def _serve(part: str, port: int | None, *, with_dashboard: bool, with_intake: bo
             await warming
 
     with Ruled(wiring) as ruled, telemetry.running(wiring):
+        wiring.check_systems(kinds=False)
         until_signal.run(lambda stop: ruled.run(run, stop))
     _begins_again(ruled.another)
 

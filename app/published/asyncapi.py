@@ -66,7 +66,7 @@ def document(known: Mapping[str, Version] | None = None, *, on: date | None = No
     schemas: Document = {}
     messages: Document = {}
     for name, one in REGISTRY.items():
-        messages[name] = _message(name, one.model.__doc__, _IN, ["id", "source", "type", "specversion", "data"])
+        messages[name] = _message(name, one.summary, _IN, ["id", "source", "type", "specversion", "data"])
         messages[name] |= _standing(known[name], on)
         _hoist(name, one.schema(), schemas)
     for name, told in OUTGOING.items():

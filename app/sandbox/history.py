@@ -79,6 +79,7 @@ class History:
     approver: Approver
     colleagues: Colleagues
     until: datetime
+    measured: datetime | None = None  # the last end of a day that was measured
     rechecks_until: datetime | None = None  # at other times no change of master data has mended a blocked contract
 
     async def play(
@@ -94,17 +95,13 @@ class History:
         await self.worker.drain()
         step = next(steps, None)
         collected, told = self.clock.now().date(), self.clock.now()
-        closing = self._closing(self.clock.now())
         wake: datetime | None = None
         while self.clock.now() < self.until:
             coming = [at for at in (step.at if step else None, wake, *(turn.at for turn in turns)) if at is not None]
             if not coming:
                 break
             tick = min(_tick(min(coming)), self.until)
-            while closing < tick:
-                self.clock.advance_to(closing)
-                refresh(self.people, clock=self.clock, estate=self.estate)
-                closing = self._closing(closing + _CLOSING)
+            self._measure_days(tick)
             news = False
             while step is not None and step.at <= tick:
                 self.clock.advance_to(step.at)
@@ -184,9 +181,16 @@ class History:
             row = (await conn.execute(_DUE, {"now": self.clock.now(), "rechecks": rechecks})).one()
         return row.now, row.next
 
-    def _closing(self, after: datetime) -> datetime:
-        """When the day that `after` falls into is measured."""
-        local = after.astimezone(ZoneInfo(self.estate.timezone))
+    def _measure_days(self, tick: datetime) -> None:
+        """Each day that ends before `tick`, in the zone of the group, so that reports know what was known then."""
+        while (end := self._next_end()) < tick:
+            self.clock.advance_to(end)
+            refresh(self.people, clock=self.clock, estate=self.estate)
+            self.measured = end
+
+    def _next_end(self) -> datetime:
+        after = self.measured + _CLOSING if self.measured else self.clock.now()
+        local = after.astimezone(ZoneInfo(self.estate.group.timezone))
         midnight = datetime.combine(local.date() + timedelta(days=1), time(), local.tzinfo)
         return midnight.astimezone(UTC) - _CLOSING
 

@@ -136,7 +136,7 @@ def database(found: Mapping[str, float]) -> list[Metric]:
 
 
 def objectives(found: Sequence[Standing]) -> list[Metric]:
-    broken = GaugeMetricFamily("tieline_objective_broken", "1: this service-level objective is broken",
+    broken = GaugeMetricFamily("tieline_objective_broken", "1: this service-level objective is broken, or recovers",
                                labels=("objective",))  # fmt: skip
     target = GaugeMetricFamily("tieline_objective_target_ratio", "The share of events that are to be good",
                                labels=("objective",), unit="ratio")  # fmt: skip

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _FILES: Final = re.compile(r"/(static/(?:js|css)/[\w.-]+\.(?:js|css))")
 _LEAST: Final = 1_000  # bytes; less is not worth it
@@ -24,6 +24,7 @@ _HEADERS: Final = {
     "content-encoding": "gzip",
     "vary": "accept-encoding",
 }
+_QUALITY: Final = re.compile(r"q\s*=\s*([01](?:\.\d{0,3})?)", re.IGNORECASE)
 
 
 class Packed:
@@ -37,8 +38,11 @@ class Packed:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = _FILES.fullmatch(scope["path"]) if scope["type"] == "http" else None
         body = await self._packed(asked[1]) if asked and _takes_packed(scope) else None
-        if asked is None or body is None:
+        if asked is None:
             await self._app(scope, receive, send)
+            return
+        if body is None:
+            await self._app(scope, receive, _varying(send))
             return
         await Response(body, media_type=mimetypes.guess_type(asked[1])[0], headers=_HEADERS)(scope, receive, send)
 
@@ -62,7 +66,29 @@ def _pack(file: Path) -> bytes | None:
     return gzip.compress(plain, _LEVEL, mtime=0) if len(plain) >= _LEAST else None
 
 
+def _varying(send: Send) -> Send:
+    """So that no cache between gives the plain answer to who takes the packed one, or the other way round."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).add_vary_header("accept-encoding")
+        await send(message)
+
+    return sent
+
+
 def _takes_packed(scope: Scope) -> bool:
     headers = Headers(scope=scope)
-    accepted = [one.strip() for one in headers.get("accept-encoding", "").split(",")]
-    return scope["method"] in ("GET", "HEAD") and "gzip" in accepted and "range" not in headers
+    return scope["method"] in ("GET", "HEAD") and "range" not in headers and _takes_gzip(
+        headers.get("accept-encoding", "")
+    )  # fmt: skip
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """`gzip`, `gzip;q=0.5`, or `*` where gzip is not named; not with a quality of 0, or one that nobody can read."""
+    qualities = {}
+    for one in accepted.split(","):
+        coding, _, parameter = (part.strip().lower() for part in one.partition(";"))
+        quality = _QUALITY.fullmatch(parameter)
+        qualities[coding] = float(quality[1]) if quality else 0.0 if parameter else 1.0
+    return qualities.get("gzip", qualities.get("*", 0.0)) > 0

@@ -192,7 +192,7 @@ def _entry(known: EventType, version: Version, today: date) -> dict[str, object]
         "sunset_on": version.sunset_on,
         "removed_on": version.removed_on,
         "successor": version.successor,
-        "summary": (known.model.__doc__ or "").strip().partition("\n")[0],
+        "summary": known.summary,
         "href": f"/v1/schemas/{known.name}",
     }
 

@@ -6,46 +6,33 @@ it is agreed, and its money is stuck. Values are absolute, so of a chain of amen
 
 from typing import Final
 
-from metrics.facts._fold_order import AMENDMENT_NUMBER, FOLD_ORDER, SAYS, as_agreed
+from metrics.facts._fold_order import AMENDMENT_NUMBER, FOLD_ORDER, as_agreed, moved
 
 _AMENDED: Final = "com.tieline.contract.amended.v1"
 _CORRECTED: Final = "com.tieline.contract.corrected.v1"
-_TYPES: Final = (
-    "signed", "amended", "corrected", "renewed", "renewal_initiated", "renewal_declined", "cancelled", "terminated",
-)  # fmt: skip
+_TYPES: Final = ("signed", "amended", "corrected", "renewed", "cancelled", "terminated")
 # What an amendment heads invoices by waits for its effective day (sync_core/life/effective.py).
 _HEADS: Final = ["customer", "legal_entity", "po_number", "tax"]
 VALUES: Final = {"agreeing": [f"com.tieline.contract.{what}.v1" for what in _TYPES], "heads": _HEADS}
 
 # `terms` of what says any: a signature all of them, the others what changed. `stepping` says in `seen_on` of which day.
 _EVENTS: Final = f"""
-    SELECT o.contract_id, o.seen_on, e.occurred_at, e.recorded_at, split_part(e.type, '.', 4) AS what,
+    SELECT o.contract_id, o.seen_on, e.seq, e.occurred_at, e.recorded_at, split_part(e.type, '.', 4) AS what,
            coalesce(e.data -> 'terms', e.data -> 'changes', CASE WHEN e.data ->> 'ends_on' IS NOT NULL
                THEN jsonb_build_object('ends_on', e.data -> 'ends_on') END) AS terms,
            metrics.day(e.data #>> '{{amendment,effective_on}}') AS effective_on,
            CASE WHEN e.type = '{_CORRECTED}' THEN e.data -> 'amendment_days' END AS days,
            CASE WHEN e.type = '{_AMENDED}' THEN {AMENDMENT_NUMBER} END AS number,
-           {SAYS.format(entity="o.legal_entity")},
            row_number() OVER (PARTITION BY o.contract_id ORDER BY {FOLD_ORDER}) AS place
     FROM stepping AS o JOIN core.event AS e USING (source, external_id) WHERE e.type = ANY(:agreeing)
 """
-_AGREED: Final = as_agreed(_EVENTS, signs="r.what = 'signed'", ends="r.what IN ('cancelled', 'terminated')")
-# The day to which a correction moved an amendment last (sync_core/life/amendment_days.py).
-_MOVED: Final = """
-    SELECT DISTINCT ON (a.contract_id, a.place) a.contract_id, a.place, metrics.day(i.part ->> 'effective_on') AS since
-    FROM agreed AS a JOIN agreed AS s ON s.contract_id = a.contract_id AND s.agreement = a.agreement
-              AND s.place > a.place AND s.days IS NOT NULL
-         CROSS JOIN LATERAL jsonb_path_query(s.days, '$[*]') WITH ORDINALITY AS i(part, n)
-    WHERE a.number = metrics.number(i.part ->> 'number')
-    ORDER BY a.contract_id, a.place, s.place DESC, i.n DESC
-"""
+_AGREED: Final = as_agreed(_EVENTS, signs="r.what = 'signed'")
 EVENTS: Final = f"""
     WITH agreed AS MATERIALIZED ({_AGREED})
-    SELECT a.contract_id, a.occurred_at, a.recorded_at, a.what, a.number, a.place, CASE
-               WHEN CASE WHEN m.place IS NULL THEN a.effective_on ELSE m.since END > a.seen_on
+    SELECT contract_id, a.occurred_at, a.recorded_at, a.what, number, a.place, CASE
+               WHEN CASE WHEN m.number IS NULL THEN a.effective_on ELSE m.since END > a.seen_on
                THEN a.terms - CAST(:heads AS text[]) ELSE a.terms END AS terms
-    FROM agreed AS a LEFT JOIN ({_MOVED}) AS m ON m.contract_id = a.contract_id AND m.place = a.place
-    WHERE a.notice IS NULL
+    FROM agreed AS a LEFT JOIN ({moved("agreed")}) AS m USING (contract_id, agreement, number)
 """
 STOOD: Final = """
     SELECT e.contract_id, max(e.place) FILTER (WHERE e.what = 'signed') AS signed,
@@ -110,12 +97,18 @@ RATES_IN_FORCE: Final = """
              CASE WHEN coalesce(r.begins, '-infinity') <= o.seen_on THEN r.begins END DESC NULLS LAST, r.begins
 """
 # Parts as the ERP confirmed them. The crosswalk keeps the row of a part that was closed since: the journal tells.
+# Of rates over time, in an ERP with dated prices, the one of the day on which the contract was last looked at.
 HELD: Final = """
-    SELECT x.contract_id, x.kind, substr(x.business_key, strpos(x.business_key, '#') + 3) AS key, x.fields
-    FROM stepping AS o JOIN core.crosswalk AS x USING (contract_id)
-    WHERE x.kind IN ('milestone', 'labour_rate') AND x.state = 'confirmed' AND o.provisioned
-      AND NOT EXISTS (
-          SELECT FROM core.operation AS p
-          WHERE p.contract_id = x.contract_id AND p.business_key = x.business_key AND p.kind = x.kind
-            AND p.action = 'close' AND p.status = 'done' AND p.finished_at >= x.confirmed_at)
+    SELECT DISTINCT ON (h.contract_id, h.system, h.kind, h.key) h.contract_id, h.kind, h.key, h.fields
+    FROM (SELECT x.contract_id, x.system, x.kind, x.fields, o.seen_on, metrics.day(x.fields ->> 'valid_from') AS begins,
+                 CASE WHEN jsonb_exists(x.fields, 'valid_from') THEN x.fields ->> 'category'
+                      ELSE substr(x.business_key, strpos(x.business_key, '#') + 3) END AS key
+          FROM stepping AS o JOIN core.crosswalk AS x USING (contract_id)
+          WHERE x.kind IN ('milestone', 'labour_rate') AND x.state = 'confirmed' AND o.provisioned
+            AND NOT EXISTS (
+                SELECT FROM core.operation AS p
+                WHERE p.contract_id = x.contract_id AND p.business_key = x.business_key AND p.kind = x.kind
+                  AND p.action = 'close' AND p.status = 'done' AND p.finished_at >= x.confirmed_at)) AS h
+    ORDER BY h.contract_id, h.system, h.kind, h.key, coalesce(h.begins, '-infinity') <= h.seen_on DESC,
+             CASE WHEN coalesce(h.begins, '-infinity') <= h.seen_on THEN h.begins END DESC NULLS LAST, h.begins
 """

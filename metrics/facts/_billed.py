@@ -8,8 +8,7 @@ counts: what was billed under the agreement before is history. An invoice is of 
 
 from typing import Final
 
-from metrics.facts._fold_order import FOLD_ORDER, SAYS, as_agreed
-from sync_core.events import PREFIX
+from metrics.facts._fold_order import BEGUN
 from sync_core.statuses import counts, is_paid
 
 _COUNTS: Final = counts("b.status")
@@ -29,22 +28,7 @@ _NEWEST: Final = """
           AND f.kind IN ('invoice', 'payment', 'revenue')
     ) AS r ORDER BY r.contract_id, r.system, r.kind, r.ref, r.seq DESC
 """
-_ENDS: Final = f"('{PREFIX}cancelled.v1', '{PREFIX}terminated.v1', '{PREFIX}renewal_declined.v1')"
-# Those that ended, or were to: looked up contract by contract (LIMIT), as few are.
-_EVENTS: Final = f"""
-    SELECT c.contract_id, split_part(e.type, '.', 4) AS what, CAST(NULL AS numeric) AS number,
-           {SAYS.format(entity="c.legal_entity")},
-           row_number() OVER (PARTITION BY c.contract_id ORDER BY {FOLD_ORDER}) AS place
-    FROM core.contract AS c CROSS JOIN LATERAL (
-        SELECT FROM core.event AS x
-        WHERE x.source = c.source AND x.external_id = c.external_id AND x.type IN {_ENDS} LIMIT 1
-    ) AS x JOIN core.event AS e USING (source, external_id) WHERE c.contract_id = ANY(:ids)
-"""
-_AGREED: Final = as_agreed(_EVENTS, signs="r.what = 'signed'", ends="r.what IN ('cancelled', 'terminated')")
-_SINCE: Final = f"""
-    SELECT a.contract_id, (array_agg(a.signed_on ORDER BY a.place DESC))[1] AS day
-    FROM ({_AGREED}) AS a WHERE a.what = 'signed' GROUP BY a.contract_id HAVING count(*) > 1
-"""
+_SINCE: Final = f"SELECT b.contract_id, max(b.day) AS day FROM ({BEGUN}) AS b GROUP BY b.contract_id"
 _OF_NOW: Final = """
     SELECT b.* FROM newest AS b LEFT JOIN since AS s ON s.contract_id = b.contract_id
          LEFT JOIN newest AS i ON i.contract_id = s.contract_id AND i.system = b.system AND i.kind = 'invoice'

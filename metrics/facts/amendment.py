@@ -2,7 +2,7 @@
 
 It is done when everything that it changes was read back: the first activation that knows of it, or the first run that
 saw its event and found the whole contract as wanted, because it changed nothing that an ERP holds. A number counts
-once: sent again with other terms it is no amendment (sync_core/life/silent.py).
+once in an agreement: sent again with other terms it is no amendment (sync_core/life/silent.py).
 
 What it changed of the value is signed in the month of its execution, and not in that of the signature: the contract's
 own value, which counts there, has it in already, unless it waits. One that a signature after an end stands
@@ -15,22 +15,21 @@ came. Nothing that comes later moves it.
 from typing import Final
 
 from metrics.buckets import BOUNDS
-from metrics.facts._fold_order import AMENDMENT_NUMBER, FOLD_ORDER, SAYS, as_agreed
+from metrics.facts._fold_order import AMENDMENT_NUMBER, FOLD_ORDER, as_agreed, moved
 from metrics.facts._signature import SIGNED_AT
 from metrics.facts.fact import OF_WEEK, Fact, bucket_of, clock_of
 from metrics.months import MONTH
 
 _COLUMNS: Final = (
-    "contract_id", "number", "legal_entity", "service_line", "geography", "billing", "currency", "test", "outcome",
-    "period", "executed_at", "received_at", "effective_at", "retroactive", "done_at", "ended_at", "waits", "ordering_s",
-    "lag_s", "lag_work_s", "own_work_s", "executed_work_s", "received_work_s", "billing_lag_s", "exposure_s",
-    "in_time", "day_s", "delta", "bill_on", "signed_on", "stands",
+    "contract_id", "agreement", "number", "legal_entity", "service_line", "geography", "billing", "currency", "test",
+    "outcome", "period", "executed_at", "received_at", "effective_at", "retroactive", "done_at", "ended_at", "waits",
+    "ordering_s", "lag_s", "lag_work_s", "own_work_s", "executed_work_s", "received_work_s", "billing_lag_s",
+    "exposure_s", "in_time", "day_s", "delta", "bill_on", "signed_on", "stands",
 )  # fmt: skip
 
 _AMENDED: Final = "com.tieline.contract.amended.v1"
 _SIGNED: Final = "com.tieline.contract.signed.v1"
 _CORRECTED: Final = "com.tieline.contract.corrected.v1"
-_CANCELLED, _TERMINATED = "com.tieline.contract.cancelled.v1", "com.tieline.contract.terminated.v1"
 
 # Those that were ever amended: looked up contract by contract (LIMIT), never by reading all amendments that there are.
 _AMENDED_ONES: Final = f"""
@@ -46,7 +45,6 @@ _STORED: Final = f"""
            row_number() OVER (PARTITION BY c.contract_id ORDER BY e.seq) AS rank,
            row_number() OVER (PARTITION BY c.contract_id ORDER BY {FOLD_ORDER}) AS place,
            CASE WHEN e.type = '{_AMENDED}' THEN {AMENDMENT_NUMBER} END AS number,
-           {SAYS.format(entity="c.legal_entity")},
            CASE WHEN e.type IN ('{_AMENDED}', '{_CORRECTED}') THEN metrics.number(e.data #>> '{{changes,value}}')
                 WHEN e.type = '{_SIGNED}' THEN metrics.number(e.data #>> '{{terms,value}}') END AS value,
            CASE WHEN e.type = '{_AMENDED}' THEN metrics.moment_of(e.data #>> '{{amendment,executed_at}}')
@@ -58,16 +56,17 @@ _STORED: Final = f"""
                 WHEN '{_AMENDED}' THEN e.data -> 'changes' WHEN '{_CORRECTED}' THEN e.data -> 'changes' END AS terms
     FROM amended AS c JOIN core.event AS e USING (source, external_id)
 """
-_SAID: Final = as_agreed(_STORED, signs="r.signs", ends=f"r.type IN ('{_CANCELLED}', '{_TERMINATED}')")
+_SAID: Final = as_agreed(_STORED, signs="r.signs")
 # What was agreed when the amendment came: the events that were there by then, or by the signature if it was later.
 _KNOWING: Final = """
-    SELECT l.contract_id, l.number, l.rank AS upto, CAST(l.executed_at AT TIME ZONE :zone AS date) AS executed_on,
+    SELECT l.contract_id, l.agreement, l.number, l.rank AS upto,
+           CAST(l.executed_at AT TIME ZONE :zone AS date) AS executed_on,
            coalesce(max(s.place) FILTER (WHERE s.rank <= l.rank), 0) AS signed
-    FROM (SELECT l.contract_id, l.number, l.executed_at, greatest(l.rank, f.rank) AS rank
+    FROM (SELECT l.contract_id, l.agreement, l.number, l.executed_at, greatest(l.rank, f.rank) AS rank
           FROM listed AS l LEFT JOIN (SELECT contract_id, min(rank) AS rank FROM said WHERE signs GROUP BY 1) AS f
                USING (contract_id)) AS l
          LEFT JOIN said AS s ON s.contract_id = l.contract_id AND s.signs
-    GROUP BY l.contract_id, l.number, l.rank, l.executed_at
+    GROUP BY l.contract_id, l.agreement, l.number, l.rank, l.executed_at
 """
 _DATED: Final = """
     SELECT s.contract_id, s.rank, s.place, i.part ->> 'key' AS key, metrics.day(i.part ->> 'due_on') AS due_on,
@@ -78,29 +77,30 @@ _DATED: Final = """
     FROM said AS s CROSS JOIN LATERAL jsonb_path_query(s.terms, '$.remove_milestones[*]') AS i(part)
 """
 _MILESTONES: Final = """
-    SELECT p.contract_id, p.number, coalesce(min(p.due_on) FILTER (WHERE p.due_on >= p.executed_on), max(p.due_on))
-           AS bill_on
-    FROM (SELECT DISTINCT ON (k.contract_id, k.number, d.key) k.contract_id, k.number, k.executed_on, d.due_on, d.gone
+    SELECT p.contract_id, p.agreement, p.number,
+           coalesce(min(p.due_on) FILTER (WHERE p.due_on >= p.executed_on), max(p.due_on)) AS bill_on
+    FROM (SELECT DISTINCT ON (k.contract_id, k.agreement, k.number, d.key)
+                 k.contract_id, k.agreement, k.number, k.executed_on, d.due_on, d.gone
           FROM knowing AS k JOIN dated AS d
                ON d.contract_id = k.contract_id AND d.rank <= k.upto AND d.place >= k.signed
-          ORDER BY k.contract_id, k.number, d.key, d.place DESC, d.gone DESC, d.n DESC) AS p
-    WHERE NOT p.gone GROUP BY 1, 2
+          ORDER BY k.contract_id, k.agreement, k.number, d.key, d.place DESC, d.gone DESC, d.n DESC) AS p
+    WHERE NOT p.gone GROUP BY 1, 2, 3
 """
 # Without milestones, and by time: the end of the month that bills next. As next_bill_date of sync_core/life/summary.py.
 _BILLED: Final = """
-    SELECT k.contract_id, k.number,
+    SELECT k.contract_id, k.agreement, k.number,
            CASE WHEN coalesce(t.kind, 'milestones') = 'milestones' THEN m.bill_on END AS on_date,
            CAST(date_trunc('month', CAST(greatest(k.executed_on, t.starts_on) AS timestamp))
                 + interval '1 month - 1 day' AS date) AS month_end
-    FROM knowing AS k LEFT JOIN milestones AS m USING (contract_id, number) LEFT JOIN (
-        SELECT k.contract_id, k.number,
+    FROM knowing AS k LEFT JOIN milestones AS m USING (contract_id, agreement, number) LEFT JOIN (
+        SELECT k.contract_id, k.agreement, k.number,
                (array_agg(s.terms #>> '{billing,kind}' ORDER BY s.place DESC)
                 FILTER (WHERE s.terms #>> '{billing,kind}' IS NOT NULL))[1] AS kind,
                (array_agg(metrics.day(s.terms ->> 'starts_on') ORDER BY s.place DESC)
                 FILTER (WHERE s.terms ->> 'starts_on' IS NOT NULL))[1] AS starts_on
         FROM knowing AS k JOIN said AS s
              ON s.contract_id = k.contract_id AND s.rank <= k.upto AND s.place >= k.signed
-        GROUP BY k.contract_id, k.number) AS t USING (contract_id, number)
+        GROUP BY k.contract_id, k.agreement, k.number) AS t USING (contract_id, agreement, number)
 """
 _VALUED: Final = """
     SELECT v.*, max(v.value) OVER (PARTITION BY v.contract_id, v.nth) AS value_after
@@ -109,7 +109,7 @@ _VALUED: Final = """
           FROM said AS s) AS v
 """
 _LISTED: Final = f"""
-    SELECT w.contract_id, CAST(w.number AS integer) AS number,
+    SELECT w.contract_id, CAST(greatest(w.agreement, 1) AS integer) AS agreement, CAST(w.number AS integer) AS number,
            min(w.recorded_at) AS received_at,
            min(w.rank) AS rank,
            (array_agg(coalesce(w.executed_at, w.occurred_at) ORDER BY w.seq))[1] AS executed_at,
@@ -121,28 +121,27 @@ _LISTED: Final = f"""
         SELECT v.*, lag(v.value_after) OVER (PARTITION BY v.contract_id ORDER BY v.place) AS value_before
         FROM ({_VALUED}) AS v
     ) AS w
-    WHERE w.number IS NOT NULL GROUP BY 1, 2
+    WHERE w.number IS NOT NULL GROUP BY 1, 2, 3
 """
-# The day to which a correction moved one last (sync_core/life/amendment_days.py).
-_MOVED: Final = """
-    SELECT DISTINCT ON (s.contract_id, d.number) s.contract_id, d.number,
-           metrics.day(i.part ->> 'effective_on') AS since
-    FROM said AS s CROSS JOIN LATERAL jsonb_path_query(s.days, '$[*]') WITH ORDINALITY AS i(part, n)
-         CROSS JOIN LATERAL (SELECT metrics.number(i.part ->> 'number') AS number) AS d
-    ORDER BY s.contract_id, d.number, s.place DESC, i.n DESC
+# Amendment k waits for all before it: until the last of them was there, or until now where one is missing. Those of a
+# new agreement begin at 1, or go on behind the ones before: `behind` of them (sync_core/life/agreements.py).
+_NUMBERED: Final = """
+    SELECT n.*, CASE WHEN n.lowest > n.used THEN n.used ELSE 0 END AS behind
+    FROM (SELECT l.*, min(l.number) OVER (PARTITION BY l.contract_id, l.agreement) AS lowest,
+                 coalesce(max(l.number) OVER (PARTITION BY l.contract_id ORDER BY l.agreement
+                     RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS used FROM listed AS l) AS n
 """
-# Amendment k waits for all before it: until the last of them was there, or until now where one is missing.
 _ORDERED: Final = f"""
-    SELECT l.contract_id, l.number, l.received_at, l.rank, l.executed_at, l.delta, l.stands,
+    SELECT l.contract_id, l.agreement, l.number, l.received_at, l.rank, l.executed_at, l.delta, l.stands,
            CASE WHEN m.number IS NULL THEN l.effective_on ELSE m.since END AS effective_on,
-           row_number() OVER o < l.number AS waits,
-           CASE WHEN row_number() OVER o = l.number THEN max(l.received_at) OVER o END AS complete_at
-    FROM listed AS l LEFT JOIN ({_MOVED}) AS m USING (contract_id, number)
-    WINDOW o AS (PARTITION BY l.contract_id ORDER BY l.number)
+           l.behind + row_number() OVER o < l.number AS waits,
+           CASE WHEN l.behind + row_number() OVER o = l.number THEN max(l.received_at) OVER o END AS complete_at
+    FROM ({_NUMBERED}) AS l LEFT JOIN ({moved("said")}) AS m USING (contract_id, agreement, number)
+    WINDOW o AS (PARTITION BY l.contract_id, l.agreement ORDER BY l.number)
 """
 _PLACED: Final = f"""
-    SELECT c.contract_id, o.number, c.legal_entity, c.service_line, c.geography, c.billing, c.currency, c.test,
-           c.signed_at, c.state, c.state_since, coalesce(b.on_date, b.month_end) AS bill_on,
+    SELECT c.contract_id, o.agreement, o.number, c.legal_entity, c.service_line, c.geography, c.billing, c.currency,
+           c.test, c.signed_at, c.state, c.state_since, coalesce(b.on_date, b.month_end) AS bill_on,
            o.executed_at, o.received_at, o.waits, o.complete_at, o.delta, o.stands,
            CAST({SIGNED_AT} AT TIME ZONE :zone AS date) AS signed_on,
            CAST(o.effective_on AS timestamp) AT TIME ZONE k.zone AS effective_at,
@@ -153,7 +152,8 @@ _PLACED: Final = f"""
                  (SELECT min(r.finished_at) FROM core.run AS r
                   WHERE r.contract_id = c.contract_id AND r.outcome = 'converged' AND r.state IN ('active', 'suspended')
                     AND r.rev >= o.rank AND r.started_at >= o.received_at AND NOT o.waits)) AS done_at
-    FROM ({_ORDERED}) AS o JOIN core.contract AS c USING (contract_id) JOIN billed AS b USING (contract_id, number)
+    FROM ({_ORDERED}) AS o JOIN core.contract AS c USING (contract_id)
+         JOIN billed AS b USING (contract_id, agreement, number)
          JOIN metrics.calendar AS k ON k.calendar = coalesce(
              (SELECT own.calendar FROM metrics.calendar AS own WHERE own.calendar = c.legal_entity), '')
 """
@@ -172,8 +172,8 @@ _FRESH: Final = f"""
     WITH amended AS MATERIALIZED ({_AMENDED_ONES}), said AS MATERIALIZED ({_SAID}),
          listed AS MATERIALIZED ({_LISTED}), knowing AS MATERIALIZED ({_KNOWING}), dated AS MATERIALIZED ({_DATED}),
          milestones AS MATERIALIZED ({_MILESTONES}), billed AS MATERIALIZED ({_BILLED})
-    SELECT s.contract_id, s.number, s.legal_entity, s.service_line, s.geography, s.billing, s.currency, s.test,
-           s.outcome, CAST(date_trunc('week', s.executed_at, :zone) AT TIME ZONE :zone AS date) AS period,
+    SELECT s.contract_id, s.agreement, s.number, s.legal_entity, s.service_line, s.geography, s.billing, s.currency,
+           s.test, s.outcome, CAST(date_trunc('week', s.executed_at, :zone) AT TIME ZONE :zone AS date) AS period,
            s.executed_at, s.received_at, s.effective_at, coalesce(s.retroactive, false) AS retroactive,
            CASE WHEN s.outcome IN ('synced', 'early') THEN s.done_at END AS done_at,
            CASE WHEN s.outcome = 'superseded' THEN coalesce(
@@ -222,7 +222,7 @@ _CELLS: Final = f"""
 
 FACT = Fact(
     name="amendment",
-    key=("contract_id", "number"),
+    key=("contract_id", "agreement", "number"),
     columns=_COLUMNS,
     fresh=_FRESH,
     cells=_CELLS,

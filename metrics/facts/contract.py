@@ -178,6 +178,7 @@ FACT = Fact(
         "step_at",
         "step_work_s",
     ),
+    clocked=frozenset({"open", "not_stable"}),
     money=("value",),
     values={"bounds": list(BOUNDS)},
 )

@@ -27,7 +27,7 @@ _STEPPING: Final = """
                min(coalesce(k.first_opened_at, k.opened_at)) AS since
         FROM core.case AS k
         WHERE k.contract_id = c.contract_id AND k.state = 'open'
-          AND k.cause NOT IN ('earned_not_billed', 'silent_change')  -- the ERP is as agreed
+          AND k.cause NOT IN ('earned_not_billed', 'silent_change', 'rate_change_unbilled')  -- the ERP is as agreed
     ) AS k
     WHERE c.contract_id = ANY(:ids) AND c.signed_at IS NOT NULL
       AND (c.state NOT IN ('active', 'suspended', 'ended') OR c.wanted_rev <> c.done_rev OR c.unclean_at IS NOT NULL

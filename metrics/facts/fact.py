@@ -38,12 +38,18 @@ class Fact:
     cells: str
     within: str = "true"
     clock: str = "0"  # SQL on `f`: another number where an open case began at another moment, which no cell shows
+    clocked: frozenset[str] = frozenset({"open"})  # the measures of `cells` that count the cases of `clock`
     money: tuple[str, ...] = ()  # which columns are amounts, or lists of them, in the column `currency`
     values: Mapping[str, object] = field(default_factory=dict)  # what else `fresh` and `cells` bind
 
     @property
     def table(self) -> str:
         return f"metrics.{self.name}_fact"
+
+    @property
+    def ageing(self) -> frozenset[str]:
+        """The names of the measures that count open cases, whose ages no cell shows."""
+        return frozenset(f"{self.name}.{what}" for what in self.clocked)
 
     @cached_property
     def contributions(self) -> str:

@@ -1,16 +1,16 @@
 """What a contract was to bill in a month, by the milestones in force when the month began; what was billed in it.
 
 In force then: of the events recorded before the month's first moment in the group's zone, in the order of the fold
-(sync_core/fold.py). A contract that was not signed by then, or had ended, bills nothing; one that was signed anew, also
-after a declined renewal, bills by its new agreement; an amendment's number counts once, and what is sent under it again
-changes nothing. Contracts billed by time have no schedule that could be compared.
+(sync_core/fold.py). A contract that was not signed by then, or had ended, bills nothing, and one whose renewal was
+declined nothing after its last day; one that was signed anew bills by its new agreement; an amendment's number counts
+once, and what is sent under it again changes nothing. Contracts billed by time have no schedule that could be compared.
 One row a contract, month and currency (docs/kpis.md, forecasts); a month without milestones and invoices has none.
 Invoices are those of the fact before this one (metrics/facts/invoice.py).
 """
 
 from typing import Final
 
-from metrics.facts._fold_order import AMENDMENT_NUMBER, BEGUN, FOLD_ORDER, SAYS
+from metrics.facts._fold_order import AMENDMENT_NUMBER, FOLD_ORDER, HEARD
 from metrics.facts.fact import Fact
 from metrics.months import MONTH
 from sync_core.events import PREFIX
@@ -20,13 +20,10 @@ _COLUMNS: Final = (
     "amount", "billed",
 )  # fmt: skip
 
-_SCHEDULING: Final = (
-    "signed", "amended", "corrected", "renewed", "renewal_initiated", "renewal_declined", "cancelled", "terminated",
-)  # fmt: skip
+_SCHEDULING: Final = ("signed", "amended", "corrected", "cancelled", "terminated")
 _EVENTS: Final = f"""
-    SELECT c.contract_id, e.recorded_at, e.data, split_part(e.type, '.', 4) AS what,
+    SELECT c.contract_id, e.seq, e.recorded_at, e.data, split_part(e.type, '.', 4) AS what,
            CASE WHEN e.type = '{PREFIX}amended.v1' THEN {AMENDMENT_NUMBER} END AS number,
-           {SAYS.format(entity="c.legal_entity")},
            row_number() OVER (PARTITION BY c.contract_id ORDER BY {FOLD_ORDER}) AS place
     FROM core.contract AS c JOIN core.event AS e USING (source, external_id)
     WHERE c.contract_id = ANY(:ids) AND c.billing = 'milestones' AND e.type = ANY(:scheduling)
@@ -45,32 +42,31 @@ _SAID: Final = """
              THEN e.data -> 'changes' -> 'remove_milestones' ELSE '[]' END) AS m(value)
 """
 _MONTHS: Final = """
-    SELECT row_number() OVER () AS nth, s.contract_id, s.month, CAST(s.month AS timestamp) AT TIME ZONE :zone AS begins
+    SELECT s.contract_id, s.month, CAST(s.month AS timestamp) AT TIME ZONE :zone AS begins
     FROM (SELECT DISTINCT contract_id, CAST(date_trunc('month', CAST(due_on AS timestamp)) AS date) AS month
           FROM said WHERE due_on IS NOT NULL) AS s
 """
-# As `as_agreed` takes them, of contracts whose renewal was declined: each month knows what was said before it.
-_EVERY: Final = """
-    SELECT m.nth AS contract_id, e.place, e.renewal, e.ends, e.notice, e.declines, e.signed_on
-    FROM months AS m JOIN scheduling AS e ON e.contract_id = m.contract_id AND e.recorded_at < m.begins
-    WHERE m.contract_id IN (SELECT d.contract_id FROM scheduling AS d WHERE d.declines)
+# What the fold said last before a month began, of the contracts that it was asked about.
+_TOLD: Final = f"""
+    SELECT DISTINCT ON (m.contract_id, m.month) m.contract_id, m.month, h.at, h.seq, h.last_day
+    FROM months AS m JOIN ({HEARD}) AS h ON h.contract_id = m.contract_id AND h.at < m.begins
+    ORDER BY m.contract_id, m.month, h.at DESC
 """
-# By joins, not by a look-up for each month: a batch has thousands of contracts. The first signature after the last end
-# is the one that stands, or one that began anew since: what is published again meanwhile is no agreement
-# (sync_core/life/silent.py).
-_STOOD: Final = """
-    SELECT b.contract_id, b.month, b.begins, greatest(min(e.place), max(a.place)) AS signed
-    FROM (SELECT m.nth, m.contract_id, m.month, m.begins,
+# By joins, not by a look-up for each month: a batch has thousands of contracts. The first signature stands where the
+# fold was not asked: what is published again meanwhile is no agreement (sync_core/life/silent.py).
+_STOOD: Final = f"""
+    SELECT b.contract_id, b.month, b.begins, b.last_day, min(e.place) AS signed
+    FROM (SELECT m.contract_id, m.month, m.begins, t.at, t.seq, t.last_day,
                  coalesce(max(e.place) FILTER (WHERE e.what IN ('cancelled', 'terminated')), 0) AS ended
-          FROM months AS m JOIN scheduling AS e ON e.contract_id = m.contract_id AND e.recorded_at < m.begins
-          GROUP BY 1, 2, 3, 4) AS b
+          FROM months AS m LEFT JOIN ({_TOLD}) AS t USING (contract_id, month)
+               JOIN scheduling AS e ON e.contract_id = m.contract_id AND e.recorded_at < m.begins
+          GROUP BY 1, 2, 3, 4, 5, 6) AS b
          JOIN scheduling AS e ON e.contract_id = b.contract_id AND e.recorded_at < b.begins AND e.what = 'signed'
-              AND e.place > b.ended
-         LEFT JOIN begun AS a ON a.contract_id = b.nth
-    GROUP BY 1, 2, 3
+              AND CASE WHEN b.at IS NULL THEN e.place > b.ended ELSE e.seq = b.seq END
+    GROUP BY 1, 2, 3, 4
 """
 _IN_FORCE: Final = f"""
-    SELECT DISTINCT ON (m.contract_id, m.month, s.key) m.contract_id, m.month, s.removed, s.due_on, s.amount
+    SELECT DISTINCT ON (m.contract_id, m.month, s.key) m.contract_id, m.month, m.last_day, s.removed, s.due_on, s.amount
     FROM ({_STOOD}) AS m
          JOIN said AS s ON s.contract_id = m.contract_id AND s.recorded_at < m.begins AND s.place >= m.signed
               AND (s.place = m.signed OR NOT s.signs)
@@ -80,8 +76,7 @@ _IN_FORCE: Final = f"""
     ORDER BY m.contract_id, m.month, s.key, s.place DESC, s.removed DESC
 """
 _FRESH: Final = f"""
-    WITH scheduling AS MATERIALIZED ({_EVENTS}), said AS MATERIALIZED ({_SAID}), months AS MATERIALIZED ({_MONTHS}),
-         every AS MATERIALIZED ({_EVERY}), begun AS MATERIALIZED ({BEGUN})
+    WITH scheduling AS MATERIALIZED ({_EVENTS}), said AS MATERIALIZED ({_SAID}), months AS MATERIALIZED ({_MONTHS})
     SELECT p.contract_id, p.month, c.legal_entity, c.service_line, c.geography, c.billing, c.test,
            coalesce(p.currency, c.currency) AS currency, CAST(count(p.amount) AS integer) AS milestones,
            coalesce(sum(p.amount), 0) AS amount, coalesce(sum(p.billed), 0) AS billed
@@ -89,7 +84,7 @@ _FRESH: Final = f"""
         SELECT p.contract_id, p.month, CAST(NULL AS text) AS currency, p.amount, CAST(NULL AS numeric) AS billed
         FROM ({_IN_FORCE}) AS p
         WHERE NOT p.removed AND p.due_on >= p.month AND p.due_on < p.month + interval '1 month'
-          AND p.amount IS NOT NULL
+          AND p.amount IS NOT NULL AND p.due_on <= coalesce(p.last_day, 'infinity')
         UNION ALL
         SELECT i.contract_id, CAST(date_trunc('month', CAST(i.issued_on AS timestamp)) AS date), i.currency, NULL,
                i.amount

@@ -19,6 +19,7 @@ from metrics.percentiles import DAY_S, HOUR_S, figures, in_unit, why_none
 from metrics.proportion import wilson
 from metrics.rates import rates_of
 from metrics.reading import WORKED_NOW, WORKED_NOW_S, Timed, durations_of, group_of, merged, timed_need, together
+from metrics.snapshot import wording
 from metrics.source import Need, Source, chosen
 from metrics.walking import by_entity, by_week, counted, not_yet
 from sync_core.estate.bill_runs import next_bill_run
@@ -240,17 +241,21 @@ def _kinds(inputs: Inputs, source: Source) -> Iterator[Figure]:
     for kind, words in (("positive", "Raised the value"), ("zero", "Left the value"), ("negative", "Cut the value")):
         yield Figure(kind, words, inputs.of(kind), Unit.COUNT)
     total = rates_of(source).total(inputs.deltas)
-    listed = ", ".join(f"{code} {amount:,}" for code, amount in sorted(inputs.deltas.items()))
+    listed = ", ".join(wording.money(amount, code) for code, amount in sorted(inputs.deltas.items()))
     missing = ", ".join(sorted(total.unconverted))
     note = f"{listed}; without a rate, so not in it: {missing}" if missing else listed
     yield money("delta", "Value changed", total, note)
 
 
 _PLACE: Final = "(f.contract_id * 100000 + f.number)"
+# A day of the legal entity; the fact has the moment at which it begins there.
+_EFFECTIVE_ON: Final = """(SELECT CAST(f.effective_at AT TIME ZONE k.zone AS date) FROM metrics.calendar AS k
+                WHERE k.calendar IN (f.legal_entity, '') ORDER BY k.calendar DESC LIMIT 1)"""
 _LISTING: Final = Listing(
     rows=f"""
         SELECT {_PLACE} AS place, f.contract_id, c.external_id AS contract, c.title, f.number,
-               f.legal_entity, f.executed_at, f.effective_at, f.done_at, f.outcome, f.delta, f.currency,
+               f.legal_entity, f.executed_at, {_EFFECTIVE_ON} AS effective_on, f.done_at, f.outcome, f.delta,
+               f.currency,
                CAST(coalesce(f.lag_work_s, greatest({WORKED_NOW_S} - f.executed_work_s, 0)) AS numeric) / 3600
                    AS working_hours
         FROM metrics.amendment_fact AS f {WORKED_NOW} LEFT JOIN core.contract AS c ON c.contract_id = f.contract_id
@@ -259,7 +264,7 @@ _LISTING: Final = Listing(
     """,
     columns=(
         Column("contract", "Contract"), Column("title", "Title"), Column("number", "Amendment", Unit.COUNT),
-        Column("legal_entity", "Legal entity"), Column("executed_at", "Executed"), Column("effective_at", "Effective"),
+        Column("legal_entity", "Legal entity"), Column("executed_at", "Executed"), Column("effective_on", "Effective"),
         Column("done_at", "In the ERP"), Column("outcome", "Outcome"),
         Column("delta", "Value changed", currency="currency"),
         Column("currency", "Currency"), Column("working_hours", "Working time", Unit.WORKING_HOURS),

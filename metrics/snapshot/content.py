@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from metrics.kpi import Answer, Definition, Drill, Span, Value
-from metrics.snapshot.wording import FOUR_WEEKS
+from metrics.snapshot.wording import FOUR_WEEKS, aged
 from metrics.weeks import week_name
 
 
@@ -35,6 +35,7 @@ class KpiTaken:
     at: datetime | None = None  # of a state: the moment that it is of; None: it was not measured by then
     pooled: Answer | None = None  # of the four weeks up to this one, where the week alone has too few cases
     pooled_trend: bool = False  # each point of the trend is of the four weeks up to its own
+    data_as_of: datetime | None = None  # of a state: everything that was committed before is in it
 
     @property
     def span(self) -> Span:
@@ -49,6 +50,11 @@ class KpiTaken:
     def of(self) -> str:
         """What the headline is of: `week`, `4 weeks`, `state`, `13 weeks`."""
         return FOUR_WEEKS if self.pooled else self.span.value
+
+    @property
+    def facts_at(self) -> datetime | None:
+        """Of a state whose facts are older than its moment by more than pages let pass: what they are as of."""
+        return aged(self.data_as_of, self.at)
 
     def label(self, point: Point) -> str:
         """`2026-W47`, or `2026-11` of a measure by month."""

@@ -130,6 +130,7 @@ def _states(content: Content) -> list[dict[str, Any]]:
     """The moment that each state is of; without one it is not known."""
     return [
         {"kpi": one.definition.slug, "as_of": None if one.at is None else _text(one.at),
+         "data_as_of": None if one.data_as_of is None else _text(one.data_as_of),
          "why_none": one.answer.why_none if one.at is None else ""}
         for one in content.kpis if one.span is Span.STATE
     ]  # fmt: skip

@@ -19,7 +19,8 @@ from metrics import weeks
 from metrics.kpi import Answer, Span, Unit
 from metrics.snapshot import chart, wording
 from metrics.snapshot.content import Content, KpiTaken
-from metrics.snapshot.pdf_restated import many, moved_by, restated
+from metrics.snapshot.pdf_restated import moved_by, restated
+from metrics.snapshot.wording import many
 from metrics.targets import MET, halves, judged, unknown_halves
 from sync_core.commands.words import visible
 from sync_core.survival import SAMPLE_FLOOR
@@ -32,7 +33,6 @@ _FIRST: Final = (
 )  # fmt: skip
 _CARDS, _FIGURES, _ENTITIES = 8, 60, 8
 _LACKS: Final = ("Too few cases to say", "No case", "Not reached yet", "Not known", "Half of the target is open")
-_COMMAND: Final = re.compile(r"[:;,] [^:;,`]*`tieline [^`]*`")  # how to mend it says nothing to a board
 _TIME: Final = frozenset({Unit.HOURS, Unit.WORKING_HOURS, Unit.DAYS, Unit.WORKING_DAYS, Unit.SECONDS})
 
 
@@ -138,10 +138,9 @@ def _measure(one: KpiTaken, content: Content) -> dict[str, Any]:
         "value": "" if answer.value is None else wording.shown(answer.value, known.unit, currency),
         "number": wording.parts(answer.value, known.unit, currency)[0],
         "unit": wording.parts(answer.value, known.unit, currency)[1],
-        "why": wording.plain(_COMMAND.sub("", answer.why_none)) or "Nothing was measured.",
-        "of": one.of if one.at is None else f"state, {wording.short_moment(one.at, content.zone)}",
+        "why": wording.why_none_for_a_board(answer),
+        "of": _of(one, content),
         "week": f"n = {one.answer.n} in the week" if one.pooled else "",
-        "short": f"n = {answer.n}" if answer.n else "not known" if _unknown(one) else "no cases",
         "change": change,
         "way": "up" if change.startswith("+") else "down" if change.startswith(wording.MINUS) else "",
         "got": wording.got(answer.value, previous, known.better) if change not in ("", "unchanged") else "",
@@ -182,11 +181,20 @@ def _more(figures: int) -> str:
     return f"and {figures - _FIGURES} more, in the workbook" if figures > _FIGURES else ""
 
 
+def _of(one: KpiTaken, content: Content) -> str:
+    return one.of if one.at is None else f"state, {wording.short_moment(one.at, content.zone)}{_facts_at(one, content)}"
+
+
+def _facts_at(one: KpiTaken, content: Content) -> str:
+    """`; data as of 22 Nov 21:10`, of a state whose facts are older than its moment."""
+    return "" if one.facts_at is None else f"; data as of {wording.short_moment(one.facts_at, content.zone)}"
+
+
 def _at(one: KpiTaken, content: Content) -> str:
     """What the headline is of, in words."""
     if one.at is not None:
         running = "" if content.over else ", in a week that is not over yet"
-        return f"A state, as of {wording.moment(one.at, content.zone)}{running}"
+        return f"A state, as of {wording.moment(one.at, content.zone)}{running}{_facts_at(one, content)}"
     if one.pooled:
         return f"Of the {one.of} up to this one; the week alone has too few cases, n = {one.answer.n}"
     return ""
@@ -197,7 +205,9 @@ def _states(content: Content) -> str:
     if unknown:
         return f"Not known, because nothing was measured yet when the week ended: {', '.join(unknown)}."
     end = max((one.at for one in content.kpis if one.at is not None), default=content.as_of)
-    return f"States are as of {wording.moment(end, content.zone)}, as it was known then."
+    older = min((one.facts_at for one in content.kpis if one.facts_at is not None), default=None)
+    facts = "" if older is None else f"; their data are as of {wording.moment(older, content.zone)}"
+    return f"States are as of {wording.moment(end, content.zone)}, as it was known then{facts}."
 
 
 def _lines(one: KpiTaken, currency: str) -> list[str]:
@@ -268,7 +278,7 @@ def _bar(name: str, answer: Answer, value: Decimal | None, most: Decimal, unit: 
         "name": visible(name),
         "share": None if value is None else round(float(abs(value) / most), 4) if most else 0.0,
         "value": "" if value is None else wording.shown(answer.value, unit, currency),
-        "why": f"n = {answer.n:,}" if answer.n else "no cases",
+        "why": wording.why_none_for_a_board(answer),
     }
 
 

@@ -2,7 +2,7 @@
 
 Late knowledge restates, and so does a release that measures otherwise; the two are told apart
 (metrics/snapshot/corrected.py). A measure is held against what was its headline: where a week has too few cases, that
-of four weeks, and the contracts of all four are listed.
+of four weeks; where that reads otherwise, the contracts of all four are listed that moved what it is made of.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ _DERIVED: Final = frozenset({"period"})
 
 # `earlier` and `later` are the versions of the contracts of which something came to be known; `moved` those of them
 # whose contributions to the week are no longer the same, or whose open cases begin at another moment. `wide` are
-# measures that are told of more than the others, each since when.
+# measures that are told of more than the others, each since when; `ageing` those that count open cases.
 _MOVED: Final = """
     WITH earlier AS MATERIALIZED (SELECT f.* FROM {table} AS f WHERE {of} AND {then}),
     later AS MATERIALIZED (SELECT f.* FROM {table} AS f WHERE {of} AND {now}),
@@ -45,7 +45,8 @@ _MOVED: Final = """
                  ON w.measure = x.measure
             WHERE x.period >= least(w.start, CAST(:begins AS date)) AND x.period < :end
             GROUP BY f.contract_id, {dimensions}, x.measure, x.period, x.label, x.bucket
-            HAVING sum(f.sign * x.n) <> 0 OR sum(f.sign * x.amount) <> 0 OR sum(f.sign * ({clock})) <> 0
+            HAVING sum(f.sign * x.n) <> 0 OR sum(f.sign * x.amount) <> 0
+                OR x.measure = ANY(CAST(:ageing AS text[])) AND sum(f.sign * ({clock})) <> 0
         ) AS d GROUP BY d.contract_id
     ), listed AS MATERIALIZED (SELECT * FROM moved ORDER BY contract_id LIMIT :most)
     SELECT m.contract_id, c.external_id, c.source, m.measures, (SELECT count(*) FROM moved) AS contracts,
@@ -71,9 +72,11 @@ def restatement(week: Source, *, quarter: Window, since: datetime | None) -> Res
     found = news(week, since)
     held = [_Held(kpi, week, quarter, found) for kpi in kpis().values() if kpi.definition.span is not Span.STATE]
     restated = tuple(one for each in held for one in each.restated())
-    moved_by_facts = {one.slug for one in restated if one.by_contracts or one.by_release}
-    wide = _Wide.of(held, moved_by_facts, week=week.ask.window, quarter=quarter)
-    late, anew = ([_moved(week, fact, found, wide, anew=kind) for fact in facts().values()] for kind in (False, True))
+    of_late = {one.slug for one in restated if one.by_contracts}
+    of_anew = {one.slug for one in restated if one.by_release}
+    wide, wide_anew = (_Wide.of(held, some, week=week.ask.window, quarter=quarter) for some in (of_late, of_anew))
+    late = [_moved(week, fact, found, wide, anew=False) for fact in facts().values()]
+    anew = [_moved(week, fact, found, wide_anew, anew=True) for fact in facts().values()]
     rows = sorted((row for one in (*late, *anew) for row in one.rows),
                   key=lambda row: (row.contract_id, row.fact, row.key, row.what))  # fmt: skip
     changes = tuple(restated_numbers(week, since)) if any(one.by_stated for one in restated) else ()
@@ -142,7 +145,9 @@ class _Held:
 
     @property
     def measures(self) -> frozenset[str]:
-        return frozenset(measure for need in self.kpi.needs(None) for measure in need.measures)
+        """That it is made of; ages of open cases are read of the facts themselves."""
+        needed = {measure for need in self.kpi.needs(None) for measure in need.measures}
+        return frozenset(needed).union(*(facts()[name.partition(".")[0]].ageing for name in needed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,20 +160,15 @@ class _Wide:
 
     @classmethod
     def of(cls, held: Sequence[_Held], restated: set[str], *, week: Window, quarter: Window) -> "_Wide":
-        """Of four weeks all that a measure's facts say, open cases too. Of thirteen what belongs to a month; the rest
-        only for a measure that reads otherwise, since most of it is told by week.
+        """Of four weeks and of thirteen what a headline that reads otherwise is made of, open cases too; what belongs
+        to a month always of thirteen.
         """
-        by_fact = dict.fromkeys(_OF_MONTHS, quarter.start)
         by_measure: dict[str, date] = {}
         for one in held:
-            definition = one.kpi.definition
-            if definition.span is Span.WEEK:
+            if one.kpi.definition.slug in restated:
                 first = min(window.start for window in one.windows)
-                for name in {measure.partition(".")[0] for measure in one.measures}:
-                    by_fact[name] = min(by_fact.get(name, first), first)
-            elif definition.slug in restated:
-                by_measure |= dict.fromkeys(one.measures, quarter.start)
-        return cls(week.start, by_fact, by_measure)
+                by_measure |= {name: min(by_measure.get(name, first), first) for name in one.measures}
+        return cls(week.start, dict.fromkeys(_OF_MONTHS, quarter.start), by_measure)
 
 
 # ---- the contracts that did it --------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ def _moved(source: Source, fact: Fact, found: News, wide: _Wide, *, anew: bool) 
     rows = source.run(
         _statement(fact, anew=anew), **fact.values, **found.binds, most=MOST_CONTRACTS,
         begins=wide.by_fact.get(fact.name, wide.week), wide=list(wide.by_measure),
-        wide_from=list(wide.by_measure.values()),
+        wide_from=list(wide.by_measure.values()), ageing=sorted(fact.ageing),
     )  # fmt: skip
     listed = [moved for row in rows for moved in _of_row(fact, row, anew=anew)]
     return _Found(int(rows[0].contracts) if rows else 0, listed)

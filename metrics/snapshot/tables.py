@@ -31,6 +31,7 @@ _N: Final = (
 
 
 _AT: Final = Field("at", "A state is as of", Kind.MOMENT)
+_FACTS_AT: Final = Field("data_as_of", "Data as of, where older", Kind.MOMENT)
 
 
 def _table(
@@ -52,7 +53,7 @@ def _kpis(content: Content) -> Table:
         Field("status", "Against the target", Kind.TEXT),
         Field("n_week", "Cases of the week alone", Kind.INTEGER), Field("excluded", "Not counted", Kind.INTEGER),
         Field("error", "Error of the value", Kind.NUMBER, by_row=True), Field("why_none", "Why no value", Kind.TEXT),
-        Field("definition_version", "Definition", Kind.INTEGER), _AT,
+        Field("definition_version", "Definition", Kind.INTEGER), _AT, _FACTS_AT,
     )  # fmt: skip
 
     def row(one: KpiTaken) -> tuple[Cell, ...]:
@@ -63,7 +64,7 @@ def _kpis(content: Content) -> Table:
             exact(answer.value, known.unit, currency), previous, exact(one.quarter.value, known.unit, currency),
             wording.decimal_of(known.target), known.better.value, answer.n, answer.n_open,
             judged(known, answer), one.answer.n, sum(answer.excluded.values()), wording.decimal_of(answer.error),
-            answer.why_none, known.version, one.at,
+            wording.why_none(answer), known.version, one.at, one.facts_at,
         )  # fmt: skip
 
     units = ((one.definition.unit, currency) for one in content.kpis)
@@ -95,7 +96,7 @@ def _entities(content: Content) -> Table:
     parts = [(one, name, answer) for one in content.kpis for name, answer in sorted(one.entities.items())]
     return _table("entities", "By legal entity", fields, (
         (one.definition.slug, name, exact(answer.value, one.definition.unit, content.reporting), answer.n,
-         answer.n_open, answer.why_none, one.of, one.at)
+         answer.n_open, wording.why_none(answer), one.of, one.at)
         for one, name, answer in parts
     ), ((one.definition.unit, content.reporting) for one, _, _ in parts))  # fmt: skip
 

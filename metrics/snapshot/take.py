@@ -173,7 +173,8 @@ def _state(one: _Reading, kpi: Kpi[Any]) -> KpiTaken:
         unknown = Answer(None, 0, why_none=f"{NOT_KNOWN}: nothing was measured yet when the week ended")
         return KpiTaken(kpi.definition, unknown, None, unknown, trend, {}, None)
     past = _Past(answers[one.week], answers.get(one.week - _SEVEN), trend)
-    return replace(_taken(kpi, measured[one.week], past), at=one.end_of(one.week))
+    source = measured[one.week]
+    return replace(_taken(kpi, source, past), at=one.end_of(one.week), data_as_of=source.data_as_of)
 
 
 @dataclass(frozen=True, slots=True)

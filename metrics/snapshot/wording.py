@@ -10,13 +10,15 @@ from zoneinfo import ZoneInfo
 
 from babel.numbers import get_currency_symbol
 
-from metrics.kpi import Better, Span, Unit, Value
+from metrics.freshness import is_stale
+from metrics.kpi import Answer, Better, Span, Unit, Value
 from metrics.pooling import SPAN
 from metrics.weeks import week_name
-from sync_core.money import EXACT, rounded
+from sync_core.money import EXACT, padded, rounded
 
 LOCALE: Final = "en_US"
 NONE: Final = "no value"
+NO_CASES: Final = "no cases"
 MINUS: Final = "\u2212"
 FOUR_WEEKS: Final = f"{SPAN} weeks"
 
@@ -30,6 +32,7 @@ _SPELLED: Final = {
 }  # fmt: skip
 _SCALES: Final = ((Decimal(10) ** 9, "B"), (Decimal(10) ** 6, "M"), (Decimal(10) ** 3, "K"))
 _MONEY: Final = (Unit.MONEY, Unit.MONEY_DAYS)
+_COMMAND: Final = re.compile(r"[:;,] [^:;,`]*`tieline [^`]*`")
 _NAME: Final = re.compile(r"\b[a-z]+(?:_[a-z0-9]+)+\b")
 
 
@@ -47,6 +50,11 @@ def amount_of(value: Value, currency: str) -> Decimal | None:
         return None
     exact = value if isinstance(value, Decimal) else Decimal(repr(value))
     return rounded(exact, currency)
+
+
+def money(value: Decimal, currency: str) -> str:
+    """Every digit of what was agreed, with the code: `KWD 42,796.500`; of a text that is no currency as well."""
+    return f"{currency}\u00a0{Decimal(padded(value, currency)):,f}"
 
 
 def exact(value: Value, unit: Unit, currency: str) -> Decimal | None:
@@ -89,6 +97,21 @@ def parts(value: Value, unit: Unit, currency: str) -> tuple[str, str]:
     number, _, rest = shown(value, unit, currency).partition(" ")
     whole = unit in _MONEY or unit in (Unit.SHARE, Unit.COUNT, Unit.RATIO) or value is None
     return (shown(value, unit, currency), "") if whole else (number, rest)
+
+
+def why_none(answer: Answer) -> str:
+    """Why there is no value, the same in every file and place; "" where there is one."""
+    return "" if answer.value is not None else answer.why_none or (NO_CASES if not answer.n else NONE)
+
+
+def why_none_for_a_board(answer: Answer) -> str:
+    """The same without names and commands of ours: how to mend it says nothing to a board."""
+    return plain(_COMMAND.sub("", why_none(answer)))
+
+
+def aged(data_as_of: datetime | None, at: datetime | None) -> datetime | None:
+    """The age of the facts, where it is to be told beside the moment that a number is of; None: they are of it."""
+    return data_as_of if data_as_of is not None and at is not None and is_stale(at - data_as_of) else None
 
 
 def change(value: Value, other: Value, unit: Unit, currency: str) -> str:
@@ -202,7 +225,7 @@ def _shown(exact: Decimal, unit: Unit, currency: str) -> str:
         return f"{exact:,.0f}"
     if unit in _MONEY:
         return f"{_symbol(currency)}{_scaled(exact)}{'·d' if unit is Unit.MONEY_DAYS else ''}"
-    if unit in (Unit.HOURS, Unit.WORKING_HOURS) and 0 < exact < 1:
+    if unit in (Unit.HOURS, Unit.WORKING_HOURS) and exact < 1:
         return f"{exact * 60:.0f} {'working ' if unit is Unit.WORKING_HOURS else ''}min"
     if unit is Unit.RATIO:
         return f"{exact:,.2f}".rstrip("0").rstrip(".")
@@ -222,4 +245,4 @@ def _scaled(exact: Decimal) -> str:
 @cache
 def _symbol(currency: str) -> str:
     symbol = get_currency_symbol(currency, LOCALE)
-    return symbol if len(symbol) == 1 else f"{currency} "
+    return symbol if len(symbol) == 1 else f"{currency}\u00a0"

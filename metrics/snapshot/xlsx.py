@@ -162,7 +162,7 @@ def _width(table: Table, place: int) -> float:
 # ---- summary ---------------------------------------------------------------------------------------------------
 
 _HEADS: Final = ("Measure", "Value", "Before", "Change", "13 weeks", "Target", "Trend", "Cases", "Open", "Value is of",
-                 "A state is as of, UTC", "Against the target")  # fmt: skip
+                 "A state is as of, UTC", "Against the target", "Data as of, where older, UTC")  # fmt: skip
 
 
 def _summary(sheet: Any, forms: _Forms, content: Content, trend: Table, trend_sheet: str) -> None:
@@ -172,7 +172,7 @@ def _summary(sheet: Any, forms: _Forms, content: Content, trend: Table, trend_sh
     sheet.set_column(6, 6, 26)
     sheet.set_column(7, 8, 9)
     sheet.set_column(9, 9, 32)
-    sheet.set_column(10, 11, 20)
+    sheet.set_column(10, 12, 20)
     sheet.set_row(0, 28)
     sheet.write_string(0, 0, _title(content), forms.title)
     for line, words in enumerate(_about(content), 1):
@@ -214,7 +214,7 @@ def _summary_row(sheet: Any, forms: _Forms, line: int, one: KpiTaken, currency: 
     previous = None if one.previous is None else one.previous.value
     sheet.write_string(line, 0, known.title, forms.strong)
     if answer.value is None:
-        sheet.write_string(line, 1, answer.why_none or wording.NONE, forms.sub)
+        sheet.write_string(line, 1, wording.why_none(answer), forms.sub)
     else:
         _write(sheet, line, 1, _number(answer.value, known.unit, currency), form)
     _write(sheet, line, 2, _number(previous, known.unit, currency), form)
@@ -227,6 +227,7 @@ def _summary_row(sheet: Any, forms: _Forms, line: int, one: KpiTaken, currency: 
     sheet.write_string(line, 9, wording.of_what(one.of, one.answer.n), forms.sub)
     _write(sheet, line, 10, one.at, forms.moment)
     _write(sheet, line, 11, judged(known, answer), forms.sub)
+    _write(sheet, line, 12, one.facts_at, forms.moment)
 
 
 def _number(value: Any, unit: Unit, currency: str) -> Decimal | None:

@@ -48,9 +48,11 @@ def money_delta(value: Money, *, beside: Money) -> str:
 
 
 def money_exact(value: Money) -> str:
-    """Every minor unit, for tables and confirmations: $13,600,000.00."""
+    """Every minor unit, for tables and confirmations: $13,600,000.00, KWD 3.500."""
     with localcontext(EXACT):  # Babel rounds in it
-        return _signed(value.amount, format_currency(abs(value.amount), value.currency, locale=_LOCALE))
+        text = format_currency(abs(value.amount), value.currency, locale=_LOCALE)
+    symbol = get_currency_symbol(value.currency, locale=_LOCALE)
+    return _signed(value.amount, f"{_symbol(value.currency)}{text.removeprefix(symbol).lstrip()}")
 
 
 def money_column(currency: str) -> str:
@@ -181,7 +183,7 @@ def _minutes(value: timedelta) -> Decimal:
 def _symbol(currency: str) -> str:
     # SGD and CHF have no symbol of their own in English: the code stands, with a space that does not break.
     symbol = get_currency_symbol(currency, locale=_LOCALE)
-    return f"{symbol}\u00a0" if symbol[-1].isalpha() else symbol
+    return f"{symbol}\u00a0" if symbol[-1:].isalpha() else symbol
 
 
 def _signed(value: Decimal, text: str) -> str:

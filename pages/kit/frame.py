@@ -21,6 +21,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.elements.lib.grid_container import GridContainer
 
+from metrics.freshness import is_stale
 from pages.kit import format as fmt
 from pages.kit.figure import HEIGHT
 from pages.kit.palette import Palette, palette_for
@@ -78,7 +79,7 @@ class Freshness:
 
     @property
     def is_stale(self) -> bool:
-        return self.age > 2 * self.refresh
+        return is_stale(self.age, self.refresh)
 
 
 class Trend(StrEnum):

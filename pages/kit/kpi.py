@@ -13,6 +13,7 @@ from metrics.asking import Ask, By
 from metrics.converted import dated
 from metrics.kpi import Answer, Definition, Figure, Result, Value
 from metrics.measures import Measures
+from metrics.targets import unknown_halves
 from pages.kit import format as fmt
 from pages.kit import frame
 from pages.kit import measure_words as words
@@ -121,6 +122,8 @@ def population(answer: Answer, known: Definition, currency: str) -> str:
         parts.append(f"read from buckets, {words.value(answer.error, known.unit, currency)} wide")
     if known.target is not None:
         parts.append(f"target {words.value(known.target, known.unit, currency)} ({known.target_says})")
+    if open_halves := unknown_halves(known, answer):
+        parts.append(f"whether it is met is open: {', '.join(open_halves)}")
     return "; ".join(part for part in parts if part) + "."
 
 

@@ -78,6 +78,12 @@ def headline(answer: Answer, definition: Definition, currency: str) -> str:
     return value(answer.value, definition.unit, currency)
 
 
+def part(answer: Answer, definition: Definition, currency: str) -> str:
+    """The number in a column of values, beside which the cases stand."""
+    few = answer.value is None and answer.n and answer.why_none.startswith("n =")
+    return "too few" if few else headline(answer, definition, currency)
+
+
 def change(now: Value, before: Value, unit: Unit, currency: str) -> str | None:
     """From the period before; None where one of the two is not known, or nothing changed in the digits shown."""
     if now is None or before is None:

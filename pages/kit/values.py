@@ -10,11 +10,10 @@ from typing import Final
 
 from pages.kit import format as fmt
 from sync_core.money import Money
+from sync_core.money_words import NUMBER, is_amount
 
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)")
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
-_NUMBER: Final = re.compile(r"-?\d{1,24}(\.\d{1,8})?")
-_AMOUNTS: Final = ("value", "amount", "rate", "exceed", "price")
 _COUNTS: Final = ("hours", "quantity")
 
 
@@ -25,9 +24,9 @@ def shown(field: str, value: str, currency: str | None = None) -> str:
     if _DAY.fullmatch(value):
         return day(value)
     name = field.lower().replace("_", " ")
-    if _NUMBER.fullmatch(value) and name.endswith(_AMOUNTS):
+    if is_amount(field, value):
         return amount(Decimal(value), currency)
-    if _NUMBER.fullmatch(value) and name.endswith(_COUNTS):
+    if NUMBER.fullmatch(value) and name.endswith(_COUNTS):
         return f"{Decimal(value):,f}"
     return value
 

@@ -158,6 +158,8 @@ _ALL: Final = (
           "keep the contract's value, which is then written again, or take the ERP's into the contract"),
     Cause("earned_not_billed", _FINANCE, Arises.PLAN, Place.ERP_BOOKS,
           "invoice what was due by the end of the contract, or have it amended away in the CLM"),
+    Cause("rate_change_unbilled", _FINANCE, Arises.PLAN, Place.ERP_BOOKS,
+          "invoice the hours that were worked before the day of the new price, or credit what was billed otherwise"),
     Cause("adoption_ambiguous", _FINANCE, Arises.PLAN, Place.ERP_BOOKS,
           "name its project in a list, and adopt with that: tieline adopt --csv"),
     Cause("adoption_unmatched", _DATA, Arises.PLAN, Place.ERP_BOOKS,

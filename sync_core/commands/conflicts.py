@@ -34,6 +34,7 @@ from sync_core.intake.contract_events import events_of
 from sync_core.keys import BusinessKey
 from sync_core.life.effective import in_force
 from sync_core.life.lifecycle import on_day
+from sync_core.life.rate_periods import line_of_time
 from sync_core.reads.conflicts import Conflict, conflicts
 
 _Values: TypeAlias = dict[tuple[Kind, BusinessKey, str], Scalar]
@@ -65,6 +66,10 @@ _KEEP = sa.text("""
 """)
 _LATE: Final = sa.text("""
     SELECT id FROM core.event WHERE source = :source AND external_id = :contract AND recorded_at > :since
+""")
+_DATED: Final = sa.text("""
+    SELECT DISTINCT system FROM core.crosswalk
+    WHERE contract_id = :id AND kind = 'labour_rate' AND jsonb_exists(fields, 'valid_from')
 """)
 WAKE: Final = sa.text("""
     UPDATE core.contract SET wanted_rev = wanted_rev + 1, due_at = least(due_at, CAST(:now AS timestamptz))
@@ -166,6 +171,7 @@ def _take(act: Act, row: Row, theirs: Sequence[Conflict], why: str) -> tuple[str
     _as_shown(act, row, theirs, events)
     today = local_day(before, act.estate, act.now)
     not_ahead(before, theirs, act.estate, today)
+    _not_over_time(act, row, before, theirs)
     changes = changes_to(before.terms, theirs, today) | _renewal_of(before, theirs, today)
     data = {"contract_id": row.external_id, "revision": before.revision, "overrides": before.revision,
             "changes": changes}  # fmt: skip
@@ -218,6 +224,17 @@ def not_ahead(contract: Contract, theirs: Sequence[Conflict], estate: Estate, to
                 amended = "takes it out" if at not in then else f"makes it {then[at] or 'empty'}"
                 told = f"an amendment {amended} from {day}; keep the contract's value, or amend it in the CLM"
                 raise CommandRefused(f"{one.name} cannot be taken from the ERP: {told}")
+
+
+def _not_over_time(act: Act, row: Row, contract: Contract, theirs: Sequence[Conflict]) -> None:
+    """Raises CommandRefused: an ERP with dated prices holds several of a category, and a correction is of one rate."""
+    rates = [one for one in theirs if one.kind is Kind.LABOUR_RATE]
+    dated = set(act.conn.execute(_DATED, {"id": row.contract_id}).scalars()) if rates else set()
+    line = line_of_time(contract) if dated else {}
+    for one in rates:
+        if one.system in dated and len(line.get(one.part.partition("@")[0], ())) > 1:
+            told = f"{one.name} is one of several prices over time"
+            raise CommandRefused(f"{told}: keep the contract's value, or amend it in the CLM from a day")
 
 
 def _renewal_of(contract: Contract, theirs: Sequence[Conflict], today: date) -> dict[str, object]:

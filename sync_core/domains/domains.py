@@ -107,11 +107,11 @@ _ALL: Final = (
     ),
     Domain(
         "rate_cards", "Rate cards", Owner.CLM,
-        Way("the rate of each labour category that is in force", "`rates` → `labour_rate.rate`, `.planned_hours`",
-            _DIFF),
+        Way("the rate of each labour category that is in force; all of them, each with its first day, where the ERP "
+            "holds dated prices", "`rates` → `labour_rate.rate`, `.planned_hours`, `.valid_from`", _DIFF),
         Way("nothing is taken over: a rate that was changed in the ERP is an ownership matter",
             "`labour_rate.rate`", _CONFLICTS),
-        (*_fields("labour_rate", "project", "category", "name", "rate", "currency", "planned_hours"),
+        (*_fields("labour_rate", "project", "category", "name", "rate", "currency", "planned_hours", "valid_from"),
          *_fields("labour_category", "name", "revenue_category")),
     ),
     Domain(

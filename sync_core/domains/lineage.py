@@ -151,8 +151,10 @@ def _objects(terms: Data) -> dict[tuple[Kind, str], Mapping[str, Scalar]]:
     data = {"contract_id": "C", "revision": 1, "signed_at": signed_at.isoformat(), "terms": terms}
     event = Event(_CLM.source, "e", _SIGNED, signed_at, understand(_SIGNED, orjson.dumps(data)))
     estate = _estate()
-    contract = fold([event], day_at=estate.day_at)
-    return {(one.kind, str(one.key)): fields_of(one) for one in derive(contract, estate, on=_DAY).objects}
+    # As an ERP holds them that has one price a category, and over all of it as one that has dated prices.
+    wanted = derive(fold([event], day_at=estate.day_at), estate, on=_DAY)
+    ways = {over_time: wanted.priced(over_time=over_time) for over_time in (False, True)}
+    return {(o.kind, f"{o.key} {over_time}"): fields_of(o) for over_time, way in ways.items() for o in way.objects}
 
 
 def _change(data: Data, steps: list[str]) -> bool:
@@ -217,7 +219,7 @@ def _terms() -> Data:
     return {
         "title": "Title", "customer": {"code": "CUSTOMER", "name": "Customer", "tax_id": "T", "country": "XX"},
         "legal_entity": "ONE", "service_line": "first", "geography": "north", "currency": "XTS", "value": "100.00",
-        "starts_on": "2026-04-01", "ends_on": "2026-12-31", "po_number": "PO",
+        "starts_on": "2026-01-15", "ends_on": "2026-12-31", "po_number": "PO",
         "tax": {"tax_code": "STD", "exempt": False}, "test": False, "lines": lines,
         "renewal": {"renews_on": "2027-01-01", "notice_by": "2026-10-01", "automatic": True, "term_months": 12},
     }  # fmt: skip

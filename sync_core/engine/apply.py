@@ -22,6 +22,7 @@ from sync_core.plan import Action, Operation, Plan, diff
 from sync_core.ports import CallContext, ErpConnector, Observation, Refs, Scope
 
 Known = Mapping[BusinessKey, ErpRef]
+_PARTS = (Kind.CONTRACT_LINE, Kind.MILESTONE, Kind.LABOUR_RATE)
 
 
 class SharedPending(TielineError):
@@ -134,8 +135,12 @@ class Applier:
 
     async def _parts(self, plan: Plan) -> None:
         """Creates per kind and single updates, side by side; the first failure is raised once all have ended."""
-        work = [self._create(plan, kind) for kind in (Kind.CONTRACT_LINE, Kind.MILESTONE, Kind.LABOUR_RATE)]
-        work += [self._update(o) for o in plan.writes if o.action is Action.UPDATE]
+        kinds, updates = list(_PARTS), [o for o in plan.writes if o.action is Action.UPDATE]
+        if any(o.kind is Kind.LABOUR_RATE for o in updates):
+            # A new price takes its days from another one before that is priced anew.
+            kinds.remove(Kind.LABOUR_RATE)
+            await self._create(plan, Kind.LABOUR_RATE)
+        work = [*(self._create(plan, kind) for kind in kinds), *map(self._update, updates)]
         ended = await asyncio.gather(*work, return_exceptions=True)
         failed = [result for result in ended if isinstance(result, BaseException)]
         if failed:

@@ -20,7 +20,7 @@ from sync_core.engine import items
 from sync_core.engine.carried_out import carried_out
 from sync_core.engine.differing import differing
 from sync_core.engine.items import ReplayItem
-from sync_core.events import Amended, Event, SchemaUnknown, Signed, understand
+from sync_core.events import Amended, Corrected, Event, SchemaUnknown, Signed, understand
 from sync_core.keys import BusinessKey, ContractId, ErpRef
 from sync_core.locks import Lock, held
 from sync_core.master import lookup
@@ -168,7 +168,7 @@ class Loaded:
     masters: Masters | None = None  # master data that it may mean; None: there is none
     unreadable: str | None = None  # a stored event that this release cannot read any more
     captured: bool = False  # `captured_at` is that of a signature
-    published: dict[str, datetime] = field(default_factory=dict)  # when signatures and amendments were stored, by id
+    published: dict[str, datetime] = field(default_factory=dict)  # when what may be silent was stored, by id
     done: tuple[int, ...] = ()  # where it was signed anew: how many events each run knew that carried a plan out
 
 
@@ -205,7 +205,7 @@ def _note_event(item: Loaded, row: sa.Row[Any]) -> None:
     if isinstance(payload, Signed):
         item.captured_at = item.captured_at if item.captured else row.recorded_at
         item.captured = True
-    if isinstance(payload, Signed | Amended):
+    if isinstance(payload, Signed | Amended | Corrected):
         item.published[row.id] = row.recorded_at
 
 

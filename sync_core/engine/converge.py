@@ -24,7 +24,7 @@ from sync_core.engine.claim import Claimed, Loaded
 from sync_core.engine.kept import built, closed, remember
 from sync_core.engine.leaving import Leaver, stays
 from sync_core.engine.left_books import left_behind
-from sync_core.engine.look import Intent, Sight, answers_of, intend, see
+from sync_core.engine.look import Intent, Sight, answers_of, intend, newly_told, see
 from sync_core.engine.nightly import Post, answered
 from sync_core.engine.only_observing import only_observed, watch
 from sync_core.engine.outcome import GAP_GRACE, RECHECK_CONTRACT, RECHECK_TASK, Outcome, recheck_at
@@ -35,8 +35,9 @@ from sync_core.findings import together
 from sync_core.journal.progress import Step
 from sync_core.lanes.batches import posted_refs
 from sync_core.life import restated
-from sync_core.life.closing import EARNED, left_to_bill
+from sync_core.life.closing import EARNED
 from sync_core.life.drafts import warning
+from sync_core.life.rate_periods import UNBILLED
 from sync_core.plan import Plan
 from sync_core.ports import CallContext, ErpConnector, Observation
 
@@ -170,7 +171,7 @@ class Converger:
         observed = await applier.apply(desired, plan, sight.observed, loaded.known)
         remember(outcome, desired, observed, applier.refs)
         outcome.agreed = baseline(sight.wanted, outcome.confirmed, agreed, sight.left, sight.ours)
-        outcome.tasks += filter(None, [left_to_bill(desired if desired.project else wanted, observed.found)])
+        outcome.tasks += newly_told(plan, desired, desired if desired.project else wanted, observed.found)
         if self._goes_on(wanted, desired, outcome):
             return
         self._finish(intent.contract, desired, observed, claimed, loaded, outcome)
@@ -261,7 +262,7 @@ class Converger:
         waits = {f.cause for f in outcome.tasks} - known - {restated.CAUSE}
         if stands and waits:
             # What an ended contract has left to bill is billed on a day.
-            times.append(now + (RECHECK_CONTRACT if waits == {EARNED} else RECHECK_TASK))
+            times.append(now + (RECHECK_CONTRACT if waits <= {EARNED, UNBILLED} else RECHECK_TASK))
         outcome.next_due = min(times, default=None)
 
     def _midnight(self, contract: Contract, day: date | None) -> datetime | None:

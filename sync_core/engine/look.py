@@ -3,7 +3,7 @@
 `intend` needs the database's knowledge alone; `see` reads the ERP. Neither writes anything anywhere.
 """
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -11,7 +11,7 @@ from decimal import Decimal
 from sync_core.checks import Finding, contract_findings, reference_findings
 from sync_core.contract import Contract, Stage
 from sync_core.derive import derive
-from sync_core.desired import Desired, LabourCategory, Scalar
+from sync_core.desired import DatedRate, Desired, Found, LabourCategory, Scalar
 from sync_core.domains.conflicts import Difference, Knowledge, Sent, settle
 from sync_core.domains.domains import Owner
 from sync_core.domains.earlier import earlier_values
@@ -23,12 +23,12 @@ from sync_core.fold import fold
 from sync_core.keys import BusinessKey, ErpRef, contract_key, part_key
 from sync_core.lanes.batches import posted_refs
 from sync_core.life import reused
-from sync_core.life.closing import closed_if_billed
+from sync_core.life.closing import closed_if_billed, left_to_bill
 from sync_core.life.lifecycle import on_day
 from sync_core.life.reused import hours_before
 from sync_core.master.match import Identified, Masters, identify
 from sync_core.moving.moving import Placement, rest, signed_anew
-from sync_core.plan import Plan, diff
+from sync_core.plan import Action, Plan, diff
 from sync_core.ports import CallContext, Capabilities, ErpConnector, Observation, Scope
 from sync_core.references import references
 from sync_core.references.references import Answer, Question, month_of
@@ -174,20 +174,23 @@ async def see(
     *, now: datetime,
 ) -> Sight:  # fmt: skip
     """A fresh read of the ERP and the plan that follows from it. Raises what the connector raises."""
-    scope = scope_of(intent.contract, desired, estate)
+    over_time = connector.capabilities.dated_rates  # this read may say that the ERP's release has no such prices
+    scope = scope_of(intent.contract, desired.priced(over_time=over_time), estate)
     observed = await connector.observe(scope, ctx)
     if intent.untouched and hours_before(observed.found, known.known.get(scope.contract)):
         desired = replace(desired, objects=())  # what the agreement before left open closes first
     # What a batch wrote while newer events came is ours until it is journalled, and so is what a lost worker may have.
     wrote = known.unsure or bool(posted_refs(observed.answers, scope.contract, known.known))
-    keeps = connector.capabilities.keeps
+    capabilities = connector.capabilities
 
     def wanted_of(contract: Contract) -> Desired | None:
-        return intend_known(contract, known.masters, None, estate, {}, now=now, placement=intent.placement).desired
+        there = intend_known(contract, known.masters, None, estate, {}, now=now, placement=intent.placement).desired
+        return there.priced(over_time=capabilities.dated_rates) if there else None
 
-    sent = earlier_values(known.events, wanted_of, estate.day_at, keeps) if wrote or observed.handed else frozenset()
+    unseen = wrote or observed.handed
+    sent = earlier_values(known.events, wanted_of, estate.day_at, capabilities.keeps) if unseen else frozenset()
     knowledge = Knowledge(known.agreed.get(intent.lane, {}), frozenset(known.kept), sent)
-    sight = judged(scope, desired, observed, estate, connector.capabilities, known=known.known, knowledge=knowledge)
+    sight = judged(scope, desired, observed, estate, capabilities, known=known.known, knowledge=knowledge)
     return replace(sight, ours=sent if wrote else frozenset())
 
 
@@ -205,7 +208,8 @@ def judged(
     desired = closed_if_billed(representable(desired, capabilities), observed.found)
     settled = settle(desired, diff(desired, observed.found, keep=known), knowledge, estate.ownership)
     looked, plan = reference_findings(desired, observed, estate, capabilities), settled.plan
-    found, tasks = (*looked.findings, *_conflicts(plan)), tuple(_tasks(plan))
+    found = (*looked.findings, *_conflicts(plan))
+    tasks = (*_tasks(plan), *([desired.unbilled] if desired.unbilled and desired.project else []))
     return Sight(scope, settled.desired, observed, plan, found, looked.causes, tasks, desired, settled.left,
                  settled.values)  # fmt: skip
 
@@ -238,7 +242,8 @@ def scope_of(contract: Contract, desired: Desired, estate: Estate) -> Scope:
 
 
 def representable(desired: Desired, capabilities: Capabilities) -> Desired:
-    """Without what this ERP has no place for: whole kinds, and the ends of long names."""
+    """Without what this ERP has no place for: whole kinds, prices of other days, and the ends of long names."""
+    desired = desired.priced(over_time=capabilities.dated_rates)
     held = tuple(o for o in desired.objects if o.kind in capabilities.kinds)
     if capabilities.keeps is not None:
         kept = tuple(capabilities.keeps(o) for o in held)
@@ -261,6 +266,17 @@ def _tasks(plan: Plan) -> Iterator[Finding]:
         words, parts = "; ".join(words for words, _ in told), tuple(difference for _, difference in told)
         money = sum((abs(difference.amount) for difference in parts), Decimal(0))
         yield Finding(ErrorClass.ERP_REJECTED, "billed_differs", Function.FINANCE_OPERATIONS, words, money, parts)
+
+
+def newly_told(plan: Plan, desired: Desired, ended: Desired, found: Sequence[Found]) -> Iterator[Finding]:
+    """Tasks once the plan was carried out: what an `ended` contract has left to bill, and a price from a day on that
+    stands now, where hours are invoiced at another one.
+    """
+    made = any(o.action is Action.CREATE and isinstance(o.wanted, DatedRate) for o in plan.operations)
+    if made and not plan.tasks:
+        yield from _tasks(diff(desired, found))
+    if left := left_to_bill(ended, found):
+        yield left
 
 
 def _elsewhere(held_by: str, wanted: str) -> Finding:

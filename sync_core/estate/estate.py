@@ -12,9 +12,10 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
+from typing import ClassVar
 from zoneinfo import ZoneInfo
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from sync_core.contract import BillingKind, Terms
 from sync_core.desired import Recognition
@@ -24,6 +25,7 @@ from sync_core.estate.checks import check
 from sync_core.estate.delivery import Delivery, Notify, Subscriber
 from sync_core.estate.identity import Identity
 from sync_core.estate.master import Mdm
+from sync_core.estate.misread import misread
 from sync_core.estate.objectives import ObjectiveTarget
 from sync_core.estate.ownership import OwnerRule
 from sync_core.estate.renewal import RenewalPolicy
@@ -149,6 +151,9 @@ class ExchangeRate:
 
 @dataclass(frozen=True)
 class Estate:
+    # Of each table in it too: a misspelt key would quietly leave what it was to change as it is.
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
     group: Group
     clm: tuple[Clm, ...]
     erp: tuple[Erp, ...]
@@ -276,9 +281,7 @@ def load(text: str, policy: str | None = None) -> Estate:
     except tomllib.TOMLDecodeError as wrong:
         raise InvalidEstate(f"the estate file is no valid TOML: {wrong}") from wrong
     except ValidationError as wrong:
-        first = wrong.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise InvalidEstate(f"estate file, {where}: {first['msg']}") from wrong
+        raise InvalidEstate(misread("estate file", wrong, given, Estate)) from wrong
     check(estate)
     return estate if policy is None else governed(estate, read(policy))
 

@@ -30,6 +30,7 @@ from sync_core.lanes import refusals_sql
 from sync_core.life.books import invoiced
 from sync_core.life.life_row import life_row
 from sync_core.life.summary import DRAFT_PRIORITY, Summary, summarise
+from sync_core.money import worth
 from sync_core.moving import observed_sql, placement_sql
 from sync_core.policy.rule import Ownership
 
@@ -263,7 +264,7 @@ def _group(o: Outcome, finding: Finding, step: str, summary: Summary | None, est
     return group_key(finding.error_class, step, entity, message, estate.rules_version)
 
 
-def exposure(o: Outcome, summary: Summary | None) -> tuple[Decimal, Decimal | None]:
+def exposure(o: Outcome, summary: Summary | None, reporting: str) -> tuple[Decimal, Decimal | None]:
     """Money that waits for this contract, in its currency and the reporting currency.
 
     Before its first activation all of its value; later the distance between the value the ERP confirmed and
@@ -278,7 +279,7 @@ def exposure(o: Outcome, summary: Summary | None) -> tuple[Decimal, Decimal | No
             value = abs(summary.value - (held or Decimal(0)) - o.billed_before)
     if summary.value_reporting is None or not summary.value:
         return value, summary.value_reporting
-    return value, summary.value_reporting * value / summary.value
+    return value, worth(summary.value_reporting * value / summary.value, reporting)
 
 
 def _money(
@@ -286,8 +287,9 @@ def _money(
 ) -> tuple[Decimal, Decimal | None]:
     """What the finding says that it is about, or all that waits for the contract."""
     if finding.money is None or summary is None:
-        return exposure(o, summary)
-    return finding.money, estate.to_reporting(finding.money, summary.currency, now.date())
+        return exposure(o, summary, estate.group.reporting_currency)
+    converted = estate.to_reporting(finding.money, summary.currency, now.date())
+    return finding.money, worth(converted, estate.group.reporting_currency)
 
 
 def project_value(found: Sequence[Found]) -> Decimal | None:

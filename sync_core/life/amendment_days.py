@@ -7,7 +7,7 @@ waits again. The CLM may go on publishing the number as it did before. A correct
 newer was said is kept beside the agreed day too: one that stands before the amendment, or behind which another stands.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -58,7 +58,7 @@ def as_agreed(event: Event, moved: Mapping[int, date | None]) -> Event:
     return replace(event, payload=payload.model_copy(update={"amendment": header}))
 
 
-def seen(contract: Contract, days: Days, heard: Sequence[Event], applied: Sequence[Event]) -> Contract:
+def seen(contract: Contract, days: Days, heard: Sequence[Event], applied: Iterable[Event]) -> Contract:
     """With the days beside it that are the last word and not agreed. `heard`: the events so far that do not wait;
     `applied`: of them the amendments that stand.
 

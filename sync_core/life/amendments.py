@@ -200,7 +200,8 @@ def _later(before: Contract, after: Contract, since: date | None) -> tuple[Chang
     """What of this amendment waits for its day: the terms until then against those from then on."""
     assert before.terms is not None and after.terms is not None  # noqa: S101, PT018 - compared before
     was, now = by_path(before.terms), by_path(after.terms)
-    waiting = {d.path: d.value for d in after.dated if d.until == since and was.get(d.path) != now.get(d.path)}
+    dated = [d for d in after.dated if d.until == since and not d.priced]
+    waiting = {d.path: d.value for d in dated if was.get(d.path) != now.get(d.path)}
     until = replace(after, terms=with_values(after.terms, waiting))
     return tuple(changes_between(flat(until), flat(after)))
 

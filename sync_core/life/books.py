@@ -8,9 +8,9 @@ Of a contract that bills by milestones, always: invoiced + still to invoice + op
 from decimal import Decimal
 from typing import Final
 
-from sync_core.desired import BillingMilestone, Found, Kind, plain
+from sync_core.desired import BillingMilestone, Found, Kind, Rate, plain
 from sync_core.findings import Difference
-from sync_core.money import padded, written
+from sync_core.money import padded, rounded, written
 
 CREDIT, REBILL, WITHDRAW = "credit", "re-bill", "withdraw"
 _BY_HAND: Final = "it bills on in the ERP, end it there"
@@ -24,9 +24,11 @@ def invoiced(held: Found) -> Decimal | None:
     return None if stated is None else Decimal(str(stated))
 
 
-def unsettled(held: Found, wanted: BillingMilestone | None) -> Difference | None:
+def unsettled(held: Found, wanted: BillingMilestone | Rate | None) -> Difference | None:
     """Of an invoiced part; `wanted` None: the contract has it no more. None: its books agree with the contract."""
     what = f"{held.kind.value.replace('_', ' ')} {held.key.partition('#')[2][2:] or held.key}"
+    if isinstance(wanted, Rate):
+        return _otherwise_priced(held, wanted, what)
     if held.kind is not Kind.MILESTONE:
         return Difference(WITHDRAW, what, None, None)
     billed, currency = invoiced(held), held.fields.get("currency")
@@ -41,6 +43,17 @@ def unsettled(held: Found, wanted: BillingMilestone | None) -> Difference | None
     known = wanted.currency if wanted else str(currency or "")
     said = _plain(wanted.amount, known) if wanted else None
     return Difference(CREDIT if amount < 0 else REBILL, what, _plain(billed, known), said, amount)
+
+
+def _otherwise_priced(held: Found, wanted: Rate, what: str) -> Difference | None:
+    """Of the hours that were invoiced, where the ERP says how many they are and at which prices."""
+    if not held.invoiced_hours or held.invoiced is None or held.fields.get("currency") != wanted.currency:
+        return None
+    billed, due = (rounded(one, wanted.currency) for one in (held.invoiced, wanted.rate * held.invoiced_hours))
+    if due == billed:
+        return None
+    said = _plain(billed, wanted.currency), _plain(due, wanted.currency)
+    return Difference(CREDIT if due < billed else REBILL, what, *said, due - billed)
 
 
 def _plain(amount: Decimal, currency: str) -> str:

@@ -12,13 +12,14 @@ from typing import Final
 from sync_core.cases.rules import SILENT
 from sync_core.contract import Contract, Terms
 from sync_core.errors import ErrorClass, Function
-from sync_core.events import Event
+from sync_core.events import Amended, Event
 from sync_core.findings import Difference, Finding
 from sync_core.fold import fold_steps
 from sync_core.life import amendment_days
 from sync_core.life.agreements import DayAt
 from sync_core.life.contract_words import EFFECTIVE, NEVER_SENT, changes_between, flat
 from sync_core.life.silent import as_published, with_values
+from sync_core.money_words import said
 
 CAUSE: Final = SILENT
 _NAMED: Final = 6  # changes told in words; all are in the exception's differences
@@ -46,7 +47,12 @@ def _agreed(contract: Contract) -> Terms | None:
 def finding(contract: Contract) -> Finding:
     """Expects a silent change."""
     parts = differences(contract)
-    told = "; ".join(f"{one.what}: {one.held or 'none'} → {one.wanted or 'none'}" for one in parts[:_NAMED])
+    agreed, published = _agreed(contract), as_published(contract)
+    before, after = (terms.currency if terms else None for terms in (agreed, published))
+    told = "; ".join(
+        f"{one.what}: {said(one.what, one.held, before) or 'none'} → {said(one.what, one.wanted, after) or 'none'}"
+        for one in parts[:_NAMED]
+    )
     more = f"; and {len(parts) - _NAMED} more" if len(parts) > _NAMED else ""
     words = f"published again with other terms and no amendment says so: {told}{more}"
     return Finding(ErrorClass.SEQUENCE_GAP, "silent_change", Function.LEGAL, words, _money(contract), parts)
@@ -61,7 +67,8 @@ def due(contract: Contract, stored: Mapping[str, datetime], grace: timedelta, no
 
 def gap_since(events: Iterable[Event], stored: Mapping[str, datetime], now: datetime, day_at: DayAt) -> datetime:
     """Since when an amendment waits for one before it: those that come after the first one put nothing off."""
-    waiting = (step.event.id for step in fold_steps(events, day_at=day_at) if step.waits)
+    steps = (step for step in fold_steps(events, day_at=day_at) if step.waits)
+    waiting = (step.event.id for step in steps if isinstance(step.event.payload, Amended))
     return min((stored[name] for name in waiting if name in stored), default=now)
 
 

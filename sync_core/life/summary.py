@@ -13,7 +13,7 @@ from typing import Final
 from sync_core.contract import BillingKind, Terms
 from sync_core.errors import InvalidMoney
 from sync_core.estate.estate import Estate
-from sync_core.money import exponent
+from sync_core.money import exponent, worth
 
 DRAFT_PRIORITY: Final = -1.0  # a look at a draft waits for every contract that was signed
 
@@ -38,7 +38,8 @@ class Summary:
 
 def summarise(terms: Terms, estate: Estate, *, on: date) -> Summary:
     """The row's columns as of the day `on`."""
-    reporting = estate.to_reporting(terms.value, terms.currency, on) if _is_currency(terms.currency) else None
+    converted = estate.to_reporting(terms.value, terms.currency, on) if _is_currency(terms.currency) else None
+    reporting = worth(converted, estate.group.reporting_currency)
     bill_on = next_bill_date(terms, on)
     return Summary(
         title=terms.title,

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from sync_core.desired import Desired, ErpObject, Found, Kind, Scalar, fields_of
+from sync_core.desired import DatedRate, Desired, ErpObject, Found, Kind, Rate, Scalar, fields_of, plain
 from sync_core.errors import ErrorClass, Function
 from sync_core.findings import Finding
 from sync_core.keys import BusinessKey, ErpRef
@@ -139,9 +139,12 @@ def with_parts(one: Wanted, project: Found, parts: Iterable[Found]) -> Adoption:
     made = one.desired.project
     objects = [replace(project, key=one.desired.contract)] if made is not None else []
     left = [part for part in parts if part.active]
+    prices: dict[BusinessKey, set[Scalar]] = {}
+    for rate in (o for o in one.desired.objects if isinstance(o, Rate)):
+        prices.setdefault(rate.category, set()).add(plain(rate.rate))
     lacking: set[Kind] = set()
     for wanted in (o for o in one.desired.objects if o.kind in _IDENTITY and o.kind is not Kind.PROJECT):
-        same = [part for part in left if part.kind is wanted.kind and _fits(wanted, part)]
+        same = [part for part in left if part.kind is wanted.kind and _fits(wanted, part, prices)]
         if not same:
             lacking.add(wanted.kind)
             continue
@@ -156,9 +159,13 @@ def with_parts(one: Wanted, project: Found, parts: Iterable[Found]) -> Adoption:
                     tuple(objects))  # fmt: skip
 
 
-def _fits(wanted: ErpObject, part: Found) -> bool:
+def _fits(wanted: ErpObject, part: Found, prices: Mapping[BusinessKey, set[Scalar]]) -> bool:
+    """A rate whose ERP held one price a category may have that of another of its days."""
     mine, held = fields_of(wanted), part.fields
-    return all(_plain(held[name]) == _plain(mine[name]) for name in _IDENTITY[wanted.kind] if name in held)
+    if isinstance(wanted, DatedRate) and held.get("valid_from") == mine["valid_from"]:
+        return held.get("category") == mine["category"] and held.get("rate") in prices[wanted.category]
+    names = [name for name in _IDENTITY[wanted.kind] if name in held]
+    return not isinstance(wanted, DatedRate) and all(_plain(held[name]) == _plain(mine[name]) for name in names)
 
 
 def _wish(one: Wanted) -> tuple[Scalar, ...]:

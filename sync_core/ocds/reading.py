@@ -23,7 +23,7 @@ from sync_core.ocds.findings import Finding, Place, Unmapped, Why
 from sync_core.ocds.packaging import Packed
 from sync_core.ocds.release import Release
 from sync_core.ocds.rules import Rules
-from sync_core.ocds.values import Object, first, identifier, inner, items, text
+from sync_core.ocds.values import Json, Object, first, identifier, inner, items, text
 
 MILESTONE: Final = "1"  # key of the one milestone over the whole value
 LONGEST_KEY: Final = 100  # of a contract's id here: ERPs keep it with the keys of its parts
@@ -245,7 +245,7 @@ class _Contract:
             return "", Party(self.rules.customer(""), "")
         self.given.add("customer")
         key, registered = _key(found), inner(found, "identifier")
-        tax_id = text(identifier(registered.get("id")), 60) or None
+        tax_id = text(_id(registered.get("id")), 60) or None
         name = first(text(found.get("name")), text(registered.get("legalName")), key)
         return key, Party(self.rules.customer(key), name, tax_id, _country(found))
 
@@ -277,9 +277,15 @@ def _key(organisation: Object) -> str:
     """What a release calls an organisation by: its id, its number in a register, else its name."""
     registered = inner(organisation, "identifier")
     return text(first(
-        identifier(organisation.get("id")), identifier(registered.get("id")),
+        _id(organisation.get("id")), _id(registered.get("id")),
         text(organisation.get("name")), text(registered.get("legalName")),
     ), LONGEST_KEY)  # fmt: skip
+
+
+def _id(given: Json) -> str:
+    """Some publishers write "null" for none."""
+    found = identifier(given)
+    return "" if found.lower() == "null" else found
 
 
 def _country(organisation: Object) -> str | None:

@@ -1,14 +1,17 @@
 """What a policy may not say: refused when it is loaded, with the rule and what to put there."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sync_core.cases.ownership import CAUSES
 from sync_core.errors import InvalidEstate, InvalidMoney
+from sync_core.estate.misread import listed
 from sync_core.money import exponent
 from sync_core.policy.fields import FIELDS
-from sync_core.policy.rule import BillCalendar, Ownership, Rule, Threshold, ties
+from sync_core.policy.rule import BillCalendar, Clauses, Mandatory, Ownership, Route, Rule, TaxRegime, Threshold, ties
 
 if TYPE_CHECKING:
     from sync_core.estate.estate import Estate
@@ -18,8 +21,8 @@ APPROVALS: Final = frozenset({"approval_needed", "approval_refused"})
 
 
 def check(estate: "Estate") -> None:
-    """Raises InvalidEstate."""
-    policy = estate.policy
+    """Raises InvalidEstate with all that is wrong."""
+    policy, wrong = estate.policy, _Wrong()
     every: Mapping[str, Sequence[Rule]] = {
         "route": policy.route,
         "tax": policy.tax,
@@ -30,35 +33,67 @@ def check(estate: "Estate") -> None:
         "clause": policy.clause,
     }
     for table, rules in every.items():
-        _names(table, rules)
+        _names(table, rules, wrong)
         for rule in rules:
-            _conditions(table, rule, estate)
+            with wrong.noted():
+                _conditions(table, rule, estate)
         for one, other in ties(rules):
-            raise InvalidEstate(
-                f"policy file: [[{table}]] {one.name!r} and {other.name!r} are equally specific ({one.where}; "
+            wrong.faults.append(
+                f"[[{table}]] {one.name!r} and {other.name!r} are equally specific ({one.where}; "
                 f"{other.where}) and fit the same contracts; make one of them more specific, or take it out"
             )
-    _own_keys(estate)
-    _names_known(estate)
+    _own_keys(estate, wrong)
+    if wrong.faults:
+        raise InvalidEstate(listed("policy file", wrong.faults))
 
 
-def _own_keys(estate: "Estate") -> None:
+class _Fault(Exception):
+    """One thing that is wrong, in words."""
+
+
+@dataclass
+class _Wrong:
+    """All of it: who mends a file wants to do so once."""
+
+    faults: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        try:
+            yield
+        except _Fault as one:
+            self.faults.append(str(one))
+
+
+def _own_keys(estate: "Estate", wrong: _Wrong) -> None:
     policy = estate.policy
+    for route in policy.route:
+        with wrong.noted():
+            _route(route, estate)
+    for tax in policy.tax:
+        with wrong.noted():
+            _tax(tax)
     for calendar in policy.bill_calendar:
-        _calendar(calendar)
+        with wrong.noted():
+            _calendar(calendar)
     for approval in policy.approval:
-        _approval(approval)
+        with wrong.noted():
+            _approval(approval)
     for owner in policy.owner:
-        _owner(owner, estate)
+        with wrong.noted():
+            _owner(owner, estate)
+    for mandatory in policy.mandatory:
+        with wrong.noted():
+            _mandatory(mandatory)
     for clause in policy.clause:
-        if not all(name.strip() for name in clause.clauses):
-            raise _refused("clause", clause, "a clause has no name; name each as the CLM does")
+        with wrong.noted():
+            _clauses(clause)
 
 
-def _names(table: str, rules: Sequence[Rule]) -> None:
+def _names(table: str, rules: Sequence[Rule], wrong: _Wrong) -> None:
     for name, times in Counter(rule.name for rule in rules).items():
         if times > 1 or not name.strip():
-            raise InvalidEstate(f"policy file: [[{table}]] name {name!r} must be given and unique in its table")
+            wrong.faults.append(f"[[{table}]] name {name!r} must be given and unique in its table")
 
 
 def _conditions(table: str, rule: Rule, estate: "Estate") -> None:
@@ -78,19 +113,25 @@ def _conditions(table: str, rule: Rule, estate: "Estate") -> None:
         raise _refused(table, rule, "from_value must be an amount from 0 on; correct it")
 
 
-def _names_known(estate: "Estate") -> None:
-    policy = estate.policy
-    for route in policy.route:
-        if route.erp not in estate.erps:
-            raise _refused("route", route, f"erp {route.erp!r} is not in the estate's [[erp]]; add it there")
-    for tax in policy.tax:
-        if not tax.tax_code.strip():
-            raise _refused("tax", tax, "tax_code is empty; name the code as the ERP knows it")
-    for mandatory in policy.mandatory:
-        unknown = sorted(set(mandatory.fields) - set(FIELDS))
-        if unknown:
-            words = f"fields {', '.join(unknown)} are unknown; use {', '.join(FIELDS)}"
-            raise _refused("mandatory", mandatory, words)
+def _route(rule: Route, estate: "Estate") -> None:
+    if rule.erp not in estate.erps:
+        raise _refused("route", rule, f"erp {rule.erp!r} is not in the estate's [[erp]]; add it there")
+
+
+def _tax(rule: TaxRegime) -> None:
+    if not rule.tax_code.strip():
+        raise _refused("tax", rule, "tax_code is empty; name the code as the ERP knows it")
+
+
+def _mandatory(rule: Mandatory) -> None:
+    unknown = sorted(set(rule.fields) - set(FIELDS))
+    if unknown:
+        raise _refused("mandatory", rule, f"fields {', '.join(unknown)} are unknown; use {', '.join(FIELDS)}")
+
+
+def _clauses(rule: Clauses) -> None:
+    if not all(name.strip() for name in rule.clauses):
+        raise _refused("clause", rule, "a clause has no name; name each as the CLM does")
 
 
 def _calendar(rule: BillCalendar) -> None:
@@ -121,5 +162,5 @@ def _owner(rule: Ownership, estate: "Estate") -> None:
         raise _refused("owner", rule, f"nobody is [[owner]] of {rule.function} in the estate; add one, or an SLA here")
 
 
-def _refused(table: str, rule: Rule, words: str) -> InvalidEstate:
-    return InvalidEstate(f"policy file: [[{table}]] {rule.name!r}: {words}")
+def _refused(table: str, rule: Rule, words: str) -> _Fault:
+    return _Fault(f"[[{table}]] {rule.name!r}: {words}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from sync_core.errors import InvalidEstate
+from sync_core.estate.misread import misread
 from sync_core.policy.rule import BillCalendar, Clauses, Mandatory, Ownership, Route, Rule, TaxRegime, Threshold
 
 if TYPE_CHECKING:
@@ -58,13 +59,12 @@ _POLICY = TypeAdapter(Policy)
 def read(text: str) -> Policy:
     """Raises InvalidEstate for what is no policy; whether it fits an estate is sync_core/policy/check.py's to say."""
     try:
-        return _POLICY.validate_python(tomllib.loads(text))
+        given = tomllib.loads(text)
+        return _POLICY.validate_python(given)
     except tomllib.TOMLDecodeError as wrong:
         raise InvalidEstate(f"the policy file is no valid TOML: {wrong}") from wrong
     except ValidationError as wrong:
-        first = wrong.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise InvalidEstate(f"policy file, {where}: {first['msg']}") from wrong
+        raise InvalidEstate(misread("policy file", wrong, given, Policy)) from wrong
 
 
 def tables(estate: "Estate") -> Tables:

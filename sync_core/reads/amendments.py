@@ -61,7 +61,8 @@ class AmendmentHistory:
     silent: tuple[Difference, ...] = ()  # published otherwise although no amendment says so
     silent_since: datetime | None = None  # when that was received first
     books: core.Schedule | None = None  # as it stands now
-    read_at: datetime | None = None  # when its ERP was last found as wanted, so what is invoiced is as of then
+    read_at: datetime | None = None  # when its ERP was last found as wanted
+    invoiced_at: datetime | None = None  # up to when its ERP was read for what is invoiced; None: it was not yet
     unreadable: str = ""  # why some of it cannot be told
     more_events: bool = False  # there are more events than are read
 
@@ -86,7 +87,7 @@ _EVENTS: Final = sa.text("""
 """)
 _INVOICED: Final = sa.text("""
     SELECT substr(business_key, strpos(business_key, '#M:') + 3) AS key, invoiced,
-           coalesce(fields ->> 'currency', '') AS currency
+           coalesce(fields ->> 'currency', '') AS currency, confirmed_at
     FROM core.crosswalk
     WHERE contract_id = :contract AND kind = 'milestone' AND state = 'confirmed' AND invoiced IS NOT NULL
 """)
@@ -126,6 +127,7 @@ def amendment_history(
     received = {one.id: one.recorded_at for one in rows}
     ranks = {one.id: rank for rank, one in enumerate(rows, 1)}
     read = [ReadBack(*one) for one in conn.execute(_READ_BACK, {"contract": contract_id})]
+    seen = [one.at for one in read] + [one.confirmed_at for one in told if one.confirmed_at is not None]
     entity = estate.entities.get(row.legal_entity)
     zone = ZoneInfo(entity.timezone if entity else "UTC")
     found = tuple(
@@ -140,6 +142,7 @@ def amendment_history(
         silent_since=received.get(contract.silent_since or "") if contract.silent_since else None,
         books=core.books(contract, invoiced, billed_in),
         read_at=max((one.at for one in read), default=None),
+        invoiced_at=max(seen, default=None),
         more_events=len(rows) > MOST_EVENTS,
     )
 

@@ -34,6 +34,7 @@ class ContractFilter:
     """Empty fields do not filter. `text` is searched in id, title, customer and project reference, any case."""
 
     text: str = ""
+    external_id: str = ""  # the whole id in its CLM; those of two CLMs may be the same
     states: tuple[State, ...] = ()
     legal_entity: str = ""
     service_line: str = ""
@@ -114,7 +115,7 @@ def _where(wanted: ContractFilter, entities: Entities) -> Where:
     if entities is not None:
         conditions.append(CONTRACT)
         values |= bound(entities)
-    for name in ("legal_entity", "service_line", "billing", "lane"):
+    for name in ("external_id", "legal_entity", "service_line", "billing", "lane"):
         if value := getattr(wanted, name):
             conditions.append(f"{name} = :{name}")
             values[name] = value

@@ -29,7 +29,9 @@ class RenewalFilter:
 
 @dataclass(frozen=True, slots=True)
 class RenewalRow:
-    """`due_on`: the notice date, else the renewal; of a declined one, the last day. `alerted`: smallest days ahead."""
+    """`due_on`: the notice date, else the renewal; of a declined one, the last day. `passed`: that day has. `alerted`:
+    smallest days ahead.
+    """
 
     contract_id: int
     source: str
@@ -39,6 +41,7 @@ class RenewalRow:
     legal_entity: str
     renewal: RenewalState
     due_on: date
+    passed: bool
     notice_by: date | None
     renews_on: date | None
     state: State
@@ -51,11 +54,16 @@ RenewalPage = Listed[RenewalRow]
 
 _COLUMNS: Final = """
     contract_id, source, external_id, title, customer_name, legal_entity, renewal, renewal_due, notice_by, renews_on,
-    state, value, currency, value_reporting,
+    state, value, currency, value_reporting, renewal_due < :today AS passed, turn,
     (SELECT min(a.days_ahead) FROM core.renewal_alert AS a
      WHERE a.contract_id = contract.contract_id AND a.notice_by = contract.notice_by) AS alerted
 """
-_ORDER: Final = Order("renewal_due", descending=False, nullable=False, kind=date, row_id="contract_id")
+# What is ahead first, the nearest of it; then what has passed, of which nothing can be done in time any more.
+_BEHIND: Final = 36_525  # days: no renewal is so far ahead
+_SOURCE: Final = f"""(
+    SELECT *, renewal_due + CASE WHEN renewal_due < :today THEN {_BEHIND} ELSE 0 END AS turn FROM core.contract
+) AS contract"""
+_ORDER: Final = Order("turn", descending=False, nullable=False, kind=date, row_id="contract_id")
 # Over: a renewal that was to be agreed, whose day has passed without one.
 _NEAR: Final = """renewal_due IS NOT NULL AND state NOT IN ('draft', 'ended') AND renewal_due <= :until
     AND (renewal = 'initiated' OR greatest(renewal_due, renews_on) >= :today)"""
@@ -64,9 +72,9 @@ _NEAR: Final = """renewal_due IS NOT NULL AND state NOT IN ('draft', 'ended') AN
 def renewal_listing(
     wanted: RenewalFilter, *, today: date, reporting: str, entities: Entities = None
 ) -> Listing[RenewalRow]:
-    """Those of these legal entities, the nearest first, to be read page by page."""
+    """Those of these legal entities to be read page by page: the nearest first, what has passed last."""
     where = _where(wanted, today, entities)
-    return Listing(_COLUMNS, "core.contract", where, _ORDER, lambda row: _row(row, reporting))
+    return Listing(_COLUMNS, _SOURCE, where, _ORDER, lambda row: _row(row, reporting))
 
 
 def renewal_totals(
@@ -116,6 +124,7 @@ def _row(row: Row, reporting: str) -> RenewalRow:
         legal_entity=row.legal_entity,
         renewal=RenewalState(row.renewal),
         due_on=row.renewal_due,
+        passed=row.passed,
         notice_by=row.notice_by,
         renews_on=row.renews_on,
         state=State(row.state),

@@ -167,10 +167,10 @@ def schema_versions(conn: sa.Connection, estate: Estate, *, now: datetime) -> tu
 
 def _known(estate: Estate, name: str, now: datetime, clients: tuple[Client, ...]) -> SchemaVersion:
     one = estate.versions[name]
-    summary = (one.type.model.__doc__ or "").strip().partition("\n")[0]
     return SchemaVersion(
-        name, one.state(now.date()), one.owner, one.since, summary, one.type.signature, one.type.reads_as or None,
-        one.deprecated_on, one.sunset_on, one.removed_on, one.successor, registered=False, clients=clients,
+        name, one.state(now.date()), one.owner, one.since, one.type.summary, one.type.signature,
+        one.type.reads_as or None, one.deprecated_on, one.sunset_on, one.removed_on, one.successor, registered=False,
+        clients=clients,
     )  # fmt: skip
 
 

@@ -289,7 +289,7 @@ def _value(one: dict[str, Any] | None, name: str = "value") -> Decimal | None:
 
 def _seal(row: sa.Row[Any]) -> SnapshotSeal:
     redefined = tuple((str(title), int(before), int(now)) for title, before, now in row.redefined or ())
-    return SnapshotSeal(**{**row._mapping, "redefined": redefined})
+    return SnapshotSeal(**{**row._asdict(), "redefined": redefined})
 
 
 def _row(row: Row) -> SnapshotRow:

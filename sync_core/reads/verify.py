@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from sync_core.connectors import discovery
 from sync_core.desired import Kind
 from sync_core.errors import StoredEventUnreadable
 from sync_core.estate.estate import Estate
@@ -89,11 +90,12 @@ def verify(
     done, after = Verified(as_of), 0
     conn.execute(_PREPARE)
     kinds = {row.system: frozenset(Kind(k) for k in row.answer if k in list(Kind)) for row in conn.execute(_KINDS)}
+    keeps = discovery.keeps(estate)
     limits = {"until": as_of, "entity": entity.replace("\0", ""), "batch": batch, **bound(entities)}
     while rows := conn.execute(_CONTRACTS, {**limits, "after": after}).all():
         after = rows[-1].contract_id
         for live, events in _of_batch(conn, rows, as_of, kinds, done):
-            _count(done, live, events, estate)
+            _count(done, replace(live, keeps=keeps), events, estate)
         if progress is not None:
             progress(done.contracts)
     return done

@@ -69,6 +69,7 @@ class Known:
 
 
 _FOREIGN = "foreign_currency"
+_DATED = "dated_rates"
 
 
 def month_of(now: datetime) -> str:
@@ -210,14 +211,16 @@ def _found(held: Mapping[Question, Sequence[str]]) -> Iterator[Found]:
 def _stated(capabilities: Capabilities) -> tuple[str, ...]:
     """What the checks ask of them."""
     foreign = (_FOREIGN,) if capabilities.foreign_currency else ()
-    return (*sorted(kind.value for kind in capabilities.kinds), *foreign)
+    dated = (_DATED,) if capabilities.dated_rates else ()
+    return (*sorted(kind.value for kind in capabilities.kinds), *foreign, *dated)
 
 
 def _capabilities(stated: Answer) -> Capabilities:
     words = stated if isinstance(stated, tuple) else ()
     return Capabilities(
-        kinds=frozenset(kind for kind in Kind if kind.value in words), foreign_currency=_FOREIGN in words
-    )
+        kinds=frozenset(kind for kind in Kind if kind.value in words), foreign_currency=_FOREIGN in words,
+        dated_rates=_DATED in words,
+    )  # fmt: skip
 
 
 def words_of(question: Question) -> str:

@@ -8,11 +8,12 @@ What is not known is told apart: it is never taken for right, nor for wrong.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from sync_core.cases.approvals import Request, request
 from sync_core.cases.ownership import where_mended
 from sync_core.contract import Approval, ClauseStatus, Contract, Stage, Terms
-from sync_core.desired import Desired
+from sync_core.desired import Desired, Kind
 from sync_core.engine.look import intend_known, judged, scope_of
 from sync_core.estate.estate import Estate
 from sync_core.events import PREFIX, Event, Signed
@@ -21,8 +22,18 @@ from sync_core.keys import ExternalId
 from sync_core.master.match import Masters
 from sync_core.plan import Operation
 from sync_core.ports import Scope
-from sync_core.references.references import CAUSES_OF, Known, Question, month_of, observation_of, questions_of, words_of
+from sync_core.references.references import (
+    CAUSES_OF,
+    Known,
+    Question,
+    What,
+    month_of,
+    observation_of,
+    questions_of,
+    words_of,
+)
 
+_KINDS: Final = {What.CUSTOMER: Kind.CUSTOMER, What.LABOUR_CATEGORY: Kind.LABOUR_CATEGORY}
 UNNAMED = ExternalId("not-signed-yet")  # stands in keys for a contract that has no id yet
 
 
@@ -84,7 +95,9 @@ class AsOf:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """`operations`: of the plan against an ERP that holds master data and nothing of this contract."""
+    """`operations`: of the plan against an ERP that holds master data and nothing of this contract. What is there of
+    master data that nobody has seen is not known, so no operation on it is told.
+    """
 
     findings: tuple[Finding, ...]
     unverified: tuple[Unverified, ...]
@@ -125,6 +138,7 @@ def validated(asked: Intended, known: Mapping[Question, Known], estate: Estate, 
         return plain
     put = observation_of(asked.lane, asked.scope, known, month_of(now), currency=asked.contract.terms.currency)
     sight = judged(asked.scope, asked.desired, put.observed, estate, put.capabilities, known={})
+    unseen = {(_KINDS[one.what], one.code) for one in put.unknown if one.what in _KINDS}
     oldest = min((one.observed_at for one in put.used), default=None)
     return Validation(
         findings=sight.findings,
@@ -132,6 +146,6 @@ def validated(asked: Intended, known: Mapping[Question, Known], estate: Estate, 
         lane=asked.lane,
         policy=estate.rules_version,
         approval=asked.approval,
-        operations=sight.plan.operations,
+        operations=tuple(one for one in sight.plan.operations if (one.kind, one.key) not in unseen),
         references_as_of=() if oldest is None else (AsOf(asked.lane, oldest, max(now - oldest, timedelta())),),
     )

@@ -5,7 +5,7 @@ from the objects that are derived, the plan of a run from these and what the run
 than its events, somebody or something changed it by another way than through an event.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -23,6 +23,7 @@ from sync_core.life.life_row import life_row
 from sync_core.life.lifecycle import on_day
 from sync_core.life.summary import summarise
 from sync_core.master.match import Masters, identify
+from sync_core.money import rounded
 from sync_core.moving.moving import Placement
 from sync_core.watch.plan_again import Held, Run, rebuilt_plan, unlike
 
@@ -58,6 +59,9 @@ class Live:
     run: Run | None = None
     held: tuple[Held, ...] = ()
     kinds: Mapping[str, frozenset[Kind]] = field(default_factory=dict)  # that an ERP can hold, where it is known
+    keeps: Mapping[str, Callable[[ErpObject], ErpObject]] = field(
+        default_factory=dict
+    )  # what an ERP holds of an object, where that is less
     masters: Masters | None = None  # master data that it may mean
 
 
@@ -102,7 +106,7 @@ def verified(live: Live, events: Sequence[Event], estate: Estate) -> Verdict:
     desired, run = intent.desired, live.run
     if run is None or desired is None or run.outcome != "converged" or not rules or run.lane != intent.lane:
         return Verdict(frozenset(compared), tuple(differs), why or _why(live, rules=rules), not rules)
-    wanted = _representable(desired, live.kinds.get(run.lane))
+    wanted = _representable(desired.priced(over_time=_over_time(live, run)), live, run.lane)
     if "contract" in compared and run.rev == live.done_rev and live.columns[STATE] in _STANDS:
         compared.add("crosswalk")
         differs += _crosswalk(live, run, wanted)
@@ -129,6 +133,8 @@ def _why(live: Live, *, rules: bool) -> str:
 def _row(live: Live, contract: Contract, day: date, estate: Estate, *, rules: bool) -> Iterator[Difference]:
     for name, values in _expected(live, contract, day, estate, rules=rules).items():
         held = live.columns.get(name)
+        if name == "value_reporting" and isinstance(held, Decimal):  # older releases kept it unrounded
+            held = rounded(held, estate.group.reporting_currency)
         if held not in values:
             yield _differs(live, "contract", name, " or ".join(map(_text, values)), _text(held))
 
@@ -201,8 +207,16 @@ def _fields(live: Live, obj: ErpObject, held: Held) -> Iterator[Difference]:
             yield _differs(live, "crosswalk", where, _text(value), _text(held.fields[name]))
 
 
-def _representable(desired: Desired, kinds: frozenset[Kind] | None) -> tuple[ErpObject, ...]:
-    return tuple(o for o in desired.objects if kinds is None or o.kind in kinds)
+def _representable(desired: Desired, live: Live, lane: str) -> tuple[ErpObject, ...]:
+    kinds, keeps = live.kinds.get(lane), live.keeps.get(lane)
+    held = (o for o in desired.objects if kinds is None or o.kind in kinds)
+    return tuple(keeps(o) if keeps else o for o in held)
+
+
+def _over_time(live: Live, run: Run) -> bool:
+    """Whether its ERP holds dated prices: it was read back with them."""
+    rates = (held for held in live.held if held.system == run.lane and held.kind is Kind.LABOUR_RATE)
+    return any("valid_from" in held.fields for held in rates)
 
 
 def _differs(live: Live, where: str, name: str, rebuilt: str | None, held: str | None) -> Difference:

@@ -117,6 +117,8 @@ async def test_a_limited_program_sees_nothing_of_other_entities_in_any_list(door
             seen = (await mine.get(address)).json()["items"]
             assert [item[only] for item in seen] == ["L-1"], address
             assert len((await whole.get(address)).json()["items"]) == 3, address
+        named = "/contracts?external_id=N-1"
+        assert ((await mine.get(named)).json()["items"], len((await whole.get(named)).json()["items"])) == ([], 1)
         assert [one["legal_entity"] for one in (await mine.get("/exceptions/groups")).json()["items"]] == ["GB01"]
         assert {row["legal_entity"] for row in (await mine.get("/audit")).json()["items"]} == {"GB01"}
         assert [one["replay_id"] for one in (await mine.get("/replays")).json()["items"]] == [replays["GB01"]]

@@ -40,7 +40,8 @@ async def test_terms_and_schedule_stand_before_and_after_each(
     await (await desk.worker()).drain()
     shown = cli.said("amendments", "C-1")
     for words in ("amendment 1", "in the ERP", "[red]Renamed", "15,000.00 USD", "17,000.00 USD", "25,000.00 USD",
-                  "27,000.00 USD", "+2000", "waits for the amendment before it", "C-1 has 2 amendments"):  # fmt: skip
+                  "27,000.00 USD", "+2,000.00 USD", "waits for the amendment before it", "C-1 has 2 amendments",
+                  "to invoice", "the ERP as read"):  # fmt: skip
         assert words in shown, words
     found = json.loads(cli.said("amendments", "C-1", "--json"))
     first, waits = found["amendments"]

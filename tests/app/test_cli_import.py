@@ -61,7 +61,11 @@ def test_a_file_is_taken_in_once_in_every_form(cli: Cli, tmp_path: Path, databas
 
 
 def test_a_dry_run_shows_what_each_would_become(cli: Cli, tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_bytes(b"".join(lines(release(buyer={"id": "[red]B-1"}))))
+    (tmp_path / "a.jsonl").write_bytes(
+        b"".join(
+            lines(release(buyer={"id": "[red]B-1"}, contracts=[contract(suppliers=[{"id": "null", "name": "S-1"}])]))
+        )
+    )
     shown = cli.said("import", "ocds", str(tmp_path / "a.jsonl"), "--dry-run")
     for words in ("r-1", "contract", "ocds-test-1:1", "1,200.50 USD", "[red]B-1", "S-1", "legal_entity_unknown"):
         assert words in shown
@@ -91,6 +95,9 @@ def test_what_cannot_be_read_or_is_not_set_up_is_one_sentence(
     refused(cli("import", "ocds", str(cut)), Exit.REFUSED, "cannot be unpacked")
     (tmp_path / "a.jsonl").write_bytes(b"".join(lines(release())))
     refused(cli("import", "ocds", str(tmp_path / "a.jsonl"), "--source", "clm"), Exit.SETTINGS, "no [[clm]] clm")
+    (tmp_path / "awards.csv").write_text("ocid,id,value\nocds-1,1,5\nocds-2,1,7\n")
+    for more in ((), ("--dry-run",), ("--json",)):
+        refused(cli("import", "ocds", str(tmp_path / "awards.csv"), *more), Exit.USAGE, "awards.csv holds no release")
     bare = Cli(tmp_path, database_urls, ESTATE_TOML)
     refused(bare("import", "ocds", str(tmp_path / "a.jsonl")), Exit.SETTINGS, "docs/import.md")
     two = Cli(tmp_path, database_urls, ESTATE_TOML + OURS + OURS.replace("public", "other").replace(":ocds", ":o"))

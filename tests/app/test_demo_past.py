@@ -111,7 +111,7 @@ async def test_the_past_ends_with_the_exceptions_that_its_story_left_open_and_su
     async with async_database.connect() as conn:
         posted = (await conn.execute(POSTED)).one()
         behind = (await conn.execute(BEHIND)).all()
-    days = {"first": portfolio.start.date() + timedelta(days=7), "last": UNTIL.date(), "zone": estate.timezone}
+    days = {"first": portfolio.start.date() + timedelta(days=7), "last": UNTIL.date(), "zone": estate.group.timezone}
     async with async_database.connect() as conn:
         age = await conn.scalar(MEASURED, days)
     assert age <= timedelta(minutes=5), "what a day's end is told of was measured at its end"

@@ -182,6 +182,11 @@ def test_scripts_are_packed_for_browsers_that_unpack_them(site: Site) -> None:
         assert gzip.decompress(raw) == plain.content
         assert len(raw) < len(plain.content) / 2
         assert [one.headers.get("content-encoding") for one in (plain, packed)] == [None, "gzip"]
+        wanted = {"br;q=1.0, gzip;q=0.5": "gzip", "*": "gzip", "gzip;q=0, *": None, "br": None}
+        for accepted, encoding in wanted.items():
+            told = http.get(found[1], headers={"accept-encoding": accepted}).headers
+            assert told.get("content-encoding") == encoding, accepted
+            assert told["vary"].lower().split(", ").count("accept-encoding") == 1, accepted
         for name in ("content-type", "cache-control", "content-security-policy"):
             assert packed.headers[name] == plain.headers[name]
         assert "immutable" in packed.headers["cache-control"]

@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from tests.contracts.cases import CASES, Case
 from tests.contracts.provisioning import number
-from tests.contracts.samples import Sample, milestones, time_and_materials
+from tests.contracts.samples import Sample, milestones, over_time, time_and_materials
 
 # A Tryton server takes seconds to start: one process runs all tests that need it.
 _TRYTON = pytest.mark.xdist_group("tryton")
@@ -24,7 +24,7 @@ async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
 def sample(request: pytest.FixtureRequest, case: Case) -> Sample:
     name = number()
     made: Sample = request.param(case.setup, name, f"CUST-{name}")
-    return made
+    return over_time(made) if case.connector.capabilities.dated_rates else made
 
 
 @pytest.fixture

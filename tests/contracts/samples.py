@@ -1,6 +1,6 @@
 """Contracts to provision, made of what a connector case says its ERP has set up."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import date
 from decimal import Decimal
 
@@ -8,6 +8,7 @@ from sync_core.contract import BillingKind
 from sync_core.desired import (
     BillingMilestone,
     Customer,
+    DatedRate,
     ErpObject,
     Kind,
     LabourCategory,
@@ -83,6 +84,20 @@ def time_and_materials(setup: Setup, number: str, customer: str) -> Sample:
         for category in categories
     ]
     return _sample(setup, (_customer(customer), *categories, project, *_lines(setup, project)[:1], *rates))
+
+
+def over_time(sample: Sample) -> Sample:
+    """For an ERP with dated prices: each rate with another one that follows within a month."""
+    objects: list[ErpObject] = []
+    for one in sample.objects:
+        if not isinstance(one, Rate):
+            objects.append(one)
+            continue
+        first = DatedRate(**{each.name: getattr(one, each.name) for each in fields(Rate)})
+        later = date(2031, 3, 15)
+        second = replace(first, key=BusinessKey(f"{one.key}@{later}"), rate=Decimal("199.99"), valid_from=later)
+        objects += [first, second]
+    return replace(sample, objects=tuple(objects))
 
 
 def _customer(code: str) -> Customer:

@@ -10,7 +10,7 @@ from sync_core.keys import BusinessKey, ErpRef
 from sync_core.moving.adoption import Adoption, Result, Wanted, candidates, with_parts
 from tests.core.test_fold_properties import event
 from tests.folds import fold
-from tests.sows import estate, milestone_terms, on
+from tests.sows import estate, milestone_terms, on, tm_terms
 
 ESTATE = estate()
 
@@ -102,6 +102,24 @@ def test_a_part_that_it_lacks_is_told_and_a_milestone_that_the_contract_has_not_
     found = with_parts(one, held(one, "P1"), strange)
     assert found.result is Result.AMBIGUOUS
     assert "bills what the contract has not: milestone X99" in found.words
+
+
+@pytest.mark.parametrize(("rate", "since", "words"), [
+    ("240", None, "project P1; it lacks a labour rate"),
+    ("260", None, "project P1; it lacks a labour rate"),  # it had one price a category, that of today
+    ("260", "2026-06-01", "project P1 bills what the contract has not: labour rate X1"),
+    ("1", None, "project P1 bills what the contract has not: labour rate X1"),
+])  # fmt: skip
+def test_a_rate_is_paired_with_one_of_its_days_at_a_price_of_its_category(
+    rate: str, since: str | None, words: str
+) -> None:
+    senior = {"category": "SR", "name": "Senior", "planned_hours": "9", "line": "1"}
+    card = [{**senior, "rate": "240.00"}, {**senior, "rate": "260.00", "valid_from": "2026-06-15"}]
+    one = contract(1, **tm_terms(rates=card))
+    one = replace(one, desired=one.desired.priced(over_time=True))
+    fields = {"category": "SR", "rate": rate, "valid_from": since}
+    found = with_parts(one, held(one, "P1"), [Found(Kind.LABOUR_RATE, BusinessKey("OLD"), ErpRef("X1"), fields)])
+    assert found.words.replace("contract line and a ", "") == words
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -58,8 +58,11 @@ def test_targets_of_objectives_are_those_that_the_firm_sets() -> None:
         ('name = "api-latency"\ntarget = 1', "api-latency: target must be a share from 0.5"),
         ('name = "api-latency"\ntarget = nan', "api-latency: target must be a share from 0.5"),
         ('name = "read-back"\ntarget = 0.2', "to 0.99999, or 1 for all, such as"),
-        ('name = "api-latency"\ntarget = "high"', r"objective.0.target: Input should be a valid number"),
-        ('name = "api-latency"\ntarget = 0.9\nslo = 1', r"objective.0.slo: Unexpected keyword argument"),
+        (
+            'name = "api-latency"\ntarget = "high"',
+            r"\[\[objective\]\] 1 'api-latency': target 'high': must be a valid number",
+        ),
+        ('name = "api-latency"\ntarget = 0.9\nslo = 1', r"slo is no key of \[\[objective\]\]; use name, target"),
         ('name = "api-latency"\ntarget = 0.9\n[[objective]]\nname = "api-latency"\ntarget = 0.8', "given twice"),
     ],
 )
@@ -74,3 +77,23 @@ def test_known_countries_are_those_with_holidays_and_no_others_are_loaded_for_it
     done = subprocess.run([sys.executable, "-c", code], input=estate_file, capture_output=True, text=True, check=True)
     assert [name for name in done.stdout.split() if name.startswith("holidays.countries.")] == []
     assert set(EntityLoader.get_country_codes()) == set(list_supported_countries())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ('erp = "cloud"\n', 'erp = "cloud"\nbill_rnus = [20, -1]\n',
+         "[[entity]] 1 'US01': bill_rnus is no key of [[entity]]; did you mean bill_runs?"),
+        ('erp = "cloud"\n', 'erp = "cloud"\nworking_time = { opns = 09:00:00 }\n',
+         "[[entity]] 1 'US01': opns is no key of working_time in [[entity]]; did you mean opens?"),
+        ("[[entity]]\n", "[replay]\nper_minut = 5\n[[entity]]\n",
+         "[replay]: per_minut is no key of [replay]; did you mean per_minute?"),
+        ("[[entity]]\n", "[[entitty]]\ncode = 'US02'\n[[entity]]\n",
+         "entitty is no table or key of it; did you mean entity?"),
+    ],
+)  # fmt: skip
+def test_a_misspelt_key_is_refused_with_the_one_that_was_meant(old: str, new: str, complaint: str) -> None:
+    assert old in ESTATE_TEXT
+    with pytest.raises(InvalidEstate) as refused:
+        estate.load(ESTATE_TEXT.replace(old, new, 1))
+    assert refused.value.message == f"estate file: {complaint}"

@@ -31,15 +31,15 @@ def test_both_are_read_with_plain_defaults() -> None:
         (SUBSCRIBER + 'types = ["exception.*"]\n', "is no type"),
         (SUBSCRIBER + 'entities = ["ZZ99"]\n', "'ZZ99' is not in"),
         (SUBSCRIBER + "entities = []\n", "entities is empty"),
-        (SUBSCRIBER + 'type = "com.tieline.*"\n', "subscriber.0.type"),
+        (SUBSCRIBER + 'type = "com.tieline.*"\n', "1 'billing': type is no key of .*; did you mean types"),
         (NOTIFY.replace('["exception", "lane"]', "[]"), "on must name at least one"),
-        (NOTIFY.replace("lane", "lanes"), "notify.0.on.1"),
+        (NOTIFY.replace("lane", "lanes"), "1 'ops': on, value 2 'lanes' is none of .*; did you mean lane"),
         (NOTIFY + "digest_minutes = 1441\n", "digest_minutes"),
         ("[delivery]\nrenewal_days = 61\n", "renewal_days"),
         ("[renewal]\nalert_days = [30, 30]\n", "alert_days must be different"),
         ("[renewal]\nalert_days = [0]\n", "alert_days must be different"),
         ("[renewal]\nalert_days = [9]\n[delivery]\nrenewal_days = 9\n", "take one of the two out"),
-        ("[renewal]\ndays = [9]\n", "renewal.days"),
+        ("[renewal]\ndays = [9]\n", "days is no key of .*; use alert_days"),
     ],
 )
 def test_what_contradicts_itself_is_refused(text: str, words: str) -> None:

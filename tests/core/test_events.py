@@ -14,6 +14,10 @@ def test_there_is_an_example_of_every_type() -> None:
     assert set(EXAMPLES) == set(REGISTRY)
 
 
+def test_every_type_says_something_of_its_own() -> None:
+    assert len({one.summary for one in REGISTRY.values()}) == len(REGISTRY)
+
+
 @pytest.mark.parametrize("name", REGISTRY)
 def test_the_generated_schema_is_valid_and_fits_its_example(name: str) -> None:
     schema = REGISTRY[name].schema()

@@ -7,7 +7,7 @@ import pytest
 from app.published.lineage_table import DOCUMENT, document
 from sync_core.cases.ownership import FIELDS
 from sync_core.connectors.field_maps import erp_fields
-from sync_core.desired import BillingMilestone, Customer, Kind, LabourCategory, Line, Project, Rate
+from sync_core.desired import BillingMilestone, Customer, DatedRate, Kind, LabourCategory, Line, Project
 from sync_core.domains.domains import IN_CONTRACT, Owner
 from sync_core.domains.lineage import Lineage, lineage
 from sync_core.estate.ownership import OwnerRule
@@ -16,7 +16,7 @@ from sync_core.events import PREFIX
 ERPS = erp_fields()
 LINES = {one.path: one for one in lineage(ERPS)}
 HELD = {one.kind: {field.name for field in fields(one)} for one in (Customer, LabourCategory, Project, Line,
-                                                                   BillingMilestone, Rate)}  # fmt: skip
+                                                                   BillingMilestone, DatedRate)}  # fmt: skip
 
 
 def goes(path: str) -> set[tuple[str, str]]:
@@ -89,3 +89,9 @@ def test_events_that_say_a_field_are_named() -> None:
 
 def test_the_document_is_made_from_the_code() -> None:
     assert DOCUMENT.read_text(encoding="utf-8") == document(), "run `make docs`"
+
+
+def test_the_first_day_of_a_rate_goes_where_an_erp_holds_dated_prices() -> None:
+    assert goes("rates[].valid_from") >= {("labour_rate", "valid_from"), ("labour_rate", "rate")}
+    named = {erp: kinds[Kind.LABOUR_RATE] for erp, kinds in ERPS.items()}
+    assert {erp for erp, names in named.items() if "valid_from" in names} == {"sandbox_cloud"}

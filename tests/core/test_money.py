@@ -1,13 +1,23 @@
 """Amounts are exact, with the decimals of ISO 4217."""
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
+from app.api.answers import MoneyTotalView
+from app.api.renewals import RenewalView
 from sync_core.errors import InvalidMoney
+from sync_core.life.summary import summarise
 from sync_core.money import Money, exponent, padded, quantum, rounded, written
+from sync_core.money_words import said
+from sync_core.reads.amounts import MoneyTotal
+from tests import rows
+from tests.core.test_fold_properties import signing
+from tests.folds import fold
 
 DECIMALS = {
     "USD": 2, "EUR": 2, "GBP": 2, "CHF": 2, "ALL": 2, "AFN": 2, "HUF": 2, "IDR": 2,
@@ -104,3 +114,32 @@ def test_a_rounded_product_is_money_within_half_a_unit(amount: Decimal, currency
 
 def test_halves_go_to_the_even_unit() -> None:
     assert [str(rounded(Decimal(text), "USD")) for text in ("0.125", "0.135")] == ["0.12", "0.14"]
+
+
+def test_what_was_converted_goes_out_with_the_minor_unit_and_what_was_agreed_as_it_is() -> None:
+    """Half to even, as the KPIs; a row that an older release kept unrounded as well."""
+    money = MoneyTotalView.model_validate(MoneyTotal(Money(Decimal("423988.0950"), "USD"), 1))
+    assert money.model_dump(mode="json")["money"]["amount"] == "423988.10"
+    fine = Money(Decimal("12.345"), "USD")
+    amounts = {"value": "12.345", "value_reporting": "12.34"}
+    for name, amount in amounts.items():
+        view = TypeAdapter(RenewalView.model_fields[name].annotation).validate_python(fine, from_attributes=True)
+        assert view.model_dump(mode="json")["amount"] == amount
+    contract = fold([signing(1, currency="EUR", value="385443.73")])
+    assert contract.terms is not None
+    assert summarise(contract.terms, rows.estate(), on=date(2026, 4, 1)).value_reporting == Decimal("423988.10")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "currency", "shown"),
+    [
+        ("value", "99000", "EUR", "99,000.00 EUR"), ("milestone M1, amount", "104940.5", "KWD", "104,940.500 KWD"),
+        ("rate", "12.3456", "USD", "12.3456 USD"), ("value", "99000", None, "99000"),
+        ("po_number", "99000", "EUR", "99000"),
+        ("value", None, "EUR", ""),
+    ],
+)  # fmt: skip
+def test_an_amount_in_a_message_has_its_currency(
+    field: str, value: str | None, currency: str | None, shown: str
+) -> None:
+    assert said(field, value, currency) == shown

@@ -54,7 +54,7 @@ def test_senders_of_a_deprecated_version_are_told_the_nearest_dates_and_what_fol
         (f'[[schema]]\ntype = "{V1}"\n[[schema]]\ntype = "{V1}"', "given twice"),
         (f'[[schema]]\ntype = "{V1}"\nsunset_on = 2026-01-01', "needs deprecated_on"),
         (f'[[schema]]\ntype = "{V1}"\ndeprecated_on = 2026-02-01\nremoved_on = 2026-01-01', "in this order"),
-        (f'[[schema]]\ntype = "{V1}"\nremoved = 2026-01-01', "schema.0.removed"),
+        (f'[[schema]]\ntype = "{V1}"\nremoved = 2026-01-01', "removed is no key of .*; did you mean removed_on"),
         (
             '[[release]]\nsystem = "erp:none"\nversion = "2"\non = 2026-01-01',
             "'erp:none' is none of clm:clm, erp:cloud",

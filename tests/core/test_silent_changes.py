@@ -51,7 +51,7 @@ def test_other_terms_without_an_amendment_are_kept_beside_the_agreed_ones() -> N
     found = finding(contract)
     wanted = (CAUSE, ErrorClass.SEQUENCE_GAP, Function.LEGAL, Decimal(6000))
     assert (found.cause, found.error_class, found.function, found.money) == wanted
-    assert "value: 25000 → 31000" in found.message
+    assert "value: 25,000.00 USD → 31,000.00 USD" in found.message
 
 
 @pytest.mark.parametrize("change", [

@@ -22,8 +22,8 @@ from sync_core.ports import ErpConnector
 from tests.engine.governed import Desk
 from tests.sows import cloud_event, estate, signed
 
-_SECRET = "sandbox-secret"
-_MASTER = {
+SECRET = "sandbox-secret"
+MASTER = {
     "legal_entities": [{"code": "US01", "name": "Test Partners LLC", "currency": "USD"}],
     "tax_codes": [{"legal_entity": "US01", "code": "US-CA-STD", "rate": "8.25"}],
     "payment_terms": [{"code": "NET30", "days": "30"}],
@@ -44,7 +44,7 @@ class CloudDesk(Desk):
         self.workers += 1
         gate = LaneGate(Lane("cloud"))
         erp = Erp(name="cloud", kind="sandbox-cloud", url=self.url, user="tieline", timeout_s=10)
-        connector = discovery.erp(erp.kind)(erp, secret=_SECRET, gate=gate, clock=self.clock)
+        connector = discovery.erp(erp.kind)(erp, secret=SECRET, gate=gate, clock=self.clock)
         self.connectors.append(connector)
         async with self.engine.begin() as conn:
             await lanes.declare(conn, [(self.estate.erp[0], connector.capabilities.settle_s)])
@@ -62,8 +62,8 @@ class CloudDesk(Desk):
 @pytest.fixture
 async def desk(async_database: AsyncEngine, database: sa.Engine) -> AsyncIterator[CloudDesk]:
     desk = CloudDesk(async_database, sync=database)
-    desk.cloud = app = build(desk.clock, client_secret=_SECRET, unique_keys=True)
-    masterdata.put(app.store, _MASTER)
+    desk.cloud = app = build(desk.clock, client_secret=SECRET, unique_keys=True)
+    masterdata.put(app.store, MASTER)
     app.store.commit()
     async with serving(app) as url:
         desk.url = url

@@ -1,7 +1,7 @@
 """Moving contracts from and to ERPs that have a cut-over, are only observed, or held the contracts before Tieline."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sync_core.commands.desk import CommandRefused
 from sync_core.engine.replaying import Replayer
 from sync_core.estate.estate import ErpMode
+from sync_core.moving.adoption import Adoption
 from tests.engine.moves import NEW, OLD, Movers, TwoErps, moved, settled, value
 from tests.engine.replays import ADA
 from tests.engine.test_adopting import decide, forgotten, looked
@@ -87,9 +88,10 @@ async def test_a_preview_says_that_an_adopted_contract_waits_for_its_keys(bench:
     made = movers.preview()
     await replayer.previewer.drain()
     await replayer.dispatcher.tick()
-    found = movers.rows("SELECT findings FROM core.replay_item")
-    ((one,),) = found[0]  # type: ignore[misc]
-    assert (one["cause"], "does not bear our keys yet" in one["message"]) == ("adoption_waits", True)  # type: ignore[index]
+    ((cause, words),) = movers.rows(
+        "SELECT findings -> 0 ->> 'cause', findings -> 0 ->> 'message' FROM core.replay_item"
+    )
+    assert (cause, "does not bear our keys yet" in str(words)) == ("adoption_waits", True)
     with pytest.raises(CommandRefused):
         movers.confirm(made.replay_id)
     await settled(bench, replayer)
@@ -99,10 +101,8 @@ async def test_a_preview_says_that_an_adopted_contract_waits_for_its_keys(bench:
     assert (value(bench.old), value(bench.erp), bench.billable()) == ([], ["25000"], {"clm/C-1": 1})
 
 
-@pytest.mark.parametrize("lost", [False, True], ids=["", "a worker was lost with it"])
-async def test_a_contract_that_is_adopted_while_it_waits_for_its_turn_stays(
-    bench: TwoErps, movers: Movers, lost: bool
-) -> None:
+async def on_its_way(bench: TwoErps, movers: Movers) -> tuple[Replayer, int, list[Adoption]]:
+    """A move that is about to take C-1, of which the old ERP holds a project under no key of ours: it was found."""
     replayer = await provisioned(bench, "C-1", terms=milestone_terms(title="Rollout C-1"))
     await forgotten(bench, bench.old)
     found = await looked(bench, lane=OLD, erp=bench.old)
@@ -111,11 +111,42 @@ async def test_a_contract_that_is_adopted_while_it_waits_for_its_turn_stays(
     await replayer.dispatcher.tick()
     movers.confirm(made.replay_id)
     await replayer.dispatcher.tick()
-    decide(movers.engine, bench, found, lane=OLD)
+    return replayer, made.replay_id, found
+
+
+def lose(movers: Movers) -> None:
+    """As a worker leaves it that dies with the contract in its hands."""
     with movers.engine.begin() as conn:
-        conn.execute(sa.text("UPDATE core.replay_item SET in_hand = :lost"), {"lost": lost})
-    await settled(bench, replayer)
-    state, words = movers.items(made.replay_id)["C-1"]
-    assert (state, "does not bear our keys yet" in words) == ("skipped", True), words
+        conn.execute(sa.text("UPDATE core.replay_item SET in_hand = true"))
+
+
+async def stays(bench: TwoErps, movers: Movers) -> None:
     assert (value(bench.old), value(bench.erp), bench.billable()) == (["25000"], [], {"clm/C-1": 1})
     assert (await bench.states(), movers.placed()) == ({"C-1": "active"}, [])
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["", "a worker was lost with it"])
+async def test_a_contract_that_is_adopted_while_it_waits_for_its_turn_stays(
+    bench: TwoErps, movers: Movers, lost: bool
+) -> None:
+    replayer, move_id, found = await on_its_way(bench, movers)
+    decide(movers.engine, bench, found, lane=OLD)
+    if lost:
+        lose(movers)
+    await settled(bench, replayer)
+    state, words = movers.items(move_id)["C-1"]
+    assert (state, "does not bear our keys yet" in words) == ("skipped", True), words
+    await stays(bench, movers)
+
+
+async def test_one_that_is_adopted_after_its_item_came_to_nothing_stays_too(bench: TwoErps, movers: Movers) -> None:
+    replayer, move_id, found = await on_its_way(bench, movers)
+    lose(movers)
+    bench.erp.tax_codes.clear()
+    await settled(bench, replayer, rounds=2)
+    assert (movers.items(move_id)["C-1"][0], movers.placed()) == ("skipped", [("C-1", NEW, OLD)])
+    bench.erp.tax_codes.add("US-CA-STD")
+    decide(movers.engine, bench, found, lane=OLD)
+    bench.virtual.advance(timedelta(hours=1))
+    await settled(bench, replayer)
+    await stays(bench, movers)

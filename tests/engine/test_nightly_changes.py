@@ -1,11 +1,13 @@
 """Whose a value is on a lane with batches: what a batch wrote is ours until it is journalled, and no longer."""
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core.engine.worker import Worker
 from sync_core.estate.estate import load
-from tests.engine.nights import ESTATE, Nights, at
+from sync_core.reads import Reads
+from tests.engine.nights import ESTATE, Nights, at, terms
 
 ASK = '\n[ownership]\ncontract_headers = { conflict = "person" }\n'
 
@@ -69,3 +71,16 @@ async def _active(nights: Nights, name: str, agreed: dict[str, object] | None = 
     await worker.drain()
     assert await nights.states() == {name: "active"}
     return worker
+
+
+async def test_a_name_that_the_erp_cuts_is_no_difference_to_its_events(nights: Nights, database: sa.Engine) -> None:
+    worker = await nights.worker()
+    await nights.sign("C-1", terms(title="Claims platform rollout, second phase, with training"))
+    nights.go_to(at("22:00"))
+    await worker.drain()
+    nights.go_to(at("06:00", 4))
+    await worker.drain()
+    assert await nights.states() == {"C-1": "active"}
+    found = Reads(database, clock=nights.clock, estate=nights.estate).verified()
+    assert found.differences == []
+    assert found.compared == {"contract": 1, "crosswalk": 1, "plan": 1}

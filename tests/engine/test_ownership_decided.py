@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sync_core.authority import Forbidden, person
 from sync_core.commands.conflicts import Take
+from sync_core.commands.desk import CommandRefused
 from sync_core.desired import Kind, Scalar
 from sync_core.errors import Function
 from tests.commands import people
@@ -59,3 +60,23 @@ async def test_a_field_of_another_function_is_not_taken_into_the_contract(
     assert await floor.rows("SELECT FROM core.event WHERE type LIKE '%corrected%'") == []
     both = person("both@example.com", ["operator:finance_operations", f"operator:{function}"])
     assert commands.conflicts.resolve(both, case, {name: Take.THEIRS}, "it was agreed").taken == (name,)
+
+
+@pytest.mark.parametrize("part", ["SR", "SR@2026-06-15"])
+async def test_one_of_several_prices_over_time_is_not_taken_from_the_erp(
+    floor: Floor, database: sa.Engine, part: str
+) -> None:
+    floor.erp.dated_rates = True
+    senior = {"category": "SR", "name": "Senior consultant", "planned_hours": "120", "line": "1"}
+    later = {**senior, "rate": "260.00", "valid_from": "2026-06-15"}
+    await floor.signed(tm_terms(rates=[{**senior, "rate": "240.00"}, later]))
+    floor.edit(Kind.LABOUR_RATE, part, rate="1")
+    await floor.looks()
+    case, _, _ = await floor.case()
+    commands = people.commands(database, clock=floor.clock, estate=floor.estate)
+    both = person("both@example.com", ["operator:finance_operations", "operator:delivery"])
+    with pytest.raises(CommandRefused, match="is one of several prices over time"):
+        commands.conflicts.resolve(both, case, {f"labour_rate[{part}].rate": Take.THEIRS}, "it was agreed")
+    commands.conflicts.resolve(both, case, {f"labour_rate[{part}].rate": Take.OURS}, "the contract says so")
+    await floor.run(after=timedelta(seconds=1))
+    assert floor.held(Kind.LABOUR_RATE, part).fields["rate"] == ("240" if part == "SR" else "260")

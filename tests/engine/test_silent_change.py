@@ -152,6 +152,31 @@ async def test_another_day_of_an_amendment_is_told_and_accepted_though_the_first
     assert (held_po(desk), await desk.states()) == ("PO-2", {"C-1": "active"})
 
 
+async def test_a_correction_of_a_day_that_moves_nothing_is_told_and_one_of_no_amendment_cannot_be_accepted(
+    async_database: AsyncEngine, database: sa.Engine
+) -> None:
+    desk = Desk(async_database, sync=database)
+    await desk.arrive(cloud_event("e1", "signed.v1", signed("C-1")))
+    await desk.arrive(cloud_event("a1", "amended.v1", amended("C-1", revision=2, po_number="PO-2")))
+    await desk.run()
+    day = (desk.clock.now().date() + timedelta(days=30)).isoformat()
+    days = [{"number": 1, "effective_on": day}, {"number": 2, "effective_on": day}]
+    data = {"contract_id": "C-1", "revision": 3, "overrides": 1, "changes": {}, "amendment_days": days}
+    await desk.arrive(cloud_event("c1", "corrected.v1", data))
+    await desk.run(after=timedelta(hours=1))
+    assert (await desk.cases(), held_po(desk)) == ([], "PO-2")
+    case = await overdue(desk)
+    detail = desk.reads.case(case)
+    assert detail is not None
+    wanted = ["amendment 1, effective on", "amendment 2 (never sent), effective on"]
+    assert [(one.what, one.wanted) for one in detail.differences] == [(name, day) for name in wanted]
+    desk.people.amendments.accept(LEGAL, case, "signed for that day")
+    await desk.run(after=timedelta(minutes=1))
+    assert (held_po(desk), await desk.states()) == ("PO-77", {"C-1": "active"})
+    with pytest.raises(CommandRefused, match="amendment 2 was never sent"):
+        desk.people.amendments.accept(LEGAL, case, "signed for that day")
+
+
 def held_po(desk: Desk) -> object:
     (project,) = desk.erp.of(Kind.PROJECT)
     return project.fields["po_number"]

@@ -1,5 +1,7 @@
 """A decision on a customer that was taken back: whom it is of, and a person decides again before anything is made."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,10 +16,13 @@ from sync_core.estate.estate import load
 from sync_core.reads import Reads
 from sync_core.reads.case import CaseDetail
 from tests.commands import people
+from tests.engine.support import until
 from tests.engine.test_master_data import HARBOUR, STEWARD, Floor
 from tests.sows import ESTATE_TOML, cloud_event
 
 MDM = '\n[[mdm]]\nname = "master"\nkind = "sandbox"\n'
+LOCK = sa.text("SELECT 1 FROM core.contract WHERE external_id = :id FOR UPDATE")
+WAITS = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 LATER = HARBOUR.changed_at + timedelta(days=1)
 
 
@@ -48,6 +53,19 @@ class Shop(Floor):
         found = Reads(self.sync, clock=self.clock, estate=self.estate).case(self.case)
         assert found is not None
         return found
+
+    async def while_intake_locks(self, command: Callable[[], object]) -> None:
+        """Intake has C-1 when the command begins, and takes C-2 while that waits."""
+
+        async def waiting() -> bool:
+            return bool(await self.rows(WAITS))
+
+        async with self.engine.begin() as intake:
+            await intake.execute(LOCK, {"id": "C-1"})
+            commanded = asyncio.create_task(asyncio.to_thread(command))
+            await until(waiting)
+            await intake.execute(LOCK, {"id": "C-2"})
+        await commanded
 
     @property
     def heads(self) -> set[object]:
@@ -113,3 +131,19 @@ async def test_page_and_command_mean_the_customer_of_the_day(shop: Shop) -> None
         shop.customers.take_back(STEWARD, shop.case, "HM", "a namesake")
     with pytest.raises(CommandRefused, match="nobody decided which customer CUST-9 is"):
         shop.customers.take_back(STEWARD, shop.case, "CUST-9", "a namesake")
+
+
+async def test_contracts_of_a_decision_are_locked_as_intake_locks_them(shop: Shop) -> None:
+    await shop.sign("C-2", code="HM", name="Harbor Mutual Inc.")
+    shop.customers.take_back(STEWARD, shop.case, "HM", "a namesake")
+    await shop.run()
+    ((other,),) = await shop.rows(f"SELECT case_id FROM core.case WHERE case_id <> {shop.case}")
+    await shop.while_intake_locks(lambda: shop.customers.identify(STEWARD, other, "master/M-1", "the same firm"))
+    await shop.run()
+    await shop.arrive(cloud_event("t1", "terminated.v1", {"contract_id": "C-1", "revision": 2, "ended_on": "2026-03-02",
+                                                          "reason": "for convenience"}))  # fmt: skip
+    await shop.run()
+    assert await shop.states() == {"C-1": "ended", "C-2": "active"}
+    await shop.while_intake_locks(lambda: shop.customers.take_back(STEWARD, shop.case, "HM", "a namesake"))
+    standing = await shop.rows("SELECT external_id, wanted_rev > done_rev FROM core.contract ORDER BY 1")
+    assert standing == [("C-1", False), ("C-2", True)], "one that ended is left alone"

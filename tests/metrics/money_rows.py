@@ -52,9 +52,12 @@ def event_of(name: str, index: int, told: Told, at: datetime) -> Event:
 
 
 def told(
-    engine: sa.Engine, name: str, story: list[Told], *, confirmed: int = 0, days_ago: float = 2.0, **columns: object
-) -> int:
-    """A contract of which its ERP confirmed the first `confirmed` events; the later ones came `days_ago`."""
+    engine: sa.Engine, name: str, story: list[Told], *, confirmed: int = 0, days_ago: float = 2.0,
+    over_time: bool = False, **columns: object,
+) -> int:  # fmt: skip
+    """A contract of which its ERP confirmed the first `confirmed` events; the later ones came `days_ago`. `over_time`:
+    the ERP holds dated prices.
+    """
     at = rows.NOW - timedelta(days=days_ago)
     moments = [BEFORE + timedelta(minutes=n) if n < confirmed else at + timedelta(minutes=n) for n in range(len(story))]
     events = [event_of(name, n, one, moments[n]) for n, one in enumerate(story)]
@@ -74,7 +77,7 @@ def told(
         data = orjson.dumps({"contract_id": name, "revision": index + 1} | said).decode()
         insert_event(engine, events[index], f"com.tieline.contract.{kind}.v1", name, data)
     if ready:
-        _confirm(engine, contract_id, fold(events[:confirmed]))
+        _confirm(engine, contract_id, fold(events[:confirmed]), over_time=over_time)
     return contract_id
 
 
@@ -88,9 +91,9 @@ def insert_event(engine: sa.Engine, event: Event, event_type: str, name: str, da
         conn.execute(sa.text(text), values)
 
 
-def _confirm(engine: sa.Engine, contract_id: int, contract: Any) -> None:
+def _confirm(engine: sa.Engine, contract_id: int, contract: Any, *, over_time: bool) -> None:
     at = BEFORE + timedelta(hours=1)
-    for wanted in derive(contract, rows.estate(), on=at.date()).objects:
+    for wanted in derive(contract, rows.estate(), on=at.date()).priced(over_time=over_time).objects:
         if not wanted.kind.shared:
             hold(engine, contract_id, wanted.kind, wanted.key, fields_of(wanted), at)
     with engine.begin() as conn:

@@ -205,7 +205,7 @@ def test_zero_and_negative_ones_count_and_values_are_summed_by_currency(
     assert [answer.figure(kind).value for kind in ("positive", "zero", "negative")] == [2, 1, 2]
     assert answer.figure("delta").value == Decimal("17.5")  # 30 - 10 * 1.25
     assert answer.figure("delta").note == (
-        "BRL 1, GBP -10, USD 30; without a rate, so not in it: BRL; rates of GBP 2020-01-01"
+        "BRL\u00a01.00, GBP\u00a0-10.00, USD\u00a030.00; without a rate, so not in it: BRL; rates of GBP 2020-01-01"
     )
 
 
@@ -284,3 +284,13 @@ def test_it_was_open_then(database: sa.Engine, clock: VirtualClock) -> None:
     assert measures.kpi("amendment-lag", Ask(WINDOW, as_of=then.at)).answer.n_open == 1
     shown = measures.drill("amendment-lag", Ask(WINDOW))
     assert [(row["number"], row["outcome"]) for row in shown.rows] == [(1, "synced")]
+
+
+def test_the_day_from_which_an_amendment_holds_is_one_of_its_legal_entity(
+    database: sa.Engine, clock: VirtualClock
+) -> None:
+    """Midnight in Berlin is the evening before, UTC."""
+    amended(database, active(database, entity="DE01"), 1, MONDAY, effective=date(2026, 11, 24))
+    caught_up(database, clock, ESTATE)
+    [row] = Measures(database, clock=clock, estate=ESTATE).drill("amendment-lag", Ask(WINDOW)).rows
+    assert row["effective_on"] == date(2026, 11, 24)

@@ -184,6 +184,28 @@ def test_touches_stand_at_the_hand_off_before_which_they_came(database: sa.Engin
     assert shown.rows[0]["touches"] == 6
 
 
+def test_rows_of_a_day_that_has_begun_for_the_legal_entity_alone_say_0_days(database: sa.Engine) -> None:
+    """In Berlin it is Tuesday, for the group still Monday: signed on Tuesday; and on Monday, paid the Friday before."""
+    clock = VirtualClock(datetime(2026, 11, 23, 23, 45, tzinfo=UTC))
+    signed = clock.now() - timedelta(minutes=15)
+    waiting = [made(database, signed, entity="DE01") for _ in range(2)]
+    paid = made(database, signed - DAY, signed - DAY, entity="DE01")
+    _booked(database, paid, "payment", date(2026, 11, 20), "received")
+    before = made(database, signed - 2 * DAY, entity="DE01")
+    assert asked(database, clock, "contract-to-cash").answer.n == 4
+    measures = Measures(database, clock=clock, estate=ESTATE)
+    of_now, as_of = Ask(WINDOW), Ask(WINDOW, as_of=clock.now())
+    for ask in (of_now, as_of):
+        listed: list[tuple[object, object]] = []
+        after = None
+        while listed == [] or after is not None:
+            page = measures.drill("contract-to-cash", ask, after=after, limit=1)
+            listed += [(row["contract_id"], row["days"]) for row in page.rows]
+            after = page.after
+        assert listed[0] == (before.contract_id, 1)
+        assert sorted(listed[1:]) == sorted((one.contract_id, 0) for one in (*waiting, paid))
+
+
 _OFFSETS = st.tuples(
     st.one_of(st.none(), st.integers(0, 20)), st.integers(0, 60), st.one_of(st.none(), st.integers(0, 70)),
     st.one_of(st.none(), st.integers(0, 80)), st.booleans(),

@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from metrics.asking import Ask, By, Window
-from tests.metrics.billing import LONG, invoice, scheduled
+from tests.metrics.billing import LONG, day, invoice, scheduled
+from tests.metrics.money_rows import milestone, terms
 from tests.metrics.plans import Plans
 from tests.reads.handmade import add_event
 
@@ -143,23 +144,26 @@ def test_what_was_agreed_within_the_month_was_not_foreseen(plans: Plans) -> None
 
 
 @pytest.mark.parametrize(("signed_on", "planned"), [
-    ("2026-06-30", {("C-1", "2026-07-01"): 60, ("C-1", "2026-08-01"): 30}),
-    ("2026-07-01", {("C-1", "2026-07-01"): 60, ("C-1", "2026-08-01"): 7}),
-], ids=["on its last day", "the day after"])  # fmt: skip
-def test_a_contract_that_was_signed_anew_after_a_declined_renewal_bills_by_its_new_schedule(
-    plans: Plans, signed_on: str, planned: dict[tuple[str, str], int]
+    (None, {}), ("2026-06-30", {}), ("2026-07-01", {("C-1", "2026-08-01"): 557}),
+], ids=["not again", "on its last day", "the day after"])  # fmt: skip
+def test_after_a_declined_renewal_a_contract_bills_by_what_was_signed_anew_alone(
+    plans: Plans, signed_on: str | None, planned: dict[tuple[str, str], int]
 ) -> None:
     plans.contract("C-1")
-    first = {"value": "90", "ends_on": "2026-06-30", "renewal": {"renews_on": "2026-07-01", "automatic": True}}
-    terms = {**first, "milestones": [{"key": "a", "name": "a", "amount": "60", "due_on": "2026-07-15"},
-                                     {"key": "b", "name": "b", "amount": "30", "due_on": "2026-08-15"}]}  # fmt: skip
-    scheduled(plans.engine, "C-1", "signed", 1, "2026-05-20", signed_at="2026-05-20T12:00:00Z", terms=terms)
-    declined = orjson.dumps({"contract_id": "C-1", "revision": 2, "declined_on": "2026-05-25"}).decode()
-    add_event(plans.engine, "C-1", "com.tieline.contract.renewal_declined.v1", declined, at=SIGNED - timedelta(days=30))
-    scheduled(plans.engine, "C-1", "signed", 3, "2026-07-02", [("c", "7", "2026-08-20")],
-              signed_at=f"{signed_on}T12:00:00Z")  # fmt: skip
+    renewal = {"renews_on": "2026-07-01", "automatic": True, "term_months": 12}
+    dues = [milestone("z", 5, "2026-06-20"), milestone("a", 60, "2026-07-15"), milestone("b", 30, "2026-08-15")]
+    first = terms(value="95", ends_on="2026-06-30", renewal=renewal, milestones=dues)
+    scheduled(plans.engine, "C-1", "signed", 1, "2026-05-20", signed_at="2026-05-20T12:00:00Z", terms=first)
+    header = {"number": 1, "executed_at": "2026-05-22T00:00:00Z"}
+    scheduled(plans.engine, "C-1", "amended", 2, "2026-05-22", [("a", "70", "2026-07-15")], amendment=header)
+    declined = orjson.dumps({"contract_id": "C-1", "revision": 3, "declined_on": "2026-05-25"}).decode()
+    add_event(plans.engine, "C-1", "com.tieline.contract.renewal_declined.v1", declined, at=day("2026-05-25"))
+    if signed_on is not None:
+        anew = terms(value="507", ends_on=None, milestones=[milestone("c", 507, "2026-08-20")])
+        scheduled(plans.engine, "C-1", "signed", 4, "2026-07-02", signed_at=f"{signed_on}T12:00:00Z", terms=anew)
+        scheduled(plans.engine, "C-1", "amended", 5, "2026-07-03", [("d", "50", "2026-08-21")], amendment=header)
     plans.refresh()
-    assert plans.planned() == planned
+    assert plans.planned() == {("C-1", "2026-06-01"): 5} | planned
 
 
 def test_moved_removed_corrected_and_ended_schedules(plans: Plans) -> None:

@@ -9,25 +9,25 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
-from metrics.facts._fold_order import FOLD_ORDER, SAYS, as_agreed
+from metrics import agreements
+from metrics.facts._fold_order import FOLD_ORDER, as_agreed
 from sync_core.clock import VirtualClock
 from sync_core.events import PREFIX, Event, understand
 from tests import rows
 from tests.folds import fold_steps
 from tests.metrics.amendment_rows import DAY, MONDAY, SIGNED
-from tests.metrics.flow_rows import ESTATE, amended, asked, facts, made, said
+from tests.metrics.flow_rows import ESTATE, Made, amended, asked, facts, made, said
 from tests.metrics.support import caught_up
 from tests.sows import milestone_terms
 
 ROWS = f"""
-    SELECT c.contract_id, e.id, split_part(e.type, '.', 4) AS what, CAST(NULL AS numeric) AS number,
-           {SAYS.format(entity="c.legal_entity")},
+    SELECT c.contract_id, e.seq, split_part(e.type, '.', 4) AS what, CAST(NULL AS numeric) AS number,
            row_number() OVER (PARTITION BY c.contract_id ORDER BY {FOLD_ORDER}) AS place
     FROM core.contract AS c JOIN core.event AS e USING (source, external_id) WHERE c.contract_id = ANY(:ids)
 """
 COUNTED = sa.text(f"""
     SELECT a.contract_id, count(*) FILTER (WHERE a.what = 'signed') AS signatures
-    FROM ({as_agreed(ROWS, signs="r.what = 'signed'", ends="r.what IN ('cancelled', 'terminated')")}) AS a GROUP BY 1
+    FROM ({as_agreed(ROWS, signs="r.what = 'signed'")}) AS a GROUP BY 1
 """)
 
 
@@ -40,15 +40,53 @@ def clock() -> VirtualClock:
 def test_an_amendment_of_a_new_agreement_is_compared_with_its_own_value(
     database: sa.Engine, clock: VirtualClock, hours: int, delta: int
 ) -> None:
-    contract = made(database, SIGNED, SIGNED + timedelta(hours=1))
-    terms = {"value": "100", "ends_on": "2026-11-08", "renewal": {"renews_on": "2026-11-09", "automatic": True}}
-    said(database, contract, "signed", SIGNED, revision=1, signed_at=SIGNED.isoformat(), terms=terms)
-    said(database, contract, "renewal_declined", SIGNED + DAY, revision=2, declined_on="2026-10-11")
+    contract = declined(database)
     anew = datetime(2026, 11, 8, tzinfo=UTC) + timedelta(hours=hours)
-    said(database, contract, "signed", anew, revision=3, signed_at=anew.isoformat(), terms={"value": "500"})
+    said(database, contract, "signed", anew, revision=3, signed_at=anew.isoformat(), terms=agreed("500"))
     amended(database, contract, 1, MONDAY + DAY, revision=4, value=Decimal(550))
     asked(database, clock, "amendment-lag")
     assert [row["delta"] for row in facts(database, "amendment")] == [delta]
+
+
+@pytest.mark.parametrize("first", [1, 2], ids=["from one", "behind the ones before"])
+def test_amendments_of_a_new_agreement_are_its_own(database: sa.Engine, clock: VirtualClock, first: int) -> None:
+    contract = declined(database)
+    amended(database, contract, 1, SIGNED + DAY, revision=2, value=Decimal(110))
+    anew = datetime(2026, 11, 10, tzinfo=UTC)
+    said(database, contract, "signed", anew, revision=4, signed_at=anew.isoformat(), terms=agreed("500"))
+    amended(database, contract, first, MONDAY + DAY, revision=5, value=Decimal(550), effective=date(2026, 11, 10))
+    amended(database, contract, first + 2, MONDAY + DAY, revision=6, value=Decimal(560))
+    days = [{"number": first, "effective_on": "2026-12-01"}]
+    said(database, contract, "corrected", MONDAY + 2 * DAY, revision=7, overrides=6, changes={}, amendment_days=days)
+    asked(database, clock, "amendment-lag")
+    rows_ = sorted(facts(database, "amendment"), key=lambda row: (row["agreement"], row["number"]))
+    found = [(row["agreement"], row["number"], row["delta"], row["effective_at"], row["waits"]) for row in rows_]
+    moved = datetime(2026, 12, 1, tzinfo=UTC)
+    assert found == [(1, 1, 10, None, False), (2, first, 50, moved, False), (2, first + 2, 10, None, True)]
+
+
+@pytest.mark.parametrize("months", [9_999, 999_999_999])
+def test_a_term_beyond_the_calendar_stops_no_measures(database: sa.Engine, clock: VirtualClock, months: int) -> None:
+    contract = declined(database, term_months=months)
+    anew = datetime(2026, 11, 10, tzinfo=UTC)
+    said(database, contract, "signed", anew, revision=3, signed_at=anew.isoformat(), terms=agreed("500"))
+    amended(database, contract, 1, MONDAY + DAY, revision=4, value=Decimal(550))
+    asked(database, clock, "amendment-lag")
+    assert [row["delta"] for row in facts(database, "amendment")] == [50]
+
+
+def agreed(value: str, **changes: object) -> dict[str, object]:
+    return milestone_terms(legal_entity="GB01", value=value, **changes)
+
+
+def declined(engine: sa.Engine, **renewal: object) -> Made:
+    """A contract of 100 that ends with 8 November, because its renewal was declined."""
+    contract = made(engine, SIGNED, SIGNED + timedelta(hours=1))
+    coming = {"renews_on": "2026-11-09", "automatic": True, **renewal}
+    terms = agreed("100", ends_on="2026-11-08", renewal=coming)
+    said(engine, contract, "signed", SIGNED, revision=1, signed_at=SIGNED.isoformat(), terms=terms)
+    said(engine, contract, "renewal_declined", SIGNED + DAY, revision=2, declined_on="2026-10-11")
+    return contract
 
 
 def test_a_day_that_a_correction_moved_is_the_one_from_which_an_amendment_holds(
@@ -60,6 +98,8 @@ def test_a_day_that_a_correction_moved_is_the_one_from_which_an_amendment_holds(
         amended(database, contract, number, MONDAY, effective=date(2026, 11, 1))
     days = [{"number": 1, "effective_on": "2026-12-01"}]
     said(database, contract, "corrected", MONDAY + DAY, revision=3, overrides=3, changes={}, amendment_days=days)
+    days = [{"number": 2, "effective_on": "2026-12-01"}]  # of before the amendment: it moves nothing
+    said(database, contract, "corrected", MONDAY + DAY, revision=4, overrides=1, changes={}, amendment_days=days)
     asked(database, clock, "amendment-lag")
     found = {row["number"]: (row["effective_at"].date(), row["retroactive"]) for row in facts(database, "amendment")}
     assert found == {1: (date(2026, 12, 1), False), 2: (date(2026, 11, 1), True)}
@@ -84,12 +124,13 @@ class Life:
         pick = self.chance.choice
         terms = {"legal_entity": self.entity, "renewal": self.renewal(), "ends_on": pick([None, self.day()])}
         first: dict[str, object] = {"signed_at": "2026-01-05T10:00:00Z", "terms": milestone_terms(**terms)}
-        listed: list[tuple[str, dict[str, object]]] = [("signed", first), ("renewal_declined", self.declined())]
+        listed: list[tuple[str, dict[str, object]]] = [("signed", first)]
+        listed += self.meanwhile(terms)
+        listed.append(("renewal_declined", self.declined()))
         if self.chance.random() < 0.3:
             named = pick(["renewal", "title"])
             changes: dict[str, object] = {named: self.renewal() if named == "renewal" else "Other"}
-            header = {"number": 1, "executed_at": "2026-02-01T00:00:00Z"}
-            listed.append(("amended", {"amendment": header, "changes": changes}))
+            listed.append(amendment(1 + sum(what == "amended" for what, _ in listed), **changes))
         if self.chance.random() < 0.2:
             listed.append(("renewal_declined", self.declined()))
         if self.chance.random() < 0.1:
@@ -103,16 +144,36 @@ class Life:
             listed.append(("signed", data))
         return listed
 
+    def meanwhile(self, terms: dict[str, object]) -> list[tuple[str, dict[str, object]]]:
+        """What says something of the renewal, or seems to."""
+        said: dict[str, object] = {"renewal": self.renewal(), "ends_on": self.day()}
+        again: dict[str, object] = {"signed_at": "2026-01-05T10:00:00Z", "terms": milestone_terms(**terms | said)}
+        return self.chance.choice([
+            [],
+            [("signed", again)],
+            [("renewed", {"renewal": self.renewal()})],
+            [("renewed", {"renewal": self.renewal(), "ends_on": self.day()})],
+            [("corrected", {"overrides": 1, "changes": said})],
+            [amendment(1, **said)],
+            [amendment(2, **said)],
+            [amendment(1, title="Other"), amendment(1, **said)],
+        ])  # fmt: skip
+
     def declined(self) -> dict[str, object]:
         pick = self.chance.choice
         return {"declined_on": pick(["2026-03-01", self.day()]), "renews_on": pick([None, None, self.day()])}
+
+
+def amendment(number: int, **changes: object) -> tuple[str, dict[str, object]]:
+    header = {"number": number, "executed_at": "2026-02-01T00:00:00Z"}
+    return "amended", {"amendment": header, "changes": changes}
 
 
 def test_signatures_count_for_the_measures_as_they_do_for_the_fold(database: sa.Engine, clock: VirtualClock) -> None:
     caught_up(database, clock, ESTATE)  # the calendars of the legal entities
     wanted: dict[int, int] = {}
     stories: dict[int, list[tuple[str, dict[str, object]]]] = {}
-    for seed in range(120):
+    for seed in range(240):
         entity = ("GB01", "US01")[seed % 2]
         told = Life(Random(seed), entity).told()
         contract, events = made(database, SIGNED, entity=entity), []
@@ -126,6 +187,8 @@ def test_signatures_count_for_the_measures_as_they_do_for_the_fold(database: sa.
         wanted[contract.contract_id] = 1 + sum(step.begins for step in steps)
         stories[contract.contract_id] = told
     with database.connect() as conn:
-        found = {row.contract_id: row.signatures for row in conn.execute(COUNTED, {"ids": list(wanted)})}
+        bound = {"ids": list(wanted), **agreements.known(conn, list(wanted), ESTATE)}
+        needed = {name: bound[name] for name in COUNTED.compile().params}
+        found = {row.contract_id: row.signatures for row in conn.execute(COUNTED, needed)}
     assert {1, 2} <= set(wanted.values())
     assert not [(stories[at], n, found[at]) for at, n in wanted.items() if n != found[at]][:3]

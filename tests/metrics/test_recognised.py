@@ -170,6 +170,24 @@ def test_a_contract_that_no_erp_has_yet_has_recognised_nothing(database: sa.Engi
     assert (recognised.value, "not reported" in recognised.note) == (Decimal(0), False)
 
 
+def test_what_the_release_before_knew_as_unreported_stays_unknown(database: sa.Engine, clock: VirtualClock) -> None:
+    """Its versions name no silent ERP: those two columns are of this release."""
+    reporting(database, "cloud", "invoice")
+    contract = told(database, "C-1", [signed()], confirmed=1)
+    fact(database, contract, "invoice", "I-1", 40)
+    asked_of(database, clock)
+    then = clock.now()
+    with database.begin() as conn:
+        conn.execute(sa.text("UPDATE metrics.books_fact SET silent = DEFAULT, unasked = DEFAULT"))
+        conn.execute(sa.text("UPDATE metrics.shape SET digest = 'of the release before'"))
+    clock.advance(timedelta(hours=1))
+    measures = measures_of(database, clock)
+    now, past = (measures.kpi("reconciliation", Ask(WINDOW, as_of=at)) for at in (None, then))
+    for one in (now, past):
+        figure = one.answer.figure("recognised")
+        assert (figure.value, figure.note) == (None, "not reported by cloud")
+
+
 def test_what_was_known_at_a_past_moment_stays(database: sa.Engine, clock: VirtualClock) -> None:
     reporting(database, "cloud")
     contract = told(database, "C-1", [signed()], confirmed=1)

@@ -122,14 +122,16 @@ def test_a_new_purchase_order_blocks_all_that_is_unbilled(database: sa.Engine, c
     assert asked.answer.value == Decimal(90)
 
 
-def test_a_rate_counts_for_the_hours_that_remain(database: sa.Engine, clock: VirtualClock) -> None:
+@pytest.mark.parametrize("over_time", [False, True], ids=["one price a category", "dated prices"])
+def test_a_rate_counts_for_the_hours_that_remain(database: sa.Engine, clock: VirtualClock, over_time: bool) -> None:
     def card(senior: str) -> list[dict[str, str]]:
         given = (("SR", senior), ("JR", "160"))
-        return [{"category": c, "name": c, "rate": rate, "planned_hours": "120"} for c, rate in given]
+        now = [{"category": c, "name": c, "rate": rate, "planned_hours": "120"} for c, rate in given]
+        return [*now, {**now[0], "rate": "300", "valid_from": "2028-01-15"}]  # not in force yet
 
     by_time = {"kind": "time_and_materials", "payment_terms": "NET30"}
     story = [signed(value="48000", billing=by_time, milestones=[], rates=card("240")), amended(1, rates=card("260"))]
-    contract = told(database, "C-1", story, confirmed=1)
+    contract = told(database, "C-1", story, confirmed=1, over_time=over_time)
     fact(database, contract, "invoice", "I-1", 12_000)
     asked = _asked(database, clock)
     assert list(asked.parts) == ["rates"]

@@ -5,6 +5,7 @@ import pytest
 from metrics import targets
 from metrics.catalog import kpis
 from metrics.kpi import Answer, Figure, Unit, Value
+from pages.kit.kpi import population
 
 CYCLE = kpis()["cycle-time"].definition  # half within 4 working hours, nine of ten within two days of 8.5
 
@@ -44,6 +45,9 @@ def test_the_other_half_is_told_beside_the_headline() -> None:
 ])  # fmt: skip
 def test_what_leaves_a_target_open_is_its_half_and_not_the_headline(given: Answer, open_halves: list[str]) -> None:
     assert targets.unknown_halves(CYCLE, given) == open_halves
+    on_pages = population(given, CYCLE, "USD")
+    assert [one for one in open_halves if one in on_pages] == open_halves
+    assert ("whether it is met is open" in on_pages) == bool(open_halves)
 
 
 def test_a_measure_that_wants_more_is_met_from_its_target_on() -> None:

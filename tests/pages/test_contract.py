@@ -198,3 +198,27 @@ def test_what_cannot_be_billed_is_said_in_money_and_what_was_billed_too(database
     facts = {metric.label: (metric.value, metric.proto.delta_description) for metric in shown.metric}
     assert facts["Billable since"][1] == "2.0 h after the signature"
     assert facts["Invoiced"] == ("$40", "$40 of it paid")
+
+
+def test_a_contract_is_found_by_the_id_of_its_clm_and_where_two_have_it_one_is_chosen(
+    database: sa.Engine, nothing: Reads
+) -> None:
+    add_contract(database, external_id="C-2026-00193", title="Rollout")
+    assert "# C-2026-00193 Rollout" in texts(play("contract", nothing, {"id": "C-2026-00193"})).replace("\\", "")
+    add_contract(database, external_id="C-2026-00193", title="Other", source="//other.example/contracts")
+    shown = play("contract", nothing, {"id": "C-2026-00193"})
+    assert errors(shown) == []
+    told = texts(shown).replace("\\", "").replace("\u2060", "")
+    assert "Several contracts have this id" in told
+    assert "C-2026-00193 Rollout, Northwind" in told
+    assert "C-2026-00193 Other, Northwind" in told
+
+
+def test_without_an_id_a_contract_can_be_looked_for(database: sa.Engine, nothing: Reads) -> None:
+    add_contract(database, external_id="C-7", title="Rollout")
+    shown = play("contract", nothing, {})
+    assert "Find a contract" in texts(shown)
+    [box] = [one for one in shown.text_input if one.label == "Search"]
+    box.input("rollout").run()
+    assert errors(shown) == []
+    assert "C-7 Rollout, Northwind" in texts(shown).replace("\\", "").replace("\u2060", "")

@@ -64,6 +64,7 @@ def test_a_change_of_money_has_the_unit_of_its_figure(change: str, beside: str, 
 def test_exact_money_keeps_the_minor_units_of_its_currency() -> None:
     assert fmt.money_exact(usd("-13600000.5")) == "−$13,600,000.50"
     assert fmt.money_exact(Money(Decimal(5000), "JPY")) == "¥5,000"
+    assert fmt.money_exact(Money(Decimal("-3.5"), "KWD")) == "−KWD\u00a03.500"
 
 
 def test_a_money_column_has_no_decimals() -> None:

@@ -3,7 +3,10 @@
 import pytest
 import sqlalchemy as sa
 
+from metrics.catalog import kpis
+from metrics.kpi import Answer
 from metrics.measures import Measures
+from pages.kit import measure_words as words
 from sync_core.clock import VirtualClock
 from sync_core.reads import Reads
 from tests import rows
@@ -27,6 +30,13 @@ def test_a_split_by_service_line_adds_up_to_the_number(some: Reads, measured: Me
     cases = sum(int(text) for text in table["Cases"])
     assert f"n = {cases}" in texts(shown).replace(r"\=", "=")
     assert {"Consulting", "Tax", "Technology"} <= set(table.index)  # one more while a signature is in quarantine
+
+
+def test_in_a_column_of_values_too_few_cases_are_said_in_words_and_not_as_their_number() -> None:
+    known = kpis()["cycle-time"].definition
+    few = Answer(None, 3, why_none="n = 3: below 20 cases a percentile says nothing")
+    assert words.part(few, known, "USD") == "too few"
+    assert words.part(Answer(6.4, 30), known, "USD") == words.headline(Answer(6.4, 30), known, "USD") == "6.4 h"
 
 
 def test_nothing_measured_yet_is_said(nothing: Reads, database: sa.Engine) -> None:

@@ -250,10 +250,16 @@ def test_changes_are_told_with_their_direction() -> None:
 
 
 def test_what_a_release_measured_anew_is_told_apart_from_late_news() -> None:
-    seal = SnapshotSeal("key", "seal", "UTC", "USD", 1, 1, 1, 0, complete=True, anew=31, anew_by="1.0")
-    said = "All was measured anew by release 1.0: 31 contracts read otherwise because of that alone."
-    assert told.measured_anew(seal) == said
-    assert told.measured_anew(replace(seal, anew=None)) == ""
+    seal = SnapshotSeal("key", "seal", "UTC", "USD", 1, 1, 1, 0, complete=True, anew=31, anew_by="1.0",
+                        anew_why="release", redefined=(("Cycle time", 1, 2),))  # fmt: skip
+    anew, redefined = told.otherwise(seal)
+    assert anew == ("All facts were measured anew by release 1.0 meanwhile: 31 contracts of which nothing came to be "
+                    "known read otherwise because of that alone, and are told apart.")  # fmt: skip
+    assert redefined.startswith("Defined otherwise since: Cycle time (definition version 2, before 1). ")
+    [by_setting, _] = told.otherwise(replace(seal, anew_why="settings", anew_complete=False))
+    assert "release" not in by_setting
+    assert "at least 31 contracts" in by_setting
+    assert told.otherwise(replace(seal, anew=None, redefined=())) == []
     one = replace(change("2", "3"), moved_by=("contracts", "a new release"), other_version=2)
     assert told.moved_by(one) == "contracts and a new release, definition 1 to 2"
     assert told.moved_by(change("2", "3")) == "–"

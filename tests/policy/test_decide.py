@@ -11,7 +11,7 @@ from sync_core.cases.approvals import request
 from sync_core.checks import contract_findings
 from sync_core.contract import Contract
 from sync_core.derive import derive
-from sync_core.errors import InvalidEstate
+from sync_core.errors import Function, InvalidEstate
 from sync_core.estate.bill_runs import next_bill_run
 from sync_core.estate.estate import Estate, load
 from sync_core.policy.decide import decide
@@ -154,6 +154,39 @@ def test_a_policy_that_cannot_be_followed_is_refused_with_the_rule_and_what_to_d
     with pytest.raises(InvalidEstate, match=r".") as refused:
         ruled(text)
     assert words in refused.value.message
+
+
+SEVERAL = """
+[[approval]]
+name = "Large"
+from_amount = "2,65"
+function = "finance_operation"
+[[route]]
+name = "Dollars"
+erp = "books"
+from_value = "1,000"
+"""
+
+
+def test_all_that_is_wrong_is_told_at_once_by_table_number_and_name() -> None:
+    with pytest.raises(InvalidEstate) as unread:
+        ruled(SEVERAL)
+    assert unread.value.message.splitlines() == [
+        "policy file: 3 things are to be mended:",
+        "  [[route]] 1 'Dollars': from_value '1,000' is no number; write 1000, or 1.000 with a point if that is meant, "
+        "and name its one currency in `currency`",
+        "  [[approval]] 1 'Large': from_amount '2,65' is no number; write 2.65 with a point, in the group's reporting "
+        "currency",
+        f"  [[approval]] 1 'Large': function 'finance_operation' is none of {', '.join(Function)}; did you mean "
+        "finance_operations?",
+    ]
+    with pytest.raises(InvalidEstate) as unfit:
+        ruled(TIE + "[[route]]\nname = 'a'\nerp = 'nowhere'\n[[mandatory]]\nname = 'b'\nfields = ['shoe_size']\n")
+    told = unfit.value.message.splitlines()
+    found = [
+        words in line for words, line in zip(("equally specific", "'nowhere'", "shoe_size"), told[1:], strict=True)
+    ]
+    assert all(found), told
 
 
 def test_rules_that_no_contract_meets_both_are_no_tie() -> None:

@@ -53,10 +53,11 @@ def names(reads: Reads, wanted: RenewalFilter | None = None) -> list[str]:
     return [row.external_id for row in reads.renewals(wanted or RenewalFilter()).rows]
 
 
-def test_what_is_near_comes_first_and_what_has_passed_is_gone(some: sa.Engine, nothing: Reads) -> None:
-    assert names(nothing) == ["TALKED", "LATE", "SOON", "REFUSED", "LATER"]
-    assert names(nothing, RenewalFilter(days=365))[-1] == "FAR"
-    assert names(nothing, RenewalFilter(days=10)) == ["TALKED", "LATE", "SOON"]
+def test_what_is_ahead_comes_first_and_what_is_over_is_gone(some: sa.Engine, nothing: Reads) -> None:
+    assert names(nothing) == ["SOON", "REFUSED", "LATER", "TALKED", "LATE"]
+    assert names(nothing, RenewalFilter(days=365)) == ["SOON", "REFUSED", "LATER", "FAR", "TALKED", "LATE"]
+    assert names(nothing, RenewalFilter(days=10)) == ["SOON", "TALKED", "LATE"]
+    assert [row.external_id for row in nothing.renewals().rows if row.passed] == ["TALKED", "LATE"]
     assert names(nothing, RenewalFilter(states=(RenewalState.DECLINED,))) == ["REFUSED"]
     assert "TRIAL" in names(nothing, RenewalFilter(tests=True))
 
@@ -71,9 +72,9 @@ def test_a_row_says_what_becomes_of_it_and_which_alert_went_out(some: sa.Engine,
 def test_pages_follow_each_other(some: sa.Engine, nothing: Reads) -> None:
     first = nothing.renewals(window=Window(2))
     second = nothing.renewals(window=Window(2, after=first.after))
-    assert [row.external_id for row in (*first.rows, *second.rows)] == ["TALKED", "LATE", "SOON", "REFUSED"]
+    assert [row.external_id for row in (*first.rows, *second.rows)] == ["SOON", "REFUSED", "LATER", "TALKED"]
     back = nothing.renewals(window=Window(2, before=second.before))
-    assert [row.external_id for row in back.rows] == ["TALKED", "LATE"]
+    assert [row.external_id for row in back.rows] == ["SOON", "REFUSED"]
 
 
 def test_the_money_is_told_by_what_becomes_of_it(some: sa.Engine, nothing: Reads) -> None:

@@ -115,6 +115,10 @@ async def test_what_nobody_has_seen_is_unverified_asked_for_and_known_a_round_la
     first = await ask(door, milestone_terms())
     assert (first["would_provision"], first["findings"], first["references_as_of"]) == (False, [], [])
     assert {one["what"] for one in first["unverified"]} >= {"legal_entity", "tax_code", "customer", "capabilities"}
+    assert first["operations"], "what would be done, but for what is not known to be there"
+    assert "customer" not in {one["kind"] for one in first["operations"]}
+    [project] = [one["after"] for one in first["operations"] if (one["action"], one["kind"]) == ("create", "project")]
+    assert project["value"] == "25000.00", "with its currency's decimals"
     wanted = await desk.rows("SELECT what FROM core.reference WHERE answer IS NULL")
     assert len(wanted) == len(first["unverified"])
     await round_of(desk)
@@ -123,7 +127,7 @@ async def test_what_nobody_has_seen_is_unverified_asked_for_and_known_a_round_la
     assert again["references_as_of"][0]["system"] == "cloud"
     desk.virtual.advance(timedelta(hours=2))
     older = await ask(door, milestone_terms())
-    assert older["references_as_of"][0]["age"] == 7200
+    assert older["references_as_of"][0]["age_s"] == 7200
 
 
 async def round_of(desk: Desk) -> int:

@@ -7,6 +7,8 @@ GET objects?kind=project      all records of a kind
 PATCH objects                 {"kind", "id", "fields"}: someone edits a record by hand
 POST advance                  {"through": "2026-12-31"}: run the bill runs up to that night
 POST settle                   {"milestone", "amount": "-200.00"}: finance credits, or bills besides, what was invoiced
+POST settle                   {"rate", "price": "260.00"}: the same of the invoiced hours of a rate's days
+POST hours                    {"project", "labour_category", "day", "hours": "7.5"}: somebody books hours
 POST tokens/revoke            every token ends now
 POST upgrade                  {"release": "2026.4.0", "renames": {"project": {"purchase_order": "po_reference"}}}
 """
@@ -49,6 +51,7 @@ class Admin:
             ("PATCH", "objects"): lambda: self._edit(as_object(body)),
             ("POST", "advance"): lambda: self._advance(as_object(body)),
             ("POST", "settle"): lambda: self._settle(as_object(body)),
+            ("POST", "hours"): lambda: self._book(as_object(body)),
             ("POST", "tokens/revoke"): self.tokens.revoke_all,
             ("POST", "upgrade"): lambda: self._upgrade(as_object(body)),
         }
@@ -77,7 +80,29 @@ class Admin:
         self.api.release, self.api.names.api = str(body.get("release")), str(body.get("api", API))
         return {"release": self.api.release}
 
+    def _book(self, body: Mapping[str, object]) -> Doc:
+        project = self.store.get("project", str(body.get("project")))
+        if project is None:
+            raise not_found(f"project {body.get('project')}")
+        try:
+            worked, worked_on = Decimal(number(body.get("hours"))), date.fromisoformat(str(body.get("day")))
+        except ValueError as error:
+            raise invalid("invalid_field", f"hours or day is wrong: {error}") from error
+        return self.billing.book(project, str(body.get("labour_category")), worked_on, worked)
+
+    def _reprice(self, body: Mapping[str, object]) -> Doc:
+        ident = str(body.get("rate"))
+        try:
+            priced = self.billing.reprice(ident, Decimal(number(body.get("price"))))
+        except ValueError as error:
+            raise invalid("invalid_field", f"price must be {error}") from error
+        if priced is None:
+            raise not_found(f"a rate {ident}")
+        return priced
+
     def _settle(self, body: Mapping[str, object]) -> Doc:
+        if "rate" in body:
+            return self._reprice(body)
         ident = str(body.get("milestone"))
         try:
             amount = Decimal(number(body.get("amount")))

@@ -5,11 +5,11 @@ and refuses an external id that is taken. Where external ids are not unique (`un
 know no such thing), there is no PUT and every POST makes another record.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from app.sandbox.cloud import revenue, rules
+from app.sandbox.cloud import hours, revenue, rules
 from app.sandbox.cloud.billing import Billing
 from app.sandbox.cloud.problems import Problem, invalid, not_found
 from app.sandbox.cloud.records import BY_PATH, PARTS, Doc, RecordType, as_object, checked, key_of
@@ -145,9 +145,15 @@ class Api:
         """GET /v1/projects?external_id=&cursor=, GET /v1/projects/ID/milestones"""
         if call.sub:
             project, record = self._parent(call), BY_PATH[call.sub]
-            return self._page(call, self.store.parts(record.kind, str(project["id"])))
+            return self._page(call, self.parts(record.kind, str(project["id"])))
         kind, key = BY_PATH[call.collection].kind, call.one("external_id")
         return self._page(call, self.store.by_key(kind, key) if key else list(self.store.all(kind)))
+
+    def parts(self, kind: str, project_id: str) -> Sequence[Mapping[str, object]]:
+        """Rates with what is invoiced of the hours of their days."""
+        if kind == "labour_rate":
+            return hours.told(self.store, project_id, self.today())
+        return self.store.parts(kind, project_id)
 
     def financials(self, call: Call) -> Answer:
         """GET /v1/financials?cursor=: invoices, payments and disputes in the order in which they happened"""
@@ -254,7 +260,7 @@ class Api:
             raise Problem(400, "invalid_cursor", "cursor and limit must be what an earlier page gave, or absent")
         return int(begin), min(int(limit), _MOST_ROWS)
 
-    def _page(self, call: Call, docs: list[Doc]) -> Answer:
+    def _page(self, call: Call, docs: Sequence[Mapping[str, object]]) -> Answer:
         begin, limit = self._window(call)
         more = begin + limit < len(docs)
         last = str(min(begin + limit, len(docs)))

@@ -8,10 +8,11 @@ import heapq
 import random
 from calendar import monthrange
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
+from app.sandbox.cloud.hourly import Habits as Habits
+from app.sandbox.cloud.hourly import Hourly
 from app.sandbox.cloud.masterdata import period_open
 from app.sandbox.cloud.records import Doc
 from app.sandbox.cloud.revenue import Revenue, term_end
@@ -19,16 +20,6 @@ from app.sandbox.cloud.store import Store
 from sync_core.money import rounded
 
 _DAY = timedelta(days=1)
-_OPEN_ENDED_MONTHS = 12  # over which the hours of a project without an end are spread
-
-
-@dataclass(frozen=True, slots=True)
-class Habits:
-    """How customers behave."""
-
-    dispute_share: float = 0.03
-    pays_after_days: tuple[int, int] = (10, 60)
-    hours_of_plan: tuple[float, float] = (0.6, 1.1)
 
 
 class Billing:
@@ -39,6 +30,7 @@ class Billing:
     ) -> None:
         """Without `revenue` this ERP posts none."""
         self._store, self.seed, self._habits, self._revenue = store, seed, habits or Habits(), revenue
+        self._hourly = Hourly(store, self._habits)
         held = store.get("progress", "billing")
         self.through = date.fromisoformat(str(held["day"])) if held else today - _DAY
         self._due: list[tuple[date, str, str]] = []
@@ -111,26 +103,33 @@ class Billing:
         project = self._store.get("project", ident)
         if project is None or project["status"] != "active":
             return
-        dice = self._dice(f"{project['external_id']}/{day:%Y-%m}")
-        room = _room(project)
-        earned: dict[str, Decimal] = {}
-        total, left = Decimal(0), False
-        for rate in self._store.parts("labour_rate", ident):
-            planned, booked = Decimal(str(rate["planned_hours"])), Decimal(str(rate.get("booked_hours", "0")))
-            share = Decimal(f"{dice.uniform(*self._habits.hours_of_plan):.3f}")
-            hours = min(planned - booked, (planned * share / _months(project)).quantize(Decimal("0.25")))
-            amount = rounded(hours * Decimal(str(rate["hourly_rate"])), str(project["currency"]))
-            if hours <= 0 or (room is not None and total + amount > room):
-                continue
-            total += amount
-            category = str(rate["revenue_category"])
-            earned[category] = earned.get(category, Decimal(0)) + amount
-            left = left or booked + hours < planned
-            self._store.put("labour_rate", {**rate, "booked_hours": str(booked + hours), "billed": True})
-        if total:
-            self._invoice(project, day, earned, f"{project['external_id']}/{day:%Y-%m}")
+        source = f"{project['external_id']}/{day:%Y-%m}"
+        earned, left = self._hourly.bill(project, day, self._dice(source), _room(project))
+        if sum(earned.values()):
+            self._invoice(project, day, earned, source)
         if left:
             self._queue(_month_end(day + _DAY), "month", ident)
+
+    def book(self, project: Doc, category: str, worked_on: date, worked: Decimal) -> Doc:
+        """Somebody books hours, also of days that were billed before: they are invoiced at the end of this month."""
+        booked = self._hourly.book(project, category, worked_on, worked)
+        self._queue(_month_end(max(worked_on, self.through + _DAY)), "month", str(project["id"]))
+        self._store.commit()
+        return booked
+
+    def reprice(self, ident: str, price: Decimal) -> Doc | None:
+        """Credit, or bill besides, the invoiced hours of a rate's days, so that they come to this price. None: there is
+        no such rate.
+        """
+        rate = self._store.get("labour_rate", ident)
+        project = self._store.get("project", str(rate["project_id"])) if rate else None
+        if rate is None or project is None:
+            return None
+        if amount := self._hourly.reprice(rate, price, str(project["currency"])):
+            source = f"{rate['external_id']}/priced-{price}-{self.through}"
+            self._invoice(project, self.through, {str(rate["revenue_category"]): amount}, source)
+        self._store.commit()
+        return self._store.get("labour_rate", ident)
 
     def _earn_month(self, day: date, ident: str) -> None:
         """A month whose period is closed is caught up with by the next."""
@@ -263,13 +262,6 @@ _STEPS = {"dispute": Billing._dispute, "settle": Billing._settle, "pay": Billing
 
 def _month_end(day: date) -> date:
     return day.replace(day=monthrange(day.year, day.month)[1])
-
-
-def _months(project: Doc) -> int:
-    if project["end_date"] is None:
-        return _OPEN_ENDED_MONTHS
-    start, end = (date.fromisoformat(str(project[name])) for name in ("start_date", "end_date"))
-    return max(1, (end.year - start.year) * 12 + end.month - start.month + 1)
 
 
 def _room(project: Doc) -> Decimal | None:

@@ -3,6 +3,7 @@
 References that a project would need, and all records under the keys asked for, doubles and closed ones included.
 """
 
+from app.sandbox.cloud import hours
 from app.sandbox.cloud.api import Answer, Api, Call
 from app.sandbox.cloud.masterdata import period_open
 from app.sandbox.cloud.records import PARTS, Doc
@@ -25,7 +26,9 @@ def read(api: Api, call: Call) -> Answer:
 
 
 def _with_parts(api: Api, project: Doc) -> dict[str, object]:
-    return {**project, **{record.path: api.store.parts(record.kind, str(project["id"])) for record in PARTS}}
+    ident = str(project["id"])
+    parts: dict[str, object] = {record.path: api.parts(record.kind, ident) for record in PARTS}
+    return {**project, **parts, "unbilled_hours_value": str(hours.open_value(api.store, ident))}
 
 
 def _references(api: Api, call: Call, customers: list[Doc]) -> dict[str, object]:

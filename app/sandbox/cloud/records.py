@@ -134,6 +134,7 @@ _TYPES = (
             "currency": currency,
             "planned_hours": number,
             "revenue_category": text,
+            "valid_from": partial(_optional, day),
         },
         ("hourly_rate",),
         part=True,

@@ -7,6 +7,7 @@ unknown to it, as anywhere.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from app.sandbox.cloud.hours import FIELDS as RATE_FIELDS
 from app.sandbox.cloud.problems import invalid
 from app.sandbox.cloud.records import BY_KIND, BY_PATH
 from app.sandbox.cloud.revenue import FIELDS as _POSTING
@@ -81,4 +82,5 @@ def _inner(kind: str, name: str) -> str:
 def _born(kind: str) -> tuple[str, ...]:
     if kind == "project":
         return ("id", "external_id", "customer_id", "status", "lines", "milestones", "rates")
-    return ("id", "external_id", "project_id", "billed") if BY_KIND[kind].part else ("id", "external_id")
+    born = ("id", "external_id", "project_id", "billed") if BY_KIND[kind].part else ("id", "external_id")
+    return (*born, *RATE_FIELDS) if kind == "labour_rate" else born

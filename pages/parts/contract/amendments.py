@@ -66,8 +66,7 @@ def _books(found: AmendmentHistory, currency: str) -> None:
     books, terms = found.books, found.contract.terms if found.contract else None
     if books is None or terms is None or terms.billing.kind is not BillingKind.MILESTONES:
         return
-    read = f"As the ERP was last read, {fmt.moment(found.read_at)}" if found.read_at else "Not read from an ERP yet"
-    with frame.card("books", "Invoiced and still to invoice", f"{read}; invoices are never rewritten"):
+    with frame.card("books", "Invoiced and still to invoice", f"{_as_read(found)}; invoices are never rewritten"):
         rows = [
             [one.name, one.key, _money(one.invoiced, one.invoiced_in or currency),
              _money(one.to_invoice or None, currency), _settle(one, currency), _money(one.after, currency)]
@@ -79,6 +78,17 @@ def _books(found: AmendmentHistory, currency: str) -> None:
         )  # fmt: skip
         table("books", ["Milestone", "Key", "Invoiced", "To invoice", "To settle", "Contract"], rows)
         _adds_up(books, currency)
+
+
+def _as_read(found: AmendmentHistory) -> str:
+    """A run that did not find all as wanted may still have seen what was invoiced: each has its own age."""
+    if found.invoiced_at is None:
+        return "Not read from an ERP yet"
+    invoiced = f"Invoiced as the ERP was read {fmt.moment(found.invoiced_at)}"
+    if found.read_at == found.invoiced_at:
+        return invoiced
+    wanted = f"last {fmt.moment(found.read_at)}" if found.read_at else "not yet"
+    return f"{invoiced}; all of it as wanted {wanted}"
 
 
 def _adds_up(books: Schedule, currency: str) -> None:

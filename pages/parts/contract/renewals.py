@@ -63,7 +63,7 @@ def _list(page: RenewalPage, today: date, reporting: str) -> None:
     table = pd.DataFrame(
         {
             "contract": [grid.link(row.contract_id, row.external_id) for row in page.rows],
-            "becomes": [WORDS[row.renewal] for row in page.rows],
+            "becomes": [f"{WORDS[row.renewal]}{', day passed' if row.passed else ''}" for row in page.rows],
             "due": [row.due_on for row in page.rows],
             "days": [(row.due_on - today).days for row in page.rows],
             "reporting": [None if row.value_reporting is None else float(row.value_reporting.amount)
@@ -89,7 +89,8 @@ def _columns(reporting: str) -> dict[str, ColumnConfig]:
     column = st.column_config
     return {
         "contract": grid.link_column(),
-        "becomes": column.TextColumn("Renewal", help="By itself: unless it is declined by its notice date"),
+        "becomes": column.TextColumn("Renewal", help="By itself: unless it is declined by its notice date; once that "
+                                     "day has passed it is too late"),
         "due": column.DateColumn("Due", format="D MMM YYYY",
                                  help="The notice date, else the renewal; of a declined one the last day"),
         "days": column.NumberColumn("In days", width="small", help="Below zero: it has passed"),

@@ -20,6 +20,7 @@ from httpx_aiohttp import HttpxAiohttpClient
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from sync_core.clock import Clock
+from sync_core.connectors import settings
 from sync_core.connectors.http import never_sent
 from sync_core.contract import Contract, Stage, Terms
 from sync_core.errors import ClmError, InvalidEstate
@@ -192,16 +193,22 @@ def _first_line(wrong: Exception) -> str:
 _PAGE_SIZE = TypeAdapter(Annotated[int, Field(ge=1, le=1000)])
 
 
+def check(clm: Clm) -> int:
+    """How many it is asked for at a time. Raises InvalidEstate for options that cannot be used."""
+    settings.only(f"clm {clm.name}", clm.options, ("token_env", "page_size"))
+    try:
+        return _PAGE_SIZE.validate_python(clm.options.get("page_size", 200))
+    except ValidationError as wrong:
+        raise InvalidEstate(f"clm {clm.name}: page_size must be a whole number from 1 to 1000") from wrong
+
+
 def connect(
     clm: Clm, *, secrets: Sequence[str], clock: Clock, transport: httpx.AsyncBaseTransport | None = None
 ) -> SandboxClmConnector:
     """The first secret is the bearer token. Raises InvalidEstate when it or the CLM's URL is missing."""
     if clm.url is None or not secrets:
         raise InvalidEstate(f"clm {clm.name}: the sandbox CLM needs a url and a token; set both for it")
-    try:
-        page_size = _PAGE_SIZE.validate_python(clm.options.get("page_size", 200))
-    except ValidationError as wrong:
-        raise InvalidEstate(f"clm {clm.name}: page_size must be a whole number from 1 to 1000") from wrong
+    page_size = check(clm)
     # A transport of the caller's must not be bypassed by a proxy from the environment.
     client = HttpxAiohttpClient(
         base_url=clm.url,

@@ -14,6 +14,7 @@ from httpx_aiohttp import HttpxAiohttpClient
 from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter, ValidationError
 
 from sync_core.clock import Clock
+from sync_core.connectors import settings
 from sync_core.errors import InvalidEstate
 from sync_core.estate.master import Mdm
 from sync_core.master.records import ACTIVE, Address, MasterCustomer, MasterEntity, MasterPage, MdmError
@@ -106,16 +107,22 @@ def _entity(one: _Entity) -> MasterEntity:
 _PAGE_SIZE = TypeAdapter(Annotated[int, Field(ge=1, le=1000)])
 
 
+def check(mdm: Mdm) -> int:
+    """How many it is asked for at a time. Raises InvalidEstate for options that cannot be used."""
+    settings.only(f"mdm {mdm.name}", mdm.options, ("page_size",))
+    try:
+        return _PAGE_SIZE.validate_python(mdm.options.get("page_size", 500))
+    except ValidationError as wrong:
+        raise InvalidEstate(f"mdm {mdm.name}: page_size must be a whole number from 1 to 1000") from wrong
+
+
 def connect(
     mdm: Mdm, *, secrets: Sequence[str], clock: Clock, transport: httpx.AsyncBaseTransport | None = None
 ) -> SandboxMdm:
     """The first secret is the bearer token. Raises InvalidEstate when it or the URL is missing."""
     if mdm.url is None or not secrets:
         raise InvalidEstate(f"mdm {mdm.name}: the sandbox needs a url and a token; set both for it")
-    try:
-        page_size = _PAGE_SIZE.validate_python(mdm.options.get("page_size", 500))
-    except ValidationError as wrong:
-        raise InvalidEstate(f"mdm {mdm.name}: page_size must be a whole number from 1 to 1000") from wrong
+    page_size = check(mdm)
     client = HttpxAiohttpClient(
         base_url=mdm.url,
         headers={"authorization": f"Bearer {secrets[0]}"},

@@ -54,6 +54,19 @@ def test_a_past_week_has_the_states_of_its_end(one: Firm) -> None:
     assert {told[slug] for slug in STATES} == {end.isoformat(timespec="microseconds")}
     panels = {panel["slug"]: panel for panel in described(content, release="1")["panels"]}
     assert all("30 Nov 2026" in panels[slug]["at"] for slug in STATES)
+    # The last refresh before that was days earlier, and every file says so.
+    known = {taken.data_as_of for taken in found.values()}
+    assert all(at is not None and end - at > timedelta(days=1) for at in known)
+    [table] = [table for table in tables_of(content) if table.name == "kpis"]
+    place = [field.key for field in table.fields].index("data_as_of")
+    assert {row[place] for row in table.rows if row[0] in STATES} == known
+    assert {row[place] for row in table.rows if row[0] not in STATES} == {None}
+    for slug in STATES:
+        facts_at = found[slug].facts_at
+        assert facts_at is not None
+        told_at = f"data as of {wording.short_moment(facts_at, content.zone)}"
+        assert told_at in panels[slug]["at"]
+        assert told_at in panels[slug]["of"]
 
 
 def test_what_was_not_measured_at_the_end_of_the_week_is_not_known(one: Firm) -> None:

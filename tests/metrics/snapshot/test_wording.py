@@ -1,12 +1,13 @@
 """Numbers as people read them, and where the points of a chart stand."""
 
 import io
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pyarrow.parquet as pq
 import pytest
 
-from metrics.kpi import Better, Unit, Value
+from metrics.kpi import Answer, Better, Unit, Value
 from metrics.snapshot import chart, wording
 from metrics.snapshot.content import Restatement
 from metrics.snapshot.flat import parquet_of
@@ -20,10 +21,10 @@ from sync_core.reads.snapshots import SnapshotSeal
 
 @pytest.mark.parametrize(("value", "unit", "currency", "shown"), [
     (Decimal("13600000"), Unit.MONEY, "USD", "$13.6M"), (Decimal("-410499"), Unit.MONEY, "EUR", "\u2212€410K"),
-    (Decimal("1244000000"), Unit.MONEY, "CHF", "CHF 1.24B"), (Decimal("0.4"), Unit.MONEY, "USD", "$0"),
+    (Decimal("1244000000"), Unit.MONEY, "CHF", "CHF\u00a01.24B"), (Decimal("0.4"), Unit.MONEY, "USD", "$0"),
     (Decimal("-0.4"), Unit.MONEY, "USD", "$0"), (0.8333, Unit.SHARE, "USD", "83.3%"),
     (6.43, Unit.HOURS, "USD", "6.4 h"),
-    (0.25, Unit.WORKING_HOURS, "USD", "15 working min"), (0.0, Unit.WORKING_HOURS, "USD", "0.0 working h"),
+    (0.25, Unit.WORKING_HOURS, "USD", "15 working min"), (0.0, Unit.WORKING_HOURS, "USD", "0 working min"),
     (2.1, Unit.DAYS, "USD", "2.1 d"), (0.04, Unit.SECONDS, "USD", "0.04 s"), (1234, Unit.COUNT, "USD", "1,234"),
     (None, Unit.COUNT, "USD", "no value"),
 ])  # fmt: skip
@@ -35,6 +36,25 @@ def test_money_has_the_decimals_of_its_currency_and_is_rounded_half_even() -> No
     for currency, text in (("USD", "2.34"), ("JPY", "2"), ("KWD", "2.345")):
         assert str(wording.amount_of(Decimal("2.345"), currency)) == text
     assert str(wording.amount_of(5, "USD")) == "5.00"
+
+
+@pytest.mark.parametrize(("why", "said", "to_a_board"), [
+    ("not reached: at least 31.0 days", "not reached: at least 31.0 days", "not reached: at least 31.0 days"),
+    ("no baseline: import one with `tieline baseline import FILE`",
+     "no baseline: import one with `tieline baseline import FILE`", "no baseline"),
+    ("", "no cases", "no cases"),
+])  # fmt: skip
+def test_why_there_is_no_number_is_said_in_the_same_words_in_every_file(why: str, said: str, to_a_board: str) -> None:
+    answer = Answer(None, 58 if why.startswith("not") else 0, why_none=why)
+    assert (wording.why_none(answer), wording.why_none_for_a_board(answer)) == (said, to_a_board)
+    assert wording.why_none(Answer(1.0, 58)) == ""
+
+
+def test_the_age_of_facts_is_told_once_they_are_older_than_two_refresh_periods() -> None:
+    at = datetime(2026, 11, 23, tzinfo=UTC)
+    assert wording.aged(at - timedelta(minutes=2), at) is None
+    assert wording.aged(at - timedelta(minutes=3), at) == at - timedelta(minutes=3)
+    assert wording.aged(None, at) is wording.aged(at, None) is None
 
 
 def test_what_a_computation_leaves_behind_is_no_part_of_a_number() -> None:

@@ -5,6 +5,7 @@ and `settle_s` (longest time a request may still run there after its client gave
 One composite read serves `observe`; creates are bulk and leave a record that exists as it is.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import quote
@@ -12,6 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from sync_core.clock import Clock
+from sync_core.connectors import settings
 from sync_core.connectors.answers import Json, Response, Row
 from sync_core.connectors.erp.sandbox_cloud.mapping import (
     NAMES,
@@ -48,8 +50,10 @@ from sync_core.ports import (
     Scope,
 )
 
+_log = logging.getLogger(__name__)
 _MOST_ITEMS = 500  # of one bulk call
 _RELEASE = "x-release"
+_OPTIONS = ("upsert", "settle_s")
 _ALREADY_GONE = frozenset({200, 204, 404})
 _OR_NONE = frozenset({200, 404})
 
@@ -62,7 +66,9 @@ class SandboxCloud:
         self._assurance = Assurance(self._look)
         self._asked = False
         self._described: str | None = None  # which release said what its records hold
-        self.capabilities = Capabilities(upsert=upsert, settle_s=settle_s, reports=frozenset(FinancialKind))
+        self.capabilities = Capabilities(
+            upsert=upsert, settle_s=settle_s, reports=frozenset(FinancialKind), dated_rates=True
+        )
         self._http = http
         self._create: tuple[str, str, Params | None] = ("create", "POST", None)
         if upsert:
@@ -79,6 +85,8 @@ class SandboxCloud:
         }
         path = f"/v1/provisioning/{quote(scope.contract, safe='')}"
         answer = await self._call("contract.observe", "GET", path, ctx, params=params)
+        if not self._asked or self._described != self._assurance.seen:
+            await self._describe(ctx)
         row = Row.of(self.name, answer.body)
         names = self._names
         found = [shared_found(Kind.CUSTOMER, names.read(Kind.CUSTOMER, each)) for each in row.rows("customers")]
@@ -257,7 +265,12 @@ class SandboxCloud:
         records = row.row("records")
         fields = {kind: records.texts(kind) for kind in records.fields}
         lacking = {FinancialKind.REVENUE} if LEDGER in self.needs.without(fields) else frozenset()
-        self.capabilities = replace(self.capabilities, reports=frozenset(FinancialKind) - lacking)
+        dated = self._names.dates_rates(fields.get(Kind.LABOUR_RATE.value, ()))
+        if dated != self.capabilities.dated_rates:
+            told = "holds prices with a first day" if dated else "has no labour_rate.valid_from: one price a category"
+            _log.warning("%s: release %s %s", self.name, answer.headers.get(_RELEASE), told)
+        reports = frozenset(FinancialKind) - lacking
+        self.capabilities = replace(self.capabilities, reports=reports, dated_rates=dated)
         self._asked, self._described = True, answer.headers.get(_RELEASE)
         return row.texts("api"), fields
 
@@ -270,12 +283,23 @@ def _collection(first: ErpObject, refs: Refs) -> str:
     return path
 
 
+def check(erp: Erp) -> None:
+    """What can be known of its options without a call. Raises InvalidEstate."""
+    system = f"erp {erp.name}"
+    settings.only(system, erp.options, _OPTIONS, groups=("field",))
+    settings.seconds(system, erp.options, "settle_s", "2")
+    if erp.options.get("upsert", "true") not in ("true", "false"):
+        raise InvalidEstate(f'{system}: upsert is "true" or "false", not {erp.options["upsert"]!r}')
+    Names.of(erp.name, erp.options)
+
+
 def connect(
     erp: Erp, *, secret: str | None, gate: Gate, clock: Clock, transport: httpx.AsyncBaseTransport | None = None
 ) -> ErpConnector:
     """`erp.user` is the OAuth client id, `secret` its secret. Nothing is sent before the first call."""
     if not (erp.url and erp.user and secret):
         raise InvalidEstate(f"erp {erp.name}: sandbox-cloud needs url, user (the client id) and secret_env; add them")
+    check(erp)
     http = ErpHttp(erp.name, erp.url, gate=gate, clock=clock, timeout_s=erp.timeout_s, transport=transport)
     http.credentials = ClientCredentials(http, "/oauth/token", client_id=erp.user, client_secret=secret, clock=clock)
     upsert = erp.options.get("upsert", "true") == "true"

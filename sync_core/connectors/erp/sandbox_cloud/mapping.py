@@ -1,6 +1,7 @@
 """Field names and values of sandbox-cloud, both ways. Amounts, hours and dates are text on its wire."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -61,8 +62,11 @@ NAMES: Mapping[Kind, Mapping[str, str]] = {
         "currency": "currency",
         "planned_hours": "planned_hours",
         "revenue_category": "revenue_category",
+        "valid_from": "valid_from",
     },
 }
+# An older release has no such field: it holds one price a category.
+OPTIONAL: Mapping[Kind, frozenset[str]] = {Kind.LABOUR_RATE: frozenset({"valid_from"})}
 _AMOUNTS = frozenset({"value", "not_to_exceed", "amount", "rate", "planned_hours"})
 _BILLING = {BillingKind.MILESTONES: "fixed_fee", BillingKind.TIME_AND_MATERIALS: "time_and_materials"}
 _BILLING_BACK = {theirs: ours for ours, theirs in _BILLING.items()}
@@ -78,7 +82,7 @@ def wire(obj: ErpObject, name: str) -> Json:
 
 
 def body_of(obj: ErpObject) -> dict[str, Json]:
-    return {theirs: wire(obj, ours) for ours, theirs in NAMES[obj.kind].items()}
+    return {theirs: wire(obj, ours) for ours, theirs in NAMES[obj.kind].items() if hasattr(obj, ours)}
 
 
 def shared_found(kind: Kind, row: Row) -> Found:
@@ -93,13 +97,25 @@ def project_found(row: Row) -> list[Found]:
     held = {**_fields(Kind.PROJECT, row), "billable": status == "active"}
     parts = [(kind, part, part.flag("billed")) for kind in PARTS for part in row.rows(PATHS[kind])]
     invoiced = row.decimal("billed_amount") if row.fields.get("billed_amount") is not None else None
-    held_all = [Found(Kind.PROJECT, key, ref, held, None, any(billed for _, _, billed in parts), is_open, invoiced)]
+    unbilled = row.decimal("unbilled_hours_value") if row.fields.get("unbilled_hours_value") is not None else None
+    billed_any = any(billed for _, _, billed in parts)
+    held_all = [
+        Found(Kind.PROJECT, key, ref, held, None, billed_any, is_open, invoiced, earned=unbilled or None),
+    ]
     for kind, part, billed in parts:
         values = {**_fields(kind, part), "project": key}
         at = BusinessKey(part.text("external_id")), ErpRef(part.text("id"))
         settled = part.decimal("invoiced_amount") if part.fields.get("invoiced_amount") is not None else None
-        held_all.append(Found(kind, *at, values, ref, billed, is_open or billed, invoiced=settled))
+        one = Found(kind, *at, values, ref, billed, is_open or billed, invoiced=settled)
+        told = is_open and part.fields.get("invoiced_hours") is not None  # what is closed is priced no more
+        held_all.append(_hours_told(one, part) if told else one)
     return held_all
+
+
+def _hours_told(rate: Found, row: Row) -> Found:
+    """With what is invoiced of the hours of its days."""
+    hours, value = row.decimal("invoiced_hours"), row.decimal("invoiced_value")
+    return replace(rate, invoiced=value, invoiced_hours=hours, settled=row.flag("settled"))
 
 
 def project_alone(row: Row) -> Found:
@@ -172,6 +188,8 @@ def posting(row: Row) -> FinancialFact:
 def _fields(kind: Kind, row: Row) -> dict[str, Scalar]:
     values: dict[str, Scalar] = {}
     for ours, theirs in NAMES[kind].items():
+        if theirs not in row.fields and ours in OPTIONAL.get(kind, ()):
+            continue
         value = row.optional(theirs)
         if value is not None and ours in _AMOUNTS:
             values[ours] = plain(row.decimal(theirs))

@@ -4,12 +4,12 @@ Estate options `field.<record>.<name of v1>` give a name that a release has chan
 `"field.project.purchase_order" = "po_reference"`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from sync_core.connectors.answers import Json, Row
-from sync_core.connectors.erp.sandbox_cloud.mapping import NAMES, PARTS, PATHS
+from sync_core.connectors.erp.sandbox_cloud.mapping import NAMES, OPTIONAL, PARTS, PATHS
 from sync_core.desired import Kind
 from sync_core.errors import InvalidEstate
 from sync_core.lanes.answers_needed import Needs
@@ -67,10 +67,15 @@ class Names:
 
     def _of(self, kind: Kind) -> frozenset[str]:
         known = self.renamed.get(kind, {})
-        own = {known.get(name, name) for name in NAMES[kind].values()}
+        optional = OPTIONAL.get(kind, ())
+        own = {known.get(name, name) for ours, name in NAMES[kind].items() if ours not in optional}
         if kind is Kind.PROJECT:
             return frozenset({*_ALWAYS, *own, "status", *(PATHS[part] for part in PARTS)})
         return frozenset({*_ALWAYS, *own, "billed"} if kind in PARTS else {*_ALWAYS, *own})
+
+    def dates_rates(self, fields: Collection[str]) -> bool:
+        """Whether a release with these fields of a labour rate holds prices with a first day."""
+        return self.renamed.get(Kind.LABOUR_RATE, {}).get("valid_from", "valid_from") in fields
 
     def read(self, kind: Kind, row: Row) -> Row:
         """A record of an answer, under the names of v1; of a project the parts that come with it too."""

@@ -11,6 +11,7 @@ from typing import Final
 from sync_core.errors import InvalidEstate
 
 _WIDTHS: Final[Mapping[str, int]] = {"entity": 4, "currency": 3, "tax": 4, "terms": 4, "category": 6, "account": 10}
+GROUPS: Final = tuple(_WIDTHS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ from zoneinfo import ZoneInfo
 import httpx
 
 from sync_core.clock import Clock
+from sync_core.connectors import settings
 from sync_core.connectors.answers import Row
 from sync_core.connectors.erp.sandbox_legacy.books import Books, Owner, parse
-from sync_core.connectors.erp.sandbox_legacy.codes import Codes
+from sync_core.connectors.erp.sandbox_legacy.codes import GROUPS, Codes
 from sync_core.connectors.erp.sandbox_legacy.layout import CODE_PAGE, BadFile, Record, file_of, line_of
 from sync_core.connectors.erp.sandbox_legacy.listing import NEEDS, Lister, look
 from sync_core.connectors.erp.sandbox_legacy.mapping import TYPES, changed, fact, found, keeps, record
@@ -45,6 +46,7 @@ from sync_core.ports import (
 )
 
 _PAGE: Final = 200
+_OPTIONS: Final = ("zone", "opens", "closes", "answers", "settle_s")
 _HEADERS = {"content-type": f"text/plain; charset={CODE_PAGE}"}
 
 
@@ -260,12 +262,22 @@ def _window(erp: Erp) -> BatchWindow:
     return window
 
 
+def check(erp: Erp) -> None:
+    """What can be known of its options without a call. Raises InvalidEstate."""
+    system = f"erp {erp.name}"
+    settings.only(system, erp.options, _OPTIONS, groups=GROUPS)
+    settings.seconds(system, erp.options, "settle_s", str(erp.timeout_s))
+    _window(erp)
+    Codes.of(erp.name, erp.options)
+
+
 def connect(
     erp: Erp, *, secret: str | None, gate: Gate, clock: Clock, transport: httpx.AsyncBaseTransport | None = None
 ) -> ErpConnector:
     """`erp.user` and `secret`: its user and password. Nothing is sent before the first call."""
     if not (erp.url and erp.user and secret):
         raise InvalidEstate(f"erp {erp.name}: sandbox-legacy needs url, user and secret_env; add them")
+    check(erp)
     http = ErpHttp(
         erp.name, erp.url, gate=gate, clock=clock, timeout_s=erp.timeout_s, transport=transport, parse=parse,
         retry_after_means_unwritten=True,

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import httpx
 
 from sync_core.clock import Clock
+from sync_core.connectors import settings
 from sync_core.connectors.erp.tryton.closing import Closer
 from sync_core.connectors.erp.tryton.finance import read_page
 from sync_core.connectors.erp.tryton.listing import Lister
@@ -48,6 +49,7 @@ from sync_core.ports import (
 
 _SETTLE_S = "65"
 _TAX_CHOICES = ("refuse", "category-tax")
+_OPTIONS = ("database", "settle_s", "customers_without_tax_rule")
 
 
 class Tryton:
@@ -129,15 +131,23 @@ class Tryton:
         return await self._maker.parts(parts, refs, ctx)
 
 
+def check(erp: Erp) -> None:
+    """What can be known of its options without a call. Raises InvalidEstate."""
+    system = f"erp {erp.name}"
+    settings.only(system, erp.options, _OPTIONS)
+    settings.seconds(system, erp.options, "settle_s", _SETTLE_S)
+    if erp.options.get("customers_without_tax_rule", _TAX_CHOICES[0]) not in _TAX_CHOICES:
+        raise InvalidEstate(f"{system}: customers_without_tax_rule is one of {', '.join(_TAX_CHOICES)}")
+
+
 def connect(
     erp: Erp, *, secret: str | None, gate: Gate, clock: Clock, transport: httpx.AsyncBaseTransport | None = None
 ) -> ErpConnector:
     """Nothing is sent before the first call, which also logs in."""
     if not (erp.url and erp.user and secret):
         raise InvalidEstate(f"erp {erp.name}: tryton needs url (with the database), user and secret_env; add them")
+    check(erp)
     taxing = erp.options.get("customers_without_tax_rule", _TAX_CHOICES[0])
-    if taxing not in _TAX_CHOICES:
-        raise InvalidEstate(f"erp {erp.name}: customers_without_tax_rule is one of {', '.join(_TAX_CHOICES)}")
     database = erp.options.get("database")
     url = f"{erp.url.rstrip('/')}/{quote(database, safe='')}" if database else erp.url
     http = ErpHttp(

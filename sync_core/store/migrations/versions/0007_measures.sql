@@ -9,3 +9,9 @@ ALTER TABLE metrics.refresh
 ALTER TABLE metrics.books_fact
     ADD COLUMN silent text[] NOT NULL DEFAULT '{}',
     ADD COLUMN unasked text[] NOT NULL DEFAULT '{}';
+
+-- Amendments of an agreement are numbered by themselves: one that was signed after an end may begin at 1 again.
+ALTER TABLE metrics.amendment_fact
+    ADD COLUMN agreement integer NOT NULL DEFAULT 1,
+    DROP CONSTRAINT amendment_fact_pkey,
+    ADD PRIMARY KEY (contract_id, agreement, number, known_from);
