@@ -54,6 +54,7 @@ TICK = timedelta(minutes=30)
 DEFECT_SHARE = 0.25  # a firm's first half-year with a bridge; a third of them need nobody's help
 OPEN_SHARE = 0.05  # of the contracts: exceptions that are open when the past ends
 _CLOSING = timedelta(minutes=5)  # before the group's midnight, so that a day's end is told as it was then
+_EACH_DAY = timedelta(days=9)
 _RECHECKS = timedelta(hours=9)  # within which all have looked whether master data that changed has mended them
 
 _DUE = sa.text("""
@@ -79,7 +80,7 @@ class History:
     approver: Approver
     colleagues: Colleagues
     until: datetime
-    measured: datetime | None = None  # the last end of a day that was measured
+    measured: datetime | None = None  # the last end of a day that was looked at
     rechecks_until: datetime | None = None  # at other times no change of master data has mended a blocked contract
 
     async def play(
@@ -182,10 +183,14 @@ class History:
         return row.now, row.next
 
     def _measure_days(self, tick: datetime) -> None:
-        """Each day that ends before `tick`, in the zone of the group, so that reports know what was known then."""
+        """Weeks and months that end before `tick`, in the zone of the group, so that reports know what was known then;
+        of the last days, which pages compare with today, each.
+        """
         while (end := self._next_end()) < tick:
-            self.clock.advance_to(end)
-            refresh(self.people, clock=self.clock, estate=self.estate)
+            day = (end + _CLOSING).astimezone(ZoneInfo(self.estate.group.timezone)).date()
+            if day.weekday() == 0 or day.day == 1 or end > self.until - _EACH_DAY:
+                self.clock.advance_to(end)
+                refresh(self.people, clock=self.clock, estate=self.estate)
             self.measured = end
 
     def _next_end(self) -> datetime:

@@ -59,8 +59,8 @@ def test_amendments_of_a_new_agreement_are_its_own(database: sa.Engine, clock: V
     days = [{"number": first, "effective_on": "2026-12-01"}]
     said(database, contract, "corrected", MONDAY + 2 * DAY, revision=7, overrides=6, changes={}, amendment_days=days)
     asked(database, clock, "amendment-lag")
-    rows_ = sorted(facts(database, "amendment"), key=lambda row: (row["agreement"], row["number"]))
-    found = [(row["agreement"], row["number"], row["delta"], row["effective_at"], row["waits"]) for row in rows_]
+    listed = sorted(facts(database, "amendment"), key=lambda row: (row["agreement"], row["number"]))
+    found = [(row["agreement"], row["number"], row["delta"], row["effective_at"], row["waits"]) for row in listed]
     moved = datetime(2026, 12, 1, tzinfo=UTC)
     assert found == [(1, 1, 10, None, False), (2, first, 50, moved, False), (2, first + 2, 10, None, True)]
 

@@ -200,6 +200,10 @@ def test_what_cannot_be_billed_is_said_in_money_and_what_was_billed_too(database
     assert facts["Invoiced"] == ("$40", "$40 of it paid")
 
 
+def links(shown: AppTest) -> list[str]:
+    return [link.proto.label.replace("\\", "").replace("\u2060", "") for link in shown.get("page_link")]
+
+
 def test_a_contract_is_found_by_the_id_of_its_clm_and_where_two_have_it_one_is_chosen(
     database: sa.Engine, nothing: Reads
 ) -> None:
@@ -208,10 +212,9 @@ def test_a_contract_is_found_by_the_id_of_its_clm_and_where_two_have_it_one_is_c
     add_contract(database, external_id="C-2026-00193", title="Other", source="//other.example/contracts")
     shown = play("contract", nothing, {"id": "C-2026-00193"})
     assert errors(shown) == []
-    told = texts(shown).replace("\\", "").replace("\u2060", "")
-    assert "Several contracts have this id" in told
-    assert "C-2026-00193 Rollout, Northwind" in told
-    assert "C-2026-00193 Other, Northwind" in told
+    assert "Several contracts have this id" in texts(shown)
+    found = [label.split(", ")[0] for label in links(shown) if label.startswith("C-")]
+    assert sorted(found) == ["C-2026-00193 Other", "C-2026-00193 Rollout"]
 
 
 def test_without_an_id_a_contract_can_be_looked_for(database: sa.Engine, nothing: Reads) -> None:
@@ -221,4 +224,4 @@ def test_without_an_id_a_contract_can_be_looked_for(database: sa.Engine, nothing
     [box] = [one for one in shown.text_input if one.label == "Search"]
     box.input("rollout").run()
     assert errors(shown) == []
-    assert "C-7 Rollout, Northwind" in texts(shown).replace("\\", "").replace("\u2060", "")
+    assert [label for label in links(shown) if label.startswith("C-7 Rollout, Northwind")]
