@@ -122,7 +122,8 @@ class Life:
 
     def told(self) -> list[tuple[str, dict[str, object]]]:
         pick = self.chance.choice
-        terms = {"legal_entity": self.entity, "renewal": self.renewal(), "ends_on": pick([None, self.day()])}
+        terms: dict[str, object] = {"legal_entity": self.entity, "renewal": self.renewal()}
+        terms["ends_on"] = pick([None, self.day()])
         first: dict[str, object] = {"signed_at": "2026-01-05T10:00:00Z", "terms": milestone_terms(**terms)}
         listed: list[tuple[str, dict[str, object]]] = [("signed", first)]
         listed += self.meanwhile(terms)
