@@ -2,6 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -123,7 +124,8 @@ def test_what_was_converted_goes_out_with_the_minor_unit_and_what_was_agreed_as_
     fine = Money(Decimal("12.345"), "USD")
     amounts = {"value": "12.345", "value_reporting": "12.34"}
     for name, amount in amounts.items():
-        view = TypeAdapter(RenewalView.model_fields[name].annotation).validate_python(fine, from_attributes=True)
+        kind: Any = RenewalView.model_fields[name].annotation
+        view = TypeAdapter(kind).validate_python(fine, from_attributes=True)
         assert view.model_dump(mode="json")["amount"] == amount
     contract = fold([signing(1, currency="EUR", value="385443.73")])
     assert contract.terms is not None

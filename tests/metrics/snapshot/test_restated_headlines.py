@@ -288,9 +288,8 @@ def test_in_another_zone_of_the_group_a_contract_is_of_another_week_and_page_and
             {"ids": list(ids)},
         )
         assert {row.period for row in weeks} == {one.week}
-    moved = {row.contract_id for row in content.restatement.moved
-             if row.anew and "contract.provisioned" in row.measures}  # fmt: skip
-    assert ids <= moved
+    moved = [row for row in content.restatement.moved if row.anew and "contract.provisioned" in row.measures]
+    assert ids <= {row.contract_id for row in moved}
     explained(one, content)
     found = reads(one).snapshot(newest)
     assert found is not None
