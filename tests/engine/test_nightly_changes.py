@@ -80,6 +80,9 @@ async def test_a_name_that_the_erp_cuts_is_no_difference_to_its_events(nights: N
     await worker.drain()
     nights.go_to(at("06:00", 4))
     await worker.drain()
+    nights.go_to(at("12:00", 4))
+    await nights.amend("C-1", 1, {"service_line": "Claims"})  # nothing that this ERP holds
+    await worker.drain()
     assert await nights.states() == {"C-1": "active"}
     found = Reads(database, clock=nights.clock, estate=nights.estate).verified()
     assert found.differences == []
