@@ -11,7 +11,7 @@ from sync_core.life.reused import may_be
 
 # How many events each run knew that found or made all as wanted. `rev` also rises without an event, so those that came
 # after the run are not among them; by its end, as clocks of several hosts differ.
-_DONE = sa.text("""
+CARRIED_OUT = sa.text("""
     SELECT r.contract_id, array_agg(DISTINCT least(r.rev, (
         SELECT count(*) FROM core.event AS e
         WHERE e.source = c.source AND e.external_id = c.external_id AND e.recorded_at <= r.finished_at))) AS known
@@ -29,5 +29,5 @@ async def carried_out(
     again = [number for number, its in events.items() if may_be(its)]
     if not again:
         return {}
-    rows = await conn.execute(_DONE, {"ids": again})
+    rows = await conn.execute(CARRIED_OUT, {"ids": again})
     return {ContractId(row.contract_id): tuple(row.known) for row in rows}

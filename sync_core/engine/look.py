@@ -97,6 +97,7 @@ def intend(loaded: Loaded, estate: Estate, connectors: Mapping[str, ErpConnector
     anew = reused.anew(contract, loaded.events, loaded.done, estate.day_at)
     if anew is not None and anew.untouched and placement is not None:
         placement = signed_anew(placement, contract.terms)
+    contract = reused.with_own(contract, anew.own) if anew is not None else contract
     intent = intend_known(contract, loaded.masters, loaded.project_in, estate, connectors, now=now, placement=placement)
     if anew is None or intent.desired is None:
         return intent

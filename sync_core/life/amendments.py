@@ -5,7 +5,7 @@ the schedule does not cover of the value is a row of its own: the sum row always
 whose currency was amended each side is in its own, and nothing is subtracted.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -17,6 +17,7 @@ from sync_core.events import Amended, AmendmentHeader, Event
 from sync_core.fold import fold_steps
 from sync_core.life.agreements import DayAt
 from sync_core.life.contract_words import Change, changes_between, flat
+from sync_core.life.reused import with_own
 from sync_core.life.silent import by_path, with_values
 
 _ZERO: Final = Decimal(0)
@@ -166,9 +167,10 @@ def amendments(
     billed_in: In = _UNSAID,
     *,
     day_at: DayAt,
+    own: Collection[str] = (),
 ) -> tuple[AmendmentStep, ...]:
     """All of one contract, in the order of the fold. What uses a number again is none, whatever it says; a signature
-    after an end begins to count anew.
+    after an end begins to count anew. `own`: milestones of an agreement before that this one has too, and was billed.
     """
     found: list[AmendmentStep] = []
     seen: set[int] = set()
@@ -182,7 +184,8 @@ def amendments(
             continue
         seen.add(header.number)
         known = step.before.terms is not None and step.after.terms is not None
-        made = compare(step.before, step.after, invoiced, billed_in) if known and not step.waits else None
+        after = with_own(step.after, own)
+        made = compare(step.before, after, invoiced, billed_in) if known and not step.waits else None
         since = _since(step.after, header)
         told = (header.number, header.executed_at, since, header.summary, header.signed_by)
         later = _later(step.before, step.after, since) if made is not None else ()

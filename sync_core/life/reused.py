@@ -6,7 +6,7 @@ invoiced after that is the new one's.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sync_core.contract import Contract
@@ -27,6 +27,7 @@ class Anew:
 
     untouched: bool  # nothing was done for this agreement yet
     unconfirmed: frozenset[str]  # milestones with keys of agreements before, of which nothing was done yet for this one
+    own: frozenset[str] = frozenset()  # keys of agreements before that were carried out for this one, taken out or not
 
 
 def may_be(events: Iterable[Event]) -> bool:
@@ -44,13 +45,18 @@ def anew(contract: Contract, events: Sequence[Event], done: Iterable[int], day_a
     began = _began(fold_steps(events, day_at=day_at)) if may_be(events) else None
     if began is None:
         return None
-    left, untouched = _milestones(contract) & {*contract.earlier}, True
+    own, untouched = set[str](), True
     for known in sorted({*done} - {0}, reverse=True):
         steps = fold_steps(events[:known], day_at=day_at)
         if _began(steps) == began:
             untouched = False
-            left -= _milestones(steps[-1].after)
-    return Anew(untouched, frozenset(left))
+            own |= _milestones(steps[-1].after) & {*contract.earlier}
+    return Anew(untouched, frozenset(_milestones(contract) & {*contract.earlier} - own), frozenset(own))
+
+
+def with_own(contract: Contract, own: Collection[str]) -> Contract:
+    """What was invoiced of these is no history: it is of the agreement that stands."""
+    return replace(contract, earlier=tuple(key for key in contract.earlier if key not in own))
 
 
 def hours_before(found: Iterable[Found], known: ErpRef | None) -> bool:

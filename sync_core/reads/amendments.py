@@ -10,14 +10,17 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from sync_core.contract import Contract
+from sync_core.engine.carried_out import CARRIED_OUT
 from sync_core.errors import StoredEventUnreadable
 from sync_core.estate.estate import Estate
+from sync_core.events import Event
 from sync_core.findings import Difference
 from sync_core.fold import fold
 from sync_core.intake.contract_events import stored
 from sync_core.life import amendments as core
 from sync_core.life.contract_words import Change
 from sync_core.life.restated import differences
+from sync_core.life.reused import anew, may_be, with_own
 from sync_core.reads.scope import CONTRACT, Entities, bound
 
 MOST_EVENTS: Final = 1_000
@@ -124,6 +127,8 @@ def amendment_history(
         {k.key: k.currency for k in told if k.currency},
     )
     contract = fold(events, day_at=estate.day_at)
+    own = _own(conn, contract_id, contract, events, estate)
+    contract = with_own(contract, own)
     received = {one.id: one.recorded_at for one in rows}
     ranks = {one.id: rank for rank, one in enumerate(rows, 1)}
     read = [ReadBack(*one) for one in conn.execute(_READ_BACK, {"contract": contract_id})]
@@ -132,7 +137,7 @@ def amendment_history(
     zone = ZoneInfo(entity.timezone if entity else "UTC")
     found = tuple(
         _row(step, ranks[step.event_id], received[step.event_id], read, zone)
-        for step in core.amendments(events, invoiced, billed_in, day_at=estate.day_at)
+        for step in core.amendments(events, invoiced, billed_in, day_at=estate.day_at, own=own)
     )
     return replace(
         bare,
@@ -145,6 +150,17 @@ def amendment_history(
         invoiced_at=max(seen, default=None),
         more_events=len(rows) > MOST_EVENTS,
     )
+
+
+def _own(
+    conn: sa.Connection, contract_id: int, contract: Contract, events: Sequence[Event], estate: Estate
+) -> frozenset[str]:
+    """Milestones with keys of an agreement before that were carried out for the one that stands."""
+    if not contract.earlier or not may_be(events):
+        return frozenset()
+    done = [known for row in conn.execute(CARRIED_OUT, {"ids": [contract_id]}) for known in row.known]
+    signed = anew(contract, events, done, estate.day_at)
+    return signed.own if signed is not None else frozenset()
 
 
 def _row(

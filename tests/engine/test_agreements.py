@@ -176,3 +176,23 @@ async def test_rates_under_which_hours_were_invoiced_are_made_anew_for_the_new_a
     assert held.fields["not_to_exceed"] == "48000"
     rates = [rate for rate in desk.erp.of(Kind.LABOUR_RATE) if rate.parent == held.ref]
     assert sorted(str(rate.fields["rate"]) for rate in rates) == ["160", "240"]
+
+
+async def test_what_the_new_agreement_was_billed_for_and_then_took_out_is_to_be_credited(desk: Desk) -> None:
+    """Although the agreement before had a milestone of that key: nothing of it was ever invoiced."""
+    await arrived(desk, cloud_event("e1", "signed.v1", signed("C-1")))
+    await arrived(desk, said("cancelled", 2, ended_on="2026-03-02"))
+    await arrived(desk, again(desk, 3))
+    assert (await desk.states(), await desk.cases()) == ({"C-1": "active"}, [])
+    [design] = [held for held in desk.erp.of(Kind.MILESTONE) if held.key.endswith("design")]
+    desk.erp.hold(replace(design, billed=True))
+    rest = {"value": "15000.00", "lines": [{"key": "1", "description": "Rollout", "amount": "15000.00"}]}
+    out = amended("C-1", revision=4, **rest, remove_milestones=["design"])
+    await arrived(desk, cloud_event("a1", "amended.v1", out, at=desk.clock.now()))
+    assert (await desk.states(), await desk.cases()) == (
+        {"C-1": "active"}, [("billed_differs", "finance_operations", "open")],
+    )  # fmt: skip
+    told = desk.reads.amendments(1)
+    assert told is not None
+    assert told.books is not None
+    assert (told.books.invoiced, told.books.difference) == (Decimal(10_000), Decimal(-10_000))
