@@ -186,8 +186,8 @@ async def test_what_the_new_agreement_was_billed_for_and_then_took_out_is_to_be_
     assert (await desk.states(), await desk.cases()) == ({"C-1": "active"}, [])
     [design] = [held for held in desk.erp.of(Kind.MILESTONE) if held.key.endswith("design")]
     desk.erp.hold(replace(design, billed=True))
-    rest = {"value": "15000.00", "lines": [{"key": "1", "description": "Rollout", "amount": "15000.00"}]}
-    out = amended("C-1", revision=4, **rest, remove_milestones=["design"])
+    lines = [{"key": "1", "description": "Rollout", "amount": "15000.00"}]
+    out = amended("C-1", revision=4, value="15000.00", lines=lines, remove_milestones=["design"])
     await arrived(desk, cloud_event("a1", "amended.v1", out, at=desk.clock.now()))
     assert (await desk.states(), await desk.cases()) == (
         {"C-1": "active"}, [("billed_differs", "finance_operations", "open")],
