@@ -87,3 +87,19 @@ async def test_a_name_that_the_erp_cuts_is_no_difference_to_its_events(nights: N
     found = Reads(database, clock=nights.clock, estate=nights.estate).verified()
     assert found.differences == []
     assert found.compared == {"contract": 1, "crosswalk": 1, "plan": 1}
+
+
+async def test_what_a_batch_changed_is_no_difference_to_the_plan_of_its_answer(
+    nights: Nights, database: sa.Engine
+) -> None:
+    worker = await _active(nights, "C-1")
+    nights.go_to(at("12:00", 4))
+    await nights.amend("C-1", 1, {"po_number": "PO-78"})
+    await worker.drain()
+    nights.go_to(at("22:00", 4))
+    await worker.drain()
+    nights.go_to(at("06:00", 5))
+    await worker.drain()
+    assert await nights.states() == {"C-1": "active"}
+    found = Reads(database, clock=nights.clock, estate=nights.estate).verified()
+    assert (found.differences, found.compared["crosswalk"]) == ([], 1)
