@@ -57,8 +57,8 @@ class Held:
 def rebuilt_plan(wanted: Sequence[ErpObject], run: Run, held: Sequence[Held]) -> Plan | None:
     """The plan that the run must have had, from what is derived and what the run noted that it found.
 
-    None where that is not all there is to know: conflicts, tasks, failures, objects that another contract made, and what
-    the batch of a night changed, of which its answer says only what it came to.
+    None where that is not all there is to know: conflicts, tasks, failures, objects that another contract made, and
+    what the batch of a night changed, of which its answer says only what it came to.
     """
     if any(one.status not in _SENT or (one.action == Action.UPDATE and one.before is None) for one in run.operations):
         return None
