@@ -51,8 +51,8 @@ class Up:
         if self.settings.beside:
             tryton_beside.require(self.settings)
         wiring = Wiring(self.settings, "up")
-        wiring.check_systems()  # better known now than by a part that keeps ending
         oidc_client.client_of(wiring)
+        wiring.check_systems()  # better known now than by a part that keeps ending
         home = Home(self.settings.home)
         home.prepare()
         with home.held(), contextlib.closing(listen(self.settings.host, self.settings.port)) as door:

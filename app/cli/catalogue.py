@@ -87,7 +87,7 @@ COMMANDS: Final = (
     Elsewhere(
         "renewals",
         "renewals:renewals",
-        "Show contracts that are to be renewed, the nearest first, and those whose renewal was declined.",
+        "Show contracts that are to be renewed, and those whose renewal was declined; what has passed comes last.",
     ),
     Elsewhere(
         "amendments",
