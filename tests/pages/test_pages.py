@@ -72,7 +72,7 @@ def test_a_page_without_data_says_what_to_do(path: str, nothing: Reads) -> None:
     assert errors(shown) == []
     words = {
         "contracts": "No contract has arrived yet",
-        "contract": "Choose a contract",
+        "contract": "Find a contract",
         "exceptions": "No open exceptions",
     }
     assert words[path] in texts(shown)
