@@ -1,10 +1,13 @@
 """Fixtures of all tests: one real PostgreSQL per run, a migrated template in it, a database like that per test."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
+from typing import Final
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import settings
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.postgres.embedded import Endpoint
@@ -15,6 +18,13 @@ from tests.tryton_server import RunningTryton
 from tests.washed import Washed
 
 APP_ROLE = "tieline_app"
+
+# Properties are tried with the same examples in each run, so that a run says something of the change that it is of.
+# TIELINE_EXAMPLES=random draws new ones.
+EXAMPLES: Final = os.environ.get("TIELINE_EXAMPLES", "same")
+settings.register_profile("same", derandomize=True)
+settings.register_profile("random")
+settings.load_profile(EXAMPLES)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

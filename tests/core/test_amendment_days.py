@@ -32,13 +32,13 @@ def told(contract: Contract) -> dict[str, tuple[str | None, str | None]]:
     return {one.what: (one.held, one.wanted) for one in differences(contract)}
 
 
-def accepted(history: list[Event]) -> list[Event]:
-    """As the command of legal stores it."""
+def accepted(history: list[Event], nth: int = 0) -> list[Event]:
+    """As the command of legal stores it, for the `nth` time."""
     contract = fold(history)
     data = {"changes": accepting(contract), "amendment_days": amendment_days.accepting(contract)}
     last, changes = contract.revision, orjson.loads(orjson.dumps(data, default=str))
-    made = event("corrected", last, {"overrides": last, **changes}, hour=90)
-    return [*history, replace(made, id=own(9).id)]
+    made = event("corrected", last, {"overrides": last, **changes}, hour=90 + nth)
+    return [*history, replace(made, id=own(9 + nth).id)]
 
 
 @pytest.mark.parametrize(("first", "second"), [(FROM, LATER), (LATER, FROM), (None, FROM), (FROM, None)])
@@ -203,7 +203,15 @@ def test_order_and_repeats_do_not_matter_and_the_last_word_on_a_day_is_kept(
     contract = fold(history)
     repeats = data.draw(st.lists(st.sampled_from(history), max_size=3))
     assert fold(data.draw(st.permutations([*history, *repeats]))) == contract
-    assert fold(accepted(history)).silent_days == amendment_days.of_none(contract)
+    once = {one.number: one.effective_on for one in fold(accepted(history)).amendments}
+    for settled in {*contract.silent_days} - {*amendment_days.of_none(contract)}:
+        assert once[settled.number] == settled.stated
+    # A day that is moved may uncover that of an amendment before it, which said the same; then that one is asked about.
+    story = history
+    for nth in range(3):
+        story = accepted(story, nth)
+    contract_then = fold(story)
+    assert contract_then.silent_days == amendment_days.of_none(contract_then)
     agreed = {one.number: one.effective_on for one in contract.amendments}
     for differing in contract.silent_days:
         assert differing.agreed != differing.stated
