@@ -20,13 +20,13 @@ from sync_core.keys import ExternalId
 from sync_core.money import exponent
 from sync_core.ocds import values
 from sync_core.ocds.findings import Finding, Place, Unmapped, Why
+from sync_core.ocds.organisations import LONGEST_KEY, country_of, id_of, key_of
 from sync_core.ocds.packaging import Packed
 from sync_core.ocds.release import Release
 from sync_core.ocds.rules import Rules
-from sync_core.ocds.values import Json, Object, first, identifier, inner, items, text
+from sync_core.ocds.values import Object, first, identifier, inner, items, text
 
 MILESTONE: Final = "1"  # key of the one milestone over the whole value
-LONGEST_KEY: Final = 100  # of a contract's id here: ERPs keep it with the keys of its parts
 _STAGES: Final[Mapping[str, Stage]] = {
     "pending": Stage.DRAFT,
     "cancelled": Stage.CANCELLED,
@@ -34,7 +34,6 @@ _STAGES: Final[Mapping[str, Stage]] = {
 }
 _AMENDS: Final = "contractamendment"  # the tag
 _PLAIN: Final = re.compile(r"[^\x00-\x20\x7f-\xa0#/\\?%&\u2028\u2029\ud800-\udfff]+")
-_COUNTRY: Final = re.compile(r"([A-Z]{2})-")  # how schemes of national registers begin; X is for what is of no country
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,20 +238,20 @@ class _Contract:
             inner(release.whole, "tender", "procuringEntity"),
             release.party("procuringEntity"),
         )
-        found = next((release.organisation(one) for one in named if _key(one)), None)
+        found = next((release.organisation(one) for one in named if key_of(one)), None)
         if found is None:
             self.assumed.append("customer: none is named")
             return "", Party(self.rules.customer(""), "")
         self.given.add("customer")
-        key, registered = _key(found), inner(found, "identifier")
-        tax_id = text(_id(registered.get("id")), 60) or None
+        key, registered = key_of(found), inner(found, "identifier")
+        tax_id = text(id_of(registered.get("id")), 60) or None
         name = first(text(found.get("name")), text(registered.get("legalName")), key)
-        return key, Party(self.rules.customer(key), name, tax_id, _country(found))
+        return key, Party(self.rules.customer(key), name, tax_id, country_of(found))
 
     def _supplier(self) -> tuple[str, ...]:
         release = self.release
         listed = items(self.contract.get("suppliers")) or items(self.award.get("suppliers"))
-        found = tuple(key for one in listed or [release.party("supplier")] if (key := _key(one)))
+        found = tuple(key for one in listed or [release.party("supplier")] if (key := key_of(one)))
         if found:
             self.given.add("legal_entity")
         else:
@@ -271,27 +270,6 @@ class _Contract:
             key = identifier(one.get("id")) or f"{text(one.get('date'))} {number}"
             why = first(text(one.get("description"), 500), text(one.get("rationale"), 500))
             yield Noted(text(key, 120), self._moment(one, "date", "contracts/amendments"), why)
-
-
-def _key(organisation: Object) -> str:
-    """What a release calls an organisation by: its id, its number in a register, else its name."""
-    registered = inner(organisation, "identifier")
-    return text(first(
-        _id(organisation.get("id")), _id(registered.get("id")),
-        text(organisation.get("name")), text(registered.get("legalName")),
-    ), LONGEST_KEY)  # fmt: skip
-
-
-def _id(given: Json) -> str:
-    """Some publishers write "null" for none."""
-    found = identifier(given)
-    return "" if found.lower() == "null" else found
-
-
-def _country(organisation: Object) -> str | None:
-    scheme = inner(organisation, "identifier").get("scheme")
-    found = _COUNTRY.match(scheme) if isinstance(scheme, str) else None
-    return found[1] if found and not found[1].startswith("X") else None
 
 
 def external_id(ocid: str, contract_id: str) -> ExternalId:

@@ -1,7 +1,5 @@
 """sandbox-cloud, REST v1: the cloud ERP that Tieline brings along for the demo, tests and benchmarks.
 
-Estate options: `upsert` ("true", "false": the ERP's external ids are not unique, every create makes another record)
-and `settle_s` (longest time a request may still run there after its client gave up).
 One composite read serves `observe`; creates are bulk and leave a record that exists as it is.
 """
 
@@ -10,10 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import quote
 
-import httpx
-
-from sync_core.clock import Clock
-from sync_core.connectors import settings
 from sync_core.connectors.answers import Json, Response, Row
 from sync_core.connectors.erp.sandbox_cloud.mapping import (
     NAMES,
@@ -31,19 +25,15 @@ from sync_core.connectors.erp.sandbox_cloud.mapping import (
 )
 from sync_core.connectors.erp.sandbox_cloud.names import LEDGER, Names
 from sync_core.connectors.http import OK, ErpHttp, Params
-from sync_core.connectors.oauth2 import ClientCredentials
 from sync_core.desired import BillingMilestone, ErpObject, Found, Kind, Line, Project, Rate
-from sync_core.errors import ErpAmbiguous, ErpRejected, InvalidEstate
-from sync_core.estate.estate import Erp
+from sync_core.errors import ErpAmbiguous, ErpRejected
 from sync_core.keys import BusinessKey, ErpRef
 from sync_core.lanes.answers_needed import Assurance, Needs, require
 from sync_core.ports import (
     CallContext,
     Capabilities,
-    ErpConnector,
     FinancialKind,
     FinancialPage,
-    Gate,
     Observation,
     ProjectPage,
     Refs,
@@ -53,9 +43,9 @@ from sync_core.ports import (
 _log = logging.getLogger(__name__)
 _MOST_ITEMS = 500  # of one bulk call
 _RELEASE = "x-release"
-_OPTIONS = ("upsert", "settle_s")
-_ALREADY_GONE = frozenset({200, 204, 404})
-_OR_NONE = frozenset({200, 404})
+_GONE = 404
+_ALREADY_GONE = frozenset({200, 204, _GONE})
+_OR_NONE = frozenset({200, _GONE})
 
 
 class SandboxCloud:
@@ -147,7 +137,7 @@ class SandboxCloud:
     async def project(self, ref: ErpRef, ctx: CallContext) -> Found | None:
         path = f"/v1/projects/{quote(ref, safe='')}"
         answer = await self._http.call("project.read", "GET", path, ctx=ctx, write=False, ok=_OR_NONE)
-        if answer.status == httpx.codes.NOT_FOUND:
+        if answer.status == _GONE:
             return None
         found = project_alone(self._names.read(Kind.PROJECT, Row.of(self.name, answer.body)))
         return found if found.active else None
@@ -281,28 +271,3 @@ def _collection(first: ErpObject, refs: Refs) -> str:
         project = refs[Kind.PROJECT, first.project]
         path = f"/v1/projects/{quote(project, safe='')}/{PATHS[first.kind]}"
     return path
-
-
-def check(erp: Erp) -> None:
-    """What can be known of its options without a call. Raises InvalidEstate."""
-    system = f"erp {erp.name}"
-    settings.only(system, erp.options, _OPTIONS, groups=("field",))
-    settings.seconds(system, erp.options, "settle_s", "2")
-    if erp.options.get("upsert", "true") not in ("true", "false"):
-        raise InvalidEstate(f'{system}: upsert is "true" or "false", not {erp.options["upsert"]!r}')
-    Names.of(erp.name, erp.options)
-
-
-def connect(
-    erp: Erp, *, secret: str | None, gate: Gate, clock: Clock, transport: httpx.AsyncBaseTransport | None = None
-) -> ErpConnector:
-    """`erp.user` is the OAuth client id, `secret` its secret. Nothing is sent before the first call."""
-    if not (erp.url and erp.user and secret):
-        raise InvalidEstate(f"erp {erp.name}: sandbox-cloud needs url, user (the client id) and secret_env; add them")
-    check(erp)
-    http = ErpHttp(erp.name, erp.url, gate=gate, clock=clock, timeout_s=erp.timeout_s, transport=transport)
-    http.credentials = ClientCredentials(http, "/oauth/token", client_id=erp.user, client_secret=secret, clock=clock)
-    upsert = erp.options.get("upsert", "true") == "true"
-    settle_s = float(erp.options.get("settle_s", "0" if upsert else "2"))
-    names = Names.of(erp.name, erp.options)
-    return SandboxCloud(erp.name, http, upsert=upsert, settle_s=settle_s, names=names)
