@@ -19,8 +19,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sync_core.clock import Clock
 from sync_core.errors import ErpAnswerIncomplete
 from sync_core.locks import Lock
-from sync_core.ports import CallContext, ErpConnector, FinancialFact, FinancialPage
+from sync_core.ports import CallContext, ErpConnector, FinancialFact, FinancialKind, FinancialPage
 from sync_core.telemetry.latencies import LATENCIES
+from sync_core.watch import drift_rows
 from sync_core.writeback import told
 
 _READ = sa.text("SELECT value FROM core.watermark WHERE name = :name")
@@ -51,7 +52,7 @@ _STORE = sa.text("""
          ) AS newest ON f.before IS NULL
     WHERE row(f.status, f.amount) IS DISTINCT FROM coalesce(f.before, newest.held)
     ORDER BY f.place
-    RETURNING contract_id
+    RETURNING contract_id, kind
 """)
 
 
@@ -139,8 +140,11 @@ async def _insert(conn: AsyncConnection, system: str, facts: Sequence[FinancialF
     if not facts:
         return 0
     rows = orjson.dumps([_row(fact) for fact in facts]).decode()
-    new = (await conn.execute(_STORE, {"system": system, "facts": rows, "now": now})).scalars().all()
-    await told.due(conn, [contract for contract in new if contract is not None], now=now)
+    new = (await conn.execute(_STORE, {"system": system, "facts": rows, "now": now})).all()
+    known = [fact for fact in new if fact.contract_id is not None]
+    await told.due(conn, [fact.contract_id for fact in known], now=now)
+    invoiced = [fact.contract_id for fact in known if fact.kind == FinancialKind.INVOICE]
+    await drift_rows.ask(conn, system, invoiced, now=now)
     return len(new)
 
 

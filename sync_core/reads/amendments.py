@@ -94,6 +94,10 @@ _INVOICED: Final = sa.text("""
     FROM core.crosswalk
     WHERE contract_id = :contract AND kind = 'milestone' AND state = 'confirmed' AND invoiced IS NOT NULL
 """)
+# The watch for drift keeps what it reads to be invoiced.
+_COMPARED: Final = sa.text("""
+    SELECT checked_at FROM core.drift_check WHERE contract_id = :contract AND outcome IN ('same', 'differs')
+""")
 # Runs that found the whole contract as wanted, and the amendment up to which it was active then. `rev` alone does not
 # say what a run saw: more than events raises it.
 _READ_BACK: Final = sa.text("""
@@ -132,7 +136,9 @@ def amendment_history(
     received = {one.id: one.recorded_at for one in rows}
     ranks = {one.id: rank for rank, one in enumerate(rows, 1)}
     read = [ReadBack(*one) for one in conn.execute(_READ_BACK, {"contract": contract_id})]
+    compared = conn.scalar(_COMPARED, {"contract": contract_id})
     seen = [one.at for one in read] + [one.confirmed_at for one in told if one.confirmed_at is not None]
+    seen += [compared] if compared is not None else []
     entity = estate.entities.get(row.legal_entity)
     zone = ZoneInfo(entity.timezone if entity else "UTC")
     found = tuple(

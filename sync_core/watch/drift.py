@@ -6,17 +6,20 @@ rules that runs follow (sync_core/domains/conflicts.py): `ours` is put back by a
 has to decide, and `allowed` stands.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
 from sync_core.contract import Contract
-from sync_core.desired import Scalar, fields_of
+from sync_core.desired import Kind, Scalar, fields_of
 from sync_core.engine.look import Sight
 from sync_core.errors import Function
 from sync_core.intake.fetching import ClmContract
 from sync_core.intake.fetching import fields_of as fields_in
+from sync_core.keys import ErpRef
+from sync_core.life.books import invoiced
 from sync_core.plan import Action, Operation
 
 WHOLE: Final = ""  # stands for the field where all of an object is there, or is not
@@ -64,6 +67,7 @@ class Compared:
 
     system: str
     found: tuple[Drift, ...]
+    invoiced: Mapping[ErpRef, Decimal | None] = field(default_factory=dict)  # of its milestones; None: nothing
 
 
 def of_erp(sight: Sight, system: str) -> Compared:
@@ -73,7 +77,9 @@ def of_erp(sight: Sight, system: str) -> Compared:
         Drift(system, one.kind, one.key, one.field, text(one.wanted), text(one.found), Stands.ALLOWED)
         for one in sight.left
     ]
-    return Compared(system, tuple({one.at: one for one in (*found, *_shared(sight, system))}.values()))
+    milestones = [held for held in sight.observed.found if held.kind is Kind.MILESTONE]
+    billed = {held.ref: invoiced(held) if held.billed else None for held in milestones}
+    return Compared(system, tuple({one.at: one for one in (*found, *_shared(sight, system))}.values()), billed)
 
 
 def _of_operation(o: Operation, system: str) -> Iterator[Drift]:

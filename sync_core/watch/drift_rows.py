@@ -1,6 +1,6 @@
 """Where comparisons are queued and kept: core.drift_check and core.drift. Set-based; the caller commits."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -54,6 +54,15 @@ _OLDEST = sa.text(f"""
 """)
 
 
+# News of their invoices: which milestone each is of, only the ERP says. In the order of their ids.
+_INVOICED = sa.text("""
+    UPDATE core.drift_check AS d SET asked_at = :now
+    FROM (SELECT contract_id FROM core.drift_check WHERE contract_id = ANY(:ids) AND lane = :lane AND asked_at IS NULL
+          ORDER BY contract_id FOR UPDATE) AS k
+    WHERE d.contract_id = k.contract_id
+""")
+
+
 @dataclass(frozen=True, slots=True)
 class Due:
     """A contract to compare, as it is now."""
@@ -74,6 +83,12 @@ async def enrol(conn: AsyncConnection, lane: str, *, whole: bool, recent: int = 
     """
     bound = {"lane": lane, "watched": list(WATCHED), "most": _MOST_ENROLLED, "recent": recent, "whole": whole}
     return (await conn.execute(_ENROL, bound)).rowcount < _MOST_ENROLLED
+
+
+async def ask(conn: AsyncConnection, lane: str, contract_ids: Sequence[int], *, now: datetime) -> None:
+    """Have contracts that are watched compared before others. The caller commits."""
+    if contract_ids:
+        await conn.execute(_INVOICED, {"ids": sorted(set(contract_ids)), "lane": lane, "now": now})
 
 
 async def due(conn: AsyncConnection, lane: str, *, most: int, asked: int, now: datetime) -> list[Due]:
@@ -116,6 +131,9 @@ _KEEP = sa.text("""
         SELECT * FROM jsonb_to_recordset(CAST(:drifts AS jsonb)) AS d(
             id bigint, system text, kind text, key text, field text, ours text, theirs text, stands text,
             function text, words text)
+    ), b AS MATERIALIZED (
+        SELECT * FROM jsonb_to_recordset(CAST(:billed AS jsonb)) AS b(
+            id bigint, system text, ref text, invoiced numeric)
     ), still AS MATERIALIZED (
         SELECT k.*, c.state = 'ended' AS ended FROM core.contract AS c JOIN k ON k.id = c.contract_id
         WHERE c.lease_token = k.token AND c.wanted_rev = k.rev AND c.lease_owner IS NULL
@@ -136,6 +154,10 @@ _KEEP = sa.text("""
           AND NOT EXISTS (SELECT FROM d WHERE d.id = o.contract_id AND d.system = o.system AND d.kind = o.kind
                           AND d.key = o.business_key AND d.field = o.field)
         RETURNING o.contract_id, o.stands, o.kind
+    ), billed AS (
+        UPDATE core.crosswalk AS x SET invoiced = b.invoiced FROM b JOIN still ON still.id = b.id
+        WHERE x.contract_id = b.id AND x.system = b.system AND x.ref = b.ref AND x.kind = 'milestone'
+          AND x.state = 'confirmed' AND x.invoiced IS DISTINCT FROM b.invoiced
     ), noted AS (
         UPDATE core.drift_check AS n
         SET checked_at = :now, words = k.words,
@@ -173,7 +195,9 @@ async def keep(conn: AsyncConnection, checks: Sequence[Check], *, clms: Sequence
     """`clms`: names of CLMs, which are told again what they were not told."""
     rows = [_row(check, clms) for check in checks]
     drifts = [_drift(check, one) for check in checks for one in check.found]
-    bound = {"checks": document(rows), "drifts": document(drifts), "now": now, "causes": list(_CAUSES)}
+    billed = [one for check in checks for one in _billed(check)]
+    bound = {"checks": document(rows), "drifts": document(drifts), "billed": document(billed), "now": now,
+             "causes": list(_CAUSES)}  # fmt: skip
     row = (await conn.execute(_KEEP, bound)).one()
     return Kept(row.kept, row.opened, row.closed, row.moved > 0)
 
@@ -190,6 +214,13 @@ def _row(check: Check, clms: Sequence[str]) -> dict[str, object]:
         "wakes": not ours and any(one.stands is Stands.OWNER for one in check.found),
         "tells": any(one.told_again and one.system in clms for one in check.found),
     }
+
+
+def _billed(check: Check) -> Iterator[dict[str, object]]:
+    """What an ERP invoices changes no contract and is no drift: it is what the crosswalk is to know."""
+    for each in check.compared:
+        for ref, amount in each.invoiced.items():
+            yield {"id": check.due.contract_id, "system": each.system, "ref": ref, "invoiced": amount}
 
 
 def _drift(check: Check, one: Drift) -> dict[str, object]:

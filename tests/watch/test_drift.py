@@ -16,7 +16,7 @@ from sync_core.keys import BusinessKey, ErpRef
 from sync_core.reads.drift import DriftFilter
 from sync_core.watch.drift_rows import enrol
 from tests.engine.governed import Desk
-from tests.sows import cloud_event, signed, tm_terms
+from tests.sows import cloud_event, signed, tm_terms, two_prices
 from tests.watch.drifting import ADA, alter, found, look
 
 
@@ -29,9 +29,7 @@ async def test_where_all_say_the_same_nothing_is_opened(desk: Desk) -> None:
 
 async def test_each_price_over_time_is_compared_by_itself(desk: Desk) -> None:
     desk.erp.dated_rates = True
-    senior = {"category": "SR", "name": "Senior consultant", "planned_hours": "120", "line": "1"}
-    card = [{**senior, "rate": "240.00"}, {**senior, "rate": "260.00", "valid_from": "2026-06-15"}]
-    await desk.arrive(cloud_event("dated", "signed.v1", signed("R-1", tm_terms(rates=card))))
+    await desk.arrive(cloud_event("dated", "signed.v1", signed("R-1", tm_terms(rates=two_prices()))))
     await desk.run()
     alter(desk, Kind.LABOUR_RATE, "clm/R-1#R:SR@2026-06-15", rate="1")
     await look(desk)
