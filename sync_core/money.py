@@ -94,6 +94,11 @@ class Money:
             raise InvalidMoney(f"{self.currency} and {other.currency} cannot be added; convert with a dated rate first")
 
 
+def storable(value: Decimal) -> bool:
+    """Within what the database's numeric and a float priority hold; the currency's own decimals are another matter."""
+    return -MOST_DIGITS <= value.adjusted() < MOST_DIGITS and len(value.as_tuple().digits) <= 2 * MOST_DIGITS
+
+
 def padded(amount: Decimal, currency: str) -> str:
     """As programs get it: plain digits with at least the currency's decimals, "970000.00"; nothing is rounded away.
 

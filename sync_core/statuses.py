@@ -16,6 +16,11 @@ def stands(status: str) -> bool:
     return status.strip().lower() not in DRAFT + VOID
 
 
+def paid(status: str) -> bool:
+    """`is_paid` for rows at hand."""
+    return status.strip().lower() in PAID
+
+
 def _among(status: str, words: tuple[str, ...]) -> str:
     return f"lower(btrim({status})) IN ({', '.join(repr(word) for word in words)})"
 

@@ -1,7 +1,7 @@
 """`tieline amendments`: the terms and the schedule of a contract before and after each of its amendments."""
 
-from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Annotated, Final
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,13 +9,12 @@ from app.cli.table import draw, table
 from app.cli.work import NAMED, AsJson, contracts_named, plain, print_json, text, work
 from sync_core.commands.desk import NotFound
 from sync_core.contract import BillingKind
-from sync_core.money import padded, written
+from sync_core.money import written
+from sync_core.money_words import said
 
 if TYPE_CHECKING:
     from sync_core.life.amendments import Comparison, Row
     from sync_core.reads.amendments import AmendmentHistory, AmendmentRow
-
-_AMOUNTS: Final = ("value", "amount", "rate", "exceed", "price")  # what a term's name ends with
 
 
 def amendments(contract: Annotated[str, typer.Argument(help=NAMED)], as_json: AsJson = False) -> None:
@@ -81,16 +80,7 @@ def _sides(row: "Row", made: "Comparison") -> tuple[str, str]:
 
 
 def _term(field: str, value: str | None, currency: str) -> str:
-    """An amount with its currency; all else as it is."""
-    if value is None or not field.replace("_", " ").endswith(_AMOUNTS):
-        return text(value or "-")
-    try:
-        amount = Decimal(value)
-    except InvalidOperation:
-        return text(value)
-    exact = padded(amount, currency).partition(".")[2]  # a price may be finer than the currency
-    shown = written(amount, currency)
-    return shown if len(exact) <= len(shown.partition(" ")[0].partition(".")[2]) else f"{amount:,f} {currency}"
+    return text(said(field, value, currency) or "-")
 
 
 def _delta(delta: Decimal | None, currency: str) -> str:

@@ -30,8 +30,7 @@ def sides(exception_id: Id, as_json: AsJson = False) -> None:
     draw(drawn)
     decided = found.alike.decision if found.alike else None
     if decided is not None:
-        what = f"is {plain(decided.is_code or decided.mdm_id)}" if decided.mdm_id else "is a customer of its own"
-        typer.echo(f"{plain(decided.code)} {what}: {plain(decided.decided_by)} decided it on "
+        typer.echo(f"{plain(decided.code)} {plain(decided.words)}: {plain(decided.decided_by)} decided it on "
                    f"{decided.decided_at:%Y-%m-%d}; `tieline exceptions take-back` undoes it")  # fmt: skip
 
 
@@ -71,5 +70,5 @@ def take_back(
     """Undo what was decided with `identify`; contracts with that customer code wait for another decision."""
     one = work("exceptions")
     done = one.commands.customers.take_back(one.actor, exception_id, code, reason)
-    was = f"{plain(done.was_code)}" if done.was_code else "a customer of its own"
+    was = plain(done.was_code) if done.was_code else "a customer of its own"
     typer.echo(f"{plain(done.code)} is not {was} any more; contracts that are planned again: {done.contracts}")

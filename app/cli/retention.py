@@ -11,7 +11,7 @@ import typer
 from app.cli.actor import operator_of_this_machine
 from app.cli.begin import wiring_of
 from app.cli.refusals import Exit, Refusal
-from app.cli.work import NAMED, contracts_named, work
+from app.cli.work import NAMED, contracts_named, of_all, work
 
 if TYPE_CHECKING:
     from app.wiring import Wiring
@@ -61,7 +61,7 @@ def list_holds(
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in page.rows], default=str))
         if page.total > len(page.rows):
-            typer.echo(f"{len(page.rows):,} of {page.total_text}", err=True)
+            of_all(page)
         return
     for row in page.rows:
         over = f", released {row.released_at:%Y-%m-%d} by {row.released_by}" if row.released_at else ""

@@ -21,7 +21,7 @@ from sync_core.commands.chosen import Needs, Row, choose, remember
 from sync_core.commands.desk import Act, Changed, CommandRefused, Desk, InvalidInput
 from sync_core.contract import Party
 from sync_core.master.match import ALIKE, NEAR
-from sync_core.reads.master import Decision, decision, stated
+from sync_core.reads.master import decision, stated
 
 COMMANDS: Final[Mapping[str, Permission]] = {
     "identify": Permission.CORRECTIONS_WRITE,
@@ -164,7 +164,7 @@ def take_back(act: Act, case_id: int, code: str, reason: str, *, version: int | 
         raise CommandRefused(f"nobody decided which customer {code} is, or it was taken back; there is nothing to undo")
     planned = act.conn.execute(_PLAN_AGAIN, {"ids": locked, "now": act.now}).rowcount
     act.wakes = True
-    told = f"took back that {code} {_told(was)}, which {was.decided_by} decided on {was.decided_at:%Y-%m-%d}"
+    told = f"took back that {code} {was.words}, which {was.decided_by} decided on {was.decided_at:%Y-%m-%d}"
     remember(act, "commented", [row], note=f"{why}\n{told}")
     detail = {"source": row.source, "code": code, "was": was.is_code, "mdm_id": was.mdm_id,
               "decided_by": was.decided_by, "decided_at": was.decided_at.isoformat(), "contracts": planned}  # fmt: skip
@@ -198,13 +198,9 @@ def _undecided(act: Act, bound: Mapping[str, object]) -> None:
     known = decision(act.conn, str(bound["source"]), str(bound["code"]))
     if known is not None:
         raise Changed(
-            f"{known.decided_by} decided on {known.decided_at:%Y-%m-%d} that {bound['code']} {_told(known)}; it holds "
+            f"{known.decided_by} decided on {known.decided_at:%Y-%m-%d} that {bound['code']} {known.words}; it holds "
             "for all contracts of this code, which look again, until it is taken back"
         )
-
-
-def _told(decided: Decision) -> str:
-    return f"is {decided.is_code or decided.mdm_id}" if decided.mdm_id else "is a customer of its own"
 
 
 def _record(act: Act, case_id: int, record: str | None) -> tuple[str | None, str | None, str | None]:

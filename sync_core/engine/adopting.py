@@ -45,9 +45,10 @@ def waits(adoption: Adopted | None, lane: str) -> Finding | None:
     """Why a contract does not leave this ERP yet; None: it may. What does not bear our keys would not be closed there,
     and be billed beside what is made elsewhere.
     """
-    if adoption is None or adoption.result is not Result.MATCHED or adoption.lane != lane:
+    adopted = _matched(adoption, lane)
+    if adopted is None:
         return None
-    words = f"project {_project(adoption)}, which it was adopted as in {lane}, does not bear our keys yet"
+    words = f"project {_project(adopted)}, which it was adopted as in {lane}, does not bear our keys yet"
     words += "; its next run there writes them, move it after that"
     return Finding(ErrorClass.TRANSIENT, WAITS, Function.FINANCE_OPERATIONS, words)
 
@@ -89,26 +90,26 @@ async def take(
     clock: Clock,
     outcome: Outcome,
     ctx: CallContext,
-    may: Callable[[Plan], bool] = lambda _labels: True,
+    may: Callable[[Plan], bool],
 ) -> Sight:
     """What `look` sees, once our keys are written on what was adopted. Raises what the connector raises.
 
     `may` is asked before the first one. While the adopted project does not stand open under our key there is a finding,
     so none is made beside it.
     """
-    sight = await look()
-    if adoption is None or adoption.result is not Result.MATCHED or adoption.lane != connector.name:
+    sight, adopted = await look(), _matched(adoption, connector.name)
+    if adopted is None:
         return sight
-    if other := _another(adoption, sight.observed):
-        if await _is_open(adoption, connector, ctx):
+    if other := _another(adopted, sight.observed):
+        if await _is_open(adopted, connector, ctx):
             outcome.tasks.append(other)
         else:
-            outcome.taken = adoption.decided_at  # nothing is left to be adopted, so nothing is left to say
+            outcome.taken = adopted.decided_at  # nothing is left to be adopted, so nothing is left to say
         return sight
-    labels = _labels(sight.scope.contract, _unknown(adoption, sight.observed))
+    labels = _labels(sight.scope.contract, _unknown(adopted, sight.observed))
     if labels.operations and not may(labels):
         return sight
-    return await _labelled(adoption, sight, look, connector, clock, outcome, ctx)
+    return await _labelled(adopted, sight, look, connector, clock, outcome, ctx)
 
 
 async def _labelled(
@@ -155,10 +156,16 @@ async def _is_open(adoption: Adopted, connector: ErpConnector, ctx: CallContext)
 
 def _left(adoption: Adopted | None, sight: Sight, connector: ErpConnector) -> Plan | None:
     """The keys that are still to be written; None: none is, of this contract in this ERP."""
-    if adoption is None or adoption.result is not Result.MATCHED or adoption.lane != connector.name:
+    adopted = _matched(adoption, connector.name)
+    if adopted is None:
         return None
-    left = _unknown(adoption, sight.observed)
-    return _labels(sight.scope.contract, left) if left and not _another(adoption, sight.observed) else None
+    left = _unknown(adopted, sight.observed)
+    return _labels(sight.scope.contract, left) if left and not _another(adopted, sight.observed) else None
+
+
+def _matched(adoption: Adopted | None, lane: str) -> Adopted | None:
+    """What is to be adopted in this ERP."""
+    return adoption if adoption and adoption.result is Result.MATCHED and adoption.lane == lane else None
 
 
 def _unlabelled(connector: ErpConnector) -> Finding:

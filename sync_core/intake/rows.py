@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 
 import orjson
 
@@ -27,7 +26,7 @@ from sync_core.events import (
 )
 from sync_core.intake.cloudevents import CloudEvent, in_every_zone
 from sync_core.life.summary import DRAFT_PRIORITY, summarise
-from sync_core.money import MOST_DIGITS
+from sync_core.money import storable
 from sync_core.schemas.registered import Registered
 from sync_core.schemas.versions import State
 
@@ -70,14 +69,9 @@ def understood(event: CloudEvent, estate: Estate) -> Payload:
         raise SchemaUnknown(f"{event.type}: revision: it is too large; send the count of changes in the CLM")
     if isinstance(payload, Signed) and not in_every_zone(payload.signed_at):
         raise SchemaUnknown(f"{event.type}: signed_at: {payload.signed_at} is no moment of a signature; correct it")
-    if terms is not None and not _is_amount(terms.value):
+    if terms is not None and not storable(terms.value):
         raise SchemaUnknown(f"{event.type}: terms.value: {terms.value:.3e} is no amount of money; correct it")
     return payload
-
-
-def _is_amount(value: Decimal) -> bool:
-    """Within what the database's numeric and a float priority hold; the currency's own decimals are checked later."""
-    return -MOST_DIGITS <= value.adjusted() < MOST_DIGITS and len(value.as_tuple().digits) <= 2 * MOST_DIGITS
 
 
 def _terms(payload: Payload) -> Terms | None:

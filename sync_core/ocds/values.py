@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Final, TypeAlias
 
 from sync_core.commands.words import visible
-from sync_core.money import MOST_DIGITS, quantum
+from sync_core.money import MOST_DIGITS, quantum, storable
 from sync_core.ocds.findings import Unmapped, Why
 
 Json: TypeAlias = "bool | int | Decimal | str | list[Json] | dict[str, Json] | None"
@@ -16,7 +16,6 @@ Object: TypeAlias = Mapping[str, Json]
 
 LONGEST_TEXT: Final = 200
 LONGEST_ID: Final = 300
-_IN_ALL: Final = 2 * MOST_DIGITS  # as many as intake takes
 _NOTHING: Final[Object] = {}
 _NUMBER: Final = re.compile(r"[-+]?[0-9]{1,40}(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,3})?")
 _FIRST_YEAR, _LAST_YEAR = 1900, 2199  # beyond them stands what systems write for "no date", 0001-01-01 for instance
@@ -85,9 +84,7 @@ def amount(given: Json, field: str) -> Decimal | None:
         if isinstance(given, str) and not _NUMBER.fullmatch(given.strip()):
             raise ValueError
         found = Decimal(given.strip() if isinstance(given, str) else given)
-        if not found.is_finite() or len(found.as_tuple().digits) > _IN_ALL:
-            raise ValueError
-        if not -MOST_DIGITS <= found.adjusted() < MOST_DIGITS:
+        if not found.is_finite() or not storable(found):
             raise ValueError
     except (ValueError, InvalidOperation) as wrong:
         words = f"{field}: {_shown(given)} is no amount of money; write it like 1234.56, with a point and nothing else"

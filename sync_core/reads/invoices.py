@@ -8,9 +8,7 @@ from typing import Protocol
 
 from sync_core.money import Money
 from sync_core.ports import FinancialKind
-from sync_core.statuses import stands
-
-_PAID = "paid"
+from sync_core.statuses import paid, stands
 
 
 class Fact(Protocol):
@@ -81,7 +79,7 @@ def _invoice(system: str, ref: str, facts: Sequence[Fact]) -> Invoice:
     disputes = _latest(fact for fact in facts if fact.kind == FinancialKind.DISPUTE)
     last = own[-1] if own else None
     paid_on = max((payment.occurred_on for payment in payments), default=None)
-    if paid_on is None and last is not None and last.status == _PAID:
+    if paid_on is None and last is not None and paid(last.status):
         paid_on = last.occurred_on
     return Invoice(
         system, ref, last is not None, last.money if last else None, last.status if last else "",

@@ -58,6 +58,10 @@ class Decision:
     decided_at: datetime
     reason: str
 
+    @property
+    def words(self) -> str:
+        return f"is {self.is_code or self.mdm_id}" if self.mdm_id else "is a customer of its own"
+
 
 @dataclass(frozen=True, slots=True)
 class Alikes:

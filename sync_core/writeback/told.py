@@ -15,7 +15,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from sync_core.statuses import counts
+from sync_core.statuses import counts, is_paid
 from sync_core.unreported import unreported
 from sync_core.writeback.billing import Billing, revenue_status
 
@@ -33,7 +33,7 @@ JOIN: Final = f"""
                    sum(n.amount) FILTER (WHERE n.kind = 'revenue' AND {counts("n.status")}) AS recognised,
                    sum(n.amount) FILTER (WHERE n.kind = 'invoice' AND {counts("n.status")}) AS billed,
                    coalesce(sum(n.amount) FILTER (WHERE n.kind = 'payment' AND {counts("n.status")}),
-                            sum(n.amount) FILTER (WHERE n.kind = 'invoice' AND n.status = 'paid')) AS paid,
+                            sum(n.amount) FILTER (WHERE n.kind = 'invoice' AND {is_paid("n.status")})) AS paid,
                    sum(n.amount) FILTER (WHERE n.kind = 'dispute' AND NOT n.status = ANY(:settled)) AS disputed
             FROM (
                 SELECT DISTINCT ON (f.system, f.kind, f.ref)

@@ -8,7 +8,8 @@ import pytest
 from sync_core.contract import Milestone, Stage
 from sync_core.errors import InvalidEstate
 from sync_core.ocds.findings import Finding, Why
-from sync_core.ocds.reading import LONGEST_KEY, Statement, external_id
+from sync_core.ocds.organisations import LONGEST_KEY
+from sync_core.ocds.reading import Statement, external_id
 from tests.ocds.releases import Json, all_said, contract, finding, release, said
 
 

@@ -58,7 +58,7 @@ def _ask(found: CaseDetail, commands: Commands, records: list[Alike], code: str)
 
 
 def _decided(found: CaseDetail, one: Decision, commands: Commands | None, not_back: str) -> None:
-    st.markdown(fmt.plain(f"{_what(one.code, one.is_code, one.mdm_id)}: {one.decided_by} decided it "
+    st.markdown(fmt.plain(f"{one.code} {one.words}: {one.decided_by} decided it "
                           f"{fmt.moment(one.decided_at)}, because {one.reason}"))  # fmt: skip
     if commands is None:
         return
@@ -82,10 +82,6 @@ def _decided(found: CaseDetail, one: Decision, commands: Commands | None, not_ba
         acting.why_not(why_not)
         return
     acting.finish(f"Taken back. Contracts of {done.code} that are planned again: {fmt.count(done.contracts)}.")
-
-
-def _what(code: str, is_code: str | None, mdm_id: str | None) -> str:
-    return f"{code} is {is_code or mdm_id}" if mdm_id else f"{code} is a customer of its own"
 
 
 def _decide(found: CaseDetail, commands: Commands, record: str | None, why: str, code: str) -> None:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 import httpx
 import orjson
 from httpx_aiohttp import HttpxAiohttpClient
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from sync_core.clock import Clock
 from sync_core.connectors import settings
@@ -190,16 +190,11 @@ def _first_line(wrong: Exception) -> str:
     return str(wrong).partition("\n")[0]
 
 
-_PAGE_SIZE = TypeAdapter(Annotated[int, Field(ge=1, le=1000)])
-
-
 def check(clm: Clm) -> int:
     """How many it is asked for at a time. Raises InvalidEstate for options that cannot be used."""
-    settings.only(f"clm {clm.name}", clm.options, ("token_env", "page_size"))
-    try:
-        return _PAGE_SIZE.validate_python(clm.options.get("page_size", 200))
-    except ValidationError as wrong:
-        raise InvalidEstate(f"clm {clm.name}: page_size must be a whole number from 1 to 1000") from wrong
+    system = f"clm {clm.name}"
+    settings.only(system, clm.options, ("token_env", "page_size"))
+    return settings.page_size(system, clm.options, 200)
 
 
 def connect(

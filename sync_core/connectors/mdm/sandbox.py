@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import httpx
 from httpx_aiohttp import HttpxAiohttpClient
-from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from sync_core.clock import Clock
 from sync_core.connectors import settings
@@ -104,16 +104,11 @@ def _entity(one: _Entity) -> MasterEntity:
     return MasterEntity(one.mdm_id, one.code, one.name, changed_at, one.country, one.currency, one.status)
 
 
-_PAGE_SIZE = TypeAdapter(Annotated[int, Field(ge=1, le=1000)])
-
-
 def check(mdm: Mdm) -> int:
     """How many it is asked for at a time. Raises InvalidEstate for options that cannot be used."""
-    settings.only(f"mdm {mdm.name}", mdm.options, ("page_size",))
-    try:
-        return _PAGE_SIZE.validate_python(mdm.options.get("page_size", 500))
-    except ValidationError as wrong:
-        raise InvalidEstate(f"mdm {mdm.name}: page_size must be a whole number from 1 to 1000") from wrong
+    system = f"mdm {mdm.name}"
+    settings.only(system, mdm.options, ("page_size",))
+    return settings.page_size(system, mdm.options, 500)
 
 
 def connect(

@@ -1,7 +1,4 @@
-"""What was put right before the next release. One SQL file per concern beside this.
-
-`%APP_ROLE%` in them is the application's role.
-"""
+"""What was put right before the next release. One SQL file per concern beside this."""
 
 from pathlib import Path
 
@@ -18,10 +15,8 @@ PARTS = ("measures", "drift", "customers", "needs")
 
 
 def upgrade() -> None:
-    role = op.get_context().config.attributes["app_role"]
     for part in PARTS:
-        text = Path(__file__).with_name(f"0007_{part}.sql").read_text(encoding="utf-8")
-        op.execute(text.replace("%APP_ROLE%", f'"{role}"'))
+        op.execute(Path(__file__).with_name(f"0007_{part}.sql").read_text(encoding="utf-8"))
 
 
 def downgrade() -> None:
