@@ -62,9 +62,9 @@ def known(conn: sa.Connection, ids: Sequence[int], estate: Estate) -> dict[str, 
     rows = conn.execute(_EVENTS, {"ids": list(ids)})
     for contract_id, group in groupby(rows, key=lambda row: int(row.contract_id)):
         told = list(group)
-        begun += ((contract_id, seq, day) for seq, day in _agreed(told, estate).begun)
         for at, agreed in _by_month(told, estate):
             heard.append((contract_id, at, agreed.stands, agreed.last_day))
+        begun += ((contract_id, seq, day) for seq, day in agreed.begun)  # of the last month: of all that came
     return {
         "begun_of": [one[0] for one in begun],
         "begun_seq": [one[1] for one in begun],

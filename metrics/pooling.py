@@ -27,7 +27,7 @@ def four_weeks(week: Window) -> Window:
 def pooled(kpi: Kpi[Any], read: Mapping[str, Any], parts: Mapping[str, Answer], source: Source) -> dict[str, Answer]:
     """By week of the window; empty where most weeks can be told by themselves. What lies before it is in none."""
     some = [part for part in parts.values() if part.n]
-    few = [part for part in some if part.value is None and part.n < SAMPLE_FLOOR]
+    few = [part for part in some if too_few(part)]
     if not few or 2 * len(few) < len(some):
         return {}
     weeks = [monday.isoformat() for monday in source.ask.window.mondays]

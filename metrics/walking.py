@@ -59,15 +59,15 @@ def first_of(walks: Sequence[Walk], *, first: bool, also: Sequence[str] = ()) ->
     return f"SELECT * FROM ({together}) AS k ORDER BY k.place DESC, k.key DESC LIMIT :limit"
 
 
-def by_week(fact: str, where: str, seconds: str, key: str = "f.contract_id") -> Walk:
+def by_week(fact: str, where: str, seconds: str, key: str = "f.contract_id", tie: str = "") -> Walk:
     """Of ended cases: by how long each took, in hours."""
     return Walk(
         fact, where, WEEKS, OF_WEEK, f"{seconds} DESC", f"CAST({seconds} AS numeric) / 3600",
-        f"({seconds}, {key}) < ({SECONDS_AFTER}, :key_after)", key,
+        f"({seconds}, {key}) < ({SECONDS_AFTER}, :key_after)", key, tie=tie,
     )  # fmt: skip
 
 
-def by_entity(fact: str, where: str, begun: str, less: str, key: str = "f.contract_id") -> Walk:
+def by_entity(fact: str, where: str, begun: str, less: str, key: str = "f.contract_id", tie: str = "") -> Walk:
     """Of open ones in the window: by their working hours, which are the entity's until now and `less` seconds, <= 0.
 
     `begun` is when they began. IS TRUE, so that the planner does not take the index of that moment in every lane.
@@ -75,7 +75,7 @@ def by_entity(fact: str, where: str, begun: str, less: str, key: str = "f.contra
     where = f"{where} AND ({begun} <= :as_of) IS TRUE AND f.period >= :start AND f.period < :end"
     return Walk(
         fact, where, ENTITIES, OF_ENTITY, f"{less} DESC", f"CAST(greatest(lane.worked + {less}, 0) AS numeric) / 3600",
-        f"({less}, {key}) < ({SECONDS_AFTER} - lane.worked, :key_after)", key,
+        f"({less}, {key}) < ({SECONDS_AFTER} - lane.worked, :key_after)", key, tie=tie,
     )  # fmt: skip
 
 

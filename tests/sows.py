@@ -113,6 +113,12 @@ def tm_terms(**changes: object) -> dict[str, object]:
     return {**terms, **changes}
 
 
+def two_prices() -> list[dict[str, object]]:
+    """Rates of one category: 240 an hour, and 260 from 15 June 2026 on."""
+    senior = {"category": "SR", "name": "Senior consultant", "planned_hours": "120", "line": "1"}
+    return [{**senior, "rate": "240.00"}, {**senior, "rate": "260.00", "valid_from": "2026-06-15"}]
+
+
 def signed(contract_id: str, terms: dict[str, object] | None = None, *, revision: int = 1) -> dict[str, object]:
     """The `data` of a signed event."""
     return {

@@ -247,7 +247,10 @@ def _kinds(inputs: Inputs, source: Source) -> Iterator[Figure]:
     yield money("delta", "Value changed", total, note)
 
 
-_PLACE: Final = "(f.contract_id * 100000 + f.number)"
+# Numbers may begin at 1 again in the next agreement of a contract, of which the indexes know nothing.
+_INDEXED: Final = "(f.contract_id * 100000 + f.number)"
+_PLACE: Final = f"({_INDEXED} * 1000 + f.agreement)"
+_TIE: Final = f"{_INDEXED} DESC, {_PLACE}"
 # A day of the legal entity; the fact has the moment at which it begins there.
 _EFFECTIVE_ON: Final = """(SELECT CAST(f.effective_at AT TIME ZONE k.zone AS date) FROM metrics.calendar AS k
                 WHERE k.calendar IN (f.legal_entity, '') ORDER BY k.calendar DESC LIMIT 1)"""
@@ -279,8 +282,8 @@ _WAITING: Final = """CAST(f.open_work_s AS numeric) / 3600 AS place, CAST(f.open
     AS working_hours, 'in quarantine' AS outcome"""
 _NOT_ENDED: Final = "f.outcome = 'open' AND NOT f.test"
 _WALKS: Final = (
-    by_week("amendment", _DONE, "f.lag_work_s", _PLACE),
-    by_entity("amendment", _NOT_ENDED, "f.executed_at", "(-f.executed_work_s)", _PLACE),
+    by_week("amendment", _DONE, "f.lag_work_s", _PLACE, _TIE),
+    by_entity("amendment", _NOT_ENDED, "f.executed_at", "(-f.executed_work_s)", _PLACE, _TIE),
 )  # fmt: skip
 _NOT_YET: Final = not_yet("amendment", _NOT_ENDED, "f.executed_at")
 

@@ -155,7 +155,7 @@ def _anew(content: Content) -> dict[str, Any] | None:
 
 def _exact(value: Value, unit: Unit, currency: str) -> str | None:
     """As text, so that no digit is lost."""
-    exact = wording.amount_of(value, currency) if wording.is_money(unit) else wording.decimal_of(value)
+    exact = wording.exact(value, unit, currency)
     return None if exact is None else format(exact, "f")
 
 

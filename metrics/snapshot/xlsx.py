@@ -216,11 +216,11 @@ def _summary_row(sheet: Any, forms: _Forms, line: int, one: KpiTaken, currency: 
     if answer.value is None:
         sheet.write_string(line, 1, wording.why_none(answer), forms.sub)
     else:
-        _write(sheet, line, 1, _number(answer.value, known.unit, currency), form)
-    _write(sheet, line, 2, _number(previous, known.unit, currency), form)
+        _write(sheet, line, 1, wording.exact(answer.value, known.unit, currency), form)
+    _write(sheet, line, 2, wording.exact(previous, known.unit, currency), form)
     told = wording.change(answer.value, previous, known.unit, currency)
     sheet.write_string(line, 3, told, forms.right)
-    _write(sheet, line, 4, _number(one.quarter.value, known.unit, currency), form)
+    _write(sheet, line, 4, wording.exact(one.quarter.value, known.unit, currency), form)
     _write(sheet, line, 5, wording.decimal_of(known.target), form)
     sheet.write_number(line, 7, answer.n, forms.integer)
     sheet.write_number(line, 8, answer.n_open, forms.integer)
@@ -228,10 +228,6 @@ def _summary_row(sheet: Any, forms: _Forms, line: int, one: KpiTaken, currency: 
     _write(sheet, line, 10, one.at, forms.moment)
     _write(sheet, line, 11, judged(known, answer), forms.sub)
     _write(sheet, line, 12, one.facts_at, forms.moment)
-
-
-def _number(value: Any, unit: Unit, currency: str) -> Decimal | None:
-    return wording.amount_of(value, currency) if wording.is_money(unit) else wording.decimal_of(value)
 
 
 # ---- charts ----------------------------------------------------------------------------------------------------

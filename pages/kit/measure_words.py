@@ -71,7 +71,7 @@ def excluded(n: int, reason: str) -> str:
 
 def headline(answer: Answer, definition: Definition, currency: str) -> str:
     """The number of a tile; what is too few to be one says how many there are, what is not reached how far it is."""
-    if answer.value is None and answer.n and answer.why_none.startswith("n ="):
+    if _too_few(answer):
         return f"n = {answer.n:,}"
     if answer.value is None and answer.why_none.startswith(_AT_LEAST):
         return f"> {value(float(answer.why_none.removeprefix(_AT_LEAST).split()[0]), definition.unit, currency)}"
@@ -80,8 +80,11 @@ def headline(answer: Answer, definition: Definition, currency: str) -> str:
 
 def part(answer: Answer, definition: Definition, currency: str) -> str:
     """The number in a column of values, beside which the cases stand."""
-    few = answer.value is None and answer.n and answer.why_none.startswith("n =")
-    return "too few" if few else headline(answer, definition, currency)
+    return "too few" if _too_few(answer) else headline(answer, definition, currency)
+
+
+def _too_few(answer: Answer) -> bool:
+    return answer.value is None and answer.n > 0 and answer.why_none.startswith("n =")
 
 
 def change(now: Value, before: Value, unit: Unit, currency: str) -> str | None:

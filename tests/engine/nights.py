@@ -169,6 +169,20 @@ class Nights:
         async with self.engine.begin() as conn:
             await arrive(conn, event, now=self.clock.now(), lane="old")
 
+    async def active(self, name: str, agreed: dict[str, object] | None = None) -> Worker:
+        """Signed, and provisioned in the night of the third: the worker that did it."""
+        worker = await self.worker()
+        await self.sign(name, agreed)
+        await self.overnight(worker)
+        assert await self.states() == {name: "active"}
+        return worker
+
+    async def overnight(self, worker: Worker, day: int = 3) -> None:
+        """From the evening of that day until the answer in the morning."""
+        for moment in (at("22:00", day), at("06:00", day + 1)):
+            self.go_to(moment)
+            await worker.drain()
+
     def go_to(self, moment: datetime) -> None:
         self.clock.advance_to(moment)
 

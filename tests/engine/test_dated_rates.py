@@ -16,7 +16,7 @@ from tests.engine.governed import Desk
 from tests.engine.moves import Movers, TwoErps, moved, settled
 from tests.engine.test_lifecycle_cloud import MASTER, SECRET, CloudDesk
 from tests.engine.test_moves import provisioned
-from tests.sows import cloud_event, signed, tm_terms
+from tests.sows import cloud_event, signed, tm_terms, two_prices
 
 SENIOR = {"category": "SR", "name": "Senior consultant", "rate": "187.35", "planned_hours": "0", "line": "1"}
 DEARER = {**SENIOR, "rate": "203.45"}
@@ -174,9 +174,7 @@ async def test_an_erp_with_dated_prices_gets_all_of_them_of_one_with_a_single_pr
 ) -> None:
     bench = TwoErps(async_database)
     movers = Movers(database, bench)
-    senior = {"category": "SR", "name": "Senior consultant", "planned_hours": "120", "line": "1"}
-    card = [{**senior, "rate": "240.00"}, {**senior, "rate": "260.00", "valid_from": "2026-06-15"}]
-    replayer = await provisioned(bench, "C-1", terms=tm_terms(rates=card))
+    replayer = await provisioned(bench, "C-1", terms=tm_terms(rates=two_prices()))
     bench.erp.dated_rates = True
     assert movers.items(await moved(bench, movers, replayer)) == {"C-1": ("verified", "")}
     held = {f.key.partition("#R:")[2]: f.fields for f in bench.erp.of(Kind.LABOUR_RATE)}

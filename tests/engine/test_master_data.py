@@ -43,6 +43,15 @@ class Floor(Bench):
         await self.arrive(cloud_event(f"e-{contract}", "signed.v1", signed(contract, milestone_terms(customer=named))))
         await self.run()
 
+    async def alike(self, *contracts: str) -> int:
+        """Contracts whose customer HM is like HARBOUR, and nobody has decided: the exception of the first."""
+        await self.receive(HARBOUR)
+        for contract in contracts:
+            await self.sign(contract, code="HM", name="Harbor Mutual Inc.")
+        found = await self.rows("SELECT case_id FROM core.case ORDER BY 1")
+        assert len(found) == len(contracts)
+        return int(str(found[0][0]))
+
     async def run(self, *, after: timedelta = timedelta(seconds=1)) -> None:
         self.virtual.advance(after)
         self.only = self.only or await self.worker()
@@ -99,12 +108,9 @@ async def test_a_customer_of_master_data_is_created_only_where_the_estate_says_s
 async def test_a_near_duplicate_is_merged_by_a_person_for_all_contracts_of_its_code(
     floor: Floor, database: sa.Engine
 ) -> None:
-    await floor.receive(HARBOUR)
-    for contract in ("C-1", "C-2"):
-        await floor.sign(contract, code="HM", name="Harbor Mutual Inc.")
+    case = await floor.alike("C-1", "C-2")
     assert await floor.causes() == ["customer_near_duplicate"] * 2
     assert floor.erp.calls == [], "nothing was asked of the ERP, let alone made there"
-    ((case,), _) = await floor.rows("SELECT case_id FROM core.case ORDER BY 1")
     commands = people.commands(database, clock=floor.clock, estate=floor.estate)
     with pytest.raises(InvalidInput, match="there is no master record"):
         commands.customers.identify(STEWARD, case, "master/M-9", "the same firm")
@@ -149,10 +155,8 @@ async def test_a_decision_on_a_customer_takes_reach_over_all_whose_contracts_nam
 
 
 async def test_a_person_may_say_that_it_is_another_customer(floor: Floor, database: sa.Engine) -> None:
-    await floor.receive(HARBOUR)
     floor.erp.customers.add("HM")
-    await floor.sign(code="HM", name="Harbor Mutual Inc.")
-    ((case,),) = await floor.rows("SELECT case_id FROM core.case")
+    case = await floor.alike("C-1")
     done = people.commands(database, clock=floor.clock, estate=floor.estate).customers.identify(
         STEWARD, case, None, "no relation"
     )
@@ -164,10 +168,7 @@ async def test_a_person_may_say_that_it_is_another_customer(floor: Floor, databa
 async def test_a_decision_on_a_customer_is_taken_back_and_made_anew_without_a_second_customer(
     floor: Floor, database: sa.Engine
 ) -> None:
-    await floor.receive(HARBOUR)
-    for contract in ("C-1", "C-2"):
-        await floor.sign(contract, code="HM", name="Harbor Mutual Inc.")
-    ((case,), _) = await floor.rows("SELECT case_id FROM core.case ORDER BY 1")
+    case = await floor.alike("C-1", "C-2")
     customers = people.commands(database, clock=floor.clock, estate=floor.estate).customers
     with pytest.raises(CommandRefused, match="nobody decided"):
         customers.take_back(STEWARD, case, "HM", "a namesake")

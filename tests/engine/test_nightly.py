@@ -6,7 +6,6 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.sandbox.cloud.faults import Effect, Fault
-from sync_core.engine.worker import Worker
 from tests.engine.nights import MASTER, Nights, at, customer, hourly, terms
 from tests.engine.support import until
 
@@ -54,7 +53,7 @@ async def test_contracts_wait_for_the_window_go_out_in_one_file_and_are_active_i
 async def test_amounts_are_exact_in_a_currency_with_three_decimals(nights: Nights) -> None:
     exact = [{"key": "design", "name": "Design", "amount": "24999.999", "due_on": "2026-05-29", "line": "1"},
              {"key": "golive", "name": "Go-live", "amount": "0.001", "due_on": "2026-09-30", "line": "1"}]  # fmt: skip
-    worker = await _active(nights, "C-1", terms(milestones=exact))
+    worker = await nights.active("C-1", terms(milestones=exact))
     amounts = {str(doc["name"]): doc["amount"] for doc in nights.erp.store.all("milestone")}
     assert amounts == {"Design": "24999.999", "Go-live": "0.001"}
     nights.go_to(at("12:00", 4))
@@ -69,7 +68,7 @@ async def test_amounts_are_exact_in_a_currency_with_three_decimals(nights: Night
 
 
 async def test_an_amendment_reverses_and_posts_again_what_is_not_billed_and_each_stands_once(nights: Nights) -> None:
-    worker = await _active(nights, "C-1")
+    worker = await nights.active("C-1")
     before = {str(doc["external_id"]): str(doc["id"]) for doc in nights.erp.store.all("milestone")}
     nights.go_to(at("12:00", 4))
     more = [{"key": "golive", "name": "Go-live", "amount": "17000.000", "due_on": "2026-09-30", "line": "1"}]
@@ -183,10 +182,7 @@ async def test_a_change_while_the_batch_is_out_waits_for_its_answer_and_goes_out
     nights.go_to(at("06:00", 4))
     await worker.drain()
     assert (await nights.waits())[0][0] == at("22:00", 4)
-    nights.go_to(at("22:00", 4))
-    await worker.drain()
-    nights.go_to(at("06:00", 5))
-    await worker.drain()
+    await nights.overnight(worker, 4)
     assert await nights.states() == {"C-1": "active"}
     (order,) = [doc for doc in nights.erp.store.all("project") if doc["status"] == "active"]
     assert (order["purchase_order"], order["name"]) == ("PO-99", "Another name")
@@ -194,7 +190,7 @@ async def test_a_change_while_the_batch_is_out_waits_for_its_answer_and_goes_out
 
 
 async def test_a_rate_with_billed_hours_goes_on_under_a_new_document_and_what_was_billed_stays(nights: Nights) -> None:
-    worker = await _active(nights, "C-1", hourly(starts_on="2026-03-01", rates=[_rate("240.000")]))
+    worker = await nights.active("C-1", hourly(starts_on="2026-03-01", rates=[_rate("240.000")]))
     nights.go_to(at("12:00", 31) + timedelta(days=2))
     await worker.drain()
     nights.erp.nights.advance(nights.clock.now())
@@ -243,16 +239,13 @@ async def test_an_answer_that_does_not_come_is_told_to_integration_and_nothing_i
 
 
 async def test_a_cancelled_contract_is_ended_by_a_batch_too(nights: Nights) -> None:
-    worker = await _active(nights, "C-1")
+    worker = await nights.active("C-1")
     nights.go_to(at("12:00", 4))
     data = {"contract_id": "C-1", "revision": 2, "ended_on": "2026-03-04", "reason": "No need"}
     await nights.tell("C-1", "cancelled.v1", data)
     await worker.drain()
     assert await nights.states() == {"C-1": "waiting"}
-    nights.go_to(at("22:00", 4))
-    await worker.drain()
-    nights.go_to(at("06:00", 5))
-    await worker.drain()
+    await nights.overnight(worker, 4)
     assert await nights.states() == {"C-1": "ended"}
     assert {doc["status"] for doc in nights.erp.store.all("project")} == {"closed"}
 
@@ -276,14 +269,3 @@ async def test_master_data_that_the_erp_lacks_is_an_exception_before_anything_is
     causes = {str(cause) for (cause,) in await nights.rows("SELECT cause FROM core.case")}
     assert causes == {"tax_profile_missing", "payment_terms_missing"}
     assert MASTER["payment_terms"] == [{"code": "Z30", "days": "30"}]
-
-
-async def _active(nights: Nights, name: str, agreed: dict[str, object] | None = None) -> Worker:
-    worker = await nights.worker()
-    await nights.sign(name, agreed)
-    nights.go_to(at("22:00"))
-    await worker.drain()
-    nights.go_to(at("06:00", 4))
-    await worker.drain()
-    assert await nights.states() == {name: "active"}
-    return worker

@@ -22,10 +22,7 @@ async def _renamed(nights: Nights, worker: Worker) -> None:
     nights.go_to(at("12:00", 4))
     await nights.amend("C-1", 1, {"title": "Second title"})
     await worker.drain()
-    nights.go_to(at("22:00", 4))
-    await worker.drain()
-    nights.go_to(at("06:00", 5))
-    await worker.drain()
+    await nights.overnight(worker, 4)
     assert await nights.states() == {"C-1": "active"}
     (order,) = [doc for doc in nights.erp.store.all("project") if doc["status"] == "active"]
     nights.erp.store.put("project", {**order, "name": "Claims platform rollout"})
@@ -36,7 +33,7 @@ async def _renamed(nights: Nights, worker: Worker) -> None:
 async def test_a_persons_change_in_the_fortnight_after_a_batch_is_asked_about_and_not_overwritten(
     nights: Nights,
 ) -> None:
-    worker = await _active(nights, "C-1")
+    worker = await nights.active("C-1")
     await _renamed(nights, worker)
     await nights.amend("C-1", 2, {"po_number": "PO-99"})
     await worker.drain()
@@ -46,7 +43,7 @@ async def test_a_persons_change_in_the_fortnight_after_a_batch_is_asked_about_an
 
 
 async def test_what_a_batch_wrote_while_a_newer_event_came_is_nobodys_change_the_whole_day(nights: Nights) -> None:
-    worker = await _active(nights, "C-1")
+    worker = await nights.active("C-1")
     nights.go_to(at("12:00", 4))
     await nights.amend("C-1", 1, {"title": "Second title"})
     await worker.drain()
@@ -62,24 +59,8 @@ async def test_what_a_batch_wrote_while_a_newer_event_came_is_nobodys_change_the
     assert order["name"] == "Third title"
 
 
-async def _active(nights: Nights, name: str, agreed: dict[str, object] | None = None) -> Worker:
-    worker = await nights.worker()
-    await nights.sign(name, agreed)
-    nights.go_to(at("22:00"))
-    await worker.drain()
-    nights.go_to(at("06:00", 4))
-    await worker.drain()
-    assert await nights.states() == {name: "active"}
-    return worker
-
-
 async def test_a_name_that_the_erp_cuts_is_no_difference_to_its_events(nights: Nights, database: sa.Engine) -> None:
-    worker = await nights.worker()
-    await nights.sign("C-1", terms(title="Claims platform rollout, second phase, with training"))
-    nights.go_to(at("22:00"))
-    await worker.drain()
-    nights.go_to(at("06:00", 4))
-    await worker.drain()
+    worker = await nights.active("C-1", terms(title="Claims platform rollout, second phase, with training"))
     nights.go_to(at("12:00", 4))
     await nights.amend("C-1", 1, {"service_line": "Claims"})  # nothing that this ERP holds
     await worker.drain()
@@ -92,14 +73,11 @@ async def test_a_name_that_the_erp_cuts_is_no_difference_to_its_events(nights: N
 async def test_what_a_batch_changed_is_no_difference_to_the_plan_of_its_answer(
     nights: Nights, database: sa.Engine
 ) -> None:
-    worker = await _active(nights, "C-1")
+    worker = await nights.active("C-1")
     nights.go_to(at("12:00", 4))
     await nights.amend("C-1", 1, {"po_number": "PO-78"})
     await worker.drain()
-    nights.go_to(at("22:00", 4))
-    await worker.drain()
-    nights.go_to(at("06:00", 5))
-    await worker.drain()
+    await nights.overnight(worker, 4)
     assert await nights.states() == {"C-1": "active"}
     found = Reads(database, clock=nights.clock, estate=nights.estate).verified()
     assert (found.differences, found.compared["crosswalk"]) == ([], 1)

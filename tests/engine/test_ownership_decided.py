@@ -13,7 +13,7 @@ from sync_core.desired import Kind, Scalar
 from sync_core.errors import Function
 from tests.commands import people
 from tests.engine.test_ownership import OPERATOR, Floor, asking
-from tests.sows import milestone_terms, tm_terms
+from tests.sows import milestone_terms, tm_terms, two_prices
 
 
 @pytest.fixture
@@ -67,9 +67,7 @@ async def test_one_of_several_prices_over_time_is_not_taken_from_the_erp(
     floor: Floor, database: sa.Engine, part: str
 ) -> None:
     floor.erp.dated_rates = True
-    senior = {"category": "SR", "name": "Senior consultant", "planned_hours": "120", "line": "1"}
-    later = {**senior, "rate": "260.00", "valid_from": "2026-06-15"}
-    await floor.signed(tm_terms(rates=[{**senior, "rate": "240.00"}, later]))
+    await floor.signed(tm_terms(rates=two_prices()))
     floor.edit(Kind.LABOUR_RATE, part, rate="1")
     await floor.looks()
     case, _, _ = await floor.case()

@@ -35,9 +35,7 @@ class Shop(Floor):
 
     async def decide(self, database: sa.Engine) -> None:
         self.sync, self.customers = database, people.commands(database, clock=self.clock, estate=self.estate).customers
-        await self.receive(HARBOUR)
-        await self.sign(code="HM", name="Harbor Mutual Inc.")
-        ((self.case,),) = await self.rows("SELECT case_id FROM core.case")
+        self.case = await self.alike("C-1")
         self.customers.identify(STEWARD, self.case, "master/M-1", "the same firm")
         await self.run()
         assert await self.states() == {"C-1": "active"}

@@ -10,13 +10,15 @@ import pytest
 import sqlalchemy as sa
 
 from metrics import agreements
+from metrics.asking import Ask
 from metrics.facts._fold_order import FOLD_ORDER, as_agreed
+from metrics.measures import Measures
 from sync_core.clock import VirtualClock
 from sync_core.events import PREFIX, Event, understand
 from tests import rows
 from tests.folds import fold_steps
-from tests.metrics.amendment_rows import DAY, MONDAY, SIGNED
-from tests.metrics.flow_rows import ESTATE, Made, amended, asked, facts, made, said
+from tests.metrics.amendment_rows import DAY, HOUR, MONDAY, SIGNED, done
+from tests.metrics.flow_rows import ESTATE, WINDOW, Made, amended, asked, facts, made, said
 from tests.metrics.support import caught_up
 from tests.sows import milestone_terms
 
@@ -63,6 +65,28 @@ def test_amendments_of_a_new_agreement_are_its_own(database: sa.Engine, clock: V
     found = [(row["agreement"], row["number"], row["delta"], row["effective_at"], row["waits"]) for row in listed]
     moved = datetime(2026, 12, 1, tzinfo=UTC)
     assert found == [(1, 1, 10, None, False), (2, first, 50, moved, False), (2, first + 2, 10, None, True)]
+
+
+@pytest.mark.parametrize("synced", [False, True], ids=["open", "in the ERP"])
+def test_amendments_of_one_number_are_listed_each_page_by_page(
+    database: sa.Engine, clock: VirtualClock, *, synced: bool
+) -> None:
+    contract = declined(database)
+    first, anew, second = MONDAY - 6 * DAY, datetime(2026, 11, 10, tzinfo=UTC), MONDAY + DAY
+    amended(database, contract, 1, first, revision=2, value=Decimal(110))
+    said(database, contract, "signed", anew, revision=4, signed_at=anew.isoformat(), terms=agreed("500"))
+    amended(database, contract, 1, second, revision=5, value=Decimal(550))
+    for executed in (first, second) if synced else ():
+        done(database, contract, 1, executed + HOUR)
+    assert asked(database, clock, "amendment-lag").answer.n == 2
+    measures = Measures(database, clock=clock, estate=ESTATE)
+    for ask in (Ask(WINDOW), Ask(WINDOW, as_of=clock.now())):
+        pages = [measures.drill("amendment-lag", ask, limit=1)]
+        while pages[-1].after is not None:
+            pages.append(measures.drill("amendment-lag", ask, after=pages[-1].after, limit=1))
+        listed = [row["executed_at"] for page in pages for row in page.rows]
+        assert (len(listed), {*listed}) == (2, {first, second})
+        assert synced or listed == [first, second], "the longest first"
 
 
 @pytest.mark.parametrize("months", [9_999, 999_999_999])
