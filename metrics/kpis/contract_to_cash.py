@@ -82,7 +82,7 @@ class ContractToCash:
         title="Contract to cash",
         unit=Unit.DAYS,
         better=Better.LOWER,
-        version=2,
+        version=3,
         says="Half of the signed contracts had brought their first payment within so many days of their signature.",
         formula="Kaplan-Meier median of (first payment - last signature) in calendar days; contracts without a payment "
         "count for as long as they have been signed, those that ended unbilled are counted apart.",

@@ -91,7 +91,7 @@ class Reconciliation:
         title="Signed to billed, unexplained",
         unit=Unit.MONEY,
         better=Better.LOWER,
-        version=3,
+        version=4,
         says="So much of the signed value is neither billed nor left to bill, and nothing on record says why.",
         formula="sum over signed contracts of |signed - (billed - credited + remaining in the ERP) - explained|; "
         "explained is at most what was never billed of a contract that ended or is not in its ERP, or by how much "

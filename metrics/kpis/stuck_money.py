@@ -110,7 +110,7 @@ class StuckMoney:
         title="Revenue-impacting changes stuck",
         unit=Unit.MONEY,
         better=Better.LOWER,
-        version=3,
+        version=4,
         says="So much money differs between what was signed and what the ERPs have confirmed.",
         formula="sum over contracts of |signed state - ERP-confirmed state|: the largest of the value that differs, "
         "the rates that differ times the hours that remain, what the next bill run would bill wrong, and all that is "
