@@ -27,7 +27,6 @@ KNOWN_RATES: Final = """
       AND r.valid_on <= CAST(CAST(:known_at AS timestamptz) AT TIME ZONE :zone AS date)
     ORDER BY r.currency, r.valid_on DESC, r.seq DESC
 """
-_EXACT: Final = "({0}) * CASE {1}.currency WHEN :reporting THEN 1 ELSE r.rate END"
 # Half to even, as sync_core/money.py does it. `round` takes a half away from zero, and moves nothing else by a half: to
 # subtract costs a third of what a remainder does, which is felt over thousands of contracts.
 _ROUNDED: Final = """CASE WHEN abs({0} - round({0}, CAST(:minor AS integer)))
@@ -35,14 +34,20 @@ _ROUNDED: Final = """CASE WHEN abs({0} - round({0}, CAST(:minor AS integer)))
     THEN 2 * round({0} * 0.5, CAST(:minor AS integer)) ELSE round({0}, CAST(:minor AS integer)) END"""
 
 
-def exact_worth(amount: str, of: str = "f") -> str:
-    """SQL: an amount in the currency of `of`, converted; null without a rate. KNOWN_RATES is joined as `r`."""
-    return _EXACT.format(amount, of)
+def rated(of: str = "f") -> str:
+    """SQL: joins `r`, whose `rate` converts the currency of `of`; none where no rate is known."""
+    return f"""LEFT JOIN (
+        SELECT k.currency, k.rate FROM ({KNOWN_RATES}) AS k WHERE k.currency <> :reporting
+        UNION ALL SELECT CAST(:reporting AS text), 1
+    ) AS r ON r.currency = {of}.currency"""
 
 
-def worth(amount: str, of: str = "f") -> str:
-    """SQL: the same to the minor unit of the reporting currency: of one contract, so that rows add up to their sum."""
-    return _ROUNDED.format(exact_worth(amount, of))
+def worth(amount: str, rate: str = "r.rate") -> str:
+    """SQL: an amount converted to the minor unit of the reporting currency; null without a rate.
+
+    Of one contract, so that rows add up to their sum. `rated` is joined, unless `rate` comes from elsewhere.
+    """
+    return _ROUNDED.format(f"({amount}) * {rate}")
 
 
 # Compared with the estate's own last word on that day: an import that replaced it is not undone by every refresh.

@@ -1,6 +1,7 @@
 """One measure: formula, figures, parts and the rows it is made of. Every number of the other pages opens it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
@@ -51,23 +52,52 @@ def render(reads: Reads, commands: object) -> None:
     currency = reads.reporting_currency
     known = {one.slug: one for one in measures.definitions()}
     head = st.container()
-    with st.container(border=True, key="card_filters"), frame.contained("The filters"):
-        slug = filters.always("kpi", "Measure", {one.slug: one.title for one in known.values()})
-        asked = asking.bar(reads, measures)
-        splits = {split.value: _split(split, known[slug]) for split in known[slug].splits}
-        by = filters.always("by", "Split by", splits or {"": "Not split"})
+    found: _Found | None = None
+    with measures.at_once() as together:
+        with st.container(border=True, key="card_filters"), frame.contained("The filters"):
+            slug = filters.always("kpi", "Measure", {one.slug: one.title for one in known.values()})
+            asked = asking.bar(reads, together)
+            splits = {split.value: _split(split, known[slug]) for split in known[slug].splits}
+            by = filters.always("by", "Split by", splits or {"": "Not split"})
+        with frame.contained("The measure"):
+            found = _read(together, known[slug], asked, By(by) if by else None)
+    if found is None:
+        return
     with frame.contained("The measure"):
-        result = measures.kpi(slug, asked.ask, By(by) if by else None)
+        result = found.result
         with head:
             as_of = result.data_as_of or reads.now
             frame.header(result.definition.title, f"{_period(result, asked)}, money in {currency}.",
                          Freshness(as_of, reads.now, MEASURED_EVERY))  # fmt: skip
         _definition(result, currency)
-        if result.definition.drill:
-            _rows(measures, slug, asked, result, currency)
+        if found.rows is not None:
+            _rows(found.rows, found.refused, result, currency)
+        elif result.definition.drill:
+            frame.forbidden(Permission.CONTRACTS_READ)
         if by:
             _parts(result, By(by), currency)
         _further(result, currency)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Read from one snapshot, before anything of it is drawn."""
+
+    result: Result
+    rows: Drill | None  # None: it has none, or the viewer may not see them
+    refused: str  # why not the rows that the URL asked for
+
+
+def _read(measures: Measures, known: Definition, asked: Asked, by: By | None) -> _Found:
+    result = measures.kpi(known.slug, asked.ask, by)
+    if not known.drill or not frame.may(Permission.CONTRACTS_READ):
+        return _Found(result, None, "")
+    try:
+        return _Found(
+            result, measures.drill(known.slug, asked.ask, after=st.query_params.get("after"), limit=_ROWS), ""
+        )
+    except InvalidAsk as wrong:
+        return _Found(result, measures.drill(known.slug, asked.ask, limit=_ROWS), wrong.message)
 
 
 def _definition(result: Result, currency: str) -> None:
@@ -150,12 +180,8 @@ def _group(group: str, by: By, known: Definition) -> str:
     return fmt.plain((written(group) if by in (By.SERVICE_LINE, By.BILLING, By.LABEL) else group) or "not known")
 
 
-def _rows(measures: Measures, slug: str, asked: Asked, result: Result, currency: str) -> None:
-    noun, refused = result.definition.drill, ""
-    try:
-        page = measures.drill(slug, asked.ask, after=st.query_params.get("after"), limit=_ROWS)
-    except InvalidAsk as wrong:
-        refused, page = wrong.message, measures.drill(slug, asked.ask, limit=_ROWS)
+def _rows(page: Drill, refused: str, result: Result, currency: str) -> None:
+    noun = result.definition.drill
     added = next((column for column in page.columns if column.key == page.adds), None)
     sums_up = added is not None and added.unit is result.definition.unit
     adds = "Largest first; they add up to the number above" if sums_up else "What the number above is worked out from"

@@ -16,7 +16,7 @@ from metrics.facts.invoice import MATURE_DAYS
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
 from metrics.months import month_of
 from metrics.proportion import wilson
-from metrics.rates import KNOWN_RATES, Rates, rates_of, worth
+from metrics.rates import Rates, rated, rates_of, worth
 from metrics.source import Cell, Need, Source, chosen
 
 _STATES: Final = {"open": "Still open", "upheld": "Upheld", "settled": "Settled, outcome not reported",
@@ -233,7 +233,7 @@ _LISTING: Final = Listing(
                f.legal_entity, f.issued_on, f.raised_on, f.dispute_state, f.cause, f.sync_cause, f.amount, f.disputed,
                f.currency, {worth("f.disputed")} AS disputed_reporting
         FROM metrics.invoice_fact AS f LEFT JOIN core.contract AS c ON c.contract_id = f.contract_id
-             LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = f.currency
+             {rated()}
         WHERE {{valid}} AND f.kind = 'invoice' AND NOT f.test AND f.disputes > 0 AND {chosen("f")}
           AND f.issued_on >= :start AND f.issued_on < least(CAST(:end AS date), CAST(:ripe AS date))
     """,

@@ -16,7 +16,7 @@ from metrics.asking import By
 from metrics.converted import money, without_rate
 from metrics.drilling import Known, Listing, drill
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
-from metrics.rates import KNOWN_RATES, Rates, rates_of, worth
+from metrics.rates import Rates, rated, rates_of, worth
 from metrics.reading import WORKED_NOW, WORKED_NOW_S, group_of, merged
 from metrics.source import Need, Source, chosen
 from metrics.unread import CAUSE, DAY_S, still_unread, still_unread_rows
@@ -34,7 +34,7 @@ _OPEN: Final = f"""
            f.currency, f.test, count(*) AS cases, sum(f.exposure) AS exposure, sum({worth("f.exposure")}) AS worth,
            min(f.opened_at) AS oldest
     FROM metrics.case_fact AS f LEFT JOIN ({_CUTS}) AS known ON known.entity = f.legal_entity
-         LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = f.currency
+         {rated()}
          JOIN ({_CUTS}) AS other ON other.entity = ''
          CROSS JOIN LATERAL (SELECT coalesce(known.cuts, other.cuts) AS cuts) AS c  -- ascending
     WHERE {{valid}} AND f.outcome = 'open' AND {chosen("f")} GROUP BY 1, 2, 3, 4, 5
@@ -195,7 +195,7 @@ _LISTING: Final = Listing(
                {_DAYS} AS days,
                f.exposure, f.currency, {worth("f.exposure")} AS exposure_reporting
         FROM metrics.case_fact AS f {WORKED_NOW} LEFT JOIN core.contract AS c ON c.contract_id = f.contract_id
-             LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = f.currency
+             {rated()}
              CROSS JOIN LATERAL (SELECT {DAY_S} AS day_s) AS day
         WHERE {{valid}} AND f.outcome = 'open' AND NOT f.test AND {chosen("f")}
     """,

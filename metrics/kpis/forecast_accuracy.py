@@ -11,7 +11,7 @@ from metrics.drilling import Known, Listing, drill
 from metrics.forecasting import Forecasts, forecasts, needed, whole_months
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
 from metrics.months import MONTH, month_of
-from metrics.rates import KNOWN_RATES, Converted, rates_of
+from metrics.rates import Converted, rated, rates_of
 from metrics.source import Need, Source, chosen
 from metrics.walking import BY_KEY, Walk
 
@@ -105,10 +105,9 @@ _PLACE: Final = f"(f.contract_id * 65536 + 32768 + {MONTH.format('f.month')})"
 _LISTING: Final = Listing(
     rows=f"""
         SELECT {_PLACE} AS place, f.contract_id, f.legal_entity, f.month, f.currency, f.amount AS forecast, f.billed,
-               c.external_id AS contract, c.title, abs(f.amount - f.billed) * CASE f.currency
-               WHEN :reporting THEN 1 ELSE r.rate END AS error_reporting
+               c.external_id AS contract, c.title, abs(f.amount - f.billed) * r.rate AS error_reporting
         FROM metrics.schedule_fact AS f LEFT JOIN core.contract AS c ON c.contract_id = f.contract_id
-             LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = f.currency
+             {rated()}
         WHERE {{valid}} AND NOT f.test AND {chosen("f")} AND {_WHOLE}
     """,
     columns=(

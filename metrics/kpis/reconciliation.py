@@ -10,7 +10,7 @@ from metrics.asking import By
 from metrics.converted import money, without_rate
 from metrics.drilling import Known, Listing, drill
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
-from metrics.rates import KNOWN_RATES, Rates, rates_of, worth
+from metrics.rates import Rates, rated, rates_of, worth
 from metrics.reading import group_of
 from metrics.source import Need, Source, chosen
 
@@ -49,7 +49,7 @@ _MEASURES: Final = tuple(f"books.{name}" for name in (*_SUMS, *_EARNED, *_EXPLAI
 # What each contract is worth is rounded, so that its rows add up to the headline: few, and they have an index.
 _WORTH: Final = f"""
     SELECT {{group}} AS grp, f.currency, sum({worth("abs(f.unexplained)")}) AS worth
-    FROM metrics.books_fact AS f LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = f.currency
+    FROM metrics.books_fact AS f {rated()}
     WHERE {{valid}} AND f.unexplained <> 0 AND NOT f.test AND {chosen("f")} GROUP BY 1, 2
 """
 
@@ -218,7 +218,7 @@ _LISTING: Final = Listing(
                f.remaining, f.explained, f.gap,
                f.unexplained, {worth("abs(f.unexplained)")} AS unexplained_reporting
         FROM metrics.books_fact AS f LEFT JOIN core.contract AS c ON c.contract_id = f.contract_id
-             LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = f.currency
+             {rated()}
         WHERE {{valid}} AND NOT f.test AND {chosen("f")}
     """,
     columns=(

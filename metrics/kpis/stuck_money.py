@@ -17,11 +17,12 @@ import sqlalchemy as sa
 
 from metrics.asking import By
 from metrics.converted import money, without_rate
-from metrics.drilling import Listing, drill
-from metrics.exposures import CALENDARS, DUE, WALKS, ranked
+from metrics.drilling import Known, Listing, drill
+from metrics.exposures import WALKS, lanes, stuck
+from metrics.facts.fact import DIMENSIONS
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
-from metrics.rates import KNOWN_RATES, Converted, Rates, exact_worth, rates_of, worth
-from metrics.reading import group_of, merged
+from metrics.rates import Converted, Rates, rates_of, worth
+from metrics.reading import merged
 from metrics.source import Need, Source, chosen
 from sync_core.estate.bill_runs import next_bill_run
 from sync_core.estate.estate import Estate
@@ -36,33 +37,38 @@ class Cause(StrEnum):
     SCHEDULE = "schedule"
 
 
+_ROWS: Final = stuck(
+    f"f.test, f.unverified, f.since, {', '.join(f'f.{name}' for name in DIMENSIONS)}",
+    f"{{valid}} AND f.settled IS DISTINCT FROM 0 AND {chosen('f')}",
+    all_of_them=True,
+)
+# What a contract misses and its net are the whole of it or nothing in most cases, and are then not converted again.
 # Those that are settled in step are counted, for nothing of them is to be worked out; like all that is in step they
 # are of the first cause.
 _STUCK: Final = f"""
-    SELECT s.grp, s.test, s.unverified, s.cause, s.currency, count(*) AS contracts,
-           count(*) FILTER (WHERE s.gross <> 0) AS stuck, sum(s.gross) AS gross, sum(s.net) AS net,
-           sum(s.misses) AS misses, sum(s.gross * s.waited_s) / s.day_s AS money_days,
-           sum(s.gross) FILTER (WHERE s.waited_s < s.day_s) AS age_0_1,
-           sum(s.gross) FILTER (WHERE s.waited_s >= s.day_s AND s.waited_s < 3 * s.day_s) AS age_1_3,
-           sum(s.gross) FILTER (WHERE s.waited_s >= 3 * s.day_s) AS age_3_up,
-           sum(s.gross_worth) AS gross_worth, sum(s.net_worth) AS net_worth, sum(s.misses_worth) AS misses_worth,
-           sum(s.gross_worth) FILTER (WHERE s.waited_s < s.day_s) AS age_0_1_worth,
-           sum(s.gross_worth) FILTER (WHERE s.waited_s >= s.day_s AND s.waited_s < 3 * s.day_s) AS age_1_3_worth,
-           sum(s.gross_worth) FILTER (WHERE s.waited_s >= 3 * s.day_s) AS age_3_up_worth,
-           min(s.since) FILTER (WHERE s.gross <> 0) AS oldest
+    SELECT t.grp, t.test, t.unverified, t.cause, t.currency, t.age, count(*) AS contracts,
+           count(*) FILTER (WHERE t.gross <> 0) AS stuck, sum(t.gross) AS gross, sum(t.net) AS net,
+           sum(t.misses) AS misses, sum(t.gross * t.waited_s) / t.day_s AS money_days,
+           sum(t.gross_worth) AS gross_worth, sum(CASE t.net WHEN t.gross THEN t.gross_worth
+               WHEN -t.gross THEN -t.gross_worth ELSE {worth("t.net", "t.rate")} END) AS net_worth,
+           sum(CASE t.misses WHEN 0 THEN 0 WHEN t.gross THEN t.gross_worth ELSE {worth("t.misses", "t.rate")} END)
+               AS misses_worth,
+           min(t.since) FILTER (WHERE t.gross <> 0) AS oldest
     FROM (
-        SELECT {{group}} AS grp, f.test, f.unverified, why.cause, f.currency, most.gross, x.net, x.misses, x.waited_s,
-               x.day_s, f.since, {worth("most.gross")} AS gross_worth, {worth("x.net")} AS net_worth,
-               {worth("x.misses")} AS misses_worth
-        FROM metrics.exposure_fact AS f {CALENDARS} {DUE} LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = f.currency
-        WHERE {{valid}} AND f.settled IS DISTINCT FROM 0 AND {chosen("f")} OFFSET 0  -- each worked out once
-    ) AS s GROUP BY 1, 2, 3, 4, 5, s.day_s
+        SELECT f.{{group}} AS grp, f.test, f.unverified, f.cause, f.currency, f.gross, f.net, f.misses, f.waited_s,
+               f.day_s, f.since, f.rate, {worth("f.gross", "f.rate")} AS gross_worth,
+               CASE WHEN f.waited_s < f.day_s THEN 0 WHEN f.waited_s < 3 * f.day_s THEN 1 ELSE 2 END AS age
+        FROM ({_ROWS}) AS f OFFSET 0
+    ) AS t GROUP BY 1, 2, 3, 4, 5, 6, t.day_s
     UNION ALL
-    SELECT {{in_step}}, f.test, f.unverified, '{Cause.BLOCKER}', f.currency, count(*), 0, {", ".join(["NULL"] * 14)}
+    SELECT f.{{group}}, f.test, f.unverified, '{Cause.BLOCKER}', f.currency, 0, count(*), 0, {", ".join(["NULL"] * 8)}
     FROM metrics.exposure_fact AS f WHERE {{valid}} AND f.settled = 0 AND {chosen("f")} GROUP BY 1, 2, 3, 5
 """
+# By the number of `age`.
 AGES: Final = {"age_0_1": "less than 1 working day", "age_1_3": "1 to 3 working days", "age_3_up": "3 and more"}
-_ROUNDED: Final = ("gross", "net", "misses", *AGES)  # of each contract, so that its rows add up to them
+_CONVERTED: Final = ("gross", "net", "misses")
+_ADDED: Final = (*_CONVERTED, "money_days")
+_ROUNDED: Final = (*_CONVERTED, *AGES)  # of each contract, so that its rows add up to them
 _SUMS: Final = (*_ROUNDED, "money_days")
 
 
@@ -130,13 +136,12 @@ class StuckMoney:
         if source.as_of is None:
             return {}
         rates = rates_of(source)
-        label = f"'{Cause.BLOCKER}'"
-        sql = _STUCK.format(
-            group=group_of(by, label="why.cause"), in_step=group_of(by, label=label), valid=source.valid()
-        )
+        # By legal entity even where nobody asked: one statement for the headline, most splits, and the rows behind.
+        group = By.LEGAL_ENTITY if by in (None, By.LABEL) else by
         parts: dict[str, Inputs] = {}
-        for row in source.run(sql, **_bound(source)):
-            parts[row.grp] = parts.get(row.grp, Inputs()) + _inputs(row, rates)
+        for row in source.run(_STUCK.format(group=group, valid=source.valid()), **_bound(source)):
+            part = "" if by is None else row.cause if by is By.LABEL else row.grp
+            parts[part] = parts.get(part, Inputs()) + _inputs(row, rates)
         return parts
 
     def answer(self, inputs: Inputs, source: Source) -> Answer:
@@ -167,8 +172,11 @@ class StuckMoney:
         bound = _bound(source)
         if not source.latest:
             return drill(source, _LISTING, after=after, limit=limit, bound=bound)
-        known, lanes = ranked(source, bound)
-        return drill(source, _LISTING, after=after, limit=limit, known=known, walks=WALKS, bound={**bound, **lanes})
+        total = sum(sum(self.read(source, By.LEGAL_ENTITY).values(), Inputs()).verified.values(), Stuck())
+        rates = rates_of(source)
+        known = Known(total.n, _sum(total, "gross", rates).amount)
+        bound = {**bound, **lanes(total.sums.get("gross", ()), rates)}
+        return drill(source, _LISTING, after=after, limit=limit, known=known, walks=WALKS, bound=bound)
 
 
 def _bound(source: Source) -> dict[str, object]:
@@ -190,9 +198,15 @@ def cut_offs(estate: Estate, at: datetime) -> list[dict[str, str]]:
 def _inputs(row: sa.Row[*tuple[Any, ...]], rates: Rates) -> Inputs:
     if row.test:
         return Inputs(test=row.contracts, rates=rates)
-    sums = {name: {row.currency: getattr(row, name) or Decimal(0)} for name in _SUMS}
-    priced = rates.convert(Decimal(1), row.currency) is not None
-    worths = {name: {row.currency: getattr(row, f"{name}_worth") or Decimal(0)} for name in _ROUNDED} if priced else {}
+    sums = {name: {row.currency: getattr(row, name) or Decimal(0)} for name in _ADDED}
+    worths: dict[str, Mapping[str, Decimal]] = {}
+    if rates.convert(Decimal(1), row.currency) is not None:
+        worths = {name: {row.currency: getattr(row, f"{name}_worth") or Decimal(0)} for name in _CONVERTED}
+    nothing = {row.currency: Decimal(0)}
+    for number, age in enumerate(AGES):
+        sums[age] = sums["gross"] if number == row.age else nothing
+        if worths:
+            worths[age] = worths["gross"] if number == row.age else nothing
     found = Stuck(row.stuck, sums, worths, row.oldest)
     if row.unverified:
         return Inputs(unverified=found, rates=rates)
@@ -245,16 +259,14 @@ def _age(since: datetime | None, source: Source) -> float | None:
 
 _LISTING: Final = Listing(
     rows=f"""
-        SELECT s.*, c.external_id AS contract, c.title, {worth("s.exposure", "s")} AS exposure_reporting,
-               {exact_worth("s.exposure", "s")} AS place
-        FROM (
-            SELECT f.contract_id, f.legal_entity, f.state, why.cause, array_to_string(f.causes, ', ') AS exceptions,
-                   f.since, CAST(x.waited_s AS numeric) / x.day_s AS working_days, f.target_value, f.erp_value,
-                   f.billed, most.gross AS exposure, x.net, x.misses, f.currency
-            FROM metrics.exposure_fact AS f {CALENDARS} {DUE}
-            WHERE {{valid}} AND {chosen("f")} AND NOT f.test AND NOT f.unverified AND most.gross <> 0
-        ) AS s LEFT JOIN core.contract AS c ON c.contract_id = s.contract_id
-             LEFT JOIN ({KNOWN_RATES}) AS r ON r.currency = s.currency
+        SELECT s.contract_id, s.legal_entity, s.state, s.cause, array_to_string(s.causes, ', ') AS exceptions, s.since,
+               CAST(s.waited_s AS numeric) / s.day_s AS working_days, s.target_value, s.erp_value, s.billed,
+               s.gross AS exposure, s.net, s.misses, s.currency, c.external_id AS contract, c.title,
+               {worth("s.gross", "s.rate")} AS exposure_reporting, s.gross * s.rate AS place
+        FROM ({stuck("f.contract_id, f.legal_entity, f.state, f.causes, f.since, f.erp_value",
+                     f"{{valid}} AND {chosen('f')} AND NOT f.test AND NOT f.unverified")}) AS s
+             LEFT JOIN core.contract AS c ON c.contract_id = s.contract_id
+        WHERE s.gross <> 0
     """,
     columns=(
         Column("contract", "Contract"), Column("title", "Title"), Column("legal_entity", "Legal entity"),
