@@ -1,12 +1,13 @@
 """Where questions are asked: each in a snapshot of its own, or several one after the other in one that they share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from metrics.source import Told
+from metrics.asking import Ask
+from metrics.cells import Need, Told
 from sync_core.reads.snapshot import snapshot
 
 
@@ -15,7 +16,7 @@ class Moment:
     """One snapshot, and what was told from it already."""
 
     conn: sa.Connection
-    told: Told = field(default_factory=dict)
+    told: Told = field(default_factory=Told)
 
 
 class Moments:
@@ -29,6 +30,9 @@ class Moments:
         """The snapshot to read from."""
         with snapshot(self._engine) as conn:
             yield Moment(conn)
+
+    def expect(self, ask: Ask, needs: Sequence[Need]) -> None:
+        """Of questions that share no snapshot, nothing is read ahead."""
 
     def close(self) -> None:
         """Nothing stays open between questions."""
@@ -47,11 +51,15 @@ class SharedMoment(Moments):
         super().__init__(engine)
         self._open = ExitStack()
         self._moment: Moment | None = None
+        self._expected: list[tuple[Ask, Sequence[Need]]] = []
+
+    def expect(self, ask: Ask, needs: Sequence[Need]) -> None:
+        self._expected.append((ask, needs))
 
     @contextmanager
     def one(self) -> Iterator[Moment]:
         if self._moment is None:
-            self._moment = Moment(self._open.enter_context(snapshot(self._engine)))
+            self._moment = Moment(self._open.enter_context(snapshot(self._engine)), Told(expected=self._expected))
         try:
             yield self._moment
         except sa.exc.SQLAlchemyError:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from metrics.asking import By
+from metrics.cells import Counts
 from metrics.durations import EXACT_UP_TO, NONE, Durations
-from metrics.reading import WORKED_NOW, WORKED_NOW_S, group_of
-from metrics.source import Counts, Source, chosen
+from metrics.reading import WORKED_NOW, WORKED_NOW_S, group_of, keys_of
+from metrics.source import Source, chosen
 
 _SINCE_S: Final = "greatest(CAST(extract(epoch FROM :as_of - {}) AS bigint), 0)"
 _WORKED_S: Final = f"greatest({WORKED_NOW_S} - {{}}, 0)"
@@ -94,6 +95,6 @@ def _listed(
     rows = source.run(f"""
         SELECT {group_of(by, label="f.function")} AS grp, {lists} FROM metrics.{fact}_fact AS f {WORKED_NOW}
         WHERE {source.valid()} AND {which} AND NOT f.test AND {chosen("f")}
-          AND f.period >= :start AND f.period < :end GROUP BY 1
+          AND f.period >= :start AND f.period < :end GROUP BY {keys_of(by)}
     """)
     return {str(row[0]): list(row[1:]) for row in rows}

@@ -15,9 +15,10 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from metrics.asking import By
+from metrics.cells import Cell, Need
 from metrics.months import following, month_of
 from metrics.rates import Converted, Rates, rates_of
-from metrics.source import Cell, Need, Source
+from metrics.source import Source
 
 _PLANNED, _TEST, _BILLED, _ISSUED = "schedule.planned", "schedule.test", "invoice.planned", "invoice.issued"
 _SIGNED: Final = ("contract.signed", "amendment.signed")

@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import Protocol, Self, TypeVar
 
 from metrics.asking import By
-from metrics.source import Need, Source
+from metrics.cells import Need
+from metrics.source import Source
 
 
 class Unit(StrEnum):

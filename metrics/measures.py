@@ -16,6 +16,7 @@ from metrics.asking import Ask, By, InvalidAsk
 from metrics.at_once import Moment, Moments
 from metrics.budgets import Left, budgets
 from metrics.catalog import kpis
+from metrics.cells import Need
 from metrics.checking import refuse_future, refuse_moment, refuse_unknown
 from metrics.kpi import Definition, Drill, Kpi, Result
 from metrics.outages import Outage, outages
@@ -118,6 +119,10 @@ class Measures:
         with self._moments.one() as moment:
             return results_of({_kpi(slug): by for slug, by in wanted.items()}, self._source(moment, ask))
 
+    def expect(self, wanted: Mapping[str, By | None], ask: Ask) -> None:
+        """Of `at_once`: that this is going to be asked, too. What it has in common with a question comes with that."""
+        self._moments.expect(ask.narrowed(self._reach(Permission.KPI_READ)), _needs(wanted))
+
     def known_since(self, moment: datetime) -> bool:
         """Whether anything was measured by then."""
         with self._moments.one() as one:
@@ -175,6 +180,10 @@ def _kpi(slug: str) -> Kpi[Any]:
     if found is None:
         raise UnknownKpi(f"{slug!r} is no KPI; there are {', '.join(kpis())}")
     return found
+
+
+def _needs(wanted: Mapping[str, By | None]) -> list[Need]:
+    return [need for slug, by in wanted.items() for need in _kpi(slug).needs(by)]
 
 
 def results_of(wanted: Mapping[Kpi[Any], By | None], source: Source) -> dict[str, Result]:

@@ -6,9 +6,10 @@ from decimal import Decimal
 from typing import TypeVar
 
 from metrics.asking import By
+from metrics.cells import Need
 from metrics.durations import EXACT_UP_TO, NONE, Durations, bucketed
 from metrics.kpi import I
-from metrics.source import Need, Source, chosen
+from metrics.source import Source, chosen
 
 K = TypeVar("K")
 V = TypeVar("V", Durations, int, float, Decimal)
@@ -36,6 +37,11 @@ class Timed:
     label: str = "''"  # what the cells of `measure` have as label, of an open case
     ended_joined: str = ""  # what `ended_s` and `ended_label` need joined to f
     ended_label: str = ""  # of an ended case; `label` when empty
+
+
+def keys_of(by: By | None, period: str = "f.period") -> str:
+    """What `group_of`, which comes first, is grouped by: a week by its date, which costs less than by its text."""
+    return period if by is By.WEEK else "1"
 
 
 def together(parts: Iterable[tuple[str, I]]) -> dict[str, I]:
@@ -151,7 +157,7 @@ def _still_open(source: Source, timed: Mapping[str, Timed], by: By | None) -> _B
         rows = source.run(f"""
             SELECT {group_of(by, first.period)} AS grp, {first.label} AS label, {", ".join(lists)}
             FROM metrics.{first.fact}_fact AS f {" ".join(sorted({one.joined for one in alike.values()}))}
-            WHERE {_rows_of(source, first, first.still_open)} GROUP BY 1, 2
+            WHERE {_rows_of(source, first, first.still_open)} GROUP BY {keys_of(by, first.period)}, 2
         """)
         for row in rows:
             for name, seconds in zip(alike, row[2:], strict=True):
@@ -174,7 +180,7 @@ def _listed(source: Source, timed: Mapping[str, Timed], by: By | None) -> _ByNam
         rows = source.run(f"""
             SELECT {group_of(by, first.period)} AS grp, {first.ended_label or first.label} AS label, {", ".join(lists)}
             FROM metrics.{first.fact}_fact AS f {first.ended_joined}
-            WHERE {_rows_of(source, first, f"({ended})")} GROUP BY 1, 2
+            WHERE {_rows_of(source, first, f"({ended})")} GROUP BY {keys_of(by, first.period)}, 2
         """)
         for row in rows:
             for name, seconds in zip(alike, row[2:], strict=True):

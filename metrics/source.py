@@ -4,12 +4,10 @@ Both give the same cells (a property proves it); a KPI never knows which of the 
 KPIs need are brought by one statement, and what one snapshot was asked once, it is not asked again.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
@@ -17,6 +15,7 @@ import sqlalchemy as sa
 
 from metrics.asking import Ask, By, InvalidAsk
 from metrics.buckets import BOUNDS
+from metrics.cells import Cell, Counts, Need, Of, Row, Told
 from metrics.facts import facts
 from metrics.facts.fact import DIMENSIONS, Fact
 from sync_core.estate.estate import Estate
@@ -59,52 +58,8 @@ def chosen(alias: str) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """What one group of facts adds up to."""
-
-    group: str  # as the `by` that was asked for
-    measure: str
-    label: str
-    bucket: int  # -1 without
-    n: int
-    amount: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What one group of durations adds up to: how many in each bucket, which may come more than once; their seconds."""
-
-    group: str
-    measure: str
-    label: str
-    buckets: Sequence[int]
-    n: Sequence[int]
-    amount: float
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """Cells that an answer will ask for: by `Source.cells`, or where they are `counted`, by `Source.counts`.
-
-    With `ripe_days` of weeks alone that had ended so many days before the moment that was asked for; with `young_days`
-    of the others.
-    """
-
-    measures: tuple[str, ...]
-    by: By | None = None
-    counted: bool = False
-    start: date | None = None  # None: of the ask's window
-    end: date | None = None
-    ripe_days: int | None = None
-    young_days: int | None = None
-
-
 _PAST_COUNTED: Final = """SELECT b.grp, b.measure, b.label, array_agg(CAST(b.bucket AS integer)), array_agg(b.n),
     CAST(sum(b.amount) AS float8) FROM ({cells}) AS b GROUP BY 1, 2, 3"""
-_Row = sa.Row[*tuple[Any, ...]]
-Told = MutableMapping[str, Sequence[_Row]]  # by statement and values
-_Of = tuple[By | None, bool, date, date]  # split, counted, start, end
 # Cells with buckets come as one row of each group and label: far fewer to bring here. They are not added up by bucket
 # before, which would cost more than it saves.
 _ROLLED: Final = """
@@ -137,8 +92,7 @@ class Source:
         Raises InvalidAsk for a moment before the first refresh.
         """
         self.conn, self.ask, self.estate = conn, ask, estate
-        self._told: Told = {} if told is None else told
-        self._held: dict[_Of, dict[str, list[_Row]]] = {}  # cells by measure
+        self._told = Told() if told is None else told
         rows = self._tell(f"{_REFRESH} {ask.as_of}", _REFRESH, {"as_of": ask.as_of})
         if not rows and ask.as_of is not None:
             raise InvalidAsk(self._too_early(ask.as_of))
@@ -167,7 +121,7 @@ class Source:
             return f"{alias}.known_to IS NULL"
         return f"{alias}.known_from <= :known_at AND ({alias}.known_to IS NULL OR {alias}.known_to > :known_at)"
 
-    def run(self, sql: str, **more: object) -> Sequence[_Row]:
+    def run(self, sql: str, **more: object) -> Sequence[Row]:
         """Rows of a statement of a KPI's own; binds of `values` and `more` what it names. A snapshot is asked once."""
         statement, names = _statement(sql)
         known = {**self.values, **more}
@@ -177,14 +131,14 @@ class Source:
 
     def _tell(
         self, key: str, statement: sa.TextClause, values: Mapping[str, object], calendars: str | None = None
-    ) -> Sequence[_Row]:
+    ) -> Sequence[Row]:
         """`calendars`: as they were known then, "" is now. Several sources may read through one connection."""
-        if key not in self._told:
+        if key not in self._told.rows:
             if calendars not in (None, _calendars.get(self.conn, "")):
                 self.conn.execute(_KNOWN_AT, {"known_at": calendars})
                 _calendars[self.conn] = calendars or ""
-            self._told[key] = self.conn.execute(statement, values).all()
-        return self._told[key]
+            self._told.rows[key] = self.conn.execute(statement, values).all()
+        return self._told.rows[key]
 
     def cells(
         self, measures: Iterable[str], by: By | None = None, *, start: date | None = None, end: date | None = None
@@ -208,21 +162,37 @@ class Source:
         return [Counts(*row) for row in self._past(need, _PAST_COUNTED)]
 
     def prefetch(self, needs: Iterable[Need]) -> None:
-        """All of it in one statement, for `cells` and `counts` to take. Of the past, each fact is read for itself."""
+        """All of it in one statement, for `cells` and `counts` to take. Of the past, each fact is read for itself.
+
+        What is expected to be asked of the same snapshot and the same part of the firm comes with it.
+        """
         if not self.latest:
             return
-        missing: dict[_Of, set[str]] = {}
-        for need in needs:
-            held = self._held.setdefault(self._of(need), {})
-            missing.setdefault(self._of(need), set()).update(m for m in need.measures if m not in held)
+        missing: dict[Of, set[str]] = {}
+        self._miss(missing, needs, self.ask)
+        if not any(missing.values()):
+            return
+        for ask, more in self._told.expected:
+            if ask.as_of is None and ask.filters == self.ask.filters:
+                self._miss(missing, more, ask)
         asked = [(of, sorted(measures)) for of, measures in missing.items() if measures]
         values: dict[str, object] = {}
         for place, (of, measures) in enumerate(asked):
             values |= {f"measures_{place}": measures, f"start_{place}": of[2], f"end_{place}": of[3]}
-            self._held[of] |= {measure: [] for measure in measures}
+            self._held(of).update({measure: [] for measure in measures})
         sql = " UNION ALL ".join(self._rolling(place, of) for place, (of, _) in enumerate(asked))
-        for row in self.run(sql, **values) if asked else ():
-            self._held[asked[row.place][0]][row.measure].append(row)
+        for row in self.run(sql, **values):
+            self._held(asked[row.place][0])[row.measure].append(row)
+
+    def _miss(self, missing: dict[Of, set[str]], needs: Iterable[Need], ask: Ask) -> None:
+        for need in needs:
+            of = self._of(need, ask)
+            held = self._held(of)
+            missing.setdefault(of, set()).update(m for m in need.measures if m not in held)
+
+    def _held(self, of: Of) -> dict[str, list[Row]]:
+        """Cells by measure. The filters say how deep the rollup is that they come from."""
+        return self._told.cells.setdefault((self.ask.filters, of), {})
 
     def ripe(self, days: int) -> date:
         """The Monday of the first week that had not ended so many days before the moment that was asked for."""
@@ -231,21 +201,22 @@ class Source:
         day = self.as_of.astimezone(ZoneInfo(self.estate.group.timezone)).date() - timedelta(days=days + 6)
         return day + timedelta(days=7 - day.weekday())
 
-    def _of(self, need: Need) -> _Of:
-        start, end = need.start or self.ask.window.start, need.end or self.ask.window.end
+    def _of(self, need: Need, ask: Ask | None = None) -> Of:
+        window = (ask or self.ask).window
+        start, end = need.start or window.start, need.end or window.end
         if need.ripe_days is not None:
             end = min(end, self.ripe(need.ripe_days))
         if need.young_days is not None:
             start = max(start, self.ripe(need.young_days))
         return need.by, need.counted, start, end
 
-    def _rolled_up(self, need: Need) -> Iterator[_Row]:
+    def _rolled_up(self, need: Need) -> Iterator[Row]:
         self.prefetch([need])
-        held = self._held[self._of(need)]
+        held = self._held(self._of(need))
         for measure in sorted(set(need.measures)):
             yield from held[measure]
 
-    def _rolling(self, place: int, of: _Of) -> str:
+    def _rolling(self, place: int, of: Of) -> str:
         by, counted = of[0], of[1]
         level = 1 if by in (By.SERVICE_LINE, By.GEOGRAPHY, By.BILLING) else self.ask.level
         level = 0 if level == 2 and by is By.LEGAL_ENTITY else level
@@ -256,7 +227,7 @@ class Source:
             keys=", ".join([*split, "c.measure", "c.label", *([] if counted else ["c.bucket"])]),
         )  # fmt: skip
 
-    def _past(self, need: Need, sql: str) -> Iterator[_Row]:
+    def _past(self, need: Need, sql: str) -> Iterator[Row]:
         _, _, start, end = self._of(need)
         wanted: dict[str, list[str]] = {}
         for measure in need.measures:

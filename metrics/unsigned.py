@@ -15,7 +15,7 @@ from metrics import unread
 from metrics.asking import By
 from metrics.source import Source, chosen
 
-# Of both kinds and by every dimension, so that all KPIs of a page are told by one statement.
+# Of both kinds, by every dimension and whenever they came, so that all KPIs of a page are told by one statement.
 _CASES: Final = f"""
     SELECT f.*, greatest(CAST(extract(epoch FROM :as_of - f.recorded_at) AS bigint), 0) AS open_s,
            greatest(metrics.worked(f.legal_entity, :as_of) - metrics.worked(f.legal_entity, f.recorded_at), 0)
@@ -37,8 +37,9 @@ _CASES: Final = f"""
         ) AS q LEFT JOIN core.contract AS c USING (source, external_id)
              LEFT JOIN metrics.contract_fact AS v ON v.contract_id = c.contract_id AND {{valid}}
         WHERE NOT coalesce(v.test, false) AND (q.kind = 'amendment' OR v.signed_at IS NULL)
-    ) AS f WHERE {chosen("f")} AND f.period >= :start AND f.period < :end
+    ) AS f WHERE {chosen("f")}
 """
+_IN_WINDOW: Final = "f.period >= :start AND f.period < :end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +63,17 @@ def amendments(source: Source, by: By | None) -> dict[str, Unread]:
 
 def contract_rows(source: Source, columns: str) -> str:
     """What metrics/drilling.py lists of `contracts`; `columns` are SQL of `f`."""
-    return unread.listed(_CASES.format(valid=source.valid("v")), columns, "f.kind = 'contract'")
+    return unread.listed(_CASES.format(valid=source.valid("v")), columns, f"f.kind = 'contract' AND {_IN_WINDOW}")
 
 
 def amendment_rows(source: Source, columns: str) -> str:
-    return unread.listed(_CASES.format(valid=source.valid("v")), columns, "f.kind = 'amendment'")
+    return unread.listed(_CASES.format(valid=source.valid("v")), columns, f"f.kind = 'amendment' AND {_IN_WINDOW}")
 
 
 def _read(source: Source, kind: str, by: By | None) -> Iterator[tuple[str, Unread]]:
     found: dict[str, list[tuple[int, int, int]]] = {}
     for row in source.run(_CASES.format(valid=source.valid("v"))):
-        if row.kind == kind:
+        if row.kind == kind and source.ask.window.start <= row.period < source.ask.window.end:
             ages = (int(row.open_s), int(row.open_work_s), int(row.day_s))
             found.setdefault(_group(row, by), []).append(ages)
     for group, alike in found.items():

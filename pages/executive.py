@@ -94,11 +94,14 @@ def _page(reads: Reads, measures: Measures) -> bool:
 def _read(reads: Reads, measures: Measures, asked: Asked) -> _Read:
     a_week_ago = reads.now.replace(minute=0, second=0, microsecond=0) - timedelta(days=7)
     half_year = Window.weeks(reads.now, measures.estate.group.timezone, _MONTHS_WEEKS)
+    monthly = replace(asked.ask, window=half_year)
+    measures.expect(_BEFORE, asked.before)
+    measures.expect(_MONTHS, monthly)
     return _Read(
         data.kpis(reads, measures, _NOW, asked.ask),
         data.kpis_before(reads, measures, _BEFORE, asked.before),
         data.kpis_before(reads, measures, _STOCK, replace(asked.ask, as_of=a_week_ago)),
-        data.kpis(reads, measures, _MONTHS, replace(asked.ask, window=half_year)),
+        data.kpis(reads, measures, _MONTHS, monthly),
     )
 
 

@@ -35,6 +35,7 @@ _TITLES: Final = {
     "amendment-lag": "Amendment lag, p90", "exception-resolution": "Exception resolved, p50",
     "contract-to-cash": "Signed to paid, p50",
 }  # fmt: skip
+_BEFORE: Final = dict.fromkeys(_TITLES)
 
 
 def render(reads: Reads, commands: object) -> None:
@@ -46,8 +47,9 @@ def _page(reads: Reads, measures: Measures) -> None:
     with frame.contained("The page"):
         with measures.at_once() as together:
             asked = asking.bar(reads, together, quiet=True)
+            together.expect(_BEFORE, asked.before)
             results = data.kpis(reads, together, _NOW, asked.ask)
-            before = data.kpis_before(reads, together, dict.fromkeys(_TITLES), asked.before)
+            before = data.kpis_before(reads, together, _BEFORE, asked.before)
             bins = data.spread(reads, together, asked.ask)
         with head:
             frame.header("Flow", f"{asked.words[0].upper()}{asked.words[1:]}.", _freshness(reads, results))

@@ -11,6 +11,7 @@ import orjson
 from metrics import unsigned
 from metrics.asking import By
 from metrics.calendars import GROUP_DAY_H
+from metrics.cells import Need
 from metrics.converted import money
 from metrics.drilling import Known, Listing, drill
 from metrics.durations import NONE, Durations
@@ -18,9 +19,19 @@ from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
 from metrics.percentiles import DAY_S, HOUR_S, figures, in_unit, why_none
 from metrics.proportion import wilson
 from metrics.rates import rates_of
-from metrics.reading import WORKED_NOW, WORKED_NOW_S, Timed, durations_of, group_of, merged, timed_need, together
+from metrics.reading import (
+    WORKED_NOW,
+    WORKED_NOW_S,
+    Timed,
+    durations_of,
+    group_of,
+    keys_of,
+    merged,
+    timed_need,
+    together,
+)
 from metrics.snapshot import wording
-from metrics.source import Need, Source, chosen
+from metrics.source import Source, chosen
 from metrics.walking import by_entity, by_week, counted, not_yet
 from sync_core.estate.bill_runs import next_bill_run
 from sync_core.estate.estate import Entity
@@ -66,7 +77,7 @@ _STILL: Final = f"""
     FROM metrics.amendment_fact AS f {WORKED_NOW}
          LEFT JOIN jsonb_to_recordset(CAST(:runs AS jsonb)) AS r(entity text, last_at timestamptz, next_at timestamptz)
          ON r.entity = f.legal_entity
-    WHERE {{valid}} AND {_OPEN} AND {chosen("f")} AND f.period >= :start AND f.period < :end GROUP BY 1
+    WHERE {{valid}} AND {_OPEN} AND {chosen("f")} AND f.period >= :start AND f.period < :end GROUP BY {{keys}}
 """
 _SUMS: Final = ("late", "missed_run", "next_run", "open_retroactive")
 
@@ -172,7 +183,7 @@ def _read(source: Source, by: By | None) -> Iterator[tuple[str, Inputs]]:
 
 
 def _still(source: Source, by: By | None, as_of: datetime) -> Iterator[tuple[str, Inputs]]:
-    sql = _STILL.format(group=group_of(by), valid=source.valid())
+    sql = _STILL.format(group=group_of(by), keys=keys_of(by), valid=source.valid())
     for row in source.run(sql, runs=_runs(source.estate.entities, as_of)):
         late, oldest, missed, coming, retroactive, exposed, waiting = (int(value) for value in row[1:8])
         times = {name: Durations.of((), sorted(ages)) for name, ages in zip(_OPEN_S, row[8:], strict=True) if ages}

@@ -8,11 +8,12 @@ from zoneinfo import ZoneInfo
 
 from metrics import unsigned
 from metrics.asking import By
+from metrics.cells import Need
 from metrics.drilling import Known, Listing, drill
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
 from metrics.proportion import wilson
 from metrics.reading import merged, together
-from metrics.source import Need, Source, chosen
+from metrics.source import Source, chosen
 from metrics.walking import ONE, Walk
 
 _CLEAN: Final = timedelta(days=30)

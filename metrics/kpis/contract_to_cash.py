@@ -8,12 +8,13 @@ from zoneinfo import ZoneInfo
 
 from metrics import unsigned
 from metrics.asking import By
+from metrics.cells import Cell, Need
 from metrics.drilling import Known, Listing, drill
 from metrics.durations import NONE, Durations
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
 from metrics.percentiles import DAY_S, figures, in_unit, why_none
 from metrics.reading import Timed, durations_of, merged, timed_need, together
-from metrics.source import Cell, Need, Source, chosen
+from metrics.source import Source, chosen
 from metrics.walking import OF_WEEK, WEEKS, Walk
 
 _KEPT: Final = "NOT f.test AND NOT f.lost"

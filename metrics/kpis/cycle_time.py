@@ -7,13 +7,14 @@ from typing import Final
 from metrics import unsigned
 from metrics.asking import By
 from metrics.calendars import GROUP_DAY_H
+from metrics.cells import Need
 from metrics.drilling import Known, Listing, drill
 from metrics.durations import NONE, Durations
 from metrics.facts.contract import PROMISED_DAYS
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Further, Unit
 from metrics.percentiles import DAY_S, HOUR_S, figures, in_unit, why_none
 from metrics.reading import WORKED_NOW, WORKED_NOW_S, Timed, durations_of, merged, timed_need, together
-from metrics.source import Need, Source, chosen
+from metrics.source import Source, chosen
 from metrics.walking import by_entity, by_week, counted, not_yet
 
 _BY_DAYS: Final = (1, 2, 5, 10)

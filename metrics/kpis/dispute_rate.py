@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Final
 
 from metrics.asking import By
+from metrics.cells import Cell, Need
 from metrics.converted import money, noted, without_rate
 from metrics.drilling import Listing, drill
 from metrics.facts.invoice import MATURE_DAYS
@@ -17,7 +18,7 @@ from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span,
 from metrics.months import month_of
 from metrics.proportion import wilson
 from metrics.rates import Rates, rated, rates_of, worth
-from metrics.source import Cell, Need, Source, chosen
+from metrics.source import Source, chosen
 
 _STATES: Final = {"open": "Still open", "upheld": "Upheld", "settled": "Settled, outcome not reported",
                   "withdrawn": "Withdrawn or rejected"}  # fmt: skip

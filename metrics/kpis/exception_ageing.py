@@ -13,12 +13,13 @@ from typing import Final
 import orjson
 
 from metrics.asking import By
+from metrics.cells import Need
 from metrics.converted import money, without_rate
 from metrics.drilling import Known, Listing, drill
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
 from metrics.rates import Rates, rated, rates_of, worth
 from metrics.reading import WORKED_NOW, WORKED_NOW_S, group_of, merged
-from metrics.source import Need, Source, chosen
+from metrics.source import Source, chosen
 from metrics.unread import CAUSE, DAY_S, still_unread, still_unread_rows
 from metrics.walking import ONE, Walk
 from sync_core.reads.ages import CALENDAR_BUCKETS, CALENDAR_DAYS, WORKING_BUCKETS, cuts_of

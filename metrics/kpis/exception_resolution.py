@@ -7,12 +7,13 @@ from typing import Final
 
 from metrics.asking import By
 from metrics.case_times import TIME_MEASURES, case_times
+from metrics.cells import Need
 from metrics.drilling import Known, Listing, drill
 from metrics.durations import NONE, Durations, Percentile
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
 from metrics.percentiles import DAY_S, HOUR_S, figures, in_unit
 from metrics.reading import WORKED_NOW, WORKED_NOW_S
-from metrics.source import Need, Source, chosen
+from metrics.source import Source, chosen
 from metrics.unread import CAUSE, Unread, received, received_rows
 from metrics.walking import by_entity, by_week, counted, not_yet
 from sync_core.survival import SAMPLE_FLOOR

@@ -6,13 +6,14 @@ from decimal import Decimal
 from typing import Final
 
 from metrics.asking import By
+from metrics.cells import Need
 from metrics.converted import money, without_rate
 from metrics.drilling import Known, Listing, drill
 from metrics.forecasting import Forecasts, forecasts, needed, whole_months
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
 from metrics.months import MONTH, month_of
 from metrics.rates import Converted, rated, rates_of
-from metrics.source import Need, Source, chosen
+from metrics.source import Source, chosen
 from metrics.walking import BY_KEY, Walk
 
 

@@ -7,12 +7,13 @@ from decimal import Decimal
 from typing import Final
 
 from metrics.asking import By
+from metrics.cells import Need
 from metrics.converted import money, without_rate
 from metrics.drilling import Known, Listing, drill
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
 from metrics.rates import Rates, rated, rates_of, worth
 from metrics.reading import group_of
-from metrics.source import Need, Source, chosen
+from metrics.source import Source, chosen
 
 _STOCK: Final = {"start": date(1970, 1, 1), "end": date(1970, 1, 2)}
 _SUMS: Final = {

@@ -6,11 +6,12 @@ from decimal import Decimal
 from typing import Final
 
 from metrics.asking import By
+from metrics.cells import Need
 from metrics.drilling import few
 from metrics.facts.invoice import MATURE_DAYS
 from metrics.forecasting import forecasts, needed
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
-from metrics.source import Need, Source
+from metrics.source import Source
 from metrics.stated import StatedNumbers, stated
 from sync_core.finance import ASSUMPTIONS
 from sync_core.money import rounded

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from metrics.asking import By
+from metrics.cells import Need
 from metrics.drilling import Known, Listing, drill
 from metrics.durations import NONE, Durations
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
 from metrics.percentiles import DAY_S, HOUR_S, in_unit
 from metrics.reading import WORKED_NOW, WORKED_NOW_S, Timed, group_of, labelled, merged, timed_need, together
-from metrics.source import Need, Source, chosen
+from metrics.source import Source, chosen
 from metrics.walking import by_entity, by_week, counted, not_yet
 
 # By the name of what a step ends with (metrics/facts/contract.py).

@@ -16,6 +16,7 @@ import orjson
 import sqlalchemy as sa
 
 from metrics.asking import By
+from metrics.cells import Need
 from metrics.converted import money, without_rate
 from metrics.drilling import Known, Listing, drill
 from metrics.exposures import WALKS, lanes, stuck
@@ -23,7 +24,7 @@ from metrics.facts.fact import DIMENSIONS
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
 from metrics.rates import Converted, Rates, rates_of, worth
 from metrics.reading import merged
-from metrics.source import Need, Source, chosen
+from metrics.source import Source, chosen
 from sync_core.estate.bill_runs import next_bill_run
 from sync_core.estate.estate import Estate
 

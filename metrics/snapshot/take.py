@@ -11,13 +11,14 @@ import sqlalchemy as sa
 from metrics import weeks
 from metrics.asking import Ask, By, InvalidAsk, Window
 from metrics.catalog import kpis
+from metrics.cells import Told
 from metrics.kpi import Answer, Kpi, Result, Span
 from metrics.measures import result_of
 from metrics.pooling import four_weeks, too_few
 from metrics.rates import rates_of
 from metrics.snapshot.content import Content, KpiTaken, Point, Rate
 from metrics.snapshot.restatement import restatement
-from metrics.source import Source, Told
+from metrics.source import Source
 from sync_core.estate.estate import Estate
 from sync_core.reads.snapshot import snapshot
 
@@ -44,7 +45,7 @@ class _Reading:
     estate: Estate
     week: date
     as_of: datetime
-    told: Told = field(default_factory=dict)
+    told: Told = field(default_factory=Told)
 
     @property
     def window(self) -> Window:

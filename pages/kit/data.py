@@ -21,10 +21,10 @@ from metrics.spread import Bin
 from metrics.technical import Point, Report, Sample, Split, Technical
 from pages.kit.together import Together, Wanted, before, together
 from pages.kit.words import entity
-from sync_core.reads import CauseGroup, Choices, ExceptionFilter, LaneState, Reads, Window
+from sync_core.reads import CauseGroup, Choices, ExceptionFilter, LaneState, Reads
 from sync_core.reads.ages import Ageing
 from sync_core.reads.paging import MAX_PAGE_SIZE
-from sync_core.reads.quarantine import QuarantineFilter
+from sync_core.reads.quarantine import Unread
 from sync_core.reads.reads import OPEN_EXCEPTIONS
 from sync_core.reads.releases import Release
 from sync_core.reads.schedules import Schedule
@@ -91,7 +91,7 @@ def tallies(reads: Reads, person: str) -> Tallies:
 
 def quarantined(reads: Reads) -> int:
     """Events that were not understood and wait; 10,000 stands for more."""
-    return _quarantined(reads, reads.key)
+    return _unread(reads, reads.key).events
 
 
 def drifted(reads: Reads) -> int:
@@ -101,7 +101,7 @@ def drifted(reads: Reads) -> int:
 
 def unread_signatures(reads: Reads) -> int:
     """Of those, signatures: the measures count each as an open exception."""
-    return _unread_signatures(reads, reads.key)
+    return _unread(reads, reads.key).signatures
 
 
 def lanes(reads: Reads) -> list[LaneState]:
@@ -210,7 +210,7 @@ def _outages(_measures: Measures, _ask: Ask, key: str) -> tuple[Outage, ...]:
 
 @st.cache_resource(ttl=_BEFORE_KEPT, max_entries=_SCOPES, show_spinner=False)
 def _releases(_reads: Reads, key: str) -> tuple[Release, ...]:
-    return _reads.releases(Window(MAX_PAGE_SIZE)).rows
+    return _reads.newest_releases(MAX_PAGE_SIZE)
 
 
 @st.cache_resource(ttl=KEPT, max_entries=_SCOPES, show_spinner=False)
@@ -244,18 +244,13 @@ def _lanes(_reads: Reads, key: str) -> list[LaneState]:
 
 
 @st.cache_resource(ttl=KEPT, max_entries=_SCOPES, show_spinner=False)
-def _quarantined(_reads: Reads, key: str) -> int:
-    return _reads.quarantine(window=Window(1)).total
+def _unread(_reads: Reads, key: str) -> Unread:
+    return _reads.unread()
 
 
 @st.cache_resource(ttl=KEPT, max_entries=_SCOPES, show_spinner=False)
 def _drifted(_reads: Reads, key: str) -> int:
     return _reads.drift_to_mend()
-
-
-@st.cache_resource(ttl=KEPT, max_entries=_SCOPES, show_spinner=False)
-def _unread_signatures(_reads: Reads, key: str) -> int:
-    return _reads.quarantine(QuarantineFilter(signature=True), window=Window(1)).total
 
 
 @st.cache_resource(ttl=_CHOICES_KEPT, max_entries=_SCOPES, show_spinner=False)

@@ -1,7 +1,8 @@
 """What has come in: whether anything ever did, and how many events are stored each day."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -40,13 +41,18 @@ def intake(conn: sa.Connection, *, now: datetime, zone: str, days: int, entities
     """Events stored per local day, oldest first, no day absent. Columns: day (UTC midnight of its date), events."""
     import pandas as pd
 
-    today = pd.Timestamp(now).tz_convert(zone).tz_localize(None).normalize()
-    listed = pd.date_range(end=today, periods=days, freq="D")
-    begins = [day.tz_localize(zone).tz_convert("UTC").to_pydatetime() for day in (*listed, today + timedelta(days=1))]
+    today = now.astimezone(ZoneInfo(zone)).date()
+    listed = [today - timedelta(days=back) for back in range(days - 1, -1, -1)]
+    begins = [_midnight(day, zone) for day in (*listed, today + timedelta(days=1))]
     if entities is None:
-        by_day = {"days": [day.date() for day in listed], "begins": begins[:-1], "ends": begins[1:], "now": now}
-        rows = conn.execute(INTAKE, by_day)
+        rows = conn.execute(INTAKE, {"days": listed, "begins": begins[:-1], "ends": begins[1:], "now": now})
     else:
         rows = conn.execute(INTAKE_WITHIN, {"zone": zone, "since": begins[0], "now": now} | bound(entities))
     found = {row.day: row.events for row in rows}
-    return pd.DataFrame({"day": listed.tz_localize("UTC"), "events": [found.get(day.date(), 0) for day in listed]})
+    shown = pd.DatetimeIndex([datetime(day.year, day.month, day.day, tzinfo=UTC) for day in listed])
+    return pd.DataFrame({"day": shown, "events": [found.get(day, 0) for day in listed]})
+
+
+def _midnight(day: date, zone: str) -> datetime:
+    """When the day begins there; of a midnight that the clocks leap over, the moment of the leap."""
+    return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).astimezone(UTC)

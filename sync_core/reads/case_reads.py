@@ -14,7 +14,15 @@ from sync_core.reads.case_groups import CaseGroup, case_groups
 from sync_core.reads.exceptions import ExceptionFilter
 from sync_core.reads.filters import SavedFilter, saved_filters
 from sync_core.reads.paging import Window
-from sync_core.reads.quarantine import QuarantinedEvent, QuarantineFilter, QuarantinePage, quarantine, quarantined
+from sync_core.reads.quarantine import (
+    QuarantinedEvent,
+    QuarantineFilter,
+    QuarantinePage,
+    Unread,
+    quarantine,
+    quarantined,
+    unread,
+)
 from sync_core.reads.scope import Entities
 from sync_core.reads.snapshot import snapshot
 from sync_core.reads.tallies import Tallies, tallies
@@ -62,6 +70,12 @@ class CaseReads:
         entities = self.reach(Permission.EXCEPTIONS_READ)
         with snapshot(self._engine) as conn:
             return approvals(conn, status, window, reporting=self._reporting, entities=entities)
+
+    def unread(self) -> Unread:
+        """How much waits in quarantine; of unknown contracts for those who see everything."""
+        entities = self.reach(Permission.EXCEPTIONS_READ)
+        with snapshot(self._engine) as conn:
+            return unread(conn, entities=entities)
 
     def quarantine(self, wanted: QuarantineFilter = _WAITING, *, window: Window = _FIRST_PAGE) -> QuarantinePage:
         """Oldest first. Events of unknown contracts are seen by those who see everything. Raises InvalidCursor."""

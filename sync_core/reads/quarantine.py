@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import sqlalchemy as sa
 
-from sync_core.reads.paging import Listed, Listing, Order, Row, Where, Window
+from sync_core.reads.paging import COUNT_LIMIT, Listed, Listing, Order, Row, Where, Window
 from sync_core.reads.scope import Entities, bound, within
 
 IN_LIST, IN_FULL = 2_000, 200_000  # bytes shown of a body
@@ -53,6 +53,14 @@ class QuarantinedEvent:
         return "released" if self.released_at else "dismissed" if self.dismissed_at else "waiting"
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """How much waits; 10,000 stands for more."""
+
+    events: int
+    signatures: int  # of them, what may carry executed terms
+
+
 QuarantinePage = Listed[QuarantinedEvent]
 
 _FROM: Final = "core.quarantine AS q LEFT JOIN core.contract AS c USING (source, external_id)"
@@ -66,6 +74,11 @@ _STATES: Final = {
     "dismissed": "q.dismissed_at IS NOT NULL",
 }
 _ORDER: Final = Order("q.recorded_at", False, False, datetime, "q.quarantine_id")
+_COUNTED: Final = "(SELECT count(*) FROM (SELECT FROM {from_} WHERE {where} LIMIT :most) AS q)"
+_UNREAD = sa.text(f"""
+    SELECT {_COUNTED.format(from_=_FROM, where=f"{_STATES['waiting']} AND {_WITHIN}")} AS events,
+           {_COUNTED.format(from_=_FROM, where=f"{_STATES['waiting']} AND q.signature AND {_WITHIN}")} AS signatures
+""")
 _ONE = sa.text(f"""
     SELECT {_COLUMNS}, substring(q.body FROM 1 FOR {IN_FULL}) AS shown FROM {_FROM}
     WHERE q.quarantine_id = :one AND {_WITHIN}
@@ -84,6 +97,11 @@ def quarantine(conn: sa.Connection, wanted: QuarantineFilter, window: Window, *,
         conditions.append("q.signature" if wanted.signature else "NOT q.signature")
     columns = f"{_COLUMNS}, substring(q.body FROM 1 FOR {IN_LIST}) AS shown"
     return Listing(columns, _FROM, Where(tuple(conditions), values), _ORDER, _event).page(conn, window)
+
+
+def unread(conn: sa.Connection, *, entities: Entities) -> Unread:
+    row = conn.execute(_UNREAD, {"most": COUNT_LIMIT, **bound(entities)}).one()
+    return Unread(row.events, row.signatures)
 
 
 def quarantined(conn: sa.Connection, quarantine_id: int, *, entities: Entities) -> QuarantinedEvent | None:

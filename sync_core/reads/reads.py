@@ -252,6 +252,12 @@ class Reads(
         with snapshot(self._engine) as conn:
             return history.releases(conn, window)
 
+    def newest_releases(self, most: int) -> tuple[history.Release, ...]:
+        """Those of `releases`, so many at most, without their number. Raises Forbidden."""
+        self.reach(Permission.KPI_READ)
+        with snapshot(self._engine) as conn:
+            return history.newest(conn, most)
+
     def job_history(self, job: str) -> tuple[timetable.JobRun, ...]:
         """The last fifty runs of one job, newest first. Raises Forbidden."""
         self.reach(Permission.KPI_READ)

@@ -32,7 +32,15 @@ class Release:
 
 
 def releases(conn: sa.Connection, window: Window) -> Listed[Release]:
-    return Listing(_COLUMNS, _RELEASES, Where((), {}), _ORDER, _release).page(conn, window)
+    return _listing().page(conn, window)
+
+
+def newest(conn: sa.Connection, most: int) -> tuple[Release, ...]:
+    return _listing().first(conn, most)
+
+
+def _listing() -> Listing[Release]:
+    return Listing(_COLUMNS, _RELEASES, Where((), {}), _ORDER, _release)
 
 
 def _release(row: Row) -> Release:
