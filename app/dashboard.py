@@ -20,7 +20,7 @@ import streamlit as st
 
 from app.dashboard_context import DashboardContext, about, current_context
 from app.identity.sessions import roles_of
-from pages.kit import frame
+from pages.kit import frame, later
 from pages.kit.frame import Page, Shell, Viewer
 from pages.kit.navigation import arrange
 from pages.kit.scheme import stylesheet
@@ -109,6 +109,8 @@ def draw() -> None:
     asked_for = st.navigation({name: shown for name, shown in bar.items() if shown}, position="top")
     titles = {"" if one.page.default else one.page.path: one.page.title for one in found}
     st.set_page_config(page_title=f"{titles[asked_for.url_path]} · Tieline")
+    if context.local_viewer is None:
+        later.hold()
     asked_for.run()
     frame.page_end()
 

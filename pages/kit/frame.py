@@ -23,6 +23,7 @@ from streamlit.elements.lib.grid_container import GridContainer
 
 from metrics.freshness import is_stale
 from pages.kit import format as fmt
+from pages.kit import later
 from pages.kit.figure import HEIGHT
 from pages.kit.palette import Palette, palette_for
 from pages.kit.shell import Page, Shell, Viewer, actor, enter, may, measures, notice, shell, viewer
@@ -167,7 +168,10 @@ class Card:
 
     def chart(self, figure: go.Figure, *, alt: str, data: pd.DataFrame | None = None) -> None:
         """Draw a figure; `data` is offered as a table behind a button, for keyboards and screen readers."""
-        st.plotly_chart(figure, key=f"chart_{self._key}", alt=alt, theme=None, config=_CHART_CONFIG)
+        if later.waits():
+            st.skeleton(height=HEIGHT)
+        else:
+            st.plotly_chart(figure, key=f"chart_{self._key}", alt=alt, theme=None, config=_CHART_CONFIG)
         if data is not None:
             with self._corner.popover("Data", icon=":material/table_rows:", type="tertiary", key=f"data_{self._key}"):
                 st.table(_as_text(data), border="horizontal")
@@ -253,9 +257,10 @@ def open_page(path: str, query: Mapping[str, str | list[str]]) -> None:
 def page_end() -> None:
     """Who is signed in, and the mark that browser tests wait for: everything above has been drawn."""
     who = shell().viewer.email
+    mark = "" if later.release() else "<span id='page-done'></span>"
     st.html(
         f"<footer class='tl-footer'><span>Tieline</span><span>{escape(who)}</span>"
-        "<a href='/logout' target='_self'>Sign out</a></footer><span id='page-done'></span>"
+        f"<a href='/logout' target='_self'>Sign out</a></footer>{mark}"
     )
 
 

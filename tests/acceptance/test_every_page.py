@@ -32,6 +32,14 @@ IN_THE_BAR, UNDER_MORE = ("Executive", "Flow", "Exceptions"), ("Platform", "Snap
 ANALYSIS = "Analysis"  # of exceptions, a view of theirs
 # A number, or the first row of a grid, which is a canvas with a table inside for screen readers.
 FIRST = "[data-testid=stMetricValue], [data-testid=stDataFrame] [role=gridcell], [data-testid=stTable] td"
+COUNTED = f"{FIRST}, [data-testid=stButtonGroup] strong"  # or the number of a view, in the row of views above a list
+ORDER = """first => {
+    const seen = window.seenInOrder = [], look = () => {
+        for (const [name, those] of [['number', first], ['chart', '[data-testid=stPlotlyChart] svg.main-svg']])
+            if (!seen.includes(name) && document.querySelector(those)) seen.push(name);
+    };
+    new MutationObserver(look).observe(document, {childList: true, subtree: true});
+}"""
 SCREENSHOTS: Final = os.environ.get("TIELINE_SCREENSHOTS")
 BROKEN = "[data-testid=stException], [data-testid=stAlertContentError], #page-done[data-failed]"
 NO_VALUE = re.compile(
@@ -112,6 +120,15 @@ def test_first_numbers_are_there_within_two_seconds_of_a_click(site: Site, brows
     assert {name: tries for name, tries in took_s.items() if min(tries) > FIRST_NUMBERS_S} == {}
 
 
+def test_the_first_page_of_a_visit_shows_its_numbers_before_its_charts(site: Site, browser: Browser) -> None:
+    with site.visit(browser, WIDE) as page:
+        page.add_init_script(f"({ORDER})({FIRST!r})")
+        for address in BOOKMARKS[:2]:
+            site.open(page, address)
+            page.wait_for_function(CHARTED)
+            assert page.evaluate("window.seenInOrder") == ["number", "chart"]
+
+
 @pytest.mark.long  # of a machine that does nothing else
 def test_first_numbers_are_there_within_two_seconds_of_opening_a_bookmark(site: Site, browser: Browser) -> None:
     """The median of five loads of a page; the server and the browser's cache are warm."""
@@ -147,7 +164,7 @@ def by_a_bookmark(page: Page, address: str) -> float:
     page.goto("about:blank")
     began = time.perf_counter()
     page.goto(address, wait_until="commit")
-    page.wait_for_selector(FIRST, state="attached")
+    page.wait_for_selector(COUNTED, state="attached")
     took_s = time.perf_counter() - began
     drawn(page)  # the next load finds a server that is at rest
     return took_s
