@@ -10,10 +10,9 @@ from typing import Final
 from metrics.asking import By
 from metrics.cells import Counts
 from metrics.durations import EXACT_UP_TO, NONE, Durations
-from metrics.reading import WORKED_NOW, WORKED_NOW_S, group_of, keys_of
+from metrics.reading import WORKED_NOW, WORKED_NOW_S, group_of, keys_of, seconds_since
 from metrics.source import Source, chosen
 
-_SINCE_S: Final = "greatest(CAST(extract(epoch FROM :as_of - {}) AS bigint), 0)"
 _WORKED_S: Final = f"greatest({WORKED_NOW_S} - {{}}, 0)"
 
 
@@ -34,17 +33,18 @@ _RESOLVED: Final = "f.outcome = 'resolved'"
 _CASE: Final = (
     Time("working", "case.ttr_work", _RESOLVED, "f.spent_work_s", "true",
          f"f.spent_work_s + {_WORKED_S.format('f.open_since_work_s')}"),
-    Time("calendar", "case.ttr", _RESOLVED, "f.spent_s", "true", f"f.spent_s + {_SINCE_S.format('f.open_since')}"),
+    Time("calendar", "case.ttr", _RESOLVED, "f.spent_s", "true",
+         f"f.spent_s + greatest({seconds_since('f.open_since')}, 0)"),
     Time("answer", "case.response_work", "f.response_s IS NOT NULL", "f.response_work_s", _UNANSWERED,
          _WORKED_S.format("f.opened_work_s")),
     Time("answer_calendar", "case.response", "f.response_s IS NOT NULL", "f.response_s", _UNANSWERED,
-         _SINCE_S.format("f.opened_at")),
+         f"greatest({seconds_since('f.opened_at')}, 0)"),
 )  # fmt: skip
 _HELD: Final = (
     Time("held", "case_time.spent_work", "true", "f.spent_work_s", "true",
          f"f.spent_work_s + {_WORKED_S.format('f.open_since_work_s')}"),
     Time("held_calendar", "case_time.spent", "true", "f.spent_s", "true",
-         f"f.spent_s + {_SINCE_S.format('f.open_since')}"),
+         f"f.spent_s + greatest({seconds_since('f.open_since')}, 0)"),
 )  # fmt: skip
 # By fact: its times, what all its open rows meet (the condition of an index that has only these), what its ended ones.
 _FACTS: Final[Mapping[str, tuple[tuple[Time, ...], str, str]]] = {
@@ -52,18 +52,24 @@ _FACTS: Final[Mapping[str, tuple[tuple[Time, ...], str, str]]] = {
     "case_time": (_HELD, "f.open_since IS NOT NULL", "f.open_since IS NULL"),
 }
 TIME_MEASURES: Final = tuple(time.measure for times, _, _ in _FACTS.values() for time in times)
+HEADLINE_MEASURES: Final = tuple(time.measure for time in _CASE)  # all of them say whether cases are many
 
 Times = dict[str, dict[str, Durations]]  # by group, then by name
 
 
-def case_times(source: Source, by: By | None) -> Times:
-    """`working` and `calendar`: all open intervals; `answer`: to the first action; `held`: of each function apart."""
+def case_times(source: Source, by: By | None, *, only: frozenset[str] | None = None) -> Times:
+    """`working` and `calendar`: all open intervals; `answer`: to the first action; `held`: of each function apart.
+
+    `only`: these names alone.
+    """
     found: Times = {}
-    counts = source.counts(TIME_MEASURES, by)
-    for fact, (times, is_open, is_ended) in _FACTS.items():
+    for fact, (all_times, is_open, is_ended) in _FACTS.items():
+        times = tuple(time for time in all_times if only is None or time.name in only)
+        if not times:
+            continue
+        own = source.counts([time.measure for time in all_times], by)
         opens = _listed(source, by, fact, is_open, [(time.still_open, time.open_s) for time in times])
-        own = [one for one in counts if one.measure.partition(".")[0] == fact]
-        if _many(own, opens, times):
+        if _many(own, opens, all_times):
             ends = {group: [_bucketed(own, group, time) for time in times] for group in {one.group for one in own}}
         else:
             listed = _listed(source, by, fact, is_ended, [(time.ended, time.ended_s) for time in times])

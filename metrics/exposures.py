@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Final
 
-from metrics.rates import Rates, rated
+from metrics.rates import Rates, rated, worth
+from metrics.source import chosen
 from metrics.walking import BY_KEY, ONE, Walk
 
 # Of each legal entity its working time until now and the day of its next bill run; the calendar of one that nobody
@@ -67,6 +68,17 @@ def stuck(columns: str, where: str, *, all_of_them: bool = False) -> str:
 
 _CERTAIN: Final = "NOT f.test AND NOT f.unverified"
 _UNSETTLED: Final = f"{_CERTAIN} AND f.settled IS NULL"
+# What they come to, without what tells them apart; {valid} as in Source.valid.
+HEADLINE: Final = f"""
+    SELECT s.currency, count(*) AS n, sum(s.gross) AS gross, sum({worth("s.gross", "s.rate")}) AS worth
+    FROM (
+        SELECT f.currency, f.settled AS gross, r.rate FROM metrics.exposure_fact AS f {rated()}
+        WHERE {{valid}} AND {_CERTAIN} AND f.settled <> 0 AND {chosen("f")}
+        UNION ALL
+        SELECT f.currency, {_GROSS}, r.rate FROM metrics.exposure_fact AS f {_AT_RUN} {rated()}
+        WHERE {{valid}} AND {_UNSETTLED} AND {_GROSS} <> 0 AND {chosen("f")}
+    ) AS s GROUP BY 1
+"""
 _CONVERTED: Final = f"coalesce({_GROSS} * r.rate, -1)"
 _BEHIND: Final = "({0}, f.contract_id) < (CAST(:order_after AS numeric), :key_after)"
 # The settled ones by currency, those without a rate last; all others are few, and worked out. A place divided by its

@@ -18,7 +18,8 @@ from metrics.budgets import Left, budgets
 from metrics.catalog import kpis
 from metrics.cells import Need
 from metrics.checking import refuse_future, refuse_moment, refuse_unknown
-from metrics.kpi import Definition, Drill, Kpi, Result
+from metrics.headlines import headline_needs, headlines_of
+from metrics.kpi import Definition, Drill, Kpi, Result, Value
 from metrics.outages import Outage, outages
 from metrics.pooling import pooled
 from metrics.slo import Standing, standings, within
@@ -119,9 +120,21 @@ class Measures:
         with self._moments.one() as moment:
             return results_of({_kpi(slug): by for slug, by in wanted.items()}, self._source(moment, ask))
 
+    def headlines(self, slugs: Iterable[str], ask: Ask) -> dict[str, Value]:
+        """The values that `several` would answer, without their figures and by fewer reads; for comparisons."""
+        with self._moments.one() as moment:
+            return headlines_of([_kpi(slug) for slug in slugs], self._source(moment, ask))
+
     def expect(self, wanted: Mapping[str, By | None], ask: Ask) -> None:
-        """Of `at_once`: that this is going to be asked, too. What it has in common with a question comes with that."""
-        self._moments.expect(ask.narrowed(self._reach(Permission.KPI_READ)), _needs(wanted))
+        """Of `at_once`: that `several` is going to be asked this. Its cells come with those of the next question."""
+        self._expect([need for slug, by in wanted.items() for need in _kpi(slug).needs(by)], ask)
+
+    def expect_headlines(self, slugs: Iterable[str], ask: Ask) -> None:
+        """The same of `headlines`."""
+        self._expect([need for slug in slugs for need in headline_needs(_kpi(slug))], ask)
+
+    def _expect(self, needs: Sequence[Need], ask: Ask) -> None:
+        self._moments.expect(ask.narrowed(self._reach(Permission.KPI_READ)), needs)
 
     def known_since(self, moment: datetime) -> bool:
         """Whether anything was measured by then."""
@@ -180,10 +193,6 @@ def _kpi(slug: str) -> Kpi[Any]:
     if found is None:
         raise UnknownKpi(f"{slug!r} is no KPI; there are {', '.join(kpis())}")
     return found
-
-
-def _needs(wanted: Mapping[str, By | None]) -> list[Need]:
-    return [need for slug, by in wanted.items() for need in _kpi(slug).needs(by)]
 
 
 def results_of(wanted: Mapping[Kpi[Any], By | None], source: Source) -> dict[str, Result]:

@@ -70,6 +70,8 @@ _ROLLED: Final = """
 """
 _LISTED: Final = """c.bucket, CAST(sum(c.n) AS bigint) AS n, sum(c.amount) AS amount,
     CAST(NULL AS integer[]) AS buckets, CAST(NULL AS bigint[]) AS counts"""
+# A week of all legal entities in the order of the index, so that nothing is sorted: its dimensions are one value each.
+_OF_ALL: Final = f"c.level, c.period, {', '.join(f'c.{name}' for name in DIMENSIONS)}"
 _COUNTED: Final = """CAST(NULL AS smallint) AS bucket, CAST(NULL AS bigint) AS n, sum(c.amount) AS amount,
     array_agg(CAST(c.bucket AS integer)) AS buckets, array_agg(c.n) AS counts"""
 
@@ -221,10 +223,10 @@ class Source:
         level = 1 if by in (By.SERVICE_LINE, By.GEOGRAPHY, By.BILLING) else self.ask.level
         level = 0 if level == 2 and by is By.LEGAL_ENTITY else level
         group = _grouped(by, "c", "c")
-        split = {None: [], By.WEEK: ["c.period"], By.LABEL: []}.get(by, [group])
+        split = {None: [], By.WEEK: [_OF_ALL if level == 2 else "c.period"], By.LABEL: []}.get(by, [group])
         return _ROLLED.format(
             place=place, level=level, group=group, columns=_COUNTED if counted else _LISTED, chosen=chosen("c"),
-            keys=", ".join([*split, "c.measure", "c.label", *([] if counted else ["c.bucket"])]),
+            keys=", ".join(["c.measure", *split, "c.label", *([] if counted else ["c.bucket"])]),
         )  # fmt: skip
 
     def _past(self, need: Need, sql: str) -> Iterator[Row]:

@@ -13,7 +13,7 @@ import streamlit as st
 
 from metrics.asking import By, Window
 from metrics.freshness import MEASURED_EVERY
-from metrics.kpi import Result
+from metrics.kpi import Value
 from metrics.measures import Measures
 from pages.kit import asking, bill_runs, data, frame, kpi, sentences, trends, welcome
 from pages.kit import format as fmt
@@ -44,8 +44,8 @@ _NOW: Final = {
     "stuck-money": By.LABEL, "cycle-time": By.WEEK, "auto-provisioned": By.WEEK, "amendment-lag": By.WEEK,
     "dispute-rate": None, "reconciliation": None, "roi": None,
 }  # fmt: skip
-_BEFORE: Final = dict.fromkeys(("cycle-time", "auto-provisioned", "amendment-lag", "dispute-rate"))
-_STOCK: Final = dict.fromkeys(("stuck-money",))  # as it stands: compared with how it stood, not with another period
+_BEFORE: Final = ("cycle-time", "auto-provisioned", "amendment-lag", "dispute-rate")
+_STOCK: Final = ("stuck-money",)  # as it stands: compared with how it stood, not with another period
 _MONTHS: Final = {"forecast-accuracy": By.WEEK, "dispute-rate": By.WEEK}
 _MONTHS_WEEKS: Final = 26  # months need more than the usual thirteen weeks to be a trend
 _TITLES: Final = {
@@ -60,8 +60,8 @@ class _Read:
     """The KPIs of the page, read before anything is drawn, so that no snapshot stays open while it is."""
 
     now: Together
-    before: Mapping[str, Result]
-    stood: Mapping[str, Result]  # a week ago
+    before: Mapping[str, Value]
+    stood: Mapping[str, Value]  # a week ago
     monthly: Together
 
 
@@ -95,12 +95,12 @@ def _read(reads: Reads, measures: Measures, asked: Asked) -> _Read:
     a_week_ago = reads.now.replace(minute=0, second=0, microsecond=0) - timedelta(days=7)
     half_year = Window.weeks(reads.now, measures.estate.group.timezone, _MONTHS_WEEKS)
     monthly = replace(asked.ask, window=half_year)
-    measures.expect(_BEFORE, asked.before)
+    measures.expect_headlines(_BEFORE, asked.before)
     measures.expect(_MONTHS, monthly)
     return _Read(
         data.kpis(reads, measures, _NOW, asked.ask),
-        data.kpis_before(reads, measures, _BEFORE, asked.before),
-        data.kpis_before(reads, measures, _STOCK, replace(asked.ask, as_of=a_week_ago)),
+        data.headlines_before(reads, measures, _BEFORE, asked.before),
+        data.headlines_before(reads, measures, _STOCK, replace(asked.ask, as_of=a_week_ago)),
         data.kpis(reads, measures, _MONTHS, monthly),
     )
 

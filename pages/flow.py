@@ -8,7 +8,7 @@ import streamlit as st
 
 from metrics.asking import By
 from metrics.freshness import MEASURED_EVERY
-from metrics.kpi import Result
+from metrics.kpi import Result, Value
 from metrics.measures import Measures
 from metrics.spread import Bin
 from pages.kit import asking, data, frame, kpi, trends
@@ -35,7 +35,7 @@ _TITLES: Final = {
     "amendment-lag": "Amendment lag, p90", "exception-resolution": "Exception resolved, p50",
     "contract-to-cash": "Signed to paid, p50",
 }  # fmt: skip
-_BEFORE: Final = dict.fromkeys(_TITLES)
+_BEFORE: Final = tuple(_TITLES)
 
 
 def render(reads: Reads, commands: object) -> None:
@@ -47,9 +47,9 @@ def _page(reads: Reads, measures: Measures) -> None:
     with frame.contained("The page"):
         with measures.at_once() as together:
             asked = asking.bar(reads, together, quiet=True)
-            together.expect(_BEFORE, asked.before)
+            together.expect_headlines(_BEFORE, asked.before)
             results = data.kpis(reads, together, _NOW, asked.ask)
-            before = data.kpis_before(reads, together, _BEFORE, asked.before)
+            before = data.headlines_before(reads, together, _BEFORE, asked.before)
             bins = data.spread(reads, together, asked.ask)
         with head:
             frame.header("Flow", f"{asked.words[0].upper()}{asked.words[1:]}.", _freshness(reads, results))
@@ -85,7 +85,7 @@ def _value(result: Result) -> str:
     return words.headline(result.answer, result.definition, "")
 
 
-def _tiles(reads: Reads, asked: Asked, results: Together, before: Mapping[str, Result]) -> None:
+def _tiles(reads: Reads, asked: Asked, results: Together, before: Mapping[str, Value]) -> None:
     with st.grid(6, min_column_width=170, gap="small", key="kpis"):
         for slug, title in _TITLES.items():
             with kpi.tile(slug), frame.contained(title):

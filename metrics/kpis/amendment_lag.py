@@ -1,7 +1,7 @@
 """Amendment sync lag: from the execution of an amendment to the read-back of everything that it changes."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -23,10 +23,12 @@ from metrics.reading import (
     WORKED_NOW,
     WORKED_NOW_S,
     Timed,
+    durations,
     durations_of,
     group_of,
     keys_of,
     merged,
+    seconds_since,
     timed_need,
     together,
 )
@@ -40,10 +42,6 @@ _OPEN: Final = "f.outcome = 'open' AND NOT f.test AND f.executed_at <= :as_of"
 _DONE: Final = "f.outcome = 'synced' AND NOT f.test"
 
 
-def _since(moment: str) -> str:
-    return f"CAST(extract(epoch FROM :as_of - {moment}) AS bigint)"
-
-
 _TIMES: Final = {
     "working": Timed("amendment", "amendment.lag_work", _DONE, "f.lag_work_s"),
     "calendar": Timed("amendment", "amendment.lag", _DONE, "f.lag_s"),
@@ -52,9 +50,10 @@ _TIMES: Final = {
                      "f.billing_lag_s"),
 }  # fmt: skip
 _OPEN_S: Final = {
-    "working": f"{WORKED_NOW_S} - f.executed_work_s", "calendar": _since("f.executed_at"),
-    "own": f"{WORKED_NOW_S} - f.received_work_s", "billing": _since("f.effective_at"),
+    "working": f"{WORKED_NOW_S} - f.executed_work_s", "calendar": seconds_since("f.executed_at"),
+    "own": f"{WORKED_NOW_S} - f.received_work_s", "billing": seconds_since("f.effective_at"),
 }  # fmt: skip
+_HEADLINE: Final = replace(_TIMES["working"], still_open=_OPEN, open_s=_OPEN_S["working"], joined=WORKED_NOW)
 _OPEN_TIMES: Final = ", ".join(
     f"array_agg(greatest({open_s}, 0)) FILTER (WHERE {open_s} IS NOT NULL)" for open_s in _OPEN_S.values()
 )
@@ -67,13 +66,13 @@ _COUNTED: Final = tuple(
 _STILL: Final = f"""
     SELECT {{group}} AS grp,
            count(*) FILTER (WHERE {WORKED_NOW_S} - f.executed_work_s > f.day_s) AS late,
-           max({_since("f.executed_at")}) AS oldest_s,
+           max({seconds_since("f.executed_at")}) AS oldest_s,
            count(*) FILTER (WHERE greatest(f.executed_at, f.effective_at) < r.last_at) AS missed_run,
            count(*) FILTER (WHERE greatest(f.executed_at, f.effective_at)
                < coalesce(r.next_at, CAST(f.bill_on AS timestamp) AT TIME ZONE :zone)) AS next_run,
            count(*) FILTER (WHERE f.retroactive) AS retroactive,
-           coalesce(sum({_since("f.effective_at")}) FILTER (WHERE f.retroactive), 0) AS exposed_s,
-           coalesce(sum({_since("f.received_at")}) FILTER (WHERE f.waits), 0) AS waiting_s, {_OPEN_TIMES}
+           coalesce(sum({seconds_since("f.effective_at")}) FILTER (WHERE f.retroactive), 0) AS exposed_s,
+           coalesce(sum({seconds_since("f.received_at")}) FILTER (WHERE f.waits), 0) AS waiting_s, {_OPEN_TIMES}
     FROM metrics.amendment_fact AS f {WORKED_NOW}
          LEFT JOIN jsonb_to_recordset(CAST(:runs AS jsonb)) AS r(entity text, last_at timestamptz, next_at timestamptz)
          ON r.entity = f.legal_entity
@@ -130,6 +129,13 @@ class AmendmentLag:
 
     def read(self, source: Source, by: By | None) -> Mapping[str, Inputs]:
         return {} if source.as_of is None else together((*_read(source, by), *_still(source, by, source.as_of)))
+
+    def headline_needs(self) -> Sequence[Need]:
+        return (timed_need((_HEADLINE,), None),)
+
+    def headline_inputs(self, source: Source) -> Inputs:
+        read, unread = durations(source, _HEADLINE, None).get("", NONE), unsigned.amendments(source, None).get("")
+        return Inputs({"working": read + Durations.of((), unread.open_work_s) if unread else read})
 
     def answer(self, inputs: Inputs, source: Source) -> Answer:
         working = inputs.time("working")

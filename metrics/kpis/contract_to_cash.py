@@ -13,7 +13,7 @@ from metrics.drilling import Known, Listing, drill
 from metrics.durations import NONE, Durations
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
 from metrics.percentiles import DAY_S, figures, in_unit, why_none
-from metrics.reading import Timed, durations_of, merged, timed_need, together
+from metrics.reading import Timed, durations, durations_of, merged, timed_need, together
 from metrics.source import Source, chosen
 from metrics.walking import OF_WEEK, WEEKS, Walk
 
@@ -52,6 +52,8 @@ _HAND_OFFS: Final = {
     "payment": "First invoice to first payment",
 }  # fmt: skip
 _CELLS: Final = ("cash.stage", "cash.lost", "cash.test", "cash.touches", *_WAITS)
+
+_HEADLINE: Final = ("cash.wait_cash",)
 
 Key = tuple[str, str]
 
@@ -100,6 +102,15 @@ class ContractToCash:
     def read(self, source: Source, by: By | None) -> Mapping[str, Inputs]:
         return {} if source.as_of is None else together((*_timed_parts(source, by), *_read(source, by, source.as_of)))
 
+    def headline_needs(self) -> Sequence[Need]:
+        return (timed_need((_TIMES["cash"],), None), Need(_HEADLINE))
+
+    def headline_inputs(self, source: Source) -> Inputs:
+        read, unread = durations(source, _TIMES["cash"], None).get("", NONE), unsigned.contracts(source, None).get("")
+        timed = Inputs({"cash": read + Durations.of((), unread.open_s) if unread else read})
+        as_of = source.as_of
+        return timed if as_of is None else sum((one for _, one in _read(source, None, as_of, _HEADLINE)), timed)
+
     def answer(self, inputs: Inputs, source: Source) -> Answer:
         cash = inputs.time("cash")
         p50 = cash.percentile(0.5)
@@ -143,10 +154,12 @@ def _timed_parts(source: Source, by: By | None) -> Iterator[tuple[str, Inputs]]:
         yield group, Inputs(times, {"signed": open_for.n}, counts=counts)
 
 
-def _read(source: Source, by: By | None, as_of: datetime) -> Iterator[tuple[str, Inputs]]:
+def _read(
+    source: Source, by: By | None, as_of: datetime, measures: Sequence[str] = _CELLS
+) -> Iterator[tuple[str, Inputs]]:
     today = as_of.astimezone(ZoneInfo(source.estate.group.timezone)).date()
     waiting: dict[tuple[str, str], list[tuple[float, int]]] = {}
-    for cell in source.cells(_CELLS, by):
+    for cell in source.cells(measures, by):
         age = _age(cell, today)
         if age is None:
             yield cell.group, _counted(cell)

@@ -13,7 +13,17 @@ from metrics.durations import NONE, Durations
 from metrics.facts.contract import PROMISED_DAYS
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Further, Unit
 from metrics.percentiles import DAY_S, HOUR_S, figures, in_unit, why_none
-from metrics.reading import WORKED_NOW, WORKED_NOW_S, Timed, durations_of, merged, timed_need, together
+from metrics.reading import (
+    WORKED_NOW,
+    WORKED_NOW_S,
+    Timed,
+    durations,
+    durations_of,
+    merged,
+    seconds_since,
+    timed_need,
+    together,
+)
 from metrics.source import Source, chosen
 from metrics.walking import by_entity, by_week, counted, not_yet
 
@@ -23,7 +33,7 @@ _ENDED: Final = "f.outcome = 'provisioned' AND NOT f.test"
 _OPEN_WORK_S: Final = f"{WORKED_NOW_S} - f.signed_work_s"
 _CALENDAR: Final = Timed(
     "contract", "contract.cycle", _ENDED, "f.cycle_s", _OPEN,
-    "CAST(extract(epoch FROM :as_of - f.signed_at) AS bigint)",
+    seconds_since("f.signed_at"),
 )  # fmt: skip
 _WORKING: Final = Timed("contract", "contract.cycle_work", _ENDED, "f.cycle_work_s", _OPEN, _OPEN_WORK_S, WORKED_NOW)
 # What was never active is not stable either: those that are open are added to what stopped again and is not back.
@@ -79,6 +89,13 @@ class CycleTime:
 
     def read(self, source: Source, by: By | None) -> Mapping[str, Inputs]:
         return {} if source.as_of is None else together(_read(source, by))
+
+    def headline_needs(self) -> Sequence[Need]:
+        return (timed_need((_WORKING,), None),)
+
+    def headline_inputs(self, source: Source) -> Inputs:
+        read, unread = durations(source, _WORKING, None).get("", NONE), unsigned.contracts(source, None).get("")
+        return Inputs({"working": read + Durations.of((), unread.open_work_s) if unread else read})
 
     def answer(self, inputs: Inputs, source: Source) -> Answer:
         working, counts, cancelled = inputs.time("working"), inputs.counts, inputs.time("cancelled")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from metrics.asking import By
-from metrics.case_times import TIME_MEASURES, case_times
+from metrics.case_times import HEADLINE_MEASURES, TIME_MEASURES, case_times
 from metrics.cells import Need
 from metrics.drilling import Known, Listing, drill
 from metrics.durations import NONE, Durations, Percentile
@@ -77,6 +77,13 @@ class ExceptionResolution:
         for group, alike in _by_group(received(source, by)).items():
             parts[group] = parts.get(group, Inputs()) + _unread(alike)
         return parts
+
+    def headline_needs(self) -> Sequence[Need]:
+        return (Need(HEADLINE_MEASURES, counted=True),)
+
+    def headline_inputs(self, source: Source) -> Inputs:
+        found = Inputs(case_times(source, None, only=frozenset({"working"})).get("", {}))
+        return found + _unread(received(source, None))
 
     def answer(self, inputs: Inputs, source: Source) -> Answer:
         working, calendar = inputs.time("working"), inputs.time("calendar")

@@ -10,7 +10,17 @@ from metrics.drilling import Known, Listing, drill
 from metrics.durations import NONE, Durations
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
 from metrics.percentiles import DAY_S, HOUR_S, in_unit
-from metrics.reading import WORKED_NOW, WORKED_NOW_S, Timed, group_of, labelled, merged, timed_need, together
+from metrics.reading import (
+    WORKED_NOW,
+    WORKED_NOW_S,
+    Timed,
+    group_of,
+    labelled,
+    merged,
+    seconds_since,
+    timed_need,
+    together,
+)
 from metrics.source import Source, chosen
 from metrics.walking import by_entity, by_week, counted, not_yet
 
@@ -25,7 +35,7 @@ STEPS: Final = {
 _NAMES: Final = "ARRAY['" + "', '".join(STEPS) + "']"
 _NEXT: Final = f"""({_NAMES})[1 + coalesce(array_position({_NAMES}, f.step), 0)]"""  # 'signed' is before the first
 _OPEN: Final = "f.outcome = 'open' AND NOT f.test AND f.signed_at <= :as_of"
-_OPEN_S: Final = "greatest(CAST(extract(epoch FROM :as_of - f.step_at) AS bigint), 0)"
+_OPEN_S: Final = f"greatest({seconds_since('f.step_at')}, 0)"
 _OPEN_WORK_S: Final = f"greatest({WORKED_NOW_S} - f.step_work_s, 0)"
 _WORKING: Final = Timed(
     "contract", "contract.step_work", "f.outcome IN ('open', 'provisioned') AND NOT f.test AND s.took IS NOT NULL",

@@ -19,7 +19,7 @@ from metrics.asking import By
 from metrics.cells import Need
 from metrics.converted import money, without_rate
 from metrics.drilling import Known, Listing, drill
-from metrics.exposures import WALKS, lanes, stuck
+from metrics.exposures import HEADLINE, WALKS, lanes, stuck
 from metrics.facts.fact import DIMENSIONS
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
 from metrics.rates import Converted, Rates, rates_of, worth
@@ -144,6 +144,17 @@ class StuckMoney:
             part = "" if by is None else row.cause if by is By.LABEL else row.grp
             parts[part] = parts.get(part, Inputs()) + _inputs(row, rates)
         return parts
+
+    def headline_needs(self) -> Sequence[Need]:
+        return ()
+
+    def headline_inputs(self, source: Source) -> Inputs:
+        """All as if of one cause."""
+        rates, total = rates_of(source), Stuck()
+        for row in source.run(HEADLINE.format(valid=source.valid()), **_bound(source)):
+            worth = {} if row.worth is None else {"gross": {row.currency: row.worth}}
+            total += Stuck(row.n, {"gross": {row.currency: row.gross}}, worth)
+        return Inputs({Cause.BLOCKER: total} if total.n else {}, rates=rates)
 
     def answer(self, inputs: Inputs, source: Source) -> Answer:
         total = sum(inputs.verified.values(), Stuck())

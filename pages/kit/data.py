@@ -13,7 +13,7 @@ import pandas as pd
 import streamlit as st
 
 from metrics.asking import Ask
-from metrics.kpi import Result
+from metrics.kpi import Value
 from metrics.measures import Measures
 from metrics.outages import Outage
 from metrics.slo import Standing
@@ -45,9 +45,9 @@ def kpis(reads: Reads, measures: Measures, wanted: Wanted, ask: Ask) -> Together
     return _kpis(measures, wanted, ask, _asked(reads, wanted, ask))
 
 
-def kpis_before(reads: Reads, measures: Measures, wanted: Wanted, ask: Ask) -> Mapping[str, Result]:
-    """What they are compared with; what was not known then is absent."""
-    return _kpis_before(measures, wanted, ask, _asked(reads, wanted, ask))
+def headlines_before(reads: Reads, measures: Measures, slugs: Sequence[str], ask: Ask) -> Mapping[str, Value]:
+    """What KPIs are compared with; what was not known then is absent."""
+    return _headlines_before(measures, tuple(slugs), ask, _asked(reads, dict.fromkeys(slugs), ask))
 
 
 def spread(reads: Reads, measures: Measures, ask: Ask) -> tuple[Bin, ...]:
@@ -194,8 +194,8 @@ def _kpis(_measures: Measures, _wanted: Wanted, _ask: Ask, key: str) -> Together
 
 
 @st.cache_resource(ttl=_BEFORE_KEPT, max_entries=_SCOPES, show_spinner=False)
-def _kpis_before(_measures: Measures, _wanted: Wanted, _ask: Ask, key: str) -> Mapping[str, Result]:
-    return before(_measures, _wanted, _ask)
+def _headlines_before(_measures: Measures, _slugs: Sequence[str], _ask: Ask, key: str) -> Mapping[str, Value]:
+    return before(_measures, _slugs, _ask)
 
 
 @st.cache_resource(ttl=KEPT, max_entries=_SCOPES, show_spinner=False)

@@ -1,6 +1,6 @@
 """A row of KPI tiles: one headline value each, its change, its trend, and "How measured" with all the rest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Final
@@ -12,7 +12,6 @@ from streamlit.delta_generator import DeltaGenerator
 from metrics.asking import Ask, By
 from metrics.converted import dated
 from metrics.kpi import Answer, Definition, Figure, Result, Value
-from metrics.measures import Measures
 from metrics.targets import unknown_halves
 from pages.kit import format as fmt
 from pages.kit import frame
@@ -20,24 +19,7 @@ from pages.kit import measure_words as words
 from pages.kit.asking import Asked
 from pages.kit.frame import Trend
 
-Tiles = Mapping[str, Result]
 _SPARK: Final = 8  # weeks with a value, below which a line says nothing
-
-
-def read(measures: Measures, asked: Asked, slugs: Sequence[str], *, trend: bool = True) -> tuple[Tiles, Tiles]:
-    """The KPIs of the window by week, and of the window before: two snapshots."""
-    known = {one.slug: one for one in measures.definitions()}
-    weekly = {slug: By.WEEK if trend and By.WEEK in known[slug].splits else None for slug in slugs}
-    return measures.several(weekly, asked.ask), measures.several(dict.fromkeys(slugs), asked.before)
-
-
-def row(tiles: Tiles, before: Tiles, asked: Asked, currency: str, *, titles: Mapping[str, str] | None = None) -> None:
-    """Up to six tiles; `titles` are shorter names for them."""
-    with st.grid(min(6, len(tiles)), min_column_width=170, gap="small", key="kpis"):
-        for slug in tiles:
-            title = (titles or {}).get(slug)
-            with tile(slug), frame.contained(title or slug):
-                draw(tiles[slug], before.get(slug), asked, currency, title)
 
 
 def tile(slug: str) -> DeltaGenerator:
@@ -46,15 +28,15 @@ def tile(slug: str) -> DeltaGenerator:
 
 
 def draw(
-    result: Result, before: Result | None, asked: Asked, currency: str, title: str | None = None, *,
+    result: Result, past: Value, asked: Asked, currency: str, title: str | None = None, *,
     comparison: str | None = None, remark: tuple[str, str] | None = None,
 ) -> None:  # fmt: skip
     """The headline of a KPI, its change, its trend and "How measured".
 
-    `comparison`: what `before` is, if no period. `remark`: stands where the change would, as that and what it is of.
+    `past`: the headline it is compared with; `comparison`: what that is, if no period. `remark`: stands where the
+    change would, as that and what it is of.
     """
     known, answer = result.definition, result.answer
-    past = before.answer.value if before else None
     moved = words.change(answer.value, past, known.unit, currency)
     good = words.is_better(answer.value, past, known.better) if moved else None
     spark = _spark(result)

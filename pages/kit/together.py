@@ -1,15 +1,13 @@
 """The KPIs of a page in one snapshot; one that cannot be read fails where it is drawn, and no other with it."""
 
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
 
 from metrics.asking import Ask, By, InvalidAsk
-from metrics.kpi import Result
+from metrics.kpi import Result, Value
 from metrics.measures import Measures
 from sync_core.authority import Forbidden
 
 Wanted = Mapping[str, By | None]
-NOTHING: Final[Mapping[str, Result]] = {}
 
 
 class Together(Mapping[str, Result]):
@@ -45,12 +43,16 @@ def together(measures: Measures, wanted: Wanted, ask: Ask) -> Together:
         return _apart(measures, wanted, ask)
 
 
-def before(measures: Measures, wanted: Wanted, ask: Ask) -> Mapping[str, Result]:
-    """What numbers are compared with: those that cannot be told, or were not known yet, are absent."""
+def before(measures: Measures, slugs: Sequence[str], ask: Ask) -> Mapping[str, Value]:
+    """The headlines that numbers are compared with: those that cannot be told, or were not known yet, are absent."""
     try:
-        return together(measures, wanted, ask).whole
+        return measures.headlines(slugs, ask)
     except InvalidAsk:
-        return NOTHING
+        return {}
+    except Forbidden:
+        raise
+    except Exception:
+        return {slug: one.answer.value for slug, one in _apart(measures, dict.fromkeys(slugs), ask).whole.items()}
 
 
 def _apart(measures: Measures, wanted: Wanted, ask: Ask) -> Together:

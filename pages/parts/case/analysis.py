@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from metrics.asking import By
-from metrics.kpi import Answer, Result, Unit
+from metrics.kpi import Answer, Result, Unit, Value
 from metrics.measures import Measures
 from pages.kit import asking, charts_flow, data, filters, frame, kpi
 from pages.kit import format as fmt
@@ -22,7 +22,7 @@ from sync_core.reads import Reads
 from sync_core.reads.ages import WORKING_BUCKETS
 
 _NOW: Final = {"exception-ageing": By.LABEL, "exception-resolution": By.LABEL}
-_BEFORE: Final = {"exception-resolution": None}
+_BEFORE: Final = ("exception-resolution",)
 _AGES: Final = ("0_1", "1_3", "3_7", "7_14", "14_30", "30_up")
 
 
@@ -31,7 +31,7 @@ def draw(reads: Reads, measures: Measures) -> None:
     with measures.at_once() as together:
         asked = asking.bar(reads, together, quiet=True)
         results = data.kpis(reads, together, _NOW, asked.ask)
-        before = data.kpis_before(reads, together, _BEFORE, asked.before)
+        before = data.headlines_before(reads, together, _BEFORE, asked.before)
     _numbers(results, before, asked, reads.reporting_currency)
     palette = frame.palette()
     with frame.card_grid() as grid:
@@ -43,7 +43,7 @@ def draw(reads: Reads, measures: Measures) -> None:
 
 
 def _numbers(
-    results: Mapping[str, Result], before: Mapping[str, Result], asked: Asked, currency: str
+    results: Mapping[str, Result], before: Mapping[str, Value], asked: Asked, currency: str
 ) -> None:  # fmt: skip
     with st.grid(6, min_column_width=170, gap="small", key="kpis"):
         for slug, title in (("exception-ageing", "Open now"), ("exception-resolution", "Resolved, p50")):

@@ -1,0 +1,87 @@
+"""What numbers are compared with is the number itself, though it is read by less."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from benchmarks import portfolio
+from metrics.asking import Ask, Filters, Window
+from metrics.catalog import kpis
+from metrics.headlines import Headlined
+from metrics.measures import Measures
+from sync_core.clock import VirtualClock
+from tests.databases import DatabaseUrls
+from tests.metrics.support import caught_up
+
+WINDOW = Window.weeks(portfolio.NOW, "Europe/London", 13)
+ASKS = {
+    "all": Ask(WINDOW),
+    "before": Ask(WINDOW.before()),
+    "an entity": Ask(WINDOW, filters=Filters(legal_entity=frozenset({"GB01"}))),
+    "a line": Ask(WINDOW, filters=Filters(service_line=frozenset({"tax"}))),
+    "a few": Ask(WINDOW, filters=Filters(frozenset({"FR01"}), frozenset({"tax"}), frozenset({"AMER"}))),
+    "the past": Ask(WINDOW, as_of=portfolio.NOW + timedelta(minutes=30)),
+}
+_CHANGED = sa.text("UPDATE core.contract SET test = true WHERE contract_id % 3 = 0")
+_UNREAD = sa.text("""
+    INSERT INTO core.quarantine (source, event_id, type, external_id, reason, signature, body, received_by,
+                                 correlation_id, occurred_at, recorded_at)
+    SELECT :source, 'u-' || n || what, 'com.tieline.contract.' || what || '.v9', 'U-' || n, 'not registered', true,
+        '{}', 'webhook', 'u-' || n, :now - n * interval '1 h', :now - n * interval '1 h'
+    FROM generate_series(1, 9) AS n CROSS JOIN (VALUES ('signed'), ('amended')) AS said(what)
+""")
+
+
+@pytest.fixture
+def measures(database_urls: DatabaseUrls, database: sa.Engine) -> Measures:
+    owner = sa.create_engine(database_urls.owner)
+    portfolio.seed(owner, 1_500)
+    owner.dispose()
+    clock = VirtualClock(portfolio.NOW)
+    with database.begin() as conn:
+        conn.execute(_UNREAD, {"source": portfolio.SOURCE, "now": portfolio.NOW})
+    caught_up(database, clock, portfolio.estate())
+    clock.advance(timedelta(hours=1))
+    with database.begin() as conn:
+        conn.execute(_CHANGED)
+        conn.execute(sa.text("INSERT INTO metrics.mark (contract_id) SELECT contract_id FROM core.contract"))
+    caught_up(database, clock, portfolio.estate())
+    return Measures(database, clock=clock, estate=portfolio.estate())
+
+
+@contextmanager
+def counted(engine: sa.Engine) -> Iterator[list[int]]:
+    """How many statements are sent in the block."""
+    sent = [0]
+
+    def note(*_: object) -> None:
+        sent[0] += 1
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)
+
+
+def test_a_headline_is_the_value_of_its_answer(measures: Measures) -> None:
+    own = [slug for slug, kpi in kpis().items() if isinstance(kpi, Headlined)]
+    assert len(own) == 5
+    for name, ask in ASKS.items():
+        answers = measures.several(dict.fromkeys(kpis()), ask)
+        headlines = measures.headlines(kpis(), ask)
+        assert headlines == {slug: one.answer.value for slug, one in answers.items()}, name
+    assert None not in measures.headlines(own, ASKS["all"]).values()
+    assert None not in measures.headlines(["stuck-money", "cycle-time"], ASKS["the past"]).values()
+
+
+def test_headlines_take_fewer_statements_than_answers(measures: Measures, database: sa.Engine) -> None:
+    own = [slug for slug, kpi in kpis().items() if isinstance(kpi, Headlined)]
+    with counted(database) as brief:
+        measures.headlines(own, ASKS["all"])
+    with counted(database) as whole:
+        measures.several(dict.fromkeys(own), ASKS["all"])
+    assert brief[0] < whole[0]
