@@ -10,7 +10,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from benchmarks.portfolio_sql import CHANGES, STATEMENTS
+from benchmarks.portfolio_sql import CHANGES, MARK, STATEMENTS
 from sync_core.estate.estate import Estate, load
 
 NOW: Final = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
@@ -80,6 +80,12 @@ def change(owner: sa.Engine, contracts: int, *, turn: int) -> None:
         for statement in CHANGES:
             values = {"contracts": contracts, "now": NOW, "turn": turn}
             conn.execute(statement, {name: values[name] for name in statement.compile().params})
+
+
+def mark(owner: sa.Engine, contracts: int, *, turn: int) -> None:
+    """The same contracts are to be looked at again, though nothing happened to them."""
+    with owner.begin() as conn:
+        conn.execute(MARK, {"contracts": contracts, "turn": turn})
 
 
 def settle(owner: sa.Engine) -> None:

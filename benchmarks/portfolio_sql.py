@@ -270,4 +270,5 @@ _CHANGE_STATE = sa.text(f"""
     SELECT contract_id, 'active', 1, :now, :now FROM changed
 """)
 
+MARK: Final = sa.text(f"INSERT INTO metrics.mark (contract_id) SELECT contract_id {_CHANGED}")
 CHANGES: Final = (_CHANGE_EVENT, _CHANGE_RUN, _CHANGE_STATE)

@@ -26,6 +26,7 @@ def test_the_dashboard_benchmark_measures_every_page_every_kpi_and_the_refresh_a
     assert told["refreshed_per_s"] > 0
     for size in told["sizes"].values():
         assert size["changed_s"]["median"] > 0
+        assert size["again_s"]["median"] > 0
         for parts in size["pages"].values():
             assert parts.keys() == PARTS
             assert parts["reads"]["min"] <= parts["reads"]["median"] <= parts["reads"]["max"]
