@@ -1,7 +1,6 @@
 """Test only: measures that have taken in all that the test has committed."""
 
 import time
-from dataclasses import replace
 
 import sqlalchemy as sa
 
@@ -10,20 +9,19 @@ from sync_core.clock import Clock
 from sync_core.estate.estate import Estate
 
 _MARK = sa.text("SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint)")
-_CUT = sa.text("SELECT CAST(CAST(cut AS text) AS bigint) FROM metrics.refresh ORDER BY at DESC LIMIT 1")
+_OLDEST = sa.text("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
 
 
 def caught_up(
     engine: sa.Engine, clock: Clock, estate: Estate, *, batch: int = 2_000, release: str | None = None
 ) -> Refreshed:
-    """Refresh until nothing committed before is left out: other tests' transactions on the same server hold it up."""
+    """One refresh, once nothing committed before can be left out: other tests' transactions on the same server, which
+    one refresh would have to wait behind and a second one follow, have ended.
+    """
     with engine.begin() as conn:
         mark: int = conn.scalar(_MARK) or 0
-    deadline, measured = time.monotonic() + 120, 0
-    while time.monotonic() < deadline:
-        done = refresh(engine, clock=clock, estate=estate, batch=batch, release=release)
-        measured += done.contracts
-        with engine.connect() as conn:
-            if (conn.scalar(_CUT) or 0) > mark:
-                return replace(done, contracts=measured)
-    raise AssertionError("transactions of others have kept the measures back for two minutes")
+    deadline = time.monotonic() + 120
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        while (conn.scalar(_OLDEST) or 0) <= mark:
+            assert time.monotonic() < deadline, "transactions of others have kept the measures back for two minutes"
+    return refresh(engine, clock=clock, estate=estate, batch=batch, release=release)
