@@ -1,10 +1,10 @@
 """What the dashboard costs its server as a firm grows: each page's reads, each KPI, and keeping the KPIs true.
 
 `python -m benchmarks.dashboard --contracts 1000000`: at 10,000, 100,000 and a million contracts, each with ten
-operations, on one PostgreSQL with production's settings. Pages are drawn whole, in this process, with nothing kept from
-before; reads are told apart from figures and from the rest of the script. At the largest size all reads of a page may
-take 100 ms, and no more than 1.3 times what they take at the smallest and 10 ms. What misses is said; the program ends
-well all the same. The last line on stdout is JSON.
+operations, each on a PostgreSQL with production's settings. Pages are drawn whole, in this process, with nothing kept
+from before, those of all sizes in turn; reads are told apart from figures and from the rest of the script. At the
+largest size all reads of a page may take 100 ms, and no more than 1.3 times what they take at the smallest and 10 ms.
+What misses is said; the program ends well all the same. The last line on stdout is JSON.
 """
 
 import argparse
@@ -13,10 +13,11 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import orjson
 import sqlalchemy as sa
@@ -36,6 +37,7 @@ SIZES: Final = (10_000, 100_000)
 CHANGED: Final = 1_000
 KNOWN_FOR: Final = timedelta(days=8)  # how long ago everything was measured first
 _WEEKS: Final = 13
+T = TypeVar("T")
 Say = Callable[[str], None]
 Told = dict[str, float]
 
@@ -62,69 +64,98 @@ def told(values: Sequence[float]) -> Told:
     }  # fmt: skip
 
 
-def measure_size(endpoint: Endpoint, contracts: int, rounds: int, say: Say) -> Size:
-    """Fill an empty, migrated database and measure."""
-    owner, app = (sa.create_engine(endpoint.url(role)) for role in (Role.OWNER, Role.APP))
-    size = Size(contracts)
-    begun = time.perf_counter()
-    portfolio.seed(owner, contracts)
-    size.seeded_s = round(time.perf_counter() - begun, 1)
-    say(f"{contracts:,}: seeded in {size.seeded_s:.0f} s")
-    begun = time.perf_counter()
-    done = _refresh(app, portfolio.NOW - KNOWN_FOR)
-    size.refreshed_per_s = round(done / (time.perf_counter() - begun), 1)
-    _refresh(app)  # the one before is what pages compare a state with
-    begun = time.perf_counter()
-    slo.evaluate(app, clock=VirtualClock(portfolio.NOW), estate=portfolio.estate())
-    size.objectives_s = round(time.perf_counter() - begun, 2)
-    portfolio.settle(owner)
-    say(f"{contracts:,}: the first refresh took in {size.refreshed_per_s:,.0f} contracts a second")
-    read(size, app, rounds, say)
-    some, turns = min(CHANGED, contracts // 10), range(1, min(rounds, 4) + 1)
-    spent = [(_changed(owner, app, some, turn), _again(owner, app, some, turn)) for turn in turns]
-    size.changed_s, size.again_s = (told(times) for times in zip(*spent, strict=True))
-    say(f"{contracts:,}: a refresh after {some:,} changed: {_line(size.changed_s)} s, again: {_line(size.again_s)} s")
-    owner.dispose()
-    app.dispose()
-    return size
+class Firm:
+    """One size in a database of its own. `prepare` first."""
+
+    def __init__(self, endpoint: Endpoint, contracts: int) -> None:
+        self.size = Size(contracts)
+        self._owner, self._app = (sa.create_engine(endpoint.url(role)) for role in (Role.OWNER, Role.APP))
+
+    def prepare(self, say: Say) -> None:
+        """Fill the empty, migrated database, and measure that."""
+        size = self.size
+        begun = time.perf_counter()
+        portfolio.seed(self._owner, size.contracts)
+        size.seeded_s = round(time.perf_counter() - begun, 1)
+        say(f"{size.contracts:,}: seeded in {size.seeded_s:.0f} s")
+        begun = time.perf_counter()
+        done = _refresh(self._app, portfolio.NOW - KNOWN_FOR)
+        size.refreshed_per_s = round(done / (time.perf_counter() - begun), 1)
+        say(f"{size.contracts:,}: the first refresh took in {size.refreshed_per_s:,.0f} contracts a second")
+        _refresh(self._app)  # the one before is what pages compare a state with
+        begun = time.perf_counter()
+        slo.evaluate(self._app, clock=VirtualClock(portfolio.NOW), estate=portfolio.estate())
+        size.objectives_s = round(time.perf_counter() - begun, 2)
+        portfolio.settle(self._owner)
+
+    def session(self) -> Session:
+        return Session(self._app)
+
+    def changed(self, contracts: int, turn: int) -> float:
+        """Seconds of a refresh after so many contracts changed."""
+        portfolio.change(self._owner, contracts, turn=turn)
+        return self._timed(contracts)
+
+    def again(self, contracts: int, turn: int) -> float:
+        """Seconds of one that looks at the same contracts again."""
+        portfolio.mark(self._owner, contracts, turn=turn)
+        return self._timed(contracts)
+
+    def _timed(self, contracts: int) -> float:
+        begun = time.perf_counter()
+        measured = _refresh(self._app)
+        spent = time.perf_counter() - begun
+        if measured != contracts:
+            raise RuntimeError(f"{contracts} contracts changed, but {measured} were measured again")
+        return spent
+
+    def close(self) -> None:
+        self._owner.dispose()
+        self._app.dispose()
 
 
-def read(size: Size, app: sa.Engine, rounds: int, say: Say) -> None:
-    """Every page and every KPI, `rounds` times after one that warms up."""
-    session = Session(app)
+def read(firms: Sequence[Firm], rounds: int, say: Say) -> None:
+    """Every page and every KPI, of all sizes in turn, for they are compared."""
+    sessions = [firm.session() for firm in firms]
     busy, begun = machine_busy_s(), time.perf_counter()
-    for name, path, query in session.pages():
-        runs = [session.draw(name, path, query) for _ in range(rounds + 1)][1:]
-        size.pages[name] = _parts(runs)
-        say(f"{size.contracts:,}: page {name}: {_page(size.pages[name])}")
-    for name, ask in _asks(session.measures):
-        size.kpis[name] = told([_ms(ask) for _ in range(rounds + 1)][1:])
-        say(f"{size.contracts:,}: {name}: {_line(size.kpis[name])} ms")
-    spent = (time.perf_counter() - begun) * (os.cpu_count() or 1)
-    size.machine_busy = round((machine_busy_s() - busy) / spent, 2)
+    for pages in zip(*(session.pages() for session in sessions), strict=True):
+        drawn = _in_turn([partial(session.draw, *page) for session, page in zip(sessions, pages, strict=True)], rounds)
+        for firm, (name, *_), runs in zip(firms, pages, drawn, strict=True):
+            parts = firm.size.pages[name] = _parts(runs)
+            say(f"{firm.size.contracts:,}: page {name}: {_page(parts)}")
+    for asked in zip(*(_asks(session.measures) for session in sessions), strict=True):
+        for firm, (name, _), spent in zip(
+            firms, asked, _in_turn([partial(_ms, ask) for _, ask in asked], rounds), strict=True
+        ):
+            firm.size.kpis[name] = told(spent)
+            say(f"{firm.size.contracts:,}: {name}: {_line(firm.size.kpis[name])} ms")
+    lasted = (time.perf_counter() - begun) * (os.cpu_count() or 1)
+    for firm in firms:
+        firm.size.machine_busy = round((machine_busy_s() - busy) / lasted, 2)
+
+
+def _in_turn(asks: Sequence[Callable[[], T]], rounds: int) -> list[list[T]]:
+    """What each gave, round by round, after one that warms up."""
+    given = [[ask() for ask in asks] for _ in range(rounds + 1)][1:]
+    return [list(of_one) for of_one in zip(*given, strict=True)]
+
+
+def change(firms: Sequence[Firm], rounds: int, say: Say) -> None:
+    """Refreshes after a thousand contracts changed, of all sizes in turn."""
+    spent: list[list[tuple[float, float]]] = [[] for _ in firms]
+    some = [min(CHANGED, firm.size.contracts // 10) for firm in firms]
+    for turn in range(1, min(rounds, 4) + 1):
+        for firm, contracts, times in zip(firms, some, spent, strict=True):
+            times.append((firm.changed(contracts, turn), firm.again(contracts, turn)))
+    for firm, contracts, times in zip(firms, some, spent, strict=True):
+        size = firm.size
+        size.changed_s, size.again_s = (told(one) for one in zip(*times, strict=True))
+        refreshed = f"{_line(size.changed_s)} s, again: {_line(size.again_s)} s"
+        say(f"{size.contracts:,}: a refresh after {contracts:,} changed: {refreshed}")
 
 
 def _refresh(app: sa.Engine, now: datetime = portfolio.NOW) -> int:
     return refresh(app, clock=VirtualClock(now), estate=portfolio.estate()).contracts
-
-
-def _changed(owner: sa.Engine, app: sa.Engine, contracts: int, turn: int) -> float:
-    portfolio.change(owner, contracts, turn=turn)
-    return _timed(app, contracts)
-
-
-def _again(owner: sa.Engine, app: sa.Engine, contracts: int, turn: int) -> float:
-    portfolio.mark(owner, contracts, turn=turn)
-    return _timed(app, contracts)
-
-
-def _timed(app: sa.Engine, contracts: int) -> float:
-    begun = time.perf_counter()
-    measured = _refresh(app)
-    spent = time.perf_counter() - begun
-    if measured != contracts:
-        raise RuntimeError(f"{contracts} contracts changed, but {measured} were measured again")
-    return spent
 
 
 def _parts(runs: Sequence[Drawn]) -> dict[str, Told]:
@@ -199,10 +230,15 @@ def main() -> None:
 
     usual = [*(size for size in SIZES if size < given.contracts), given.contracts]
     dashboard_pages.prepare()
-    sizes: list[Size] = []
-    for contracts in [int(size) for size in given.sizes.split(",")] if given.sizes else usual:
-        with processes.database() as endpoint:
-            sizes.append(measure_size(endpoint, contracts, given.rounds, say))
+    wanted = [int(size) for size in given.sizes.split(",")] if given.sizes else usual
+    with ExitStack() as stack:
+        firms = [Firm(stack.enter_context(processes.database()), contracts) for contracts in wanted]
+        for firm in firms:
+            stack.callback(firm.close)
+            firm.prepare(say)
+        read(firms, given.rounds, say)
+        change(firms, given.rounds, say)
+    sizes = [firm.size for firm in firms]
     for missed in misses(sizes):
         say(f"misses: {missed}")
     print(orjson.dumps(report(sizes, given.rounds)).decode())
