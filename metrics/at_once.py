@@ -44,7 +44,7 @@ class Moments:
 
 class SharedMoment(Moments):
     """One snapshot for one thread. A question that fails ends it, for nothing can be read from it any more; the next
-    question opens another.
+    question opens another, and brings nothing that others are expected to ask.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
@@ -63,6 +63,7 @@ class SharedMoment(Moments):
         try:
             yield self._moment
         except sa.exc.SQLAlchemyError:
+            self._expected = []  # from now on each question is alone: what failed may have been what was read ahead
             self.close()
             raise
 

@@ -38,8 +38,10 @@ _UNBILLED: Final = "greatest(c.due_target - c.billed, 0)"
 
 def stuck(columns: str, where: str, *, all_of_them: bool = False) -> str:
     """SELECT of exposures `f` that meet `where`: with `columns` of the fact, and gross, net, misses, cause, rate,
-    waited_s and day_s. `all_of_them`: a condition from outside finds none of them sooner, and the first of these are
-    worked out once each (OFFSET 0), not wherever they are used.
+    waited_s and day_s.
+
+    `all_of_them`: for sums over all that meet `where`. OFFSET 0 keeps PostgreSQL from working the first of these out
+    again wherever they are used, and keeps conditions from outside out: a listing, which asks for few, is without it.
     """
     return f"""
         SELECT c.*, CASE c.cause WHEN 'blocker' THEN c.blocked WHEN 'value' THEN c.value_gap WHEN 'rates' THEN

@@ -23,15 +23,15 @@ class Headlined(Protocol):
         ...
 
 
-def headline_needs(kpi: Kpi[Any]) -> Sequence[Need]:
-    return kpi.headline_needs() if isinstance(kpi, Headlined) else kpi.needs(None)
-
-
 def headlines_of(kpis: Iterable[Kpi[Any]], source: Source) -> dict[str, Value]:
     """By slug, from one snapshot; equal to the values of their answers."""
     wanted = list(kpis)
-    source.prefetch(need for kpi in wanted for need in headline_needs(kpi))
+    source.prefetch(need for kpi in wanted for need in _needs(kpi))
     return {kpi.definition.slug: kpi.answer(_inputs(kpi, source), source).value for kpi in wanted}
+
+
+def _needs(kpi: Kpi[Any]) -> Sequence[Need]:
+    return kpi.headline_needs() if isinstance(kpi, Headlined) else kpi.needs(None)
 
 
 def _inputs(kpi: Kpi[Any], source: Source) -> Any:

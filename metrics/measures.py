@@ -16,9 +16,8 @@ from metrics.asking import Ask, By, InvalidAsk
 from metrics.at_once import Moment, Moments
 from metrics.budgets import Left, budgets
 from metrics.catalog import kpis
-from metrics.cells import Need
 from metrics.checking import refuse_future, refuse_moment, refuse_unknown
-from metrics.headlines import headline_needs, headlines_of
+from metrics.headlines import headlines_of
 from metrics.kpi import Definition, Drill, Kpi, Result, Value
 from metrics.outages import Outage, outages
 from metrics.pooling import pooled
@@ -127,13 +126,7 @@ class Measures:
 
     def expect(self, wanted: Mapping[str, By | None], ask: Ask) -> None:
         """Of `at_once`: that `several` is going to be asked this. Its cells come with those of the next question."""
-        self._expect([need for slug, by in wanted.items() for need in _kpi(slug).needs(by)], ask)
-
-    def expect_headlines(self, slugs: Iterable[str], ask: Ask) -> None:
-        """The same of `headlines`."""
-        self._expect([need for slug in slugs for need in headline_needs(_kpi(slug))], ask)
-
-    def _expect(self, needs: Sequence[Need], ask: Ask) -> None:
+        needs = [need for slug, by in wanted.items() for need in _kpi(slug).needs(by)]
         self._moments.expect(ask.narrowed(self._reach(Permission.KPI_READ)), needs)
 
     def known_since(self, moment: datetime) -> bool:

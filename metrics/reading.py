@@ -14,10 +14,12 @@ from metrics.source import Source, chosen
 K = TypeVar("K")
 V = TypeVar("V", Durations, int, float, Decimal)
 
-# Of an open case f: the working time on its legal entity's calendar at the moment that was asked for. OFFSET 0 keeps
-# the planner from working it out anew for each row: 1 ms instead of 59 ms for 1,000 open cases.
-WORKED_NOW = """LEFT JOIN (SELECT calendar, metrics.worked(calendar, :as_of) AS worked FROM metrics.calendar OFFSET 0)
-    AS now_of ON now_of.calendar = f.legal_entity
+# Of an open case f: the working time on its legal entity's calendar at the moment that was asked for. Materialized, or
+# it would be worked out anew for each row: 1 ms instead of 59 ms for 1,000 open cases.
+WORKED_NOW = """LEFT JOIN (
+        WITH known AS MATERIALIZED (SELECT calendar, metrics.worked(calendar, :as_of) AS worked FROM metrics.calendar)
+        SELECT * FROM known
+    ) AS now_of ON now_of.calendar = f.legal_entity
     CROSS JOIN (SELECT metrics.worked('', :as_of) AS worked OFFSET 0) AS otherwise"""
 WORKED_NOW_S = "coalesce(now_of.worked, otherwise.worked)"
 

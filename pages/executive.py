@@ -95,11 +95,13 @@ def _read(reads: Reads, measures: Measures, asked: Asked) -> _Read:
     a_week_ago = reads.now.replace(minute=0, second=0, microsecond=0) - timedelta(days=7)
     half_year = Window.weeks(reads.now, measures.estate.group.timezone, _MONTHS_WEEKS)
     monthly = replace(asked.ask, window=half_year)
-    measures.expect_headlines(_BEFORE, asked.before)
+    # First what may still be kept from a minute ago; what is read each time comes with it, if it is not.
+    measures.expect(_NOW, asked.ask)
     measures.expect(_MONTHS, monthly)
+    before = data.headlines_before(reads, measures, _BEFORE, asked.before)
     return _Read(
         data.kpis(reads, measures, _NOW, asked.ask),
-        data.headlines_before(reads, measures, _BEFORE, asked.before),
+        before,
         data.headlines_before(reads, measures, _STOCK, replace(asked.ask, as_of=a_week_ago)),
         data.kpis(reads, measures, _MONTHS, monthly),
     )

@@ -47,9 +47,9 @@ def _page(reads: Reads, measures: Measures) -> None:
     with frame.contained("The page"):
         with measures.at_once() as together:
             asked = asking.bar(reads, together, quiet=True)
-            together.expect_headlines(_BEFORE, asked.before)
-            results = data.kpis(reads, together, _NOW, asked.ask)
+            together.expect(_NOW, asked.ask)  # it comes with the comparison, unless that is kept from a minute ago
             before = data.headlines_before(reads, together, _BEFORE, asked.before)
+            results = data.kpis(reads, together, _NOW, asked.ask)
             bins = data.spread(reads, together, asked.ask)
         with head:
             frame.header("Flow", f"{asked.words[0].upper()}{asked.words[1:]}.", _freshness(reads, results))

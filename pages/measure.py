@@ -70,10 +70,9 @@ def render(reads: Reads, commands: object) -> None:
             frame.header(result.definition.title, f"{_period(result, asked)}, money in {currency}.",
                          Freshness(as_of, reads.now, MEASURED_EVERY))  # fmt: skip
         _definition(result, currency)
-        if found.rows is not None:
-            _rows(found.rows, found.refused, result, currency)
-        elif result.definition.drill:
-            frame.forbidden(Permission.CONTRACTS_READ)
+        if result.definition.drill:
+            with frame.contained("The rows behind it"):
+                _rows(found, currency)
         if by:
             _parts(result, By(by), currency)
         _further(result, currency)
@@ -84,20 +83,26 @@ class _Found:
     """Read from one snapshot, before anything of it is drawn."""
 
     result: Result
-    rows: Drill | None  # None: it has none, or the viewer may not see them
-    refused: str  # why not the rows that the URL asked for
+    rows: Drill | Exception | None = None  # None: it has none; else why they could not be read
+    refused: str = ""  # why not the rows that the URL asked for
 
 
 def _read(measures: Measures, known: Definition, asked: Asked, by: By | None) -> _Found:
     result = measures.kpi(known.slug, asked.ask, by)
-    if not known.drill or not frame.may(Permission.CONTRACTS_READ):
-        return _Found(result, None, "")
+    if not known.drill:
+        return _Found(result)
     try:
-        return _Found(
-            result, measures.drill(known.slug, asked.ask, after=st.query_params.get("after"), limit=_ROWS), ""
-        )
+        return _Found(result, *_page_of(measures, known.slug, asked))
+    except Exception as failure:  # it is told where the rows would be, and takes nothing else with it
+        return _Found(result, failure)
+
+
+def _page_of(measures: Measures, slug: str, asked: Asked) -> tuple[Drill, str]:
+    """The page that the URL asks for; else the first one, and why."""
+    try:
+        return measures.drill(slug, asked.ask, after=st.query_params.get("after"), limit=_ROWS), ""
     except InvalidAsk as wrong:
-        return _Found(result, measures.drill(known.slug, asked.ask, limit=_ROWS), wrong.message)
+        return measures.drill(slug, asked.ask, limit=_ROWS), wrong.message
 
 
 def _definition(result: Result, currency: str) -> None:
@@ -180,7 +185,13 @@ def _group(group: str, by: By, known: Definition) -> str:
     return fmt.plain((written(group) if by in (By.SERVICE_LINE, By.BILLING, By.LABEL) else group) or "not known")
 
 
-def _rows(page: Drill, refused: str, result: Result, currency: str) -> None:
+def _rows(found: _Found, currency: str) -> None:
+    """Raises what the rows could not be read for."""
+    if isinstance(found.rows, Exception):
+        raise found.rows
+    if found.rows is None:
+        return
+    page, refused, result = found.rows, found.refused, found.result
     noun = result.definition.drill
     added = next((column for column in page.columns if column.key == page.adds), None)
     sums_up = added is not None and added.unit is result.definition.unit

@@ -22,7 +22,8 @@ class _State(StrEnum):
 
 def hold() -> None:
     """Before a page is drawn for a browser. Without it charts are drawn at once."""
-    st.session_state.setdefault(_STATE, _State.HELD)
+    if st.session_state.get(_STATE) is not _State.FREE:
+        st.session_state[_STATE] = _State.HELD
 
 
 def waits() -> bool:

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from benchmarks import portfolio
+from metrics import case_times, durations, reading
 from metrics.asking import Ask, Filters, Window
 from metrics.catalog import kpis
 from metrics.headlines import Headlined
@@ -76,6 +77,17 @@ def test_a_headline_is_the_value_of_its_answer(measures: Measures) -> None:
         assert headlines == {slug: one.answer.value for slug, one in answers.items()}, name
     assert None not in measures.headlines(own, ASKS["all"]).values()
     assert None not in measures.headlines(["stuck-money", "cycle-time"], ASKS["the past"]).values()
+
+
+@pytest.mark.parametrize("most", [0, 30, 120])
+def test_it_is_so_where_cases_are_too_many_to_be_read_one_by_one(
+    measures: Measures, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    for module in (durations, reading, case_times):
+        monkeypatch.setattr(module, "EXACT_UP_TO", most)
+    for name, ask in ASKS.items():
+        answers = measures.several(dict.fromkeys(kpis()), ask)
+        assert measures.headlines(kpis(), ask) == {slug: one.answer.value for slug, one in answers.items()}, name
 
 
 def test_headlines_take_fewer_statements_than_answers(measures: Measures, database: sa.Engine) -> None:

@@ -1,12 +1,12 @@
 """Test only: measures of which some, or all, cannot be read."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NoReturn
 
 import sqlalchemy as sa
 
 from metrics.asking import Ask, By
-from metrics.kpi import Result
+from metrics.kpi import Result, Value
 from metrics.measures import Dimensions, Measures
 from sync_core.clock import VirtualClock
 from tests import rows
@@ -23,6 +23,11 @@ class Failing(Measures):
         if not self.broken or self.broken & wanted.keys():
             self._fail()
         return super().several(wanted, ask)
+
+    def headlines(self, slugs: Iterable[str], ask: Ask) -> dict[str, Value]:
+        if not self.broken or self.broken & {*slugs}:
+            self._fail()
+        return super().headlines(slugs, ask)
 
     def dimensions(self, ask: Ask) -> Dimensions:
         return super().dimensions(ask) if self.broken else self._fail()

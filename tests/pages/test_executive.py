@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 import sqlalchemy as sa
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from metrics.asking import Ask, Window
@@ -163,6 +164,45 @@ def test_a_tile_that_fails_keeps_its_neighbours(seeded: sa.Engine, some: Reads) 
     shown = play("executive", some, measures=failing(seeded, "dispute-rate"))
     assert set(errors(shown)) == {"Disputed invoices"}
     assert len(shown.metric) == 5
+
+
+def test_a_comparison_that_fails_leaves_the_others_theirs(seeded: sa.Engine, some: Reads, measured: Measures) -> None:
+    whole = play("executive", some, measures=measured)
+    st.cache_resource.clear()
+    shown = play("executive", some, measures=failing(seeded, "dispute-rate"))
+    changes = {tile.label: tile.delta for tile in whole.metric}
+    assert any(changes.values())
+    assert {tile.label: tile.delta for tile in shown.metric} == {
+        label: change for label, change in changes.items() if label != "Disputed invoices"
+    }
+
+
+@pytest.mark.parametrize(
+    ("weeks", "lost"),
+    [(26, {"Signed, forecast and billed", "Disputes by month"}), (13, set())],
+    ids=["months", "before"],
+)
+def test_one_window_that_cannot_be_read_takes_no_other_with_it(
+    seeded: sa.Engine, some: Reads, weeks: int, lost: set[str]
+) -> None:
+    """The months of the last charts, or the weeks that numbers are compared with; their cells came with all others."""
+    broken = Window.weeks(rows.NOW, "Europe/London", weeks)
+    broken = broken.before() if weeks == 13 else broken
+
+    def time_out(_conn: object, _cursor: object, statement: str, given: object, *_: object) -> None:
+        if "metrics.cell" not in statement or not isinstance(given, dict):
+            return
+        asked = {(given[name], given[name.replace("start", "end")]) for name in given if name.startswith("start_")}
+        if (broken.start, broken.end) in asked:
+            raise sa.exc.OperationalError("canceling statement due to statement timeout", None, Exception())
+
+    sa.event.listen(seeded, "before_cursor_execute", time_out)
+    try:
+        shown = play("executive", some, measures=Measures(seeded, clock=VirtualClock(rows.NOW), estate=rows.estate()))
+    finally:
+        sa.event.remove(seeded, "before_cursor_execute", time_out)
+    assert {*errors(shown)} <= lost
+    assert len(shown.metric) == 6
 
 
 def test_nothing_that_can_be_read_is_one_incident(seeded: sa.Engine, some: Reads) -> None:

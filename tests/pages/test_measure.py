@@ -112,3 +112,18 @@ def test_what_adds_up_stands_behind_the_contract_and_codes_are_in_words(some: Re
     assert list(listed.columns)[:3] == ["Contract", "Stuck, converted", "Stuck"]
     assert set(listed["Differs by"]) <= {"Blocked", "Value", "Rates", "Schedule"}
     assert not any("_" in code for code in listed["Open exceptions"])
+
+
+def test_rows_that_cannot_be_read_leave_the_number(seeded: sa.Engine, some: Reads, measured: Measures) -> None:
+    def time_out(_conn: object, _cursor: object, statement: str, *_: object) -> None:
+        if "ORDER BY k.place DESC" in statement:
+            raise sa.exc.OperationalError("canceling statement due to statement timeout", None, Exception())
+
+    sa.event.listen(seeded, "before_cursor_execute", time_out)
+    try:
+        shown = play("measure", some, {"kpi": "cycle-time"}, measures=measured)
+    finally:
+        sa.event.remove(seeded, "before_cursor_execute", time_out)
+    assert [one.value.split(" could")[0] for one in shown.error] == ["The rows behind it"]
+    assert "definition version" in texts(shown)
+    assert "### By week" in texts(shown)
