@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-import orjson
-
 from metrics import unsigned
 from metrics.asking import By
+from metrics.bill_runs import around
 from metrics.calendars import GROUP_DAY_H
 from metrics.cells import Need
 from metrics.converted import money
@@ -35,8 +34,6 @@ from metrics.reading import (
 from metrics.snapshot import wording
 from metrics.source import Source, chosen
 from metrics.walking import by_entity, by_week, counted, not_yet
-from sync_core.estate.bill_runs import next_bill_run
-from sync_core.estate.estate import Entity
 
 _OPEN: Final = "f.outcome = 'open' AND NOT f.test AND f.executed_at <= :as_of"
 _DONE: Final = "f.outcome = 'synced' AND NOT f.test"
@@ -190,7 +187,7 @@ def _read(source: Source, by: By | None) -> Iterator[tuple[str, Inputs]]:
 
 def _still(source: Source, by: By | None, as_of: datetime) -> Iterator[tuple[str, Inputs]]:
     sql = _STILL.format(group=group_of(by), keys=keys_of(by), valid=source.valid())
-    for row in source.run(sql, runs=_runs(source.estate.entities, as_of)):
+    for row in source.run(sql, runs=around(source.estate, as_of)):
         late, oldest, missed, coming, retroactive, exposed, waiting = (int(value) for value in row[1:8])
         times = {name: Durations.of((), sorted(ages)) for name, ages in zip(_OPEN_S, row[8:], strict=True) if ages}
         counts = dict(zip(_SUMS, (late, missed, coming, retroactive), strict=True))
@@ -202,18 +199,6 @@ def _cell(what: str, label: str, n: int, amount: Decimal) -> Inputs:
         return Inputs(deltas={label: amount})
     seconds = {"retroactive": "exposed", "ordering": "ordering"}.get(what)
     return Inputs(counts={what: n}, seconds={seconds: int(amount)} if seconds else {})
-
-
-def _runs(entities: Mapping[str, Entity], as_of: datetime) -> str:
-    """The last bill run until then and the next one after it, by legal entity."""
-    rows: list[dict[str, str | None]] = []
-    for code, entity in entities.items():
-        last, run = None, next_bill_run(entity, as_of - timedelta(days=63))
-        while run is not None and run <= as_of:
-            last, run = run, next_bill_run(entity, run)
-        rows.append({"entity": code, "last_at": last.isoformat() if last else None,
-                     "next_at": run.isoformat() if run else None})  # fmt: skip
-    return orjson.dumps(rows).decode()
 
 
 def _percentiles(inputs: Inputs) -> Iterator[Figure]:

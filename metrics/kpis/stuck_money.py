@@ -12,10 +12,10 @@ from enum import StrEnum
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-import orjson
 import sqlalchemy as sa
 
 from metrics.asking import By
+from metrics.bill_runs import cut_offs
 from metrics.cells import Need
 from metrics.converted import money, without_rate
 from metrics.drilling import Known, Listing, drill
@@ -25,8 +25,6 @@ from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span,
 from metrics.rates import Converted, Rates, rates_of, worth
 from metrics.reading import merged
 from metrics.source import Source, chosen
-from sync_core.estate.bill_runs import next_bill_run
-from sync_core.estate.estate import Estate
 
 
 class Cause(StrEnum):
@@ -194,17 +192,7 @@ class StuckMoney:
 def _bound(source: Source) -> dict[str, object]:
     moment = source.as_of or datetime.min.replace(tzinfo=UTC)
     today = moment.astimezone(ZoneInfo(source.estate.group.timezone)).date()
-    return {"runs": orjson.dumps(cut_offs(source.estate, moment)).decode(), "today": today}
-
-
-def cut_offs(estate: Estate, at: datetime) -> list[dict[str, str]]:
-    """The local day of each legal entity's next bill run after `at`."""
-    runs = [(entity, next_bill_run(entity, at)) for entity in estate.entity]
-    return [
-        {"entity": entity.code, "run_on": run.astimezone(ZoneInfo(entity.timezone)).date().isoformat()}
-        for entity, run in runs
-        if run is not None
-    ]
+    return {"runs": cut_offs(source.estate, moment), "today": today}
 
 
 def _inputs(row: sa.Row[*tuple[Any, ...]], rates: Rates) -> Inputs:
