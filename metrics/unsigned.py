@@ -51,6 +51,9 @@ class Unread:
     over_a_day: int = 0  # of them, open for more than a working day
 
 
+NOTHING: Final = Unread()
+
+
 def contracts(source: Source, by: By | None) -> dict[str, Unread]:
     """By group; of contracts that are not known to be signed, by the week of the receipt."""
     return dict(_read(source, "contract", by))

@@ -33,6 +33,7 @@ from metrics.reading import (
 )
 from metrics.snapshot import wording
 from metrics.source import Source, chosen
+from metrics.unsigned import NOTHING
 from metrics.walking import by_entity, by_week, counted, not_yet
 
 _OPEN: Final = "f.outcome = 'open' AND NOT f.test AND f.executed_at <= :as_of"
@@ -131,8 +132,9 @@ class AmendmentLag:
         return (timed_need((_HEADLINE,), None),)
 
     def headline_inputs(self, source: Source) -> Inputs:
-        read, unread = durations(source, _HEADLINE, None).get("", NONE), unsigned.amendments(source, None).get("")
-        return Inputs({"working": read + Durations.of((), unread.open_work_s) if unread else read})
+        read = durations(source, _HEADLINE, None).get("", NONE)
+        unread = unsigned.amendments(source, None).get("", NOTHING)
+        return Inputs({"working": read + Durations.of((), unread.open_work_s)})
 
     def answer(self, inputs: Inputs, source: Source) -> Answer:
         working = inputs.time("working")

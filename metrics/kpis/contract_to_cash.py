@@ -15,6 +15,7 @@ from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
 from metrics.percentiles import DAY_S, figures, in_unit, why_none
 from metrics.reading import Timed, durations, durations_of, merged, timed_need, together
 from metrics.source import Source, chosen
+from metrics.unsigned import NOTHING
 from metrics.walking import OF_WEEK, WEEKS, Walk
 
 _KEPT: Final = "NOT f.test AND NOT f.lost"
@@ -106,8 +107,8 @@ class ContractToCash:
         return (timed_need((_TIMES["cash"],), None), Need(_HEADLINE))
 
     def headline_inputs(self, source: Source) -> Inputs:
-        read, unread = durations(source, _TIMES["cash"], None).get("", NONE), unsigned.contracts(source, None).get("")
-        timed = Inputs({"cash": read + Durations.of((), unread.open_s) if unread else read})
+        read = durations(source, _TIMES["cash"], None).get("", NONE)
+        timed = Inputs({"cash": read + Durations.of((), unsigned.contracts(source, None).get("", NOTHING).open_s)})
         as_of = source.as_of
         return timed if as_of is None else sum((one for _, one in _read(source, None, as_of, _HEADLINE)), timed)
 

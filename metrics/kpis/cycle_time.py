@@ -25,6 +25,7 @@ from metrics.reading import (
     together,
 )
 from metrics.source import Source, chosen
+from metrics.unsigned import NOTHING
 from metrics.walking import by_entity, by_week, counted, not_yet
 
 _BY_DAYS: Final = (1, 2, 5, 10)
@@ -94,8 +95,11 @@ class CycleTime:
         return (timed_need((_WORKING,), None),)
 
     def headline_inputs(self, source: Source) -> Inputs:
-        read, unread = durations(source, _WORKING, None).get("", NONE), unsigned.contracts(source, None).get("")
-        return Inputs({"working": read + Durations.of((), unread.open_work_s) if unread else read})
+        read, unread = (
+            durations(source, _WORKING, None).get("", NONE),
+            unsigned.contracts(source, None).get("", NOTHING),
+        )
+        return Inputs({"working": read + Durations.of((), unread.open_work_s)})
 
     def answer(self, inputs: Inputs, source: Source) -> Answer:
         working, counts, cancelled = inputs.time("working"), inputs.counts, inputs.time("cancelled")

@@ -150,8 +150,8 @@ class StuckMoney:
         """All as if of one cause."""
         rates, total = rates_of(source), Stuck()
         for row in source.run(HEADLINE.format(valid=source.valid()), **_bound(source)):
-            worth = {} if row.worth is None else {"gross": {row.currency: row.worth}}
-            total += Stuck(row.n, {"gross": {row.currency: row.gross}}, worth)
+            converted = {} if row.worth is None else {"gross": {row.currency: row.worth}}
+            total += Stuck(row.n, {"gross": {row.currency: row.gross}}, converted)
         return Inputs({Cause.BLOCKER: total} if total.n else {}, rates=rates)
 
     def answer(self, inputs: Inputs, source: Source) -> Answer:
