@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from metrics import agreements, calendars, rates
+from metrics import agreements, calendars, rates, stuck_cells
 from metrics.facts import facts
 from metrics.facts.fact import Fact
 from sync_core.clock import Clock
@@ -133,6 +133,7 @@ def _batch(conn: sa.Connection, at: datetime, *, clock: Clock, estate: Estate, b
         conn.execute(_COUNT, {"at": at, "contracts": len(ids)})
     if not conn.scalar(_LEFT):
         conn.execute(_FINISH, {"at": at, "now": clock.now()})
+        stuck_cells.keep(conn, estate, at=at)
     return len(ids)
 
 

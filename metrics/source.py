@@ -23,7 +23,7 @@ from sync_core.money import exponent
 
 # The refresh that answers, and whether it is the newest of all: then what it knew is what the rollups say.
 _REFRESH = sa.text("""
-    SELECT r.finished_at, r.covers, CAST(r.cut AS text) AS cut,
+    SELECT r.finished_at, r.covers, CAST(r.cut AS text) AS cut, r.stuck_by,
            r.at = (SELECT n.at FROM metrics.refresh AS n ORDER BY n.at DESC LIMIT 1) AS newest
     FROM metrics.refresh AS r WHERE r.finished_at <= coalesce(CAST(:as_of AS timestamptz), 'infinity')
     ORDER BY r.finished_at DESC LIMIT 1
@@ -82,6 +82,7 @@ class Source:
     latest: bool  # the rollups answer
     known_at: datetime | None  # the refresh that answers; None: nothing was ever measured
     data_as_of: datetime | None  # everything that was committed before is in it
+    stuck_by: str | None  # metrics/stuck_cells.py
     # What `valid`, `chosen` and KPIs bind: :start, :end, :as_of, :cut (transactions below it are in), :zone, :bounds,
     # :reporting and :minor, the decimals of its minor unit.
     values: Mapping[str, object]
@@ -99,6 +100,7 @@ class Source:
         if not rows and ask.as_of is not None:
             raise InvalidAsk(self._too_early(ask.as_of))
         self.known_at, self.data_as_of = (rows[0].finished_at, rows[0].covers) if rows else (None, None)
+        self.stuck_by = rows[0].stuck_by if rows else None
         self.latest = bool(rows) and rows[0].newest and not from_versions
         self.values = {
             "known_at": self.known_at, "cut": rows[0].cut if rows else None, "as_of": self.as_of,

@@ -6,63 +6,34 @@ ways it is the largest of them that counts: a new milestone is money of the new 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from metrics.asking import By
-from metrics.bill_runs import cut_offs
 from metrics.cells import Need
 from metrics.converted import money, without_rate
 from metrics.drilling import Known, Listing, drill
 from metrics.exposures import HEADLINE, WALKS, lanes, stuck
-from metrics.facts.fact import DIMENSIONS
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
 from metrics.rates import Converted, Rates, rates_of, worth
 from metrics.reading import merged
 from metrics.source import Source, chosen
+from metrics.stuck_cells import FIRST_CAUSE, bound, cells
 
 
 class Cause(StrEnum):
     """In which way a contract differs most."""
 
-    BLOCKER = "blocker"  # nothing of it can be billed right: it stopped before its first activation, or its PO, tax
+    BLOCKER = FIRST_CAUSE  # nothing of it can be billed right: it stopped before its first activation, or its PO, tax
     VALUE = "value"
     RATES = "rates"
     SCHEDULE = "schedule"
 
 
-_ROWS: Final = stuck(
-    f"f.test, f.unverified, f.since, {', '.join(f'f.{name}' for name in DIMENSIONS)}",
-    f"{{valid}} AND f.settled IS DISTINCT FROM 0 AND {chosen('f')}",
-    all_of_them=True,
-)
-# What a contract misses and its net are the whole of it or nothing in most cases, and are then not converted again.
-# Those that are settled in step are counted, for nothing of them is to be worked out; like all that is in step they
-# are of the first cause.
-_STUCK: Final = f"""
-    SELECT t.grp, t.test, t.unverified, t.cause, t.currency, t.age, count(*) AS contracts,
-           count(*) FILTER (WHERE t.gross <> 0) AS stuck, sum(t.gross) AS gross, sum(t.net) AS net,
-           sum(t.misses) AS misses, sum(t.gross * t.waited_s) / t.day_s AS money_days,
-           sum(t.gross_worth) AS gross_worth, sum(CASE t.net WHEN t.gross THEN t.gross_worth
-               WHEN -t.gross THEN -t.gross_worth ELSE {worth("t.net", "t.rate")} END) AS net_worth,
-           sum(CASE t.misses WHEN 0 THEN 0 WHEN t.gross THEN t.gross_worth ELSE {worth("t.misses", "t.rate")} END)
-               AS misses_worth,
-           min(t.since) FILTER (WHERE t.gross <> 0) AS oldest
-    FROM (
-        SELECT f.{{group}} AS grp, f.test, f.unverified, f.cause, f.currency, f.gross, f.net, f.misses, f.waited_s,
-               f.day_s, f.since, f.rate, {worth("f.gross", "f.rate")} AS gross_worth,
-               CASE WHEN f.waited_s < f.day_s THEN 0 WHEN f.waited_s < 3 * f.day_s THEN 1 ELSE 2 END AS age
-        FROM ({_ROWS}) AS f OFFSET 0
-    ) AS t GROUP BY 1, 2, 3, 4, 5, 6, t.day_s
-    UNION ALL
-    SELECT f.{{group}}, f.test, f.unverified, '{Cause.BLOCKER}', f.currency, 0, count(*), 0, {", ".join(["NULL"] * 8)}
-    FROM metrics.exposure_fact AS f WHERE {{valid}} AND f.settled = 0 AND {chosen("f")} GROUP BY 1, 2, 3, 5
-"""
 # By the number of `age`.
 AGES: Final = {"age_0_1": "less than 1 working day", "age_1_3": "1 to 3 working days", "age_3_up": "3 and more"}
 _CONVERTED: Final = ("gross", "net", "misses")
@@ -138,7 +109,7 @@ class StuckMoney:
         # By legal entity even where nobody asked: one statement for the headline, most splits, and the rows behind.
         group = By.LEGAL_ENTITY if by in (None, By.LABEL) else by
         parts: dict[str, Inputs] = {}
-        for row in source.run(_STUCK.format(group=group, valid=source.valid()), **_bound(source)):
+        for row in cells(source, group):
             part = "" if by is None else row.cause if by is By.LABEL else row.grp
             parts[part] = parts.get(part, Inputs()) + _inputs(row, rates)
         return parts
@@ -149,7 +120,7 @@ class StuckMoney:
     def headline_inputs(self, source: Source) -> Inputs:
         """All as if of one cause."""
         rates, total = rates_of(source), Stuck()
-        for row in source.run(HEADLINE.format(valid=source.valid()), **_bound(source)):
+        for row in source.run(HEADLINE.format(valid=source.valid()), **bound(source)):
             converted = {} if row.worth is None else {"gross": {row.currency: row.worth}}
             total += Stuck(row.n, {"gross": {row.currency: row.gross}}, converted)
         return Inputs({Cause.BLOCKER: total} if total.n else {}, rates=rates)
@@ -179,20 +150,14 @@ class StuckMoney:
         )  # fmt: skip
 
     def drill(self, source: Source, *, after: str | None, limit: int) -> Drill:
-        bound = _bound(source)
+        binds = bound(source)
         if not source.latest:
-            return drill(source, _LISTING, after=after, limit=limit, bound=bound)
+            return drill(source, _LISTING, after=after, limit=limit, bound=binds)
         total = sum(sum(self.read(source, By.LEGAL_ENTITY).values(), Inputs()).verified.values(), Stuck())
         rates = rates_of(source)
         known = Known(total.n, _sum(total, "gross", rates).amount)
-        bound = {**bound, **lanes(total.sums.get("gross", ()), rates)}
-        return drill(source, _LISTING, after=after, limit=limit, known=known, walks=WALKS, bound=bound)
-
-
-def _bound(source: Source) -> dict[str, object]:
-    moment = source.as_of or datetime.min.replace(tzinfo=UTC)
-    today = moment.astimezone(ZoneInfo(source.estate.group.timezone)).date()
-    return {"runs": cut_offs(source.estate, moment), "today": today}
+        binds |= lanes(total.sums.get("gross", ()), rates)
+        return drill(source, _LISTING, after=after, limit=limit, known=known, walks=WALKS, bound=binds)
 
 
 def _inputs(row: sa.Row[*tuple[Any, ...]], rates: Rates) -> Inputs:

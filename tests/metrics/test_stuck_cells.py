@@ -1,0 +1,128 @@
+"""What a refresh added up of the money that is stuck is what stands at its end; of other moments it answers nothing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+import sqlalchemy as sa
+
+from benchmarks import portfolio
+from metrics.asking import Ask, By, Filters, Window
+from metrics.kpi import Result
+from metrics.kpis import stuck_money
+from metrics.measures import Measures, results_of
+from metrics.source import Source
+from sync_core.clock import VirtualClock
+from sync_core.estate.estate import Estate
+from tests.databases import DatabaseUrls
+from tests.metrics.support import caught_up
+
+WINDOW = Window.weeks(portfolio.NOW, "Europe/London", 13)
+FILTERS = {
+    "all": Filters(),
+    "two entities": Filters(frozenset({"GB01", "DE01"})),
+    "a line": Filters(service_line=frozenset({"tax"})),
+    "a line of an entity": Filters(frozenset({"US01"}), frozenset({"tax", "consulting"}), frozenset({"EMEA", "AMER"})),
+    "nothing": Filters(frozenset()),
+}
+# Some on their way since various hours, some unverified, some for trial, one in a currency without a rate.
+_STEPPED = (
+    "UPDATE core.contract SET wanted_rev = wanted_rev + 1, unclean_at = CASE WHEN contract_id % 10 = 0 THEN :now END"
+    " WHERE contract_id % 2 = 0",
+    "UPDATE core.contract SET first_active_at = NULL, state = 'blocked',"
+    " signed_at = :now - contract_id % 97 * interval '1 hour' WHERE contract_id % 6 = 0",
+    "UPDATE core.contract SET test = true WHERE contract_id % 14 = 0",
+    "UPDATE core.contract SET currency = 'BRL' WHERE contract_id % 26 = 0",
+    "INSERT INTO metrics.mark (contract_id) SELECT contract_id FROM core.contract",
+)
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock(portfolio.NOW)
+
+
+@pytest.fixture
+def measures(database_urls: DatabaseUrls, database: sa.Engine, clock: VirtualClock) -> Measures:
+    owner = sa.create_engine(database_urls.owner)
+    portfolio.seed(owner, 1_500)
+    owner.dispose()
+    caught_up(database, clock, portfolio.estate())
+    clock.advance(timedelta(hours=9))
+    with database.begin() as conn:
+        for statement in _STEPPED:
+            conn.execute(sa.text(statement), {"now": portfolio.NOW} if ":now" in statement else {})
+    caught_up(database, clock, portfolio.estate())
+    return Measures(database, clock=clock, estate=portfolio.estate())
+
+
+@contextmanager
+def statements(engine: sa.Engine) -> Iterator[list[str]]:
+    """What is sent in the block."""
+    sent: list[str] = []
+
+    def note(_conn: object, _cursor: object, statement: str, *_: object) -> None:
+        sent.append(statement)
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)
+
+
+def added_up_anew(engine: sa.Engine, ask: Ask, by: By | None, estate: Estate) -> Result:
+    """From the versions of the facts."""
+    with engine.connect() as conn:
+        source = Source(conn, ask, estate=estate, from_versions=True)
+        return results_of({stuck_money.KPI: by}, source)["stuck-money"]
+
+
+def test_it_is_what_the_facts_add_up_to(measures: Measures, database: sa.Engine) -> None:
+    for name, narrowed in FILTERS.items():
+        for by in (None, *stuck_money.KPI.definition.splits):
+            ask = Ask(WINDOW, filters=narrowed)
+            with statements(database) as sent:
+                answered = measures.kpi("stuck-money", ask, by)
+            kept = by in (None, By.LABEL, By.LEGAL_ENTITY) and not (narrowed.service_line or narrowed.geography)
+            assert any("exposure_fact" in one for one in sent) is not kept
+            assert answered == added_up_anew(database, ask, by, portfolio.estate()), (name, by)
+    answer = measures.kpi("stuck-money", Ask(WINDOW)).answer
+    figures = [answer.figure(key).value for key in ("gross", "net", "misses_bill_run", "money_days", *stuck_money.AGES)]
+    assert all(isinstance(one, Decimal) and one != 0 for one in figures), figures
+    assert answer.n > 100
+    assert min(answer.excluded.values()) > 0
+    assert answer.figure("unconverted_BRL").value
+
+
+def test_the_next_refresh_adds_up_what_stands_then(
+    measures: Measures, database: sa.Engine, clock: VirtualClock
+) -> None:
+    before = measures.kpi("stuck-money", Ask(WINDOW))
+    clock.advance(timedelta(days=3))
+    caught_up(database, clock, portfolio.estate())
+    after = measures.kpi("stuck-money", Ask(WINDOW))
+    assert after == added_up_anew(database, Ask(WINDOW), None, portfolio.estate())
+    assert after.answer.n == before.answer.n  # nothing happened to them
+    assert after.answer.figure("age_3_up").value > before.answer.figure("age_3_up").value
+
+
+def test_another_moment_is_added_up_for_itself(measures: Measures, database: sa.Engine, clock: VirtualClock) -> None:
+    newest = measures.kpi("stuck-money", Ask(WINDOW))
+    clock.advance(timedelta(days=3))
+    later = Ask(WINDOW, as_of=clock.now())  # nothing was measured since, but what stands has stood longer
+    answered = measures.kpi("stuck-money", later)
+    assert answered == added_up_anew(database, later, None, portfolio.estate())
+    assert answered.answer.figure("money_days").value > newest.answer.figure("money_days").value
+
+
+def test_bill_runs_that_changed_since_are_heeded(measures: Measures, database: sa.Engine, clock: VirtualClock) -> None:
+    estate = portfolio.estate()
+    without = replace(estate, entity=tuple(replace(entity, bill_runs=()) for entity in estate.entity))
+    answered = Measures(database, clock=clock, estate=without).kpi("stuck-money", Ask(WINDOW))
+    assert answered == added_up_anew(database, Ask(WINDOW), None, without)
+    assert answered.answer.figure("misses_bill_run").value == 0
+    assert measures.kpi("stuck-money", Ask(WINDOW)).answer.figure("misses_bill_run").value > 0
