@@ -5,11 +5,13 @@ known at the moment that was asked for. What a past moment knew is told by trans
 that was committed late does not appear behind it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from metrics.asking import By
+from metrics.cells import Row
 from metrics.reading import group_of
 from metrics.source import Source, chosen
 from sync_core.errors import Function
@@ -51,10 +53,15 @@ _IN_WINDOW: Final = """q.recorded_at >= CAST(:start AS timestamp) AT TIME ZONE :
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
+class StillUnread:
     group: str
     legal_entity: str
     recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    group: str
     open: bool
     dismissed: bool
     lasted_s: int  # until its end or :as_of
@@ -63,12 +70,14 @@ class Unread:
 
 def received(source: Source, by: By | None) -> list[Unread]:
     """All that came in the window, by the week of their receipt."""
-    return _read(source, by, _IN_WINDOW)
+    rows = _read(source, by, _IN_WINDOW, "f.ended_at IS NULL AS open, f.dismissed, f.lasted_s, f.lasted_work_s")
+    return [Unread(str(row.grp), row.open, row.dismissed, row.lasted_s, row.lasted_work_s) for row in rows]
 
 
-def still_unread(source: Source, by: By | None) -> list[Unread]:
+def still_unread(source: Source, by: By | None) -> list[StillUnread]:
     """All that are open at the moment that was asked for, whenever they came."""
-    return _read(source, by, OPEN)
+    rows = _read(source, by, OPEN, "f.legal_entity, f.recorded_at")
+    return [StillUnread(str(row.grp), row.legal_entity, row.recorded_at) for row in rows]
 
 
 def received_rows(source: Source, columns: str) -> str:
@@ -87,11 +96,7 @@ def listed(cases: str, columns: str, which: str) -> str:
         FROM ({cases}) AS f WHERE {which}"""
 
 
-def _read(source: Source, by: By | None, which: str) -> list[Unread]:
-    group = group_of(by, label="f.function")
-    rows = source.run(f"SELECT {group} AS grp, f.* FROM ({_CASES.format(which=which, valid=source.valid('v'))}) AS f")
-    return [
-        Unread(str(row.grp), row.legal_entity, row.recorded_at, row.ended_at is None, row.dismissed, row.lasted_s,
-               row.lasted_work_s)
-        for row in rows
-    ]  # fmt: skip
+def _read(source: Source, by: By | None, which: str, columns: str) -> Sequence[Row]:
+    """No column but those that are asked for, for working time is worked out row by row."""
+    group, cases = group_of(by, label="f.function"), _CASES.format(which=which, valid=source.valid("v"))
+    return source.run(f"SELECT {group} AS grp, {columns} FROM ({cases}) AS f")

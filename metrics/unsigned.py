@@ -13,13 +13,14 @@ import sqlalchemy as sa
 
 from metrics import unread
 from metrics.asking import By
+from metrics.reading import WORKED_NOW, WORKED_NOW_S
 from metrics.source import Source, chosen
 
 # Of both kinds, by every dimension and whenever they came, so that all KPIs of a page are told by one statement.
 _CASES: Final = f"""
     SELECT f.*, greatest(CAST(extract(epoch FROM :as_of - f.recorded_at) AS bigint), 0) AS open_s,
-           greatest(metrics.worked(f.legal_entity, :as_of) - metrics.worked(f.legal_entity, f.recorded_at), 0)
-               AS open_work_s, {unread.DAY_S} AS day_s
+           greatest({WORKED_NOW_S} - metrics.worked(f.legal_entity, f.recorded_at), 0) AS open_work_s,
+           {unread.DAY_S} AS day_s
     FROM (
         SELECT q.kind, q.quarantine_id, q.recorded_at, q.external_id AS contract, c.contract_id, c.title,
                coalesce(v.legal_entity, '') AS legal_entity,
@@ -37,7 +38,7 @@ _CASES: Final = f"""
         ) AS q LEFT JOIN core.contract AS c USING (source, external_id)
              LEFT JOIN metrics.contract_fact AS v ON v.contract_id = c.contract_id AND {{valid}}
         WHERE NOT coalesce(v.test, false) AND (q.kind = 'amendment' OR v.signed_at IS NULL)
-    ) AS f WHERE {chosen("f")}
+    ) AS f {WORKED_NOW} WHERE {chosen("f")}
 """
 _IN_WINDOW: Final = "f.period >= :start AND f.period < :end"
 
