@@ -75,10 +75,8 @@ class Durations:
     @classmethod
     def from_buckets(cls, counts: Iterable[tuple[int, int]]) -> "Durations":
         """Ended cases of which (bucket, count) is known, not each duration."""
-        ended = [0] * BUCKETS
-        for index, n in counts:
-            ended[index] += n
-        return cls(tuple(ended), exact=None if any(ended) else ((), ()))
+        ended = _added(counts)
+        return cls(ended, exact=None if any(ended) else ((), ()))
 
     @property
     def n(self) -> int:
@@ -136,10 +134,19 @@ NONE: Final = Durations()
 
 def bucketed(places: Iterable[int], counts: Iterable[int], total_s: float) -> Durations:
     """Ended cases of which only the buckets are known."""
-    ended = [0] * BUCKETS
-    for place, n in zip(places, counts, strict=True):
-        ended[place] += n
-    return Durations(tuple(ended), total_s=total_s, exact=None)
+    return Durations(_added(zip(places, counts, strict=True)), total_s=total_s, exact=None)
+
+
+def open_of_buckets(pairs: Iterable[tuple[int, int]]) -> Durations:
+    """Open cases of which (bucket, count) is known alone; a bucket may come more than once."""
+    return Durations(still_open=_added(pairs), exact=None)
+
+
+def _added(pairs: Iterable[tuple[int, int]]) -> tuple[int, ...]:
+    found = [0] * BUCKETS
+    for place, n in pairs:
+        found[place] += n
+    return tuple(found)
 
 
 def _counted(seconds: Sequence[float]) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Final
 
-from metrics.rates import Rates, rated, worth
+from metrics.rates import Rates, in_minor, rated
 from metrics.source import chosen
 from metrics.walking import BY_KEY, ONE, Walk
 
@@ -72,12 +72,12 @@ _CERTAIN: Final = "NOT f.test AND NOT f.unverified"
 _UNSETTLED: Final = f"{_CERTAIN} AND f.settled IS NULL"
 # What they come to, without what tells them apart; {valid} as in Source.valid.
 HEADLINE: Final = f"""
-    SELECT s.currency, count(*) AS n, sum(s.gross) AS gross, sum({worth("s.gross", "s.rate")}) AS worth
+    SELECT s.currency, count(*) AS n, sum(s.gross) AS gross, sum({in_minor("s.converted")}) AS worth
     FROM (
-        SELECT f.currency, f.settled AS gross, r.rate FROM metrics.exposure_fact AS f {rated()}
+        SELECT f.currency, f.settled AS gross, f.settled * r.rate AS converted FROM metrics.exposure_fact AS f {rated()}
         WHERE {{valid}} AND {_CERTAIN} AND f.settled <> 0 AND {chosen("f")}
         UNION ALL
-        SELECT f.currency, {_GROSS}, r.rate FROM metrics.exposure_fact AS f {_AT_RUN} {rated()}
+        SELECT f.currency, {_GROSS}, {_GROSS} * r.rate FROM metrics.exposure_fact AS f {_AT_RUN} {rated()}
         WHERE {{valid}} AND {_UNSETTLED} AND {_GROSS} <> 0 AND {chosen("f")}
     ) AS s GROUP BY 1
 """

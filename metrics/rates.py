@@ -47,7 +47,12 @@ def worth(amount: str, rate: str = "r.rate") -> str:
 
     Of one contract, so that rows add up to their sum. `rated` is joined, unless `rate` comes from elsewhere.
     """
-    return _ROUNDED.format(f"({amount}) * {rate}")
+    return in_minor(f"({amount}) * {rate}")
+
+
+def in_minor(converted: str) -> str:
+    """SQL: a converted amount rounded to the minor unit. It says `converted` five times: better a column."""
+    return _ROUNDED.format(converted)
 
 
 # Compared with the estate's own last word on that day: an import that replaced it is not undone by every refresh.

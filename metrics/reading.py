@@ -1,13 +1,15 @@
 """Reads that several KPIs share: durations of ended and open cases by group, exact while they are few."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeVar
 
 from metrics.asking import By
-from metrics.cells import Need
-from metrics.durations import EXACT_UP_TO, NONE, Durations, bucketed
+from metrics.cells import Need, Row
+from metrics.durations import EXACT_UP_TO, NONE, Durations, bucketed, open_of_buckets
+from metrics.facts.fact import bucket_of
 from metrics.kpi import I
 from metrics.source import Source, chosen
 
@@ -19,9 +21,8 @@ V = TypeVar("V", Durations, int, float, Decimal)
 WORKED_NOW = """LEFT JOIN (
         WITH known AS MATERIALIZED (SELECT calendar, metrics.worked(calendar, :as_of) AS worked FROM metrics.calendar)
         SELECT * FROM known
-    ) AS now_of ON now_of.calendar = f.legal_entity
-    CROSS JOIN (SELECT metrics.worked('', :as_of) AS worked OFFSET 0) AS otherwise"""
-WORKED_NOW_S = "coalesce(now_of.worked, otherwise.worked)"
+    ) AS now_of ON now_of.calendar = f.legal_entity"""
+WORKED_NOW_S = "coalesce(now_of.worked, (SELECT metrics.worked('', :as_of)))"
 
 
 def seconds_since(moment: str) -> str:
@@ -122,7 +123,8 @@ def _read(source: Source, timed: Mapping[str, Timed], by: By | None) -> _ByName:
     for one in source.counts(of_measure, by):
         of_measure[one.measure][one.group, one.label] = bucketed(one.buckets, one.n, one.amount)
     counted = {name: of_measure[one.measure] for name, one in timed.items()}
-    still_open = _still_open(source, timed, by)
+    many = {name for name in timed if _cases(counted[name]) > EXACT_UP_TO}
+    still_open = _still_open(source, timed, by, many)
     few = [n for n in timed if _cases(counted[n]) + _cases(still_open.get(n, {})) <= EXACT_UP_TO]
     listed = _listed(source, {name: timed[name] for name in few if counted[name]}, by)
     return {
@@ -155,26 +157,48 @@ def _alike(timed: Mapping[str, Timed], what: Callable[[Timed], tuple[str, ...]])
     return list(found.values())
 
 
-def _still_open(source: Source, timed: Mapping[str, Timed], by: By | None) -> _ByName:
-    """One by one: what is open is few beside what ended, and a list is quicker brought here than counted there."""
+def _still_open(source: Source, timed: Mapping[str, Timed], by: By | None, many: AbstractSet[str]) -> _ByName:
+    """One by one; of times of which too `many` ended to be exact, their buckets."""
     some = {name: one for name, one in timed.items() if one.still_open != "false"}
     found: _ByName = {name: {} for name in some}
     for alike in _alike(some, lambda one: (one.fact, one.still_open, one.period, one.label)):
-        first = next(iter(alike.values()))
-        lists = (
-            f"array_agg(CAST(greatest({one.open_s}, 0) AS bigint)) FILTER (WHERE {one.open_s} IS NOT NULL)"
-            for one in alike.values()
-        )
-        rows = source.run(f"""
-            SELECT {group_of(by, first.period)} AS grp, {first.label} AS label, {", ".join(lists)}
-            FROM metrics.{first.fact}_fact AS f {" ".join(sorted({one.joined for one in alike.values()}))}
-            WHERE {_rows_of(source, first, first.still_open)} GROUP BY {keys_of(by, first.period)}, 2
-        """)
-        for row in rows:
-            for name, seconds in zip(alike, row[2:], strict=True):
-                if seconds:
-                    found[name][str(row[0]), str(row[1])] = Durations.of((), sorted(seconds))
+        read = _open_by_bucket if alike.keys() <= many else _open_one_by_one
+        for name, keys in read(source, alike, by):
+            found[name].update(keys)
     return found
+
+
+def _open_one_by_one(source: Source, alike: _Alike, by: By | None) -> Iterator[tuple[str, dict[_Key, Durations]]]:
+    lists = (
+        f"array_agg(CAST(greatest({one.open_s}, 0) AS bigint)) FILTER (WHERE {one.open_s} IS NOT NULL)"
+        for one in alike.values()
+    )
+    for row in _of_open(source, alike, by, ", ".join(lists), ""):
+        for name, seconds in zip(alike, row[2:], strict=True):
+            if seconds:
+                yield name, {(str(row[0]), str(row[1])): Durations.of((), sorted(seconds))}
+
+
+def _open_by_bucket(source: Source, alike: _Alike, by: By | None) -> Iterator[tuple[str, dict[_Key, Durations]]]:
+    """Few combinations of buckets beside the cases, for times of the same cases go together."""
+    places = [bucket_of(one.open_s) for one in alike.values()]
+    keys = "".join(f", {3 + at}" for at in range(len(places)))
+    counts: dict[str, dict[_Key, list[tuple[int, int]]]] = {name: {} for name in alike}
+    for row in _of_open(source, alike, by, ", ".join([*places, "count(*)"]), keys):
+        for name, place in zip(alike, row[2:-1], strict=True):
+            if place is not None:
+                counts[name].setdefault((str(row[0]), str(row[1])), []).append((place, row[-1]))
+    for name, by_key in counts.items():
+        yield name, {key: open_of_buckets(pairs) for key, pairs in by_key.items()}
+
+
+def _of_open(source: Source, alike: _Alike, by: By | None, columns: str, keys: str) -> Sequence[Row]:
+    first = next(iter(alike.values()))
+    return source.run(f"""
+        SELECT {group_of(by, first.period)} AS grp, {first.label} AS label, {columns}
+        FROM metrics.{first.fact}_fact AS f {" ".join(sorted({one.joined for one in alike.values()}))}
+        WHERE {_rows_of(source, first, first.still_open)} GROUP BY {keys_of(by, first.period)}, 2{keys}
+    """)
 
 
 def _rows_of(source: Source, timed: Timed, which: str) -> str:

@@ -21,41 +21,42 @@ OF_ONE_CONTRACT: Final = f"""count(*) AS cases, (array_agg(k.exposure_reporting 
 
 # The same of many views at once. Of most contracts one exception is open: these are counted by what tells views apart,
 # and only those of contracts with several are looked at one by one in each view.
-_OF_VIEWS: Final = """
-    WITH found AS (
-        SELECT k.*, CASE WHEN k.exposure_reporting IS NULL AND k.exposure <> 0 THEN k.currency END AS unconverted,
-               count(*) OVER (PARTITION BY k.contract_id) AS of_contract
-        FROM ({found}) AS k
+_UNCONVERTED: Final = "CASE WHEN k.exposure_reporting IS NULL AND k.exposure <> 0 THEN k.currency END"
+_OF_VIEWS: Final = f"""
+    WITH several AS MATERIALIZED (
+        SELECT k.contract_id FROM core.case AS k WHERE k.state = 'open' GROUP BY 1 HAVING count(*) > 1
     ), alone AS (
-        SELECT {facets}, unconverted, count(*) AS cases, sum(exposure_reporting) AS reporting, sum(exposure) AS amount,
-               min(opened) AS oldest
-        FROM found WHERE of_contract = 1 GROUP BY {facets}, unconverted
+        SELECT {{facets}}, {_UNCONVERTED} AS unconverted, count(*) AS cases, sum(k.exposure_reporting) AS reporting,
+               sum(k.exposure) AS amount, min(k.opened) AS oldest
+        FROM ({{found}}) AS k WHERE k.contract_id NOT IN (SELECT contract_id FROM several)
+        GROUP BY {{facets}}, unconverted
     ), together AS (
-        SELECT {columns}, k.exposure_reporting, k.exposure, k.opened, row_number() OVER once AS nth,
-               first_value(k.unconverted) OVER once AS unconverted
-        FROM found AS k CROSS JOIN LATERAL ({views}) AS v({columns})
-        WHERE k.of_contract > 1 WINDOW once AS (PARTITION BY k.contract_id, {columns} {most})
+        SELECT {{columns}}, k.exposure_reporting, k.exposure, k.opened, row_number() OVER once AS nth,
+               first_value({_UNCONVERTED}) OVER once AS unconverted
+        FROM ({{found}}) AS k CROSS JOIN LATERAL ({{views}}) AS v({{columns}})
+        WHERE k.contract_id = ANY(ARRAY(SELECT contract_id FROM several))
+        WINDOW once AS (PARTITION BY k.contract_id, {{columns}} {_MOST})
     )
-    SELECT {columns}, unconverted, CAST(sum(cases) AS bigint) AS cases, sum(reporting) AS reporting,
+    SELECT {{columns}}, unconverted, CAST(sum(cases) AS bigint) AS cases, sum(reporting) AS reporting,
            sum(amount) AS amount, min(oldest) AS oldest
     FROM (
-        SELECT {columns}, k.unconverted, k.cases, k.reporting, k.amount, k.oldest
-        FROM alone AS k CROSS JOIN LATERAL ({views}) AS v({columns})
+        SELECT {{columns}}, k.unconverted, k.cases, k.reporting, k.amount, k.oldest
+        FROM alone AS k CROSS JOIN LATERAL ({{views}}) AS v({{columns}})
         UNION ALL
-        SELECT {columns}, unconverted, 1, CASE WHEN nth = 1 THEN exposure_reporting END,
+        SELECT {{columns}}, unconverted, 1, CASE WHEN nth = 1 THEN exposure_reporting END,
                CASE WHEN nth = 1 THEN exposure END, opened
         FROM together
-    ) AS listed GROUP BY {columns}, unconverted
+    ) AS listed GROUP BY {{columns}}, unconverted
 """
 
 
 def of_views(found: str, *, facets: str, views: str, columns: str) -> str:
-    """Of the exceptions `found`, by view: cases, reporting, amount, oldest; unconverted is the currency of the amount.
+    """Of open exceptions, by view: cases, reporting, amount, oldest; unconverted is the currency of the amount.
 
     `found` selects contract_id, case_id, exposure_reporting, exposure, currency, opened and the `facets`, from which
-    `views`, a query over `k`, makes a row for each view of an exception.
+    `views`, a query over `k`, makes a row for each view of an exception. Of a contract it finds all or none.
     """
-    return _OF_VIEWS.format(found=found, facets=facets, views=views, columns=columns, most=_MOST)
+    return _OF_VIEWS.format(found=found, facets=facets, views=views, columns=columns)
 
 
 @dataclass(frozen=True, slots=True)

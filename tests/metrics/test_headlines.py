@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,8 +10,9 @@ import sqlalchemy as sa
 
 from benchmarks import portfolio
 from metrics import case_times, durations, reading
-from metrics.asking import Ask, Filters, Window
+from metrics.asking import Ask, By, Filters, Window
 from metrics.catalog import kpis
+from metrics.durations import Durations
 from metrics.headlines import Headlined
 from metrics.measures import Measures
 from sync_core.clock import VirtualClock
@@ -88,6 +90,33 @@ def test_it_is_so_where_cases_are_too_many_to_be_read_one_by_one(
     for name, ask in ASKS.items():
         answers = measures.several(dict.fromkeys(kpis()), ask)
         assert measures.headlines(kpis(), ask) == {slug: one.answer.value for slug, one in answers.items()}, name
+
+
+@pytest.mark.parametrize("by", [None, By.WEEK, By.LABEL, By.LEGAL_ENTITY], ids=str)
+def test_open_cases_are_counted_in_the_buckets_of_their_ages(
+    measures: Measures, database: sa.Engine, monkeypatch: pytest.MonkeyPatch, by: By | None
+) -> None:
+    """By the database where many have ended; here each is brought, and put into its bucket, to tell the same."""
+    for module in (durations, reading, case_times):
+        monkeypatch.setattr(module, "EXACT_UP_TO", 5)
+    slugs = ("cycle-time", "exception-resolution")
+    wanted = {slug: by for slug in slugs if by is None or by in kpis()[slug].definition.splits}
+    with counted(database) as by_bucket:
+        told = {name: measures.several(wanted, ask) for name, ask in ASKS.items()}
+    listed = case_times._listed
+
+    def brought(*asked: object) -> dict[str, list[Durations]]:
+        return {
+            group: [replace(Durations.of((), ages), exact=None) for ages in lists]
+            for group, lists in listed(*asked).items()
+        }  # type: ignore[arg-type]
+
+    monkeypatch.setattr(reading, "_open_by_bucket", reading._open_one_by_one)
+    monkeypatch.setattr(case_times, "_by_bucket", brought)
+    with counted(database) as one_by_one:
+        assert told == {name: measures.several(wanted, ask) for name, ask in ASKS.items()}
+    assert by_bucket == one_by_one
+    assert all(result.answer.n_open for result in told["all"].values())
 
 
 def test_headlines_take_fewer_statements_than_answers(measures: Measures, database: sa.Engine) -> None:
