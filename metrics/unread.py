@@ -12,7 +12,7 @@ from typing import Final
 
 from metrics.asking import By
 from metrics.cells import Row
-from metrics.reading import group_of
+from metrics.reading import WORKED_NOW, WORKED_NOW_S, group_of
 from metrics.source import Source, chosen
 from sync_core.errors import Function
 
@@ -31,8 +31,8 @@ DAY_S: Final = """
 _CASES: Final = f"""
     SELECT f.*, {DAY_S} AS day_s, CAST('{FUNCTION}' AS text) AS function,
            CAST(extract(epoch FROM f.until - f.recorded_at) AS bigint) AS lasted_s,
-           greatest(metrics.worked(f.legal_entity, f.until) - metrics.worked(f.legal_entity, f.recorded_at), 0)
-               AS lasted_work_s
+           greatest(CASE WHEN f.ended_at IS NULL THEN {WORKED_NOW_S} ELSE metrics.worked(f.legal_entity, f.until) END
+                    - metrics.worked(f.legal_entity, f.recorded_at), 0) AS lasted_work_s
     FROM (
         SELECT q.quarantine_id, q.recorded_at, q.external_id AS contract, c.contract_id, c.title, e.ended_at,
                e.ended_at IS NOT NULL AND q.released_at IS NULL AS dismissed,
@@ -46,7 +46,7 @@ _CASES: Final = f"""
                  SELECT CASE WHEN {_ENDED} THEN least(q.released_at, q.dismissed_at) END AS ended_at
              ) AS e
         WHERE {KNOWN} AND NOT coalesce(v.test, false) AND {{which}}
-    ) AS f WHERE {chosen("f")}
+    ) AS f {WORKED_NOW} WHERE {chosen("f")}
 """
 _IN_WINDOW: Final = """q.recorded_at >= CAST(:start AS timestamp) AT TIME ZONE :zone
     AND q.recorded_at < CAST(:end AS timestamp) AT TIME ZONE :zone"""

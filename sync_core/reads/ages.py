@@ -16,7 +16,7 @@ from sync_core.estate.calendar import working_days_before
 from sync_core.estate.estate import Estate, WorkingTime
 from sync_core.reads.amounts import MoneyTotal, Part, add_up, of_views
 from sync_core.reads.paging import Row
-from sync_core.reads.scope import OF_CONTRACT, Entities, bound
+from sync_core.reads.scope import CASES, NOT_OF_A_TEST, OF_CONTRACT, Entities, bound
 
 WORKING_DAYS: Final = (1, 3, 7, 14, 30)
 WORKING_BUCKETS: Final = ("< 1 working day", "1-3", "3-7", "7-14", "14-30", "> 30 working days")
@@ -31,17 +31,23 @@ IN_BUCKET: Final = f"""EXISTS (
       AND (b.oldest IS NULL OR {_OPENED} > b.oldest))"""
 
 # :cuts has the moments of all calendars, one after the other, each oldest first; that of :calendars[i] is the i-th, and
-# the first of all is for those that nobody knows. No join, so that rows stay in the order of their contracts.
-_CUTS: Final = f"""(CAST(:cuts AS timestamptz[]))[n.at * {len(WORKING_DAYS)} + 1 : (n.at + 1) * {len(WORKING_DAYS)}]"""
+# the first of all is for those that nobody knows. Calendars differ by hours or a day: which one an exception's contract
+# has is looked up only where the first and the last of them to begin a bucket (:earliest, :latest) do not agree.
+_MANY: Final = len(WORKING_DAYS)
+_AT: Final = f"{_OPENED} - interval '1 microsecond'"
+_BY_OWN: Final = f"""(
+    SELECT {_MANY} - width_bucket({_AT}, (CAST(:cuts AS timestamptz[]))[n.at * {_MANY} + 1 : (n.at + 1) * {_MANY}])
+    FROM core.contract AS own CROSS JOIN LATERAL (
+        SELECT coalesce(array_position(CAST(:calendars AS text[]), own.legal_entity), 0) AS at) AS n
+    WHERE own.contract_id = k.contract_id)"""
 _FOUND: Final = f"""
     SELECT contract_id, k.case_id, k.exposure_reporting, k.exposure, k.currency, {_OPENED} AS opened, k.function,
-           w.working, width_bucket(date_part('epoch', :now - {_OPENED}) / 86400, CAST(:days AS float8[])) AS calendar
-    FROM core.case AS k JOIN core.contract AS c USING (contract_id),
-    LATERAL (SELECT coalesce(array_position(CAST(:calendars AS text[]), c.legal_entity), 0) AS at) AS n,
-    LATERAL (
-        SELECT {len(WORKING_DAYS)} - width_bucket({_OPENED} - interval '1 microsecond', {_CUTS}) AS working OFFSET 0
-    ) AS w
-    WHERE k.state = 'open' AND NOT c.test AND {OF_CONTRACT}"""
+           CASE WHEN w.low = w.high THEN w.low ELSE {_BY_OWN} END AS working,
+           width_bucket(date_part('epoch', :now - {_OPENED}) / 86400, CAST(:days AS float8[])) AS calendar
+    FROM {CASES} CROSS JOIN LATERAL (
+        SELECT {_MANY} - width_bucket({_AT}, CAST(:earliest AS timestamptz[])) AS low,
+               {_MANY} - width_bucket({_AT}, CAST(:latest AS timestamptz[])) AS high OFFSET 0) AS w
+    WHERE k.state = 'open' AND {NOT_OF_A_TEST} AND {OF_CONTRACT}"""
 _VIEWS: Final = "VALUES ('working', '', k.working), ('function', k.function, k.working), ('calendar', '', k.calendar)"
 AGEING = sa.text(of_views(_FOUND, facets="function, working, calendar", views=_VIEWS, columns="days, owner, bucket"))
 
@@ -99,8 +105,12 @@ class Ageing:
 
 def ageing(conn: sa.Connection, estate: Estate, *, now: datetime, entities: Entities) -> Ageing:
     cuts = cuts_of(estate, now)
-    listed = [moment for entity in ("", *cuts.known) for moment in reversed(cuts.by_entity[entity])]
-    values = {"now": now, "days": list(CALENDAR_DAYS), "cuts": listed, "calendars": cuts.known}
+    calendars = [cuts.by_entity[entity][::-1] for entity in ("", *cuts.known)]
+    by_day = list(zip(*calendars, strict=True))
+    values = {
+        "now": now, "days": list(CALENDAR_DAYS), "cuts": [moment for one in calendars for moment in one],
+        "calendars": cuts.known, "earliest": list(map(min, by_day)), "latest": list(map(max, by_day)),
+    }  # fmt: skip
     cells: dict[tuple[str, str], list[Row]] = {}
     for row in conn.execute(AGEING, {**values, **bound(entities)}):
         cells.setdefault((row.days, row.owner), []).append(row)

@@ -12,7 +12,7 @@ from sync_core.errors import ErrorClass
 from sync_core.money import Money
 from sync_core.reads.ages import IN_BUCKET, Cuts
 from sync_core.reads.paging import Listed, Listing, Order, Row, Where
-from sync_core.reads.scope import NOT_OF_A_TEST, OF_CONTRACT, Entities, bound
+from sync_core.reads.scope import CASES, NOT_OF_A_TEST, OF_CONTRACT, Entities, bound
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,8 +85,7 @@ class ExceptionRow:
 
 ExceptionPage = Listed[ExceptionRow]
 
-# LEFT, although each has its contract: where nothing is asked of the contract, the planner then leaves the join out.
-FROM: Final = "core.case AS k LEFT JOIN core.contract AS c USING (contract_id)"
+FROM: Final = CASES
 COLUMNS: Final = """k.case_id, contract_id, c.external_id, c.title, c.customer_name, c.legal_entity, k.cause,
     k.error_class, k.function, k.severity, k.message, k.exposure, k.currency, k.exposure_reporting, k.bill_on, k.state,
     k.occurrences, k.opened_at, k.seen_at, k.due_at, k.resolved_at, k.first_opened_at, k.operation, k.group_key,

@@ -21,6 +21,8 @@ def within(column: str) -> str:
     return f"(CAST(:entities AS text[]) IS NULL OR {column} = ANY(CAST(:entities AS text[])))"
 
 
+# LEFT, although each has its contract: where nothing is asked of the contract, the planner then leaves the join out.
+CASES: Final = "core.case AS k LEFT JOIN core.contract AS c USING (contract_id)"
 # Of a row `k` whose contract is not looked at otherwise: test contracts are few, and an index has only these.
 NOT_OF_A_TEST: Final = "k.contract_id NOT IN (SELECT t.contract_id FROM core.contract AS t WHERE t.test)"
 CONTRACT: Final = within("legal_entity")  # of core.contract without an alias

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from sync_core.authority import person
 from sync_core.reads import ExceptionFilter, Reads, Window
-from sync_core.reads.ages import CALENDAR_BUCKETS, WORKING_BUCKETS
+from sync_core.reads.ages import CALENDAR_BUCKETS, WORKING_BUCKETS, cuts_of
 from sync_core.reads.approvals import ApprovalStatus
 from tests.commands.people import APPROVER, BRITISH_TAX, EXECUTIVE, LEGAL, TAX
 from tests.reads.conftest import reads_over
@@ -71,6 +71,26 @@ def test_ages_are_in_working_days_and_every_open_one_is_in_one_bucket(database: 
     assert ageing.by_function["tax"] == ageing.working
     assert ageing.working[5].oldest == datetime(2026, 10, 1, 14, tzinfo=UTC)
     assert ageing.working[0].exposure.money.amount == 100  # all of them are of one contract
+
+
+def test_each_legal_entity_is_aged_by_its_own_calendar_around_all_cuts(database: sa.Engine, reads: Reads) -> None:
+    """Between the cuts of two calendars an age is in one bucket by the one and in the next by the other."""
+    cuts = cuts_of(reads.estate, NOW).by_entity
+    moments = sorted({at + timedelta(hours=h) for own in cuts.values() for at in own for h in (-1, 0, 1)})
+    expected = dict.fromkeys(range(len(WORKING_BUCKETS)), 0)
+    apart = 0
+    for entity in (*reads.estate.entities, "??"):
+        contract = add_contract(database, legal_entity=entity)
+        for n, at in enumerate(moments):
+            add_case(database, contract, f"c{n}", opened_at=at)
+            bucket = sum(at <= cut for cut in cuts.get(entity, cuts[""]))
+            expected[bucket] += 1
+            apart += any(sum(at <= cut for cut in other) != bucket for other in cuts.values())
+    assert [b.count for b in reads.exception_ageing().working] == list(expected.values())
+    assert [reads.exceptions(ExceptionFilter(age=index)).total for index in expected] == list(expected.values())
+    assert apart > 20
+    british = reads.within(BRITISH_TAX).exception_ageing()
+    assert sum(b.count for b in british.working) == len(moments)
 
 
 def test_an_exception_that_reopened_is_as_old_as_it_ever_was(database: sa.Engine, reads: Reads) -> None:
