@@ -88,6 +88,19 @@ class Inputs:
         return [self.bucket((name, index)) for index in range(len(names))]
 
 
+@dataclass(slots=True)
+class _Adding:
+    """Inputs of one group while they are read."""
+
+    buckets: dict[_Place, Bucket] = field(default_factory=dict)
+    quarantined: int = 0
+    test: int = 0
+
+    def add(self, working: int, calendar: int, more: Bucket) -> None:
+        for place in (("working", working), ("calendar", calendar)):
+            self.buckets[place] = self.buckets[place] + more if place in self.buckets else more
+
+
 class ExceptionAgeing:
     definition = Definition(
         slug="exception-ageing",
@@ -115,20 +128,25 @@ class ExceptionAgeing:
         rates, cuts = rates_of(source), cuts_of(source.estate, source.as_of).by_entity
         listed = [{"entity": entity, "cuts": sorted(moments)} for entity, moments in cuts.items()]
         sql = _OPEN.format(group=group_of(by, label="f.function"), valid=source.valid())
-        parts: dict[str, Inputs] = {}
+        parts: dict[str, _Adding] = {}
         for row in source.run(sql, cuts=orjson.dumps(listed).decode(), days=list(CALENDAR_DAYS)):
+            part = parts.setdefault(row.grp, _Adding())
+            if row.test:
+                part.test += row.cases
+                continue
             money = {row.currency: row.exposure} if row.exposure else {}
             worth_of = {row.currency: row.worth} if row.exposure and row.worth is not None else {}
-            more = _placed(row.working, row.calendar, Bucket(row.cases, money, worth_of, row.oldest), rates)
-            more = Inputs(test=row.cases, rates=rates) if row.test else more
-            parts[row.grp] = parts.get(row.grp, Inputs()) + more
+            part.add(row.working, row.calendar, Bucket(row.cases, money, worth_of, row.oldest))
         for unread in still_unread(source, by):
+            part = parts.setdefault(unread.group, _Adding())
             since, moments = unread.recorded_at, cuts.get(unread.legal_entity, cuts[""])
             working = sum(since <= cut for cut in moments)
             calendar = bisect_right(CALENDAR_DAYS, (source.as_of - since).total_seconds() / _DAY)
-            more = _placed(working, calendar, Bucket(1, oldest=since), rates) + Inputs(quarantined=1)
-            parts[unread.group] = parts.get(unread.group, Inputs()) + more
-        return parts
+            part.add(working, calendar, Bucket(1, oldest=since))
+            part.quarantined += 1
+        return {
+            group: Inputs(part.buckets, part.quarantined, part.test, rates) for group, part in parts.items()
+        }  # fmt: skip
 
     def answer(self, inputs: Inputs, source: Source) -> Answer:
         total = sum(inputs.view("working"), Bucket())
@@ -158,10 +176,6 @@ class ExceptionAgeing:
             return drill(source, _LISTING, after=after, limit=limit, waiting=waiting)
         n = sum(cell.n for cell in source.cells(("case.open",), start=date.min, end=date.max))
         return drill(source, _LISTING, after=after, limit=limit, known=Known(n, None), walks=(_WALK,), waiting=waiting)
-
-
-def _placed(working: int, calendar: int, bucket: Bucket, rates: Rates) -> Inputs:
-    return Inputs({("working", working): bucket, ("calendar", calendar): bucket}, rates=rates)
 
 
 def _figures(
