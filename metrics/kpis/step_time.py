@@ -34,6 +34,7 @@ STEPS: Final = {
 }
 _NAMES: Final = "ARRAY['" + "', '".join(STEPS) + "']"
 _NEXT: Final = f"""({_NAMES})[1 + coalesce(array_position({_NAMES}, f.step), 0)]"""  # 'signed' is before the first
+_AFTER: Final = dict(zip(STEPS, [*[*STEPS][1:], ""], strict=True))  # the same, of a row that was read
 _OPEN: Final = "f.outcome = 'open' AND NOT f.test AND f.signed_at <= :as_of"
 _OPEN_S: Final = f"greatest({seconds_since('f.step_at')}, 0)"
 _OPEN_WORK_S: Final = f"greatest({WORKED_NOW_S} - f.step_work_s, 0)"
@@ -43,7 +44,7 @@ _WORKING: Final = Timed(
     ended_joined=f"CROSS JOIN LATERAL unnest(f.steps_work_s, {_NAMES}) AS s(took, name)", ended_label="s.name",
 )  # fmt: skip
 _STILL: Final = f"""
-    SELECT {{group}} AS grp, {_NEXT} AS step, CAST(sum({_OPEN_S}) AS bigint), array_agg({_OPEN_WORK_S})
+    SELECT {{group}} AS grp, f.step, CAST(sum({_OPEN_S}) AS bigint), array_agg({_OPEN_WORK_S})
     FROM metrics.contract_fact AS f {WORKED_NOW}
     WHERE {{valid}} AND {_OPEN} AND {chosen("f")} AND f.period >= :start AND f.period < :end GROUP BY 1, 2
 """
@@ -134,7 +135,8 @@ def _read(source: Source, by: By | None) -> Iterator[tuple[str, Inputs]]:
             yield cell.group, Inputs(spent_s={cell.label: float(cell.amount)})
         else:
             yield cell.group, Inputs(counts={cell.measure.partition(".")[2]: cell.n})
-    for group, step, spent, worked in source.run(_STILL.format(group=group_of(by), valid=source.valid())):
+    for group, passed, spent, worked in source.run(_STILL.format(group=group_of(by), valid=source.valid())):
+        step = _AFTER.get(passed, next(iter(STEPS)))
         times = {step: Durations.of((), sorted(worked))}
         yield str(group), Inputs(times, {step: float(spent)}, {step: float(sum(worked))})
 
