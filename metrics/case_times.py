@@ -9,8 +9,7 @@ from typing import Final
 
 from metrics.asking import By
 from metrics.cells import Counts
-from metrics.durations import EXACT_UP_TO, NONE, Durations, open_of_buckets
-from metrics.facts.fact import bucket_of
+from metrics.durations import EXACT_UP_TO, NONE, Durations
 from metrics.reading import WORKED_NOW, WORKED_NOW_S, group_of, keys_of, seconds_since
 from metrics.source import Source, chosen
 
@@ -69,27 +68,24 @@ def case_times(source: Source, by: By | None, *, only: frozenset[str] | None = N
         if not times:
             continue
         own = source.counts([time.measure for time in all_times], by)
-        ended_ones, still_open = _ended(own, all_times), [(time.still_open, time.open_s) for time in times]
-        if ended_ones > EXACT_UP_TO:
-            opens = _by_bucket(source, by, fact, is_open, still_open)
-        else:
-            lists = _listed(source, by, fact, is_open, still_open)
-            opens = {group: [Durations.of((), one) for one in some] for group, some in lists.items()}
-        if ended_ones + sum(some[0].n for some in opens.values()) > EXACT_UP_TO:
+        opens = _listed(source, by, fact, is_open, [(time.still_open, time.open_s) for time in times])
+        if _many(own, opens, all_times):
             ends = {group: [_bucketed(own, group, time) for time in times] for group in {one.group for one in own}}
         else:
             listed = _listed(source, by, fact, is_ended, [(time.ended, time.ended_s) for time in times])
             ends = {group: [Durations.of(one) for one in lists] for group, lists in listed.items()}
         for group in ends.keys() | opens.keys():
-            ended, still = (found_of.get(group, [NONE] * len(times)) for found_of in (ends, opens))
+            ended = ends.get(group, [NONE] * len(times))
+            still = [Durations.of((), one) for one in opens.get(group, [()] * len(times))]
             named = {time.name: a + b for time, a, b in zip(times, ended, still, strict=True)}
             found.setdefault(group, {}).update(named)
     return found
 
 
-def _ended(counts: Sequence[Counts], times: Sequence[Time]) -> int:
-    """How many there are of the kind that has most."""
-    return max(sum(sum(one.n) for one in counts if one.measure == time.measure) for time in times)
+def _many(counts: Sequence[Counts], opens: Mapping[str, Sequence[Sequence[int]]], times: Sequence[Time]) -> bool:
+    """Whether there are more than are read one by one."""
+    ended = max(sum(sum(one.n) for one in counts if one.measure == time.measure) for time in times)
+    return ended + sum(len(lists[0]) for lists in opens.values()) > EXACT_UP_TO
 
 
 def _bucketed(counts: Sequence[Counts], group: str, time: Time) -> Durations:
@@ -102,26 +98,9 @@ def _listed(
 ) -> dict[str, list[Sequence[int]]]:
     """Of each group, for each wanted (condition, seconds) the list of seconds."""
     lists = ", ".join(f"coalesce(array_agg({seconds}) FILTER (WHERE {that}), '{{}}')" for that, seconds in wanted)
-    return {str(row[0]): list(row[1:]) for row in source.run(_select(source, by, fact, which, lists))}
-
-
-def _by_bucket(
-    source: Source, by: By | None, fact: str, which: str, wanted: Sequence[tuple[str, str]]
-) -> dict[str, list[Durations]]:
-    """Of each group, for each wanted (condition, seconds) how many are in each bucket. Those of a case go together."""
-    places = ", ".join(f"CASE WHEN {that} THEN {bucket_of(seconds)} END" for that, seconds in wanted)
-    keys = "".join(f", {2 + at}" for at in range(len(wanted)))
-    found: dict[str, list[list[tuple[int, int]]]] = {}
-    for row in source.run(_select(source, by, fact, which, f"{places}, count(*)", keys)):
-        for pairs, place in zip(found.setdefault(str(row[0]), [[] for _ in wanted]), row[1:-1], strict=True):
-            if place is not None:
-                pairs.append((place, row[-1]))
-    return {group: [open_of_buckets(pairs) for pairs in lists] for group, lists in found.items()}
-
-
-def _select(source: Source, by: By | None, fact: str, which: str, columns: str, keys: str = "") -> str:
-    return f"""
-        SELECT {group_of(by, label="f.function")} AS grp, {columns} FROM metrics.{fact}_fact AS f {WORKED_NOW}
+    rows = source.run(f"""
+        SELECT {group_of(by, label="f.function")} AS grp, {lists} FROM metrics.{fact}_fact AS f {WORKED_NOW}
         WHERE {source.valid()} AND {which} AND NOT f.test AND {chosen("f")}
-          AND f.period >= :start AND f.period < :end GROUP BY {keys_of(by)}{keys}
-    """
+          AND f.period >= :start AND f.period < :end GROUP BY {keys_of(by)}
+    """)
+    return {str(row[0]): list(row[1:]) for row in rows}

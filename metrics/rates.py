@@ -51,7 +51,7 @@ def worth(amount: str, rate: str = "r.rate") -> str:
 
 
 def in_minor(converted: str) -> str:
-    """SQL: a converted amount rounded to the minor unit. It says `converted` five times: better a column."""
+    """SQL: a converted amount rounded to the minor unit. Said up to four times over: better a column."""
     return _ROUNDED.format(converted)
 
 

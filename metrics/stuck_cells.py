@@ -3,6 +3,7 @@ answer by legal entity, which is nearly all that is asked, is read from that. Ot
 """
 
 import hashlib
+import logging
 from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -18,6 +19,8 @@ from metrics.facts.fact import DIMENSIONS
 from metrics.rates import worth
 from metrics.source import Source, chosen
 from sync_core.estate.estate import Estate
+
+log = logging.getLogger(__name__)
 
 FIRST_CAUSE: Final = "blocker"  # of all that is in step
 _ROWS: Final = stuck(
@@ -83,15 +86,22 @@ def bound(source: Source) -> dict[str, object]:
 
 
 def keep(conn: sa.Connection, estate: Estate, *, at: datetime) -> None:
-    """Add up what stands when the refresh of `at` has finished, instead of what stood before. The caller commits."""
+    """Add up what stands when the refresh of `at` has finished, instead of what stood before. The caller commits.
+
+    Where it cannot be added up, that is logged and nothing is kept: whoever asks adds it up then, and is told why not.
+    """
     source = Source(conn, Ask(Window.weeks(at, estate.group.timezone, 1)), estate=estate)
     values = {**source.values, **bound(source)}
-    conn.execute(_DROP)
-    conn.execute(_KEEP, {name: values[name] for name in _KEEP_BINDS})
-    conn.execute(_KEPT_BY, {"at": at, "stuck_by": _basis(source)})
+    try:
+        with conn.begin_nested():
+            conn.execute(_DROP)
+            conn.execute(_KEEP, {name: values[name] for name in _KEEP_BINDS})
+            conn.execute(_KEPT_BY, {"at": at, "stuck_by": _basis(source)})
+    except sa.exc.DBAPIError:
+        log.exception("money that is stuck could not be added up as of %s", at)
 
 
 def _basis(source: Source) -> str:
-    """A digest of what the estate says of it, which may have changed since the refresh."""
-    said = {**bound(source), "zone": source.values["zone"], "reporting": source.values["reporting"]}
-    return hashlib.sha256(orjson.dumps(said)).hexdigest()[:16]
+    """A digest of how it is added up, and of what the estate says of it: both may be others than the refresh's."""
+    by = [_MADE, bound(source)["runs"], source.values["zone"], source.values["reporting"]]
+    return hashlib.sha256(orjson.dumps(by)).hexdigest()[:16]

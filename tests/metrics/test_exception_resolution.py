@@ -10,8 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from metrics.asking import Ask, By, Window
+from metrics.calendars import GROUP_DAY_H
 from metrics.kpi import Result
 from metrics.measures import Measures
+from metrics.source import Source
+from metrics.unread import received
 from sync_core.clock import VirtualClock
 from sync_core.estate.calendar import working_time
 from tests import rows
@@ -120,6 +123,19 @@ def test_a_signature_in_quarantine_is_an_open_exception_of_integration(
     part = asked.parts["integration"]
     assert (part.n, part.n_open, part.excluded["closed by decision"]) == (2, 1, 1)
     assert asked.answer.figure("quarantined").value == 3
+
+
+def test_a_signature_in_quarantine_ages_until_it_is_released(database: sa.Engine, clock: VirtualClock) -> None:
+    for name in ("Q-1", "Q-2"):
+        add_quarantined(database, name, hours=5 * 24)  # Wednesday before the Monday that it is, before office hours
+    end_quarantined(database, at=rows.NOW - timedelta(hours=4 * 24), external_id="Q-1")
+    caught_up(database, clock, rows.estate())
+    with database.connect() as conn:
+        found = received(Source(conn, Ask(WINDOW), estate=rows.estate()), None)
+    day = round(GROUP_DAY_H * 3600)
+    assert sorted((one.lasted_s, one.lasted_work_s, one.open) for one in found) == [
+        (24 * 3600, day, False), (5 * 24 * 3600, 3 * day, True),
+    ]  # fmt: skip
 
 
 FUNCTIONS = ("tax", "legal", "delivery", "master_data")

@@ -112,17 +112,58 @@ def test_the_next_refresh_adds_up_what_stands_then(
 
 def test_another_moment_is_added_up_for_itself(measures: Measures, database: sa.Engine, clock: VirtualClock) -> None:
     newest = measures.kpi("stuck-money", Ask(WINDOW))
-    clock.advance(timedelta(days=3))
-    later = Ask(WINDOW, as_of=clock.now())  # nothing was measured since, but what stands has stood longer
+    clock.advance(timedelta(hours=1))
+    later = Ask(WINDOW, as_of=clock.now())  # nothing was measured since, but what stands has stood an hour longer
     answered = measures.kpi("stuck-money", later)
     assert answered == added_up_anew(database, later, None, portfolio.estate())
     assert answered.answer.figure("money_days").value > newest.answer.figure("money_days").value
 
 
-def test_bill_runs_that_changed_since_are_heeded(measures: Measures, database: sa.Engine, clock: VirtualClock) -> None:
+def test_a_past_refresh_is_not_answered_by_what_the_newest_kept(
+    measures: Measures, database: sa.Engine, clock: VirtualClock
+) -> None:
+    before = measures.kpi("stuck-money", Ask(WINDOW))
+    assert before.as_of is not None
+    clock.advance(timedelta(minutes=30))
+    with database.begin() as conn:
+        conn.execute(sa.text("UPDATE core.contract SET test = true WHERE contract_id % 4 = 0"))
+        conn.execute(sa.text("INSERT INTO metrics.mark (contract_id) SELECT contract_id FROM core.contract"))
+    caught_up(database, clock, portfolio.estate())
+    assert measures.kpi("stuck-money", Ask(WINDOW)).answer.n < before.answer.n
+    assert measures.kpi("stuck-money", Ask(WINDOW, as_of=before.as_of)).answer == before.answer
+
+
+def test_what_the_estate_says_otherwise_since_is_heeded(
+    measures: Measures, database: sa.Engine, clock: VirtualClock
+) -> None:
     estate = portfolio.estate()
-    without = replace(estate, entity=tuple(replace(entity, bill_runs=()) for entity in estate.entity))
-    answered = Measures(database, clock=clock, estate=without).kpi("stuck-money", Ask(WINDOW))
-    assert answered == added_up_anew(database, Ask(WINDOW), None, without)
-    assert answered.answer.figure("misses_bill_run").value == 0
-    assert measures.kpi("stuck-money", Ask(WINDOW)).answer.figure("misses_bill_run").value > 0
+    runless = replace(estate, entity=tuple(replace(entity, bill_runs=()) for entity in estate.entity))
+    in_euro = replace(estate, group=replace(estate.group, reporting_currency="EUR"))
+    for other in (runless, in_euro):
+        answered = Measures(database, clock=clock, estate=other).kpi("stuck-money", Ask(WINDOW))
+        assert answered == added_up_anew(database, Ask(WINDOW), None, other)
+        assert answered != measures.kpi("stuck-money", Ask(WINDOW))
+
+
+def test_a_refresh_of_a_release_that_kept_nothing_is_added_up(measures: Measures, database: sa.Engine) -> None:
+    whole = measures.kpi("stuck-money", Ask(WINDOW))
+    with database.begin() as conn:
+        conn.execute(sa.text("UPDATE metrics.refresh SET stuck_by = NULL"))
+        conn.execute(sa.text("DELETE FROM metrics.stuck_cell"))
+    assert measures.kpi("stuck-money", Ask(WINDOW)) == whole
+
+
+def test_a_sum_that_cannot_be_made_stops_no_refresh(
+    measures: Measures, database_urls: DatabaseUrls, database: sa.Engine, clock: VirtualClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    before = measures.kpi("stuck-money", Ask(WINDOW))
+    owner = sa.create_engine(database_urls.owner)
+    with owner.begin() as conn:
+        conn.execute(sa.text("ALTER TABLE metrics.stuck_cell ADD CHECK (gross = 0) NOT VALID"))
+    owner.dispose()
+    clock.advance(timedelta(minutes=1))
+    caught_up(database, clock, portfolio.estate())
+    after = measures.kpi("stuck-money", Ask(WINDOW))
+    assert "could not be added up" in caplog.text
+    assert (after.as_of, after.answer.value) == (clock.now(), before.answer.value)
