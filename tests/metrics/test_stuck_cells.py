@@ -81,6 +81,12 @@ def added_up_anew(engine: sa.Engine, ask: Ask, by: By | None, estate: Estate) ->
         return results_of({stuck_money.KPI: by}, source)["stuck-money"]
 
 
+def money(result: Result, key: str) -> Decimal:
+    amount = result.answer.figure(key).value
+    assert isinstance(amount, Decimal)
+    return amount
+
+
 def test_it_is_what_the_facts_add_up_to(measures: Measures, database: sa.Engine) -> None:
     for name, narrowed in FILTERS.items():
         for by in (None, *stuck_money.KPI.definition.splits):
@@ -107,7 +113,7 @@ def test_the_next_refresh_adds_up_what_stands_then(
     after = measures.kpi("stuck-money", Ask(WINDOW))
     assert after == added_up_anew(database, Ask(WINDOW), None, portfolio.estate())
     assert after.answer.n == before.answer.n  # nothing happened to them
-    assert after.answer.figure("age_3_up").value > before.answer.figure("age_3_up").value
+    assert money(after, "age_3_up") > money(before, "age_3_up")
 
 
 def test_another_moment_is_added_up_for_itself(measures: Measures, database: sa.Engine, clock: VirtualClock) -> None:
@@ -116,7 +122,7 @@ def test_another_moment_is_added_up_for_itself(measures: Measures, database: sa.
     later = Ask(WINDOW, as_of=clock.now())  # nothing was measured since, but what stands has stood an hour longer
     answered = measures.kpi("stuck-money", later)
     assert answered == added_up_anew(database, later, None, portfolio.estate())
-    assert answered.answer.figure("money_days").value > newest.answer.figure("money_days").value
+    assert money(answered, "money_days") > money(newest, "money_days")
 
 
 def test_a_past_refresh_is_not_answered_by_what_the_newest_kept(
