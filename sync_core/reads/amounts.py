@@ -13,15 +13,15 @@ from sync_core.money import Money
 
 # The exceptions `k` of one contract, most money first: as `summed_once` picks the one that counts.
 _MOST: Final = "ORDER BY coalesce(k.exposure_reporting, 0) DESC, k.exposure DESC, k.case_id"
+# The currency of an exception `k` whose amount has no rate.
+_UNCONVERTED: Final = "CASE WHEN k.exposure_reporting IS NULL AND k.exposure <> 0 THEN k.currency END"
 # Of the exceptions `k` of one contract: how many, and its money once, from one of them. To be grouped by contract_id.
 OF_ONE_CONTRACT: Final = f"""count(*) AS cases, (array_agg(k.exposure_reporting {_MOST}))[1] AS reporting,
     (array_agg(k.exposure {_MOST}))[1] AS amount,
-    (array_agg(CASE WHEN k.exposure_reporting IS NULL AND k.exposure <> 0 THEN k.currency END {_MOST}))[1]
-        AS unconverted"""
+    (array_agg({_UNCONVERTED} {_MOST}))[1] AS unconverted"""
 
 # The same of many views at once. Of most contracts one exception is open: these are counted by what tells views apart,
 # and only those of contracts with several are looked at one by one in each view.
-_UNCONVERTED: Final = "CASE WHEN k.exposure_reporting IS NULL AND k.exposure <> 0 THEN k.currency END"
 _OF_VIEWS: Final = f"""
     WITH several AS MATERIALIZED (
         SELECT k.contract_id FROM core.case AS k WHERE k.state = 'open' GROUP BY 1 HAVING count(*) > 1

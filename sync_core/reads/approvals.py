@@ -16,9 +16,9 @@ from sync_core.cases.approvals import NEEDED, REFUSED
 from sync_core.errors import ErrorClass
 from sync_core.intake.contract_events import correctors
 from sync_core.money import Money
-from sync_core.reads.exceptions import COLUMNS, FROM, ExceptionFilter, ExceptionRow, exception_row, where
+from sync_core.reads.exceptions import COLUMNS, ExceptionFilter, ExceptionRow, exception_row, where
 from sync_core.reads.paging import Listed, Listing, Order, Row, Where, Window
-from sync_core.reads.scope import Entities
+from sync_core.reads.scope import CASES, Entities
 
 
 class ApprovalStatus(StrEnum):
@@ -92,7 +92,7 @@ def approvals(
     values = {**narrowed.values, "needed": NEEDED, "refused": REFUSED}
     narrowed = Where((*narrowed.conditions, _IS[status], "k.decided_by IS NULL"), values)
     columns = f"{COLUMNS}, c.value, c.currency AS contract_currency"
-    page = Listing(columns, FROM, narrowed, _ORDER, lambda row: _row(row, status, reporting)).page(conn, window)
+    page = Listing(columns, CASES, narrowed, _ORDER, lambda row: _row(row, status, reporting)).page(conn, window)
     contracts = [row.case.contract_id for row in page.rows]
     authors = correctors(conn, contracts) if page.rows else {}
     refused = refusals(conn, contracts) if status is ApprovalStatus.REFUSED else {}

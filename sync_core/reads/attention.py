@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 from sync_core.errors import ErrorClass
 from sync_core.reads.amounts import MoneyTotal, Part, add_up
-from sync_core.reads.exceptions import FROM, ExceptionFilter, where
-from sync_core.reads.scope import Entities
+from sync_core.reads.exceptions import ExceptionFilter, where
+from sync_core.reads.scope import CASES, Entities
 
 _OPEN_CASES: Final = """
     SELECT k.function, k.cause, k.error_class,
@@ -52,7 +52,7 @@ def cause_groups(
     """Most money first, then most contracts."""
     together: dict[tuple[str, str, str], list[sa.Row[*tuple[Any, ...]]]] = {}
     narrowed = where(wanted, entities)
-    text = _OPEN_CASES.format(source=FROM, where=narrowed.sql())
+    text = _OPEN_CASES.format(source=CASES, where=narrowed.sql())
     for row in conn.execute(sa.text(text), {**narrowed.values, "now": now}):
         together.setdefault((row.cause, row.function, row.error_class), []).append(row)
     groups = [

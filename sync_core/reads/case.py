@@ -22,9 +22,9 @@ from sync_core.intake.contract_events import correctors, events_of
 from sync_core.master.match import NEAR
 from sync_core.reads.approvals import RefusedBefore, refusals
 from sync_core.reads.conflicts import Conflict, conflicts
-from sync_core.reads.exceptions import COLUMNS, FROM, ExceptionRow, exception_row
+from sync_core.reads.exceptions import COLUMNS, ExceptionRow, exception_row
 from sync_core.reads.master import Alikes, alikes, stated
-from sync_core.reads.scope import OF_CONTRACT, Entities, bound
+from sync_core.reads.scope import CASES, OF_CONTRACT, Entities, bound
 from sync_core.references.known_codes import known_codes
 
 MOST_MOMENTS: Final = 1_000
@@ -111,7 +111,7 @@ class CaseDetail:
 
 
 _CASE = sa.text(f"""
-    SELECT {COLUMNS}, c.source, k.detail, c.currency AS contract_currency FROM {FROM}
+    SELECT {COLUMNS}, c.source, k.detail, c.currency AS contract_currency FROM {CASES}
     WHERE k.case_id = :case AND {OF_CONTRACT}
 """)
 _HISTORY = sa.text("""

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 
 from sync_core.errors import ErrorClass
 from sync_core.reads.amounts import OF_ONE_CONTRACT, MoneyTotal, Part, add_up
-from sync_core.reads.exceptions import FROM, ExceptionFilter, where
+from sync_core.reads.exceptions import ExceptionFilter, where
 from sync_core.reads.paging import Row
-from sync_core.reads.scope import Entities
+from sync_core.reads.scope import CASES, Entities
 
 _KEY = "coalesce(nullif(k.group_key, ''), k.cause || ' ' || c.legal_entity)"
 _GROUPS = """
@@ -59,7 +59,7 @@ def case_groups(
 ) -> tuple[CaseGroup, ...]:
     """All of them: most money first, then most exceptions."""
     narrowed = where(wanted, entities)
-    text = _GROUPS.format(key=_KEY, source=FROM, where=narrowed.sql(), money=OF_ONE_CONTRACT)
+    text = _GROUPS.format(key=_KEY, source=CASES, where=narrowed.sql(), money=OF_ONE_CONTRACT)
     alike: dict[tuple[str, str, str], list[Row]] = {}
     for row in conn.execute(sa.text(text), {**narrowed.values, "now": now}):
         alike.setdefault((row.group_key, row.cause, row.function), []).append(row)

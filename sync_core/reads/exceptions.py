@@ -85,7 +85,6 @@ class ExceptionRow:
 
 ExceptionPage = Listed[ExceptionRow]
 
-FROM: Final = CASES
 COLUMNS: Final = """k.case_id, contract_id, c.external_id, c.title, c.customer_name, c.legal_entity, k.cause,
     k.error_class, k.function, k.severity, k.message, k.exposure, k.currency, k.exposure_reporting, k.bill_on, k.state,
     k.occurrences, k.opened_at, k.seen_at, k.due_at, k.resolved_at, k.first_opened_at, k.operation, k.group_key,
@@ -102,7 +101,11 @@ def exception_listing(
 ) -> Listing[ExceptionRow]:
     """The exceptions of these legal entities that meet the filter, to be read page by page. `cuts`: for its age."""
     return Listing(
-        COLUMNS, FROM, where(wanted, entities, cuts), _ORDERS[sort], lambda row: exception_row(row, reporting=reporting)
+        COLUMNS,
+        CASES,
+        where(wanted, entities, cuts),
+        _ORDERS[sort],
+        lambda row: exception_row(row, reporting=reporting),
     )
 
 

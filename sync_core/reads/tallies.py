@@ -10,14 +10,13 @@ from typing import Final
 import sqlalchemy as sa
 
 from sync_core.reads.amounts import MoneyTotal, Part, add_up, of_views
-from sync_core.reads.exceptions import FROM
 from sync_core.reads.paging import Row
-from sync_core.reads.scope import NOT_OF_A_TEST, OF_CONTRACT, Entities, bound
+from sync_core.reads.scope import CASES, NOT_OF_A_TEST, OF_CONTRACT, Entities, bound
 
 _FOUND: Final = f"""
     SELECT contract_id, k.case_id, k.exposure_reporting, k.exposure, k.currency, k.opened_at AS opened,
            k.function, k.assignee IS NULL AS is_free, k.assignee = :person AS is_mine
-    FROM {FROM} WHERE k.state = 'open' AND {NOT_OF_A_TEST} AND {OF_CONTRACT}"""
+    FROM {CASES} WHERE k.state = 'open' AND {NOT_OF_A_TEST} AND {OF_CONTRACT}"""
 _VIEWS: Final = """
     SELECT * FROM (VALUES ('all'), ('function ' || k.function), (CASE WHEN k.is_free THEN 'triage' END),
                           (CASE WHEN k.is_mine THEN 'mine' END)) AS one(view) WHERE one.view IS NOT NULL"""

@@ -1,6 +1,8 @@
-"""Test only: measures that have taken in all that the test has committed."""
+"""Test only: measures that have taken in all that the test has committed, and the statements that they send."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import sqlalchemy as sa
 
@@ -25,3 +27,18 @@ def caught_up(
         while (conn.scalar(_OLDEST) or 0) <= mark:
             assert time.monotonic() < deadline, "transactions of others have kept the measures back for two minutes"
     return refresh(engine, clock=clock, estate=estate, batch=batch, release=release)
+
+
+@contextmanager
+def statements(engine: sa.Engine) -> Iterator[list[str]]:
+    """What is sent in the block."""
+    sent: list[str] = []
+
+    def note(_conn: object, _cursor: object, statement: str, *_: object) -> None:
+        sent.append(statement)
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)

@@ -1,7 +1,5 @@
 """Questions that a page asks together: one snapshot, one statement for the cells of all its KPIs, the same numbers."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from random import Random
 
@@ -14,7 +12,7 @@ from metrics.measures import Measures
 from sync_core.clock import VirtualClock
 from tests import rows
 from tests.databases import DatabaseUrls
-from tests.metrics.support import caught_up
+from tests.metrics.support import caught_up, statements
 
 WINDOW = Window.weeks(rows.NOW, "Europe/London", 13)
 
@@ -29,21 +27,6 @@ def measures(database_urls: DatabaseUrls, database: sa.Engine, clock: VirtualClo
     rows.seed(database_urls.owner, 500)
     caught_up(database, clock, rows.estate())
     return Measures(database, clock=clock, estate=rows.estate())
-
-
-@contextmanager
-def statements(engine: sa.Engine) -> Iterator[list[str]]:
-    """What is sent in the block."""
-    sent: list[str] = []
-
-    def note(_conn: object, _cursor: object, statement: str, *_: object) -> None:
-        sent.append(statement)
-
-    sa.event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield sent
-    finally:
-        sa.event.remove(engine, "before_cursor_execute", note)
 
 
 @pytest.mark.parametrize("by", [None, *By], ids=str)

@@ -1,7 +1,5 @@
 """What numbers are compared with is the number itself, though it is read by less."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -15,7 +13,7 @@ from metrics.headlines import Headlined
 from metrics.measures import Measures
 from sync_core.clock import VirtualClock
 from tests.databases import DatabaseUrls
-from tests.metrics.support import caught_up
+from tests.metrics.support import caught_up, statements
 
 WINDOW = Window.weeks(portfolio.NOW, "Europe/London", 13)
 ASKS = {
@@ -53,36 +51,6 @@ def measures(database_urls: DatabaseUrls, database: sa.Engine) -> Measures:
     return Measures(database, clock=clock, estate=portfolio.estate())
 
 
-@contextmanager
-def sent(engine: sa.Engine) -> Iterator[list[str]]:
-    """The statements of the block."""
-    found: list[str] = []
-
-    def note(_conn: object, _cursor: object, statement: str, *_: object) -> None:
-        found.append(statement)
-
-    sa.event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield found
-    finally:
-        sa.event.remove(engine, "before_cursor_execute", note)
-
-
-@contextmanager
-def counted(engine: sa.Engine) -> Iterator[list[int]]:
-    """How many statements are sent in the block."""
-    sent = [0]
-
-    def note(*_: object) -> None:
-        sent[0] += 1
-
-    sa.event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield sent
-    finally:
-        sa.event.remove(engine, "before_cursor_execute", note)
-
-
 def test_a_headline_is_the_value_of_its_answer(measures: Measures) -> None:
     own = [slug for slug, kpi in kpis().items() if isinstance(kpi, Headlined)]
     assert len(own) == 5
@@ -111,10 +79,10 @@ def test_open_cases_are_counted_in_the_buckets_of_their_ages(
 ) -> None:
     """By the database where many have ended; here each is brought, and put into its bucket, to tell the same."""
     monkeypatch.setattr(reading, "EXACT_UP_TO", 20)
-    with sent(database) as by_bucket:
+    with statements(database) as by_bucket:
         told = {name: measures.kpi("cycle-time", ask, by) for name, ask in ASKS.items()}
     monkeypatch.setattr(reading, "_open_by_bucket", reading._open_one_by_one)
-    with sent(database) as one_by_one:
+    with statements(database) as one_by_one:
         assert told == {name: measures.kpi("cycle-time", ask, by) for name, ask in ASKS.items()}
     of_open = [["AS label, width_bucket(" in one for one in found] for found in (by_bucket, one_by_one)]
     assert sum(of_open[0]) >= 4
@@ -124,8 +92,8 @@ def test_open_cases_are_counted_in_the_buckets_of_their_ages(
 
 def test_headlines_take_fewer_statements_than_answers(measures: Measures, database: sa.Engine) -> None:
     own = [slug for slug, kpi in kpis().items() if isinstance(kpi, Headlined)]
-    with counted(database) as brief:
+    with statements(database) as brief:
         measures.headlines(own, ASKS["all"])
-    with counted(database) as whole:
+    with statements(database) as whole:
         measures.several(dict.fromkeys(own), ASKS["all"])
-    assert brief[0] < whole[0]
+    assert len(brief) < len(whole)

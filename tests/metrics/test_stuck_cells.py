@@ -1,7 +1,5 @@
 """What a refresh added up of the money that is stuck is what stands at its end; of other moments it answers nothing."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -18,7 +16,7 @@ from metrics.source import Source
 from sync_core.clock import VirtualClock
 from sync_core.estate.estate import Estate
 from tests.databases import DatabaseUrls
-from tests.metrics.support import caught_up
+from tests.metrics.support import caught_up, statements
 
 WINDOW = Window.weeks(portfolio.NOW, "Europe/London", 13)
 FILTERS = {
@@ -57,21 +55,6 @@ def measures(database_urls: DatabaseUrls, database: sa.Engine, clock: VirtualClo
             conn.execute(sa.text(statement), {"now": portfolio.NOW} if ":now" in statement else {})
     caught_up(database, clock, portfolio.estate())
     return Measures(database, clock=clock, estate=portfolio.estate())
-
-
-@contextmanager
-def statements(engine: sa.Engine) -> Iterator[list[str]]:
-    """What is sent in the block."""
-    sent: list[str] = []
-
-    def note(_conn: object, _cursor: object, statement: str, *_: object) -> None:
-        sent.append(statement)
-
-    sa.event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield sent
-    finally:
-        sa.event.remove(engine, "before_cursor_execute", note)
 
 
 def added_up_anew(engine: sa.Engine, ask: Ask, by: By | None, estate: Estate) -> Result:

@@ -20,7 +20,7 @@ CREATE TABLE metrics.stuck_cell (
     oldest          timestamptz,
     PRIMARY KEY (legal_entity, test, unverified, cause, currency, age, day_s)
 );
--- By what it was added up: a digest of the bill runs, the day and the currency; null: by a release that did not.
+-- A digest of the statement and of what the estate said when it was added up; null: it was not.
 ALTER TABLE metrics.refresh ADD COLUMN stuck_by text;
 
 GRANT SELECT, INSERT, DELETE ON metrics.stuck_cell TO %APP_ROLE%;
