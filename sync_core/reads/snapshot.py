@@ -12,16 +12,17 @@ import sqlalchemy as sa
 
 STATEMENT_TIMEOUT_S: Final = 20
 
-_PREPARE = sa.text("""
-    SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true),
-           set_config('statement_timeout', :timeout, true)
-""")
+# Sent as one: a page opens several snapshots, and each message to the server is a wait.
+_BEGIN: Final = f"""
+    SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
+    SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off;
+    SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_S}s'
+"""
 
 
 @contextmanager
 def snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A connection in a read-only REPEATABLE READ transaction; it ends with the block."""
-    options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-    with engine.connect().execution_options(**options) as conn, conn.begin():
-        conn.execute(_PREPARE, {"timeout": f"{STATEMENT_TIMEOUT_S}s"})
+    with engine.connect() as conn, conn.begin():
+        conn.exec_driver_sql(_BEGIN)
         yield conn
