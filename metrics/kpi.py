@@ -1,11 +1,12 @@
 """What a KPI is: one definition, from which page, API, snapshot, /metrics and glossary all take their numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol, Self, TypeVar
+from functools import cached_property
+from typing import Protocol, Self, TypeVar, overload
 
 from metrics.asking import By
 from metrics.cells import Need
@@ -83,6 +84,41 @@ class Figure:
     at_least: float | None = None  # of a percentile that is not reached: it is no less
 
 
+class Figures(Sequence[Figure]):
+    """Worked out when they are looked at, which of the points of a trend they hardly ever are. `work_out` reads nothing
+    from the database: its snapshot may have ended.
+    """
+
+    def __init__(self, work_out: Callable[[], Iterable[Figure]]) -> None:
+        self._work_out = work_out
+
+    @cached_property
+    def _known(self) -> tuple[Figure, ...]:
+        return tuple(self._work_out())
+
+    @overload
+    def __getitem__(self, place: int) -> Figure: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Figure, ...]: ...
+    def __getitem__(self, place: int | slice) -> Figure | tuple[Figure, ...]:
+        return self._known[place]
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __iter__(self) -> Iterator[Figure]:
+        return iter(self._known)
+
+    def __eq__(self, other: object) -> bool:
+        return self._known == tuple(other) if isinstance(other, Figures | tuple) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._known)
+
+    def __repr__(self) -> str:
+        return repr(self._known)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The headline and all that is needed to trust it. `value` is None where n is 0 or too small (`why_none`)."""
@@ -91,7 +127,7 @@ class Answer:
     n: int
     n_open: int = 0
     excluded: Mapping[str, int] = field(default_factory=dict)  # by reason
-    figures: tuple[Figure, ...] = ()
+    figures: Sequence[Figure] = ()
     error: float | None = None  # in the value's unit: it was read from buckets this wide; None: exact
     why_none: str = ""
     rate_dates: Mapping[str, date] = field(default_factory=dict)  # by currency: of the rate its money was converted at

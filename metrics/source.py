@@ -11,6 +11,7 @@ from typing import Final
 from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
+import orjson
 import sqlalchemy as sa
 
 from metrics.asking import Ask, By, InvalidAsk
@@ -60,20 +61,32 @@ def chosen(alias: str) -> str:
 
 _PAST_COUNTED: Final = """SELECT b.grp, b.measure, b.label, array_agg(CAST(b.bucket AS integer)), array_agg(b.n),
     CAST(sum(b.amount) AS float8) FROM ({cells}) AS b GROUP BY 1, 2, 3"""
-# Cells with buckets come as one row of each group and label: far fewer to bring here. They are not added up by bucket
-# before, which would cost more than it saves.
-_ROLLED: Final = """
-    SELECT {place} AS place, {group} AS grp, c.measure, c.label, {columns} FROM metrics.cell AS c
-    WHERE c.measure = ANY(:measures_{place}) AND c.level = {level} AND c.period >= :start_{place}
-      AND c.period < :end_{place} AND {chosen}
-    GROUP BY {keys} HAVING sum(c.n) <> 0 OR sum(c.amount) <> 0
+# One statement for all that a page asks: each measure is a walk of its own along the index, so what has to be planned
+# does not grow with what is asked. Cells with buckets come as one row of each group and label: far fewer to bring here.
+# They are not added up by bucket before, which would cost more than it saves.
+_GROUP: Final = " ".join(f"WHEN '{by}' THEN {_grouped(by, 'c', 'c')}" for by in By)
+_ROLLED: Final = f"""
+    SELECT asked.place, x.grp, asked.measure, x.label, x.bucket, x.n, x.amount, x.buckets, x.counts
+    FROM jsonb_to_recordset(CAST(:{{kind}} AS jsonb))
+         AS asked(place integer, measure text, level smallint, split text, since date, until date)
+    CROSS JOIN LATERAL (
+        SELECT CASE asked.split {_GROUP} ELSE '' END AS grp, c.label, {{columns}}
+        FROM metrics.cell AS c
+        WHERE c.measure = asked.measure AND c.level = asked.level AND c.period >= asked.since
+          AND c.period < asked.until AND {chosen("c")}
+        GROUP BY {{keys}} HAVING sum(c.n) <> 0 OR sum(c.amount) <> 0
+    ) AS x
 """
-_LISTED: Final = """c.bucket, CAST(sum(c.n) AS bigint) AS n, sum(c.amount) AS amount,
-    CAST(NULL AS integer[]) AS buckets, CAST(NULL AS bigint[]) AS counts"""
-# A week of all legal entities in the order of the index, so that nothing is sorted: its dimensions are one value each.
-_OF_ALL: Final = f"c.level, c.period, {', '.join(f'c.{name}' for name in DIMENSIONS)}"
-_COUNTED: Final = """CAST(NULL AS smallint) AS bucket, CAST(NULL AS bigint) AS n, sum(c.amount) AS amount,
-    array_agg(CAST(c.bucket AS integer)) AS buckets, array_agg(c.n) AS counts"""
+_LISTED: Final = _ROLLED.format(
+    kind="listed", keys="1, 2, 3",
+    columns="""c.bucket, CAST(sum(c.n) AS bigint) AS n, sum(c.amount) AS amount,
+            CAST(NULL AS integer[]) AS buckets, CAST(NULL AS bigint[]) AS counts""",
+)  # fmt: skip
+_COUNTED: Final = _ROLLED.format(
+    kind="counted", keys="1, 2",
+    columns="""CAST(NULL AS smallint) AS bucket, CAST(NULL AS bigint) AS n, sum(c.amount) AS amount,
+            array_agg(CAST(c.bucket AS integer)) AS buckets, array_agg(c.n) AS counts""",
+)  # fmt: skip
 
 
 class Source:
@@ -180,13 +193,29 @@ class Source:
             if ask.as_of is None and ask.filters == self.ask.filters:
                 self._miss(missing, more, ask)
         asked = [(of, sorted(measures)) for of, measures in missing.items() if measures]
-        values: dict[str, object] = {}
-        for place, (of, measures) in enumerate(asked):
-            values |= {f"measures_{place}": measures, f"start_{place}": of[2], f"end_{place}": of[3]}
+        for of, measures in asked:
             self._held(of).update({measure: [] for measure in measures})
-        sql = " UNION ALL ".join(self._rolling(place, of) for place, (of, _) in enumerate(asked))
-        for row in self.run(sql, **values):
+        for row in self._walked(asked):
             self._held(asked[row.place][0])[row.measure].append(row)
+
+    def _walked(self, asked: Sequence[tuple[Of, list[str]]]) -> Sequence[Row]:
+        listed, counted = self._walks(asked, counted=False), self._walks(asked, counted=True)
+        parts = {"listed": (_LISTED, listed), "counted": (_COUNTED, counted)}
+        sql = " UNION ALL ".join(part for part, walks in parts.values() if walks)
+        return self.run(sql, **{kind: orjson.dumps(walks).decode() for kind, (_, walks) in parts.items()})
+
+    def _walks(self, asked: Sequence[tuple[Of, list[str]]], *, counted: bool) -> list[Mapping[str, object]]:
+        return [
+            {"place": place, "measure": measure, "level": self._level(of[0]), "split": of[0], "since": of[2],
+             "until": of[3]}
+            for place, (of, measures) in enumerate(asked) if of[1] == counted for measure in measures
+        ]  # fmt: skip
+
+    def _level(self, by: By | None) -> int:
+        """Of the rollup that has the dimension of the split, and those that are chosen by."""
+        if by in (By.SERVICE_LINE, By.GEOGRAPHY, By.BILLING):
+            return 1
+        return 0 if self.ask.level == 2 and by is By.LEGAL_ENTITY else self.ask.level
 
     def _miss(self, missing: dict[Of, set[str]], needs: Iterable[Need], ask: Ask) -> None:
         for need in needs:
@@ -219,17 +248,6 @@ class Source:
         held = self._held(self._of(need))
         for measure in sorted(set(need.measures)):
             yield from held[measure]
-
-    def _rolling(self, place: int, of: Of) -> str:
-        by, counted = of[0], of[1]
-        level = 1 if by in (By.SERVICE_LINE, By.GEOGRAPHY, By.BILLING) else self.ask.level
-        level = 0 if level == 2 and by is By.LEGAL_ENTITY else level
-        group = _grouped(by, "c", "c")
-        split = {None: [], By.WEEK: [_OF_ALL if level == 2 else "c.period"], By.LABEL: []}.get(by, [group])
-        return _ROLLED.format(
-            place=place, level=level, group=group, columns=_COUNTED if counted else _LISTED, chosen=chosen("c"),
-            keys=", ".join(["c.measure", *split, "c.label", *([] if counted else ["c.bucket"])]),
-        )  # fmt: skip
 
     def _past(self, need: Need, sql: str) -> Iterator[Row]:
         _, _, start, end = self._of(need)

@@ -14,10 +14,10 @@ from metrics.cells import Need
 from metrics.converted import money
 from metrics.drilling import Known, Listing, drill
 from metrics.durations import NONE, Durations
-from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Unit
+from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Figures, Unit
 from metrics.percentiles import DAY_S, HOUR_S, figures, in_unit, why_none
 from metrics.proportion import wilson
-from metrics.rates import rates_of
+from metrics.rates import Rates, rates_of
 from metrics.reading import (
     WORKED_NOW,
     WORKED_NOW_S,
@@ -138,7 +138,7 @@ class AmendmentLag:
 
     def answer(self, inputs: Inputs, source: Source) -> Answer:
         working = inputs.time("working")
-        p90 = working.percentile(0.9)
+        p90, rates = working.percentile(0.9), rates_of(source)
         return Answer(
             value=in_unit(p90.value, HOUR_S),
             n=working.n,
@@ -149,18 +149,7 @@ class AmendmentLag:
                 "in the ERP before its execution": inputs.of("early"),
                 "of a test contract": inputs.of("test"),
             },
-            figures=(
-                *_percentiles(inputs),
-                Figure("synced", "In the ERP", inputs.of("synced"), Unit.COUNT),
-                Figure("open", "Open", working.n_open, Unit.COUNT),
-                Figure("oldest_open", "Oldest open one", inputs.oldest_s / DAY_S if working.n_open else None,
-                       Unit.DAYS),
-                Figure("quarantined", "Amendments in quarantine", inputs.of("quarantined"), Unit.COUNT,
-                       "counted as open"),
-                *_in_time(inputs),
-                *_at_bill_runs(inputs),
-                *_kinds(inputs, source),
-            ),
+            figures=Figures(lambda: _figures(inputs, rates)),
             error=in_unit(p90.error, HOUR_S),
             why_none=why_none(working, p90, HOUR_S, "working hours"),
         )  # fmt: skip
@@ -203,6 +192,18 @@ def _cell(what: str, label: str, n: int, amount: Decimal) -> Inputs:
     return Inputs(counts={what: n}, seconds={seconds: int(amount)} if seconds else {})
 
 
+def _figures(inputs: Inputs, rates: Rates) -> Iterator[Figure]:
+    n_open = inputs.time("working").n_open
+    yield from _percentiles(inputs)
+    yield Figure("synced", "In the ERP", inputs.of("synced"), Unit.COUNT)
+    yield Figure("open", "Open", n_open, Unit.COUNT)
+    yield Figure("oldest_open", "Oldest open one", inputs.oldest_s / DAY_S if n_open else None, Unit.DAYS)
+    yield Figure("quarantined", "Amendments in quarantine", inputs.of("quarantined"), Unit.COUNT, "counted as open")
+    yield from _in_time(inputs)
+    yield from _at_bill_runs(inputs)
+    yield from _kinds(inputs, rates)
+
+
 def _percentiles(inputs: Inputs) -> Iterator[Figure]:
     for name, key, words, unit_s, unit in (
         ("working", "", "", HOUR_S, Unit.WORKING_HOURS),
@@ -234,7 +235,7 @@ def _at_bill_runs(inputs: Inputs) -> Iterator[Figure]:
     yield Figure("missed_run", "Open, and missed by the last bill run", inputs.of("missed_run"), Unit.COUNT)
 
 
-def _kinds(inputs: Inputs, source: Source) -> Iterator[Figure]:
+def _kinds(inputs: Inputs, rates: Rates) -> Iterator[Figure]:
     retroactive = inputs.of("retroactive") + inputs.of("open_retroactive")
     exposed, ordering = inputs.seconds.get("exposed", 0), inputs.seconds.get("ordering", 0)
     yield Figure("retroactive", "Retroactive", retroactive, Unit.COUNT)
@@ -244,7 +245,7 @@ def _kinds(inputs: Inputs, source: Source) -> Iterator[Figure]:
     yield Figure("gap", "Wait for an amendment that is missing", inputs.of("gap"), Unit.COUNT)
     for kind, words in (("positive", "Raised the value"), ("zero", "Left the value"), ("negative", "Cut the value")):
         yield Figure(kind, words, inputs.of(kind), Unit.COUNT)
-    total = rates_of(source).total(inputs.deltas)
+    total = rates.total(inputs.deltas)
     listed = ", ".join(wording.money(amount, code) for code, amount in sorted(inputs.deltas.items()))
     missing = ", ".join(sorted(total.unconverted))
     note = f"{listed}; without a rate, so not in it: {missing}" if missing else listed

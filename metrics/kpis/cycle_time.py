@@ -11,7 +11,7 @@ from metrics.cells import Need
 from metrics.drilling import Known, Listing, drill
 from metrics.durations import NONE, Durations
 from metrics.facts.contract import PROMISED_DAYS
-from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Further, Unit
+from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Figures, Further, Unit
 from metrics.percentiles import DAY_S, HOUR_S, figures, in_unit, why_none
 from metrics.reading import (
     WORKED_NOW,
@@ -113,22 +113,7 @@ class CycleTime:
                 "active before the signature": counts.get("before_signature", 0),
                 "test contract": counts.get("test", 0),
             },
-            figures=(
-                *_percentiles(inputs),
-                *(Figure(f"by_day_{days}", f"Provisioned within {days} d",
-                         inputs.time("calendar").ended_by(cancelled, days * DAY_S), Unit.SHARE,
-                         "Aalen-Johansen: cancellation is another end") for days in _BY_DAYS),
-                Figure("provisioned", "Provisioned", working.n_ended, Unit.COUNT),
-                Figure("late", f"Of these, after more than {PROMISED_DAYS} working days", counts.get("late", 0),
-                       Unit.COUNT, "of the legal entity's calendar"),
-                Figure("quarantined", "Signatures in quarantine", counts.get("quarantined", 0), Unit.COUNT,
-                       "counted as open"),
-                Figure("amended", "Amended before they were active", counts.get("amended", 0), Unit.COUNT,
-                       "their clock keeps the signature"),
-                Figure("reopened", "Stopped again within 7 d", counts.get("reopened", 0), Unit.COUNT,
-                       "their clock ends at the first activation"),
-                Figure("not_stable", "Of these, not active again", counts.get("not_stable", 0), Unit.COUNT),
-            ),
+            figures=Figures(lambda: _figures(inputs)),
             error=in_unit(p50.error, HOUR_S),
             why_none=why_none(working, p50, HOUR_S, "working hours"),
         )  # fmt: skip
@@ -154,6 +139,24 @@ def _read(source: Source, by: By | None) -> Iterator[tuple[str, Inputs]]:
         open_for, worked = Durations.of((), unread.open_s), Durations.of((), unread.open_work_s)
         times = {"calendar": open_for, "working": worked, "stable": worked}
         yield group, Inputs(times, {"quarantined": open_for.n})
+
+
+def _figures(inputs: Inputs) -> Iterator[Figure]:
+    working, counts, cancelled = inputs.time("working"), inputs.counts, inputs.time("cancelled")
+    yield from _percentiles(inputs)
+    for days in _BY_DAYS:
+        by_then = inputs.time("calendar").ended_by(cancelled, days * DAY_S)
+        yield Figure(f"by_day_{days}", f"Provisioned within {days} d", by_then, Unit.SHARE,
+                     "Aalen-Johansen: cancellation is another end")  # fmt: skip
+    yield Figure("provisioned", "Provisioned", working.n_ended, Unit.COUNT)
+    for key, label, note in (
+        ("late", f"Of these, after more than {PROMISED_DAYS} working days", "of the legal entity's calendar"),
+        ("quarantined", "Signatures in quarantine", "counted as open"),
+        ("amended", "Amended before they were active", "their clock keeps the signature"),
+        ("reopened", "Stopped again within 7 d", "their clock ends at the first activation"),
+        ("not_stable", "Of these, not active again", ""),
+    ):
+        yield Figure(key, label, counts.get(key, 0), Unit.COUNT, note)
 
 
 def _percentiles(inputs: Inputs) -> tuple[Figure, ...]:
