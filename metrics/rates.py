@@ -130,6 +130,10 @@ class Rates:
 
 def rates_of(source: Source) -> Rates:
     """The newest that were known at source.known_at and valid by its day in the group's zone. One statement."""
+    return source.once("rates", lambda: _rates(source))
+
+
+def _rates(source: Source) -> Rates:
     reporting = source.estate.group.reporting_currency
     if source.known_at is None:
         return Rates(reporting)

@@ -4,10 +4,10 @@ Both give the same cells (a property proves it); a KPI never knows which of the 
 KPIs need are brought by one statement, and what one snapshot was asked once, it is not asked again.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
@@ -59,6 +59,8 @@ def chosen(alias: str) -> str:
     )
 
 
+T = TypeVar("T")
+
 _PAST_COUNTED: Final = """SELECT b.grp, b.measure, b.label, array_agg(CAST(b.bucket AS integer)), array_agg(b.n),
     CAST(sum(b.amount) AS float8) FROM ({cells}) AS b GROUP BY 1, 2, 3"""
 # One statement for all that a page asks: each measure is a walk of its own along the index, so what has to be planned
@@ -109,6 +111,7 @@ class Source:
         """
         self.conn, self.ask, self.estate = conn, ask, estate
         self._told = Told() if told is None else told
+        self._made: dict[str, Any] = {}
         rows = self._tell(f"{_REFRESH} {ask.as_of}", _REFRESH, {"as_of": ask.as_of})
         if not rows and ask.as_of is not None:
             raise InvalidAsk(self._too_early(ask.as_of))
@@ -156,6 +159,13 @@ class Source:
                 _calendars[self.conn] = calendars or ""
             self._told.rows[key] = self.conn.execute(statement, values).all()
         return self._told.rows[key]
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What the answers of each group need alike: made for the first of them."""
+        if name not in self._made:
+            self._made[name] = make()
+        made: T = self._made[name]
+        return made
 
     def cells(
         self, measures: Iterable[str], by: By | None = None, *, start: date | None = None, end: date | None = None

@@ -1,4 +1,4 @@
-"""How Tieline itself runs: calls, backlog, attempts, replays, lanes and database, over a window that ends now.
+"""How Tieline itself runs: calls, backlog, attempts, replays and database, over a window that ends now.
 
 The windows are short (15 minutes to 30 days) and need no as_of, so these are no KPIs of weeks. The numbers are of the
 whole engine, trial contracts included: they say nothing of a contract, and everybody with kpi:read may see them.
@@ -18,6 +18,7 @@ from metrics.asking import InvalidAsk
 from metrics.at_once import Moments
 from metrics.backlog import Backlog, backlog
 from metrics.histograms import Histogram, Quantile
+from metrics.lane_history import LaneHistory, lane_history
 from metrics.replays import Replays, replays
 from sync_core.clock import Clock
 from sync_core.telemetry.latencies import BOUNDS, Kind
@@ -52,11 +53,6 @@ _NEWEST: Final = sa.text("""
     SELECT name, value FROM telemetry.sample
     WHERE name = ANY(:names) AND at = (SELECT at FROM telemetry.sampled WHERE collector = 'standing')
 """)
-_LANES: Final = sa.text("""
-    SELECT lane, breaker, coalesce(reason, '') AS reason, occurred_at FROM core.lane_history
-    WHERE occurred_at >= :since ORDER BY occurred_at DESC LIMIT 200
-""")
-
 DATABASE: Final = (
     "db_size_bytes", "db_connections", "db_connections_max", "db_oldest_transaction_s", "db_dead_tuples",
     "db_live_tuples", "db_cache_hit_ratio", "db_deadlocks", "db_replication_lag_s",
@@ -132,14 +128,6 @@ FAILED: Final = ("transient", "ambiguous", "permanent")
 
 
 @dataclass(frozen=True, slots=True)
-class LaneChange:
-    lane: str
-    breaker: str
-    reason: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
     """Everything that the platform page, the API and /metrics show, from one snapshot."""
 
@@ -149,7 +137,6 @@ class Report:
     attempts: Mapping[str, Attempts]  # by lane
     backlog: Mapping[str, Backlog]  # by lane, now
     replays: Replays
-    lane_changes: Sequence[LaneChange]  # newest first, 200 at most
     database: Mapping[str, float]  # by DATABASE, as sampled last
 
     def calls_of(self, kind: Kind) -> list[Calls]:
@@ -194,10 +181,15 @@ class Technical:
             bound = {"since": since, "until": until}
             calls = _calls(conn.execute(sa.text(_CALLS.format(step=step)), bound).all())
             attempts = _attempts(conn.execute(sa.text(_COUNTS.format(step=step)), bound).all())
-            changes = [LaneChange(*row) for row in conn.execute(_LANES, {"since": since})]
             database = sampled_database(conn)
             standing, replayed = backlog(conn, now=now), replays(conn, since=since)
-        return Report(since, until, calls, attempts, standing, replayed, changes, database)
+        return Report(since, until, calls, attempts, standing, replayed, database)
+
+    def lane_history(self, window: timedelta) -> LaneHistory:
+        """Raises InvalidAsk."""
+        since, until, _ = span(window, self._clock.now())
+        with self._moments.one() as moment:
+            return lane_history(moment.conn, since, until)
 
     def latency_over_time(
         self, kind: Kind, window: timedelta, *, by: Split = Split.SYSTEM, system: str | None = None,

@@ -14,6 +14,7 @@ import streamlit as st
 
 from metrics.asking import Ask
 from metrics.kpi import Value
+from metrics.lane_history import LaneHistory
 from metrics.measures import Measures
 from metrics.outages import Outage
 from metrics.slo import Standing
@@ -118,6 +119,11 @@ def report(reads: Reads, measures: Measures, window: timedelta) -> Report:
     return _report(measures.technical, f"{reads.key} {window}", window)
 
 
+def lane_history(reads: Reads, measures: Measures, window: timedelta) -> LaneHistory:
+    """When ERPs stopped and began to take work."""
+    return _lane_history(measures.technical, f"{reads.key} {window}", window)
+
+
 def latencies(reads: Reads, measures: Measures, window: timedelta) -> Mapping[Kind, Sequence[Point]]:
     """How long calls took over time, by what was called."""
     return _latencies(measures, f"{reads.key} {window}", window)
@@ -159,6 +165,11 @@ def _schedules(_reads: Reads, key: str) -> Sequence[Schedule]:
 @st.cache_resource(ttl=_MINUTELY, max_entries=_SCOPES, show_spinner=False)
 def _report(_technical: Technical, key: str, _window: timedelta) -> Report:
     return _technical.report(_window)
+
+
+@st.cache_resource(ttl=_MINUTELY, max_entries=_SCOPES, show_spinner=False)
+def _lane_history(_technical: Technical, key: str, _window: timedelta) -> LaneHistory:
+    return _technical.lane_history(_window)
 
 
 @st.cache_resource(ttl=_MINUTELY, max_entries=_SCOPES, show_spinner=False)

@@ -7,8 +7,7 @@ from decimal import Decimal
 import pandas as pd
 import pytest
 
-from metrics.replays import Replays
-from metrics.technical import Report
+from metrics.lane_history import LaneHistory
 from pages.kit import charts_platform as charts
 from pages.kit import lanes
 from pages.kit.palette import DARK, LIGHT
@@ -48,7 +47,7 @@ def test_a_spent_budget_is_red_and_ends_with_its_number(palette: object) -> None
 def test_a_lane_is_drawn_from_when_it_is_known() -> None:
     begun, until = datetime(2026, 11, 1, 18, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
     since = until - timedelta(days=1)
-    found = Report(since, until, (), {}, {}, Replays(0, 0, 0, 0, 0, 0), (), {})
+    found = LaneHistory(since, until, ())
     lane = LaneState("cloud", "closed", None, 0, None, None, 1, 0, MoneyTotal(Money(Decimal(0), "USD"), 0), None)
     assert marks.known_from([begun, until], found) == begun
     shown = marks.strips([lane], found, begun)

@@ -7,8 +7,8 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
+from metrics.lane_history import LaneChange
 from metrics.measures import Measures
-from metrics.technical import LaneChange
 from pages.kit import charts_platform as charts
 from pages.kit import data, frame, marks
 from pages.kit import format as fmt
@@ -33,7 +33,7 @@ def lanes(reads: Reads, measures: Measures, window: timedelta, palette: Palette)
         "is answered. Paused: credentials or answers are wrong and a person has to act. Before its first change in the "
         "window a lane was in the state that the change ended.",
     ) as card:  # fmt: skip
-        states, found = data.lanes(reads), data.report(reads, measures, window)
+        states, found = data.lanes(reads), data.lane_history(reads, measures, window)
         if not states:
             frame.empty("No ERP is connected yet.", "A lane appears when a worker starts.", icon=":material/lan:")
             return
@@ -43,11 +43,11 @@ def lanes(reads: Reads, measures: Measures, window: timedelta, palette: Palette)
         notes = [(lane.lane, _available(strips, lane.lane)) for lane in states]
         card.chart(
             charts.lane_strips(strips, notes=notes, since=found.since, until=found.until, palette=palette),
-            alt="When each ERP took work", data=_changes(found.lane_changes),
+            alt="When each ERP took work", data=_changes(found.changes),
         )  # fmt: skip
         if known > found.since:
             st.caption(f"Known from {fmt.moment(known)}: nothing was sampled in this window before it.")
-        if not found.lane_changes:
+        if not found.changes:
             st.caption("No lane changed its state in this time.")
 
 

@@ -6,8 +6,8 @@ from typing import Final
 
 import pandas as pd
 
+from metrics.lane_history import LaneHistory
 from metrics.measures import Measures
-from metrics.technical import Report
 from pages.kit import data, frame, marks
 from pages.kit import format as fmt
 from pages.kit.marks import Mark
@@ -21,7 +21,7 @@ _SHUT: Final = {"open": "out", "paused": "paused"}
 
 def happened(reads: Reads, measures: Measures, window: timedelta) -> list[Mark]:
     """In the window, oldest first."""
-    found = data.report(reads, measures, window)
+    found = data.lane_history(reads, measures, window)
     lanes = data.lanes(reads) if frame.may(Permission.CONTRACTS_READ) else []
     outages = [
         Mark(start, end, fmt.shown(f"{lane} {_SHUT[state]}"))
@@ -32,23 +32,23 @@ def happened(reads: Reads, measures: Measures, window: timedelta) -> list[Mark]:
     return sorted([*outages, *released], key=lambda mark: mark.start)
 
 
-def known_from(samples: Iterable[datetime], found: Report) -> datetime:
+def known_from(samples: Iterable[datetime], found: LaneHistory) -> datetime:
     """From when on in the window Tieline ran, as far as its own samples tell: before it, nobody looked at an ERP."""
-    first = min([*samples, *(one.at for one in found.lane_changes)], default=found.since)
+    first = min([*samples, *(one.at for one in found.changes)], default=found.since)
     return first if first - found.since > (found.until - found.since) / _STEPS else found.since
 
 
-def strips(states: Sequence[LaneState], found: Report, known: datetime) -> pd.DataFrame:
+def strips(states: Sequence[LaneState], found: LaneHistory, known: datetime) -> pd.DataFrame:
     """A row for each time in which a lane's state did not change, from when it is `known`."""
     spans = [(lane, max(start, known), end, *rest) for lane, start, end, *rest in _spans(states, found) if end > known]
     shown = pd.DataFrame(spans, columns=["lane", "start", "end", "state", "why"])
     return shown.assign(start=pd.to_datetime(shown["start"], utc=True), end=pd.to_datetime(shown["end"], utc=True))
 
 
-def _spans(states: Sequence[LaneState], found: Report) -> list[tuple[str, datetime, datetime, str, str]]:
+def _spans(states: Sequence[LaneState], found: LaneHistory) -> list[tuple[str, datetime, datetime, str, str]]:
     rows: list[tuple[str, datetime, datetime, str, str]] = []
     for lane in states:
-        changes = [one for one in reversed(found.lane_changes) if one.lane == lane.lane and one.at < found.until]
+        changes = [one for one in reversed(found.changes) if one.lane == lane.lane and one.at < found.until]
         before = lane.breaker if not changes else "open" if changes[0].breaker == _CLOSED else _CLOSED
         moments = [found.since, *(max(one.at, found.since) for one in changes), found.until]
         kinds = [(before, ""), *((one.breaker, one.reason) for one in changes)]
