@@ -1,6 +1,6 @@
 """What a KPI is: one definition, from which page, API, snapshot, /metrics and glossary all take their numbers."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -85,7 +85,7 @@ class Figure:
 
 
 class Figures(Sequence[Figure]):
-    """Worked out when they are looked at, which of the points of a trend they hardly ever are. `work_out` reads nothing
+    """Worked out when they are looked at, which those of a trend's points hardly ever are. `work_out` reads nothing
     from the database: its snapshot may have ended.
     """
 
@@ -93,7 +93,7 @@ class Figures(Sequence[Figure]):
         self._work_out = work_out
 
     @cached_property
-    def _known(self) -> tuple[Figure, ...]:
+    def worked_out(self) -> tuple[Figure, ...]:
         return tuple(self._work_out())
 
     @overload
@@ -101,22 +101,16 @@ class Figures(Sequence[Figure]):
     @overload
     def __getitem__(self, place: slice) -> tuple[Figure, ...]: ...
     def __getitem__(self, place: int | slice) -> Figure | tuple[Figure, ...]:
-        return self._known[place]
+        return self.worked_out[place]
 
     def __len__(self) -> int:
-        return len(self._known)
-
-    def __iter__(self) -> Iterator[Figure]:
-        return iter(self._known)
+        return len(self.worked_out)
 
     def __eq__(self, other: object) -> bool:
-        return self._known == tuple(other) if isinstance(other, Figures | tuple) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self._known)
+        return self.worked_out == tuple(other) if isinstance(other, Figures | tuple) else NotImplemented
 
     def __repr__(self) -> str:
-        return repr(self._known)
+        return repr(self.worked_out)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ class LaneChange:
 
 @dataclass(frozen=True, slots=True)
 class LaneHistory:
-    """What changed in [since, until)."""
+    """What changed since the beginning of the window that ends at `until`."""
 
     since: datetime
     until: datetime

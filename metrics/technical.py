@@ -129,7 +129,7 @@ FAILED: Final = ("transient", "ambiguous", "permanent")
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that the platform page, the API and /metrics show, from one snapshot."""
+    """What the numbers of the platform page and of the API are made of, from one snapshot."""
 
     since: datetime
     until: datetime

@@ -14,6 +14,7 @@ from metrics.spread import Bin
 from pages.kit import asking, data, frame, kpi, trends
 from pages.kit import format as fmt
 from pages.kit import measure_words as words
+from pages.kit import table as tables
 from pages.kit.asking import Asked
 from pages.kit.frame import Freshness, Page
 from pages.kit.live import live
@@ -95,7 +96,8 @@ def _tiles(reads: Reads, asked: Asked, results: Together, before: Mapping[str, V
 
 
 def _intake(reads: Reads) -> None:
-    by_day = data.intake(reads)["events"]
+    intake = data.intake(reads)
+    by_day = intake["events"]
     st.metric(
         "Events today", fmt.count(int(by_day.iloc[-1])), fmt.count(int(by_day.iloc[-8:-1].sum())), "off",
         delta_arrow="off", delta_description="in the seven days before", height="stretch",
@@ -103,6 +105,9 @@ def _intake(reads: Reads) -> None:
     )  # fmt: skip
     with st.popover("How measured", type="tertiary", key="how_intake"):
         st.markdown("Events of CLMs that were stored, by day in the group's zone; four weeks. Today is not over yet.")
+        days = zip(intake["day"].tail(8), by_day.tail(8), strict=True)
+        tables.table("intake", ["Day", "Events"], [[fmt.day(day), fmt.count(events)] for day, events in days][::-1])
+        frame.link("contracts", "Contracts, what changed last first", icon=":material/table_rows:", sort="updated")
 
 
 def _cards(reads: Reads, measures: Measures, asked: Asked, results: Together, bins: Sequence[Bin]) -> None:

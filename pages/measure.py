@@ -1,4 +1,4 @@
-"""One measure: formula, figures, parts and the rows it is made of. Every number of the other pages opens it."""
+"""One measure: formula, figures, parts and the rows it is made of. The KPIs of all pages open it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

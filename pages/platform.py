@@ -3,29 +3,23 @@
 The numbers are of the whole engine, trial contracts included, and name no contract.
 """
 
-from collections.abc import Callable
 from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
 import streamlit as st
 
-from metrics.backlog import Waiting, over_all
 from metrics.burn import PERIOD
-from metrics.histograms import Quantile
 from metrics.measures import Measures
-from metrics.technical import Report, added, together
 from pages.kit import acting, data, filters, frame, lanes, tabs
-from pages.kit import format as fmt
-from pages.kit.frame import Freshness, Kpi, Page
+from pages.kit.frame import Freshness, Page
 from pages.kit.marks import Mark
-from pages.parts.platform import engine, house, latency, promises, schedules
+from pages.parts.platform import engine, house, latency, promises, schedules, tiles
 from pages.parts.platform import marks as platform_marks
 from pages.parts.platform import words as told
 from sync_core.authority import Permission
 from sync_core.commands.commands import Commands
 from sync_core.reads import LaneState, Reads
-from sync_core.telemetry.latencies import Kind
 
 PAGE = Page(title="Platform", icon=":material/dns:", path="platform", order=60, needs=Permission.KPI_READ)
 
@@ -33,7 +27,6 @@ _SAMPLED: Final = timedelta(minutes=1)
 _NUMBERS_EVERY: Final = timedelta(seconds=30)
 _JOBS_EVERY: Final = timedelta(seconds=15)
 _SOON: Final = timedelta(seconds=2)
-_API: Final = " /v1/"
 
 
 class Section(StrEnum):
@@ -147,56 +140,8 @@ def _numbers(reads: Reads, measures: Measures, window: timedelta) -> None:
         promised, jobs, past = data.objectives(reads, measures), data.schedules(reads), frame.notice() is not None
         frame.headline(told.headline(promised, _lanes(reads), jobs, past=past))
     with frame.contained("The numbers"):
-        frame.kpi_row(_tiles(reads, measures, data.report(reads, measures, window)))
+        tiles.row(data.objectives(reads, measures), data.report(reads, measures, window))
 
 
 def _lanes(reads: Reads) -> list[LaneState]:
     return data.lanes(reads) if frame.may(Permission.CONTRACTS_READ) else []
-
-
-def _tiles(reads: Reads, measures: Measures, found: Report) -> list[Kpi]:
-    standing = data.objectives(reads, measures)
-    kept = sum(not one.broken for one in standing)
-    budgets = [one for one in standing if one.budget_left is not None and one.objective < 1]
-    least = min(budgets, key=lambda one: one.budget_left or 0.0, default=None)
-    whole, attempts = over_all(found.backlog), together(found.attempts)
-    api = _slow(found, Kind.WEB, lambda operation: _API in operation)
-    erp = _slow(found, Kind.ERP, lambda operation: True)
-    ready = whole.contracts[Waiting.READY]
-    drained = "no end in sight" if whole.drain_s is None else f"{told.age(whole.drain_s)} to drain"
-    return [
-        Kpi("Promises kept", f"{kept} of {len(standing)}" if standing else fmt.DASH,
-            "Service-level objectives that are not broken. Source: the job Promises, each minute.",
-            comparison="over 30 days"),
-        Kpi("Least budget left", told.left(least) if least else fmt.DASH,
-            "The error budget of 30 days that is nearest to its end.",
-            comparison=fmt.plain(least.name.replace("-", " ")) if least else "no events yet"),
-        Kpi("API, p99", _value(api[0]), f"Time of requests under /v1 in the window. Error: {_error(api[0])}.",
-            comparison=fmt.plural(api[1], "request")),
-        Kpi("ERP calls, p95", _value(erp[0]), f"Time of calls to all ERPs in the window. Error: {_error(erp[0])}.",
-            comparison=fmt.plural(erp[1], "call")),
-        Kpi("Oldest ready", told.age(whole.oldest_age_s.get(Waiting.READY, 0.0)) if ready else "none",
-            "How long the oldest contract that is due has waited for a worker or for its ERP.",
-            comparison=f"{ready:,} ready, {drained}"),
-        Kpi("Failed attempts", fmt.DASH if attempts.failure_rate is None else fmt.percent(attempts.failure_rate),
-            "Attempts that ended transient, ambiguous or permanent, of all in the window. Blocked is no failure.",
-            comparison=_amplified(attempts.amplification, attempts.attempts)),
-    ]  # fmt: skip
-
-
-def _slow(found: Report, kind: Kind, counts: Callable[[str], bool]) -> tuple[Quantile, int]:
-    whole = added(kind, "", [one for one in found.calls if one.kind is kind and counts(one.operation)])
-    return whole.quantile(0.95 if kind is Kind.ERP else 0.99), whole.n
-
-
-def _value(one: Quantile) -> str:
-    return told.quantile(one).partition(" ±")[0]
-
-
-def _error(one: Quantile) -> str:
-    return fmt.DASH if one.error_s is None else f"the bucket's width, {told.seconds(one.error_s)}"
-
-
-def _amplified(factor: float | None, attempts: int) -> str:
-    of = f"of {attempts:,}"
-    return of if factor is None else f"{of}, {factor:.2f} a message"
