@@ -1,12 +1,15 @@
-"""What stands each minute: the backlog, the lanes, the database. One sample per name and system, kept by the month."""
+"""What stands each minute: backlog, lanes, CLMs, the database. One sample per name and system, kept by the month."""
 
 from datetime import datetime
 from typing import Final
 
 import sqlalchemy as sa
 
+from collectors import clms
+from collectors.samples import INTO
 from metrics.backlog import STANDING
 from sync_core.clock import Clock
+from sync_core.estate.estate import Estate
 from sync_core.telemetry.sql import OPEN_MONTHS
 
 COLLECTOR: Final = "standing"
@@ -17,13 +20,8 @@ _TURN = sa.text("""
     VALUES (:collector, date_trunc('minute', CAST(:now AS timestamptz)))
     ON CONFLICT (collector) DO UPDATE SET at = excluded.at WHERE s.at < excluded.at RETURNING at
 """)
-_INTO: Final = """
-    INSERT INTO telemetry.sample (at, name, system, label, value)
-    SELECT :at, f.name, f.system, f.label, f.value FROM ({found}) AS f(name, system, label, value)
-    WHERE f.value IS NOT NULL ON CONFLICT DO NOTHING
-"""
 _BACKLOG = sa.text(
-    _INTO.format(
+    INTO.format(
         found=f"""
     SELECT 'backlog', lane, state, CAST(contracts AS double precision) FROM ({STANDING}) AS s
     UNION ALL SELECT 'backlog_oldest_s', lane, state, extract(epoch FROM :now - oldest_at) FROM ({STANDING}) AS s
@@ -32,7 +30,7 @@ _BACKLOG = sa.text(
 )
 # 0: closed, calls go through; 1: open, tried again soon; 2: paused until a person acts.
 _LANES = sa.text(
-    _INTO.format(
+    INTO.format(
         found="""
     SELECT 'breaker', lane, '', CASE breaker WHEN 'closed' THEN 0.0 WHEN 'open' THEN 1.0 ELSE 2.0 END FROM core.lane
     UNION ALL
@@ -43,7 +41,7 @@ _LANES = sa.text(
 )
 # Seen with the application's rights: other databases of the server and sessions of others count where they are shown.
 _DATABASE = sa.text(
-    _INTO.format(
+    INTO.format(
         found="""
     SELECT s.name, '', '', s.value FROM (
         SELECT pg_database_size(current_database()) AS size,
@@ -70,7 +68,7 @@ _DATABASE = sa.text(
 )
 
 
-def sample(engine: sa.Engine, *, clock: Clock) -> int:
+def sample(engine: sa.Engine, *, clock: Clock, estate: Estate) -> int:
     """Sample this minute unless somebody has; how many samples were made. Commits."""
     now = clock.now()
     with engine.begin() as conn:
@@ -79,5 +77,5 @@ def sample(engine: sa.Engine, *, clock: Clock) -> int:
             return 0
         conn.execute(OPEN_MONTHS, {"first": at, "last": at})
         made = conn.execute(_BACKLOG, {"at": at, "now": now}).rowcount
-        made += conn.execute(_LANES, {"at": at}).rowcount
+        made += conn.execute(_LANES, {"at": at}).rowcount + clms.sample(conn, at=at, now=now, estate=estate)
         return made + conn.execute(_DATABASE, {"at": at}).rowcount

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from metrics.asking import InvalidAsk
 from metrics.at_once import Moments
 from metrics.backlog import Backlog, backlog
+from metrics.clm_backlog import ClmBacklog, sampled_clms
 from metrics.histograms import Histogram, Quantile
 from metrics.lane_history import LaneHistory, lane_history
 from metrics.replays import Replays, replays
@@ -138,6 +139,7 @@ class Report:
     backlog: Mapping[str, Backlog]  # by lane, now
     replays: Replays
     database: Mapping[str, float]  # by DATABASE, as sampled last
+    clms: Mapping[str, ClmBacklog]  # by name, as sampled last
 
     def calls_of(self, kind: Kind) -> list[Calls]:
         """One for each system."""
@@ -181,9 +183,9 @@ class Technical:
             bound = {"since": since, "until": until}
             calls = _calls(conn.execute(sa.text(_CALLS.format(step=step)), bound).all())
             attempts = _attempts(conn.execute(sa.text(_COUNTS.format(step=step)), bound).all())
-            database = sampled_database(conn)
+            database, clms = sampled_database(conn), sampled_clms(conn)
             standing, replayed = backlog(conn, now=now), replays(conn, since=since)
-        return Report(since, until, calls, attempts, standing, replayed, database)
+        return Report(since, until, calls, attempts, standing, replayed, database, clms)
 
     def lane_history(self, window: timedelta) -> LaneHistory:
         """Raises InvalidAsk."""

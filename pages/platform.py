@@ -14,7 +14,7 @@ from metrics.measures import Measures
 from pages.kit import acting, data, filters, frame, lanes, tabs
 from pages.kit.frame import Freshness, Page
 from pages.kit.marks import Mark
-from pages.parts.platform import engine, house, latency, promises, schedules, tiles
+from pages.parts.platform import clms, engine, house, latency, promises, schedules, tiles
 from pages.parts.platform import marks as platform_marks
 from pages.parts.platform import words as told
 from sync_core.authority import Permission
@@ -110,6 +110,8 @@ def _cards(reads: Reads, measures: Measures, window: timedelta, section: Section
                 with grid.cell(column_span=2):
                     engine.failures(reads, measures, window, palette)
                 engine.replayed(reads, measures, window)
+                with grid.cell(column_span="all"):
+                    clms.backlog(reads, measures, window)
             case Section.HOUSE:
                 with grid.cell(column_span=2):
                     house.releases(reads)

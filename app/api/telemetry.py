@@ -75,6 +75,16 @@ class ReplaysView(View):
     replays: int
 
 
+class ClmView(View):
+    """As sampled last, within a minute."""
+
+    feed_age_s: Annotated[float | None, Field(description="Since its feed was read to the end; null: never")]
+    found_by_poll: Annotated[int, Field(description="Events of 24 hours that no webhook had brought")]
+    not_understood: Annotated[int, Field(description="Events in quarantine")]
+    reports_due: Annotated[int, Field(description="Contracts of which it is to be told something")]
+    reports_oldest_s: Annotated[float | None, Field(description="How long the first has been due; null: none is")]
+
+
 class TelemetryView(View):
     since: Moment
     until: Moment
@@ -85,6 +95,7 @@ class TelemetryView(View):
     backlog_by_lane: dict[str, BacklogView]
     replays: ReplaysView
     database: dict[str, float]
+    clms: Annotated[dict[str, ClmView], Field(description="By name")]
 
 
 class ObjectiveView(View):
@@ -135,6 +146,7 @@ def telemetry(call: Reading, minutes: Minutes = 60) -> Response:
             backlog_by_lane={lane: _backlog(part) for lane, part in found.backlog.items()},
             replays=ReplaysView.model_validate(found.replays),
             database=dict(found.database),
+            clms={name: ClmView.model_validate(one) for name, one in found.clms.items()},
         )
     )
 

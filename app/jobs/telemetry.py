@@ -11,6 +11,7 @@ from app.wiring import Wiring
 from collectors import journal, standing
 from metrics import slo
 from sync_core.clock import Clock
+from sync_core.estate.estate import Estate
 from sync_core.telemetry.sql import (
     BY_HOUR,
     BY_MINUTE,
@@ -30,7 +31,7 @@ def jobs(wiring: Wiring) -> list[Job]:
     engine, clock = wiring.engine(pool_size=1), wiring.clock  # connects when it is first used
 
     async def telemetry() -> str:
-        return await asyncio.to_thread(collect, engine, clock=clock)
+        return await asyncio.to_thread(collect, engine, clock=clock, estate=wiring.estate)
 
     async def objectives() -> str:
         found = await asyncio.to_thread(slo.evaluate, engine, clock=clock, estate=wiring.estate)
@@ -47,9 +48,10 @@ def jobs(wiring: Wiring) -> list[Job]:
     ]
 
 
-def collect(engine: sa.Engine, *, clock: Clock) -> str:
+def collect(engine: sa.Engine, *, clock: Clock, estate: Estate) -> str:
     """Everything of this minute, in a few words."""
-    counted, made = journal.collect(engine, clock=clock), standing.sample(engine, clock=clock)
+    counted = journal.collect(engine, clock=clock)
+    made = standing.sample(engine, clock=clock, estate=estate)
     return f"{counted.runs} runs with {counted.calls} calls counted, {made} samples"
 
 

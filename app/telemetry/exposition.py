@@ -20,6 +20,7 @@ from prometheus_client.core import (
 )
 
 from metrics.backlog import Backlog, Waiting
+from metrics.clm_backlog import ClmBacklog
 from metrics.kpi import Result, Unit
 from metrics.slo import Standing
 from sync_core.telemetry.latencies import BOUNDS, Kind
@@ -48,6 +49,14 @@ _DATABASE: Final[Mapping[str, tuple[str, str, str]]] = {
     "db_cache_hit_ratio": ("tieline_database_cache_hit_ratio", "Blocks found in shared memory", "ratio"),
     "db_deadlocks": ("tieline_database_deadlocks", "Deadlocks since the server's statistics began", ""),
     "db_replication_lag_s": ("tieline_database_replication_lag_seconds", "Of the replica furthest behind", "seconds"),
+}
+
+_CLMS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "feed_age_s": ("tieline_clm_feed_age_seconds", "Since this CLM's feed was read to its end", "seconds"),
+    "found_by_poll": ("tieline_clm_found_by_poll", "Events of 24 hours that no webhook had brought", ""),
+    "not_understood": ("tieline_clm_not_understood", "Its events in quarantine", ""),
+    "reports_due": ("tieline_clm_reports_due", "Contracts of which it is to be told something", ""),
+    "reports_oldest_s": ("tieline_clm_reports_oldest_age_seconds", "How long the first has been due", "seconds"),
 }
 
 
@@ -124,6 +133,19 @@ def standing(backlog: Mapping[str, Backlog], breakers: Iterable[tuple[str, str]]
     for lane, breaker in breakers:
         closed.add_metric((lane,), 1 if breaker == "closed" else 0)
     return [depth, age, drain, closed]
+
+
+def clms(found: Mapping[str, ClmBacklog]) -> list[Metric]:
+    """As sampled last."""
+    families = {
+        field: GaugeMetricFamily(called, says, labels=("clm",), unit=unit)
+        for field, (called, says, unit) in _CLMS.items()
+    }
+    for name, one in found.items():
+        for field, family in families.items():
+            if (value := getattr(one, field)) is not None:
+                family.add_metric((name,), value)
+    return list(families.values())
 
 
 def database(found: Mapping[str, float]) -> list[Metric]:

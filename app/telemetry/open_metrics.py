@@ -25,6 +25,7 @@ from app.web.problems import ProblemRoute
 from metrics import weeks
 from metrics.asking import Ask, Window
 from metrics.backlog import backlog
+from metrics.clm_backlog import sampled_clms
 from metrics.kpi import Result, Span
 from metrics.measures import Measures
 from metrics.slo import standings, within
@@ -71,6 +72,7 @@ class OpenMetrics:
                 exposition.calls(conn),
                 *exposition.counts(conn),
                 *exposition.standing(backlog(conn, now=now), [(r.lane, r.breaker) for r in conn.execute(_BREAKERS)]),
+                *exposition.clms(sampled_clms(conn)),
                 *exposition.database(sampled_database(conn)),
                 *exposition.objectives(within(standings(conn), reach, reach)),
             ]

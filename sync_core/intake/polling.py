@@ -6,6 +6,7 @@ Overlapping polls are harmless: intake knows repeats, and the watermark moves on
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -17,6 +18,8 @@ from sync_core.intake.cloudevents import CloudEvent, parse_structured
 from sync_core.intake.intake import ReceiptStatus, accept, hold_unreadable
 from sync_core.ports import ClmConnector, PolledPage
 from sync_core.telemetry.latencies import Kind, timed
+
+WATERMARKS: Final = "clm:"  # and a CLM's name: how far its feed was read, and when
 
 _READ = sa.text("SELECT value FROM core.watermark WHERE name = :name")
 
@@ -36,7 +39,7 @@ class _Stored:
 
 
 def watermark_name(clm: str) -> str:
-    return f"clm:{clm}"
+    return f"{WATERMARKS}{clm}"
 
 
 async def poll(engine: AsyncEngine, clm: ClmConnector, *, estate: Estate, clock: Clock) -> int:

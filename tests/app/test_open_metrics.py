@@ -128,7 +128,7 @@ async def test_kpis_are_the_numbers_of_pages_and_api(database_urls: DatabaseUrls
     rows.seed(database_urls.owner, 2_000)
     clock = VirtualClock(NOW)
     caught_up(database, clock, rows.estate())
-    standing.sample(database, clock=clock)
+    standing.sample(database, clock=clock, estate=rows.estate())
     slo.evaluate(database, clock=clock, estate=rows.estate())
     house = House(database)
     found = families((await house.get(WANTED)).text)

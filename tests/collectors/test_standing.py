@@ -13,6 +13,7 @@ from metrics.technical import DATABASE, Technical, span
 from sync_core.clock import VirtualClock
 from sync_core.reads.snapshot import snapshot
 from sync_core.telemetry.latencies import Kind, Latencies, Series
+from tests import rows
 from tests.collectors.test_journal import add_run, counted
 from tests.reads.handmade import add_contract, insert
 from tests.rows import NOW
@@ -61,10 +62,10 @@ def test_what_is_never_completed_never_drains() -> None:
 def test_a_minute_is_sampled_once(database: sa.Engine, clock: VirtualClock) -> None:
     add_contract(database, due_at=NOW - 10 * MINUTE)
     insert(database, "lane", lane="cloud", breaker="paused", max_in_flight=4)
-    assert standing.sample(database, clock=clock) > 10
-    assert standing.sample(database, clock=clock) == 0
+    assert standing.sample(database, clock=clock, estate=rows.estate()) > 10
+    assert standing.sample(database, clock=clock, estate=rows.estate()) == 0
     clock.advance(MINUTE)
-    assert standing.sample(database, clock=clock) > 10
+    assert standing.sample(database, clock=clock, estate=rows.estate()) > 10
     technical = Technical(database, clock=clock)
     found = technical.samples(["backlog", "backlog_oldest_s", "breaker"], timedelta(minutes=15), points=15)
     assert [(one.name, one.system, one.label, one.value) for one in found] == [
@@ -82,8 +83,8 @@ def test_the_job_says_what_it_did_and_repeats_nothing(database: sa.Engine, clock
     with database.begin() as conn:
         add_run(conn, 1, calls=[("a.b", 1, "ok", False)])
     counted(database, clock)
-    assert collect(database, clock=clock).startswith("0 runs with 0 calls counted, ")
-    assert collect(database, clock=clock) == "0 runs with 0 calls counted, 0 samples"
+    assert collect(database, clock=clock, estate=rows.estate()).startswith("0 runs with 0 calls counted, ")
+    assert collect(database, clock=clock, estate=rows.estate()) == "0 runs with 0 calls counted, 0 samples"
 
 
 def test_months_are_opened_ahead_and_dropped_when_they_are_over(database: sa.Engine) -> None:

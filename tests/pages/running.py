@@ -56,7 +56,7 @@ def ran(engine: sa.Engine, *, now: datetime = NOW) -> None:
         conn.execute(_CHANGED, {"lane": "cloud", "breaker": "open", "why": HOSTILE, "at": at - timedelta(minutes=15)})
         conn.execute(_CHANGED, {"lane": "cloud", "breaker": "closed", "why": None, "at": at})
     counted(engine, clock)
-    standing.sample(engine, clock=clock)
+    standing.sample(engine, clock=clock, estate=rows.estate())
     caught_up(engine, clock, rows.estate())
     slo.evaluate(engine, clock=clock, estate=rows.estate())
 

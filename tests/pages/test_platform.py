@@ -32,7 +32,7 @@ LIMITED = person("admin@example.com", ["administrator@GB01"])
 CARDS = {
     "": {"Promises", "Error budget"},
     "calls": {"ERP lanes over time", "ERP lanes", "Latency", "Calls by operation"},
-    "work": {"Backlog now", "Oldest ready contract", "Failed attempts", "Replays"},
+    "work": {"Backlog now", "Oldest ready contract", "Failed attempts", "Replays", "CLM backlog"},
     "house": {"Releases", "Workers", "Database"},
     "jobs": {"Scheduled jobs"},
 }

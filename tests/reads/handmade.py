@@ -89,14 +89,15 @@ def end_quarantined(engine: sa.Engine, *, at: datetime, how: str = "released_at"
 
 
 def add_event(
-    engine: sa.Engine, external_id: str, event_type: str, data: str, *, at: datetime = NOW, correlation_id: str = "k"
-) -> None:
+    engine: sa.Engine, external_id: str, event_type: str, data: str, *, at: datetime = NOW, correlation_id: str = "k",
+    received_by: str = "webhook",
+) -> None:  # fmt: skip
     values = {
         "source": SOURCE, "id": f"h-{next(_numbers)}", "type": event_type, "external_id": external_id, "at": at,
-        "correlation_id": correlation_id, "data": data,
+        "correlation_id": correlation_id, "data": data, "received_by": received_by,
     }  # fmt: skip
     text = """INSERT INTO core.event (source, id, type, external_id, occurred_at, recorded_at, received_by,
-        correlation_id, data, attributes) VALUES (:source, :id, :type, :external_id, :at, :at, 'webhook',
+        correlation_id, data, attributes) VALUES (:source, :id, :type, :external_id, :at, :at, :received_by,
         :correlation_id, CAST(:data AS jsonb), '{}')"""
     with engine.begin() as conn:
         conn.execute(sa.text(text), values)
