@@ -4,7 +4,8 @@
 operations, each on a PostgreSQL with production's settings. Pages are drawn whole, in this process, with nothing kept
 from before, those of all sizes in turn; reads are told apart from figures and from the rest of the script. At the
 largest size all reads of a page may take 100 ms, and no more than 1.3 times what they take at the smallest and 10 ms.
-What misses is said; the program ends well all the same. The last line on stdout is JSON.
+What misses is said; the program ends well all the same. The last line on stdout is JSON. `--keep DIR` leaves the
+databases there, and takes those that it finds there: to seed a million and to measure them first takes half an hour.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Final, TypeVar
 
 import orjson
@@ -67,12 +69,27 @@ def told(values: Sequence[float]) -> Told:
 class Firm:
     """One size in a database of its own. `prepare` first."""
 
-    def __init__(self, endpoint: Endpoint, contracts: int) -> None:
-        self.size = Size(contracts)
+    def __init__(self, endpoint: Endpoint, contracts: int, kept: Path | None) -> None:
+        self.size, self._turns = Size(contracts), 0
+        self._note = kept / "seeded.json" if kept else None  # what was measured when it was seeded
         self._owner, self._app = (sa.create_engine(endpoint.url(role)) for role in (Role.OWNER, Role.APP))
 
     def prepare(self, say: Say) -> None:
-        """Fill the empty, migrated database, and measure that."""
+        """Fill the empty, migrated database, and measure that; one that was kept is as it was left."""
+        size = self.size
+        if self._note and self._note.exists():
+            size.seeded_s, size.refreshed_per_s, self._turns = orjson.loads(self._note.read_bytes())
+            say(f"{size.contracts:,}: as it was kept, seeded in {size.seeded_s:.0f} s, the first refresh took in "
+                f"{size.refreshed_per_s:,.0f} contracts a second")  # fmt: skip
+        else:
+            self._seed(say)
+        begun = time.perf_counter()
+        slo.evaluate(self._app, clock=VirtualClock(portfolio.NOW), estate=portfolio.estate())
+        size.objectives_s = round(time.perf_counter() - begun, 2)
+        portfolio.settle(self._owner)
+        self._noted()
+
+    def _seed(self, say: Say) -> None:
         size = self.size
         begun = time.perf_counter()
         portfolio.seed(self._owner, size.contracts)
@@ -83,23 +100,27 @@ class Firm:
         size.refreshed_per_s = round(done / (time.perf_counter() - begun), 1)
         say(f"{size.contracts:,}: the first refresh took in {size.refreshed_per_s:,.0f} contracts a second")
         _refresh(self._app)  # the one before is what pages compare a state with
-        begun = time.perf_counter()
-        slo.evaluate(self._app, clock=VirtualClock(portfolio.NOW), estate=portfolio.estate())
-        size.objectives_s = round(time.perf_counter() - begun, 2)
-        portfolio.settle(self._owner)
+
+    def _noted(self) -> None:
+        if self._note:
+            self._note.write_bytes(orjson.dumps([self.size.seeded_s, self.size.refreshed_per_s, self._turns]))
+
+    @property
+    def turns_left(self) -> int:
+        """How often other contracts can be changed."""
+        return portfolio.TURNS - self._turns
 
     def session(self) -> Session:
         return Session(self._app)
 
-    def changed(self, contracts: int, turn: int) -> float:
-        """Seconds of a refresh after so many contracts changed."""
-        portfolio.change(self._owner, contracts, turn=turn)
-        return self._timed(contracts)
-
-    def again(self, contracts: int, turn: int) -> float:
-        """Seconds of one that looks at the same contracts again."""
-        portfolio.mark(self._owner, contracts, turn=turn)
-        return self._timed(contracts)
+    def changed(self, contracts: int) -> tuple[float, float]:
+        """Seconds of a refresh after so many contracts changed, and of one that looks at the same ones again."""
+        self._turns += 1
+        self._noted()
+        portfolio.change(self._owner, contracts, turn=self._turns)
+        first = self._timed(contracts)
+        portfolio.mark(self._owner, contracts, turn=self._turns)
+        return first, self._timed(contracts)
 
     def _timed(self, contracts: int) -> float:
         begun = time.perf_counter()
@@ -144,9 +165,12 @@ def change(firms: Sequence[Firm], rounds: int, say: Say) -> None:
     """Refreshes after a thousand contracts changed, of all sizes in turn."""
     spent: list[list[tuple[float, float]]] = [[] for _ in firms]
     some = [min(CHANGED, firm.size.contracts // 10) for firm in firms]
-    for turn in range(1, min(rounds, 4) + 1):
+    for _ in range(min(rounds, *(firm.turns_left for firm in firms))):
         for firm, contracts, times in zip(firms, some, spent, strict=True):
-            times.append((firm.changed(contracts, turn), firm.again(contracts, turn)))
+            times.append(firm.changed(contracts))
+    if not spent[0]:
+        say("refreshes after changes are not measured: those of a database that was kept are used up; seed another")
+        return
     for firm, contracts, times in zip(firms, some, spent, strict=True):
         size = firm.size
         size.changed_s, size.again_s = (told(one) for one in zip(*times, strict=True))
@@ -216,11 +240,17 @@ def _line(one: Told) -> str:
     return f"{one['median']:.1f} ({one['min']:.1f} to {one['max']:.1f})"
 
 
+def _firm(stack: ExitStack, contracts: int, keep: Path | None) -> Firm:
+    kept = keep / str(contracts) if keep else None
+    return Firm(stack.enter_context(processes.database(kept)), contracts, kept)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.dashboard", description=__doc__)
     parser.add_argument("--contracts", type=int, default=1_000_000, help="the largest size")
     parser.add_argument("--sizes", help="all sizes, rising, instead of 10000,100000 and the largest")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--keep", type=Path, help="where databases stay, and are taken from")
     parser.add_argument("--json", action="store_true", help="nothing but the JSON line on stdout")
     given = parser.parse_args()
     out = sys.stderr if given.json else sys.stdout
@@ -232,7 +262,7 @@ def main() -> None:
     dashboard_pages.prepare()
     wanted = [int(size) for size in given.sizes.split(",")] if given.sizes else usual
     with ExitStack() as stack:
-        firms = [Firm(stack.enter_context(processes.database()), contracts) for contracts in wanted]
+        firms = [_firm(stack, contracts, given.keep) for contracts in wanted]
         for firm in firms:
             stack.callback(firm.close)
             firm.prepare(say)

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from benchmarks.portfolio_sql import CHANGES, MARK, STATEMENTS
 from sync_core.estate.estate import Estate, load
 
+TURNS: Final = 4
 NOW: Final = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
 SOURCE: Final = "urn:bench:clm"
 ENTITIES: Final = ("US01", "GB01", "DE01", "FR01")
@@ -75,7 +76,7 @@ def seed(owner: sa.Engine, contracts: int) -> None:
 
 
 def change(owner: sa.Engine, contracts: int, *, turn: int) -> None:
-    """A first amendment of so many active contracts comes and is read back; of others at each `turn` from 1 to 4."""
+    """A first amendment of so many active contracts comes and is read back; others at each `turn` up to TURNS."""
     with owner.begin() as conn:
         for statement in CHANGES:
             values = {"contracts": contracts, "now": NOW, "turn": turn}

@@ -89,15 +89,14 @@ def erps(masters: Sequence[dict[str, list[dict[str, str]]]]) -> Iterator[list[Er
 
 
 @contextmanager
-def database() -> Iterator[Endpoint]:
-    """A migrated PostgreSQL in a directory of its own, on the disk that holds temporary files."""
-    with tempfile.TemporaryDirectory(prefix="tieline-bench-") as directory:
-        place = Path(directory)
+def database(kept: Path | None = None) -> Iterator[Endpoint]:
+    """A migrated PostgreSQL in a directory of its own, on the disk of temporary files; or in `kept`, where it stays."""
+    with ExitStack() as stack:
+        place = kept or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tieline-bench-")))
+        place.mkdir(parents=True, exist_ok=True)
         place.chmod(0o711)  # the account that runs the server passes through
         postgres = EmbeddedPostgres(place / "home", fallback=place / "fallback")
-        try:
-            endpoint = postgres.start()
-            migrate(endpoint.url(Role.OWNER), app_role=Role.APP)
-            yield endpoint
-        finally:
-            postgres.destroy()
+        stack.callback(postgres.stop if kept else postgres.destroy)
+        endpoint = postgres.start()
+        migrate(endpoint.url(Role.OWNER), app_role=Role.APP)
+        yield endpoint
