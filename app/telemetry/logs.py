@@ -88,7 +88,9 @@ class ShortLines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """Time, level, part, logger, message; in a run's lines correlation_id, trace_id and contract besides."""
+    """Time, level, part, logger, message; in a run's lines correlation_id, trace_id and contract besides, in those of a
+    request correlation_id.
+    """
 
     def __init__(self, part: str) -> None:
         super().__init__()

@@ -154,7 +154,7 @@ def tracer_provider(endpoint: str, part: str) -> "TracerProvider":
 class RequestTimes:
     """ASGI middleware: each HTTP request by its route's template. Pages and their files are one operation.
 
-    How a page in the browser looks for its server is no call.
+    How a page in the browser looks for its server is no call. The log lines of a request name it (request_lines.py).
     """
 
     def __init__(self, app: ASGIApp, latencies: Latencies = LATENCIES) -> None:
@@ -164,6 +164,8 @@ class RequestTimes:
         if scope["type"] != "http" or _SEARCHES.fullmatch(scope["path"]):
             await self._app(scope, receive, send)
             return
+        from app.telemetry.request_lines import concerning  # a worker serves no requests and loads no FastAPI
+
         begun, status = time.perf_counter(), 500
 
         async def told(message: Message) -> None:
@@ -173,7 +175,8 @@ class RequestTimes:
             await send(message)
 
         try:
-            await self._app(scope, receive, told)
+            with concerning(scope):
+                await self._app(scope, receive, told)
         finally:
             self._latencies.observe(_request(scope, status), time.perf_counter() - begun)
 

@@ -141,11 +141,17 @@ async def _accept(
     return answers
 
 
+def _line_of(correlation_id: str) -> dict[str, str]:
+    """The log line is of this event, whichever of a batch, and says what its receipt says."""
+    return {"correlation_id": correlation_id}
+
+
 def _receipt(event: CloudEvent, now: datetime, refused: Row | None) -> Receipt:
     if refused is None:
         return Receipt(event.id, event.source, ReceiptStatus.ACCEPTED, now, event.correlation_id)
     reason = str(refused["reason"])
-    _log.error("event %s of %s is not understood and went to quarantine: %s", event.id, event.source, reason)
+    words = "event %s of %s is not understood and went to quarantine: %s"
+    _log.error(words, event.id, event.source, reason, extra=_line_of(event.correlation_id))
     return Receipt(event.id, event.source, ReceiptStatus.QUARANTINED, now, event.correlation_id, reason)
 
 
@@ -163,7 +169,8 @@ async def release(conn: AsyncConnection, *, estate: Estate, now: datetime, after
     ).all()
     again = understood_again(found, estate=estate, now=now, registered=registered)
     for held, words in again.still:
-        _log.info("event %s of %s stays in quarantine: %s", held.event_id, held.source, words)
+        said = (held.event_id, held.source, words)
+        _log.info("event %s of %s stays in quarantine: %s", *said, extra=_line_of(held.correlation_id))
     done = again.done
     await _store(conn, again.rows, now=now, releasing=True)
     if done:
@@ -271,7 +278,8 @@ def _content(event: CloudEvent) -> tuple[object, object]:
 def _repeated(event: CloudEvent, first: _First) -> Receipt:
     differs = first.content != _content(event)
     if differs:
-        _log.error("event %s of %s came again with other content; the first one stands", event.id, event.source)
+        words = "event %s of %s came again with other content; the first one stands"
+        _log.error(words, event.id, event.source, extra=_line_of(first.correlation_id))
     return Receipt(
         event.id, event.source, ReceiptStatus.DUPLICATE, first.recorded_at, first.correlation_id, first.reason, differs
     )

@@ -1,4 +1,6 @@
-"""One setting, and a collector has the trace of a provisioning by real processes: from the event to each ERP call."""
+"""One setting, and a collector has the trace of a provisioning by real processes, from the event to each ERP call, and
+the metrics of the same: what became of the run, and how long the ERP took.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -35,12 +37,12 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture
 def house(tmp_path: Path, database_urls: DatabaseUrls, receiver: Receiver) -> Iterator[House]:
     told = {"TIELINE_OTLP_ENDPOINT": receiver.url, "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20collector-key",
-            "OTEL_BSP_SCHEDULE_DELAY": "100"}  # fmt: skip
+            "OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_METRIC_EXPORT_INTERVAL": "500"}  # fmt: skip
     with House(tmp_path, database_urls, {**SECRETS, **told}) as opened:
         yield opened
 
 
-def test_a_collector_gets_the_whole_trace_with_the_ids_of_the_journal_and_no_secret(
+def test_a_collector_gets_the_whole_trace_with_the_ids_of_the_journal_its_metrics_and_no_secret(
     house: House, receiver: Receiver
 ) -> None:
     open_house(house)
@@ -90,15 +92,41 @@ def test_a_collector_gets_the_whole_trace_with_the_ids_of_the_journal_and_no_sec
         )  # fmt: skip
     assert {attributes(span)["tieline.outcome"] for span in sent} == {"ok"}
 
+    _metrics_say_the_same(house, receiver, calls)
+
     # Nothing else than that, nothing secret, and nothing of what the contract says.
     assert {key for span in spans for key in attributes(span)} <= TOLD
     whole = b"".join(receiver.bodies)
     password = conninfo_to_dict(house.urls.app_libpq)["password"]
     for secret in (ERP_SECRET, WEBHOOK_SECRET, clm_process.TOKEN, password, "Bearer", "CUST-", "250000"):
         assert str(secret).encode() not in whole, secret
-    assert (receiver.paths, receiver.services) == ({"/v1/traces"}, {"tieline"})
+    assert (receiver.paths, receiver.services) == ({"/v1/traces", "/v1/metrics"}, {"tieline"})
     assert receiver.authorizations == {"Bearer collector-key"}
     _metrics_lead_to_it(house, api, calls)
+
+
+def _metrics_say_the_same(house: House, receiver: Receiver, calls: Counter[str]) -> None:
+    """By the same setting: each run by its outcome, each call to the ERP, and the delivery of the event."""
+
+    def told(name: str) -> list[tuple[dict[str, str], int]]:
+        return [(attributes(point), point.count) for point in receiver.durations.get(name, ())]
+
+    def ran() -> dict[tuple[str, str], int]:
+        points = told("tieline.contract.run.duration")
+        return {(about["tieline.lane"], about["tieline.outcome"]): n for about, n in points}
+
+    def called() -> dict[str, int]:
+        """Those that went well; some are of no run."""
+        well = [(about, n) for about, n in told("tieline.call.duration") if "error.type" not in about]
+        return {about["tieline.operation"]: n for about, n in well if about["tieline.system"] == "cloud"}
+
+    [(converged,)] = house.rows("SELECT count(*) FROM core.run WHERE (lane, outcome) = ('cloud', 'converged')")
+    delivered = ({"http.request.method": "POST", "http.route": "/v1/events"}, 1)
+    assert converged
+    house.until("the run is measured", lambda: ran().get(("cloud", "converged")) == converged)
+    house.until("the calls are measured", lambda: all(called().get(name, 0) >= n for name, n in calls.items()))
+    house.until("the delivery is measured", lambda: delivered in told("http.server.request.duration"))
+    assert all(0 < point.sum < 60 for point in receiver.durations["tieline.contract.run.duration"])
 
 
 def _metrics_lead_to_it(house: House, api: str, calls: Counter[str]) -> None:

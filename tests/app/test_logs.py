@@ -9,14 +9,19 @@ import sys
 from collections.abc import Iterator
 from typing import Literal
 
+import httpx
 import orjson
 import pytest
+from fastapi import APIRouter, FastAPI
 
 from app.settings import Settings, load
 from app.telemetry import logs
 from app.telemetry.logs import JsonLines, ShortLines, format_of, hide, without_secrets
+from app.telemetry.telemetry import RequestTimes
+from app.web.problems import ProblemRoute
 from app.wiring import Wiring
-from sync_core.telemetry.log_context import concerns
+from sync_core.telemetry.latencies import Latencies
+from sync_core.telemetry.log_context import concerned, concerns
 
 
 @pytest.fixture
@@ -67,6 +72,58 @@ async def test_every_line_of_a_run_says_which_contract_and_trace(written: tuple[
         assert {(line["correlation_id"], line["trace_id"]) for line in mine} == {(f"k-{name}", "ab" * 16)}
     assert "contract" not in found[-1]
     assert {"time", "level", "part", "logger", "message"} <= found[-1].keys()
+
+
+@pytest.fixture
+def served(written: tuple[logging.Logger, io.StringIO]) -> FastAPI:
+    """Two routes as those of the API, one of which fails, within what each process puts around its own."""
+    logger, _ = written
+    routes = APIRouter(route_class=ProblemRoute)
+
+    @routes.get("/v1/waits/{name}")
+    async def waits(name: str) -> str:
+        await asyncio.sleep(0)
+        await asyncio.to_thread(logger.info, name)
+        return name
+
+    @routes.get("/v1/fails")
+    def fails() -> None:
+        logger.warning("before it fails")
+        raise ZeroDivisionError
+
+    app = FastAPI()
+    app.include_router(routes)
+    app.add_middleware(RequestTimes, latencies=Latencies())
+    return app
+
+
+async def test_every_line_of_a_request_carries_the_id_that_its_caller_sent(
+    served: FastAPI, written: tuple[logging.Logger, io.StringIO]
+) -> None:
+    logger, out = written
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(served), base_url="http://api") as client:
+        await asyncio.gather(
+            *(client.get(f"/v1/waits/{name}", headers={"x-correlation-id": f"call-{name}"}) for name in "abc")
+        )
+        logger.info("of no request")
+    *mine, last = lines(out)
+    assert {(line["message"], line["correlation_id"]) for line in mine} == {(name, f"call-{name}") for name in "abc"}
+    assert "correlation_id" not in last
+
+
+@pytest.mark.parametrize("sent", [{}, {"x-correlation-id": "with blanks"}, {"x-correlation-id": "x" * 129}])
+async def test_a_request_without_a_good_id_gets_one_which_its_lines_and_its_answer_share(
+    served: FastAPI, written: tuple[logging.Logger, io.StringIO], sent: dict[str, str]
+) -> None:
+    _, out = written
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(served), base_url="http://api") as client:
+        first = await client.get("/v1/fails", headers=sent)
+        second = await client.get("/v1/fails", headers=sent)
+    told = [answer.json()["correlation_id"] for answer in (first, second)]
+    assert first.status_code == 500
+    assert [line["correlation_id"] for line in lines(out)] == told
+    assert len({*told, *sent.values()}) == 2 + len(sent)
+    assert concerned() == {}
 
 
 def test_a_traceback_is_in_the_line_and_has_no_secret(written: tuple[logging.Logger, io.StringIO]) -> None:
