@@ -142,9 +142,10 @@ class Measures:
     def outages(self, ask: Ask) -> tuple[Outage, ...]:
         """The longest times in the window in which an ERP could not be used; the same for everybody with kpi:read."""
         self._reach(Permission.KPI_READ)
-        since = datetime.combine(ask.window.start, time.min, ZoneInfo(self.estate.group.timezone))
+        zone = ZoneInfo(self.estate.group.timezone)
+        since, until = (datetime.combine(day, time.min, zone) for day in (ask.window.start, ask.window.end))
         with self._moments.one() as moment:
-            return outages(moment.conn, since=since, now=ask.as_of or self.clock.now())
+            return outages(moment.conn, since=since, until=min(until, ask.as_of or self.clock.now()))
 
     def dimensions(self, ask: Ask) -> Dimensions:
         """What the contracts signed in the window can be narrowed by; the filters that are set do not narrow it."""

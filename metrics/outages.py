@@ -14,10 +14,10 @@ _OUTAGES: Final = sa.text("""
     SELECT lane, reason, began_at, ended_at FROM (
         SELECT lane, breaker, coalesce(reason, '') AS reason, occurred_at AS began_at,
                lead(occurred_at) OVER (PARTITION BY lane ORDER BY occurred_at, recorded_xid) AS ended_at
-        FROM core.lane_history WHERE occurred_at >= :since AND occurred_at <= :now
+        FROM core.lane_history WHERE occurred_at >= :since AND occurred_at <= :until
     ) AS change
-    WHERE breaker <> 'closed' AND coalesce(ended_at, :now) - began_at >= :least
-    ORDER BY coalesce(ended_at, :now) - began_at DESC, began_at LIMIT :most
+    WHERE breaker <> 'closed' AND coalesce(ended_at, :until) - began_at >= :least
+    ORDER BY coalesce(ended_at, :until) - began_at DESC, began_at LIMIT :most
 """)
 
 
@@ -26,10 +26,10 @@ class Outage:
     lane: str
     reason: str
     began_at: datetime
-    ended_at: datetime | None  # None: it goes on
+    ended_at: datetime | None  # None: it goes on, or went on at the end of the time that was looked at
 
 
-def outages(conn: sa.Connection, *, since: datetime, now: datetime) -> tuple[Outage, ...]:
-    """The longest ones that began in [since, now], in order of time."""
-    rows = conn.execute(_OUTAGES, {"since": since, "now": now, "least": LEAST, "most": MOST})
+def outages(conn: sa.Connection, *, since: datetime, until: datetime) -> tuple[Outage, ...]:
+    """The longest ones that began in [since, until], in order of time."""
+    rows = conn.execute(_OUTAGES, {"since": since, "until": until, "least": LEAST, "most": MOST})
     return tuple(sorted((Outage(*row) for row in rows), key=lambda one: one.began_at))

@@ -12,8 +12,10 @@ def figures(key: str, label: str, found: Percentile, unit_s: int, unit: Unit) ->
     return (
         Figure(key, label, in_unit(found.value, unit_s), unit, _note(found, unit_s),
                at_least=in_unit(found.at_least, unit_s)),
-        Figure(f"{key}_low", f"{label}, 95 % lower limit", in_unit(found.low, unit_s), unit),
-        Figure(f"{key}_high", f"{label}, 95 % upper limit", in_unit(found.high, unit_s), unit),
+        Figure(f"{key}_low", f"{label}, 95 % lower limit", in_unit(found.low, unit_s), unit,
+               _unreached(found.low, found)),
+        Figure(f"{key}_high", f"{label}, 95 % upper limit", in_unit(found.high, unit_s), unit,
+               _unreached(found.high, found)),
     )  # fmt: skip
 
 
@@ -28,6 +30,12 @@ def why_none(found: Durations, percentile: Percentile, unit_s: int, unit: str) -
     if found.n < SAMPLE_FLOOR:
         return f"n = {found.n}: below {SAMPLE_FLOOR} cases a percentile says nothing"
     return f"not reached: at least {(percentile.at_least or 0) / unit_s:.1f} {unit}"
+
+
+def _unreached(limit: float | None, found: Percentile) -> str:
+    """Of too few cases there is neither a percentile nor a limit."""
+    too_few = found.value is None and found.at_least is None
+    return "" if limit is not None or too_few else "not reached: too few have ended for it"
 
 
 def _note(found: Percentile, unit_s: int) -> str:

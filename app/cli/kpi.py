@@ -95,6 +95,7 @@ def _show(
 
 
 def _print(result: "Result", window: str, currency: str) -> None:
+    from metrics.asking import By
     from metrics.kpi import Span
     from metrics.snapshot.wording import shown
 
@@ -112,7 +113,8 @@ def _print(result: "Result", window: str, currency: str) -> None:
         drawn.add_row(text(figure.label), value, text(figure.note))
     draw(drawn)
     if result.parts:
-        parts = table(str(result.by).replace("_", " "), "value", "n", "open")
+        monthly = result.by is By.WEEK and known.span is Span.QUARTER
+        parts = table("month" if monthly else str(result.by).replace("_", " "), "value", "n", "open")
         for group, part in result.parts.items():
             parts.add_row(text(group or "not known"), _value(result, part, currency), f"{part.n:,}", f"{part.n_open:,}")
         draw(parts)

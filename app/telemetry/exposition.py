@@ -198,7 +198,8 @@ def kpis(by_window: Mapping[str, Mapping[str, Result]], reporting: str) -> list[
             cases.add_metric((slug, window), answer.n)
         moments = [one.data_as_of for one in results.values() if one.data_as_of is not None]
         if moments:
-            known.add_metric((window,), _seconds(max(moments)))
+            # To the next millisecond: who asks as of it is to find this refresh, not the one before.
+            known.add_metric((window,), math.ceil(_seconds(max(moments)) * 1000) / 1000)
     return [value, cases, known]
 
 

@@ -11,6 +11,7 @@ from metrics.drilling import few
 from metrics.facts.invoice import MATURE_DAYS
 from metrics.forecasting import forecasts, needed
 from metrics.kpi import Answer, Better, Column, Definition, Drill, Figure, Span, Unit
+from metrics.snapshot import wording
 from metrics.source import Source
 from metrics.stated import StatedNumbers, stated
 from sync_core.finance import ASSUMPTIONS
@@ -30,6 +31,7 @@ class Line:
     assumptions: tuple[str, ...]  # multiplied
     note: str  # what was measured
     units: int = 1  # of the assumption in one of the baseline's
+    saves: str = ""  # what is saved of it, where that is not what was measured
 
 
 LINES: Final = (
@@ -38,15 +40,17 @@ LINES: Final = (
     Line("touches", "Manual touches", Unit.RATIO, "touches_per_contract", ("hours_of_touch", "cost_of_hour"),
          "kinds of manual work on a contract before it was active: corrections, decisions, exceptions, replays"),
     Line("disputes", "Disputes", Unit.SHARE, "dispute_rate", ("cost_of_dispute",),
-         f"invoices disputed within {MATURE_DAYS} days / invoices that had so many"),
+         f"invoices disputed within {MATURE_DAYS} days / invoices that had so many", saves="invoices not disputed"),
     Line("findings", "Audit findings", Unit.RATIO, "findings_per_contract", ("cost_of_finding",),
          "on record, per contract: work before signature, corrected by hand after it was active"),
     Line("mismatches", "Disputes from a mismatch", Unit.SHARE, "sync_dispute_rate", ("cost_of_finding",),
-         f"invoices disputed within {MATURE_DAYS} days because contract and ERP differed / invoices that had so many"),
+         f"invoices disputed within {MATURE_DAYS} days because contract and ERP differed / invoices that had so many",
+         saves="invoices not disputed"),
     Line("amendments", "Amendment propagation", Unit.WORKING_HOURS, "amendment_hours", ("cost_of_amendment_hour",),
          "mean working hours from execution to read-back, of the amendments that the ERP has"),
     Line("forecast", "Forecast error", Unit.SHARE, "forecast_error", ("cost_of_forecast_point",),
-         "mean over months of |forecast - billed| / billed; its assumption is of one percentage point", units=100),
+         "mean over months of |forecast - billed| / billed; its assumption is of one percentage point", units=100,
+         saves="all months together; 0.01 is one percentage point"),
 )  # fmt: skip
 _MEASURES: Final = (
     "contract.provisioned", "contract.before_signature", "contract.cycle_work", "contract.touched",
@@ -203,10 +207,12 @@ def _figures(one: Saving, given: StatedNumbers) -> Iterator[Figure]:
     yield Figure(f"{line.key}_cases", f"{line.label}, cases", one.measured.cases, Unit.COUNT, "measured")
     source = given.baseline[line.baseline].reason if line.baseline in given.baseline else "no baseline"
     yield Figure(f"{line.key}_baseline", f"{line.label}, baseline", one.before, line.unit, f"stated: {source}")
-    yield Figure(f"{line.key}_saved", f"{line.label}, saved in all cases", one.saved, line.unit, one.lacks)
+    # Of shares the cases themselves: invoices that were not disputed, shares of months that were foreseen better.
+    unit = Unit.RATIO if line.unit is Unit.SHARE else line.unit
+    yield Figure(f"{line.key}_saved", f"{line.label}, saved in all cases", one.saved, unit, one.lacks or line.saves)
     for name in line.assumptions:
         known = given.assumptions.get(name)
-        words = f"assumed: {known.reason}" if known else "no assumption"
+        words = f"assumed as {wording.finest(known.value)}: {known.reason}" if known else "no assumption"
         unit = Unit.MONEY if name.startswith("cost_") else Unit.RATIO
         yield Figure(f"{line.key}_{name}", ASSUMPTIONS[name].says, known.value if known else None, unit, words)
     yield Figure(f"{line.key}_money", f"{line.label}, worth", one.money, Unit.MONEY, one.lacks)

@@ -174,7 +174,7 @@ def _inputs(row: sa.Row[*tuple[Any, ...]], rates: Rates) -> Inputs:
             worths[age] = worths["gross"] if number == row.age else nothing
     found = Stuck(row.stuck, sums, worths, row.oldest)
     if row.unverified:
-        return Inputs(unverified=found, rates=rates)
+        return Inputs(unverified=found if row.stuck else Stuck(), rates=rates)
     verified = {row.cause: found} if row.stuck else {}
     return Inputs(verified, in_step=row.contracts - row.stuck, rates=rates)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Final
+from typing import Final, Literal
 
 import pandas as pd
 import streamlit as st
@@ -12,13 +12,14 @@ from streamlit.delta_generator import DeltaGenerator
 from metrics.asking import Ask, By
 from metrics.converted import dated
 from metrics.kpi import Answer, Definition, Figure, Result, Value
-from metrics.targets import unknown_halves
+from metrics.targets import HALF_MISSED, MET, MISSED, halves, judged, unknown_halves
 from pages.kit import format as fmt
 from pages.kit import frame
 from pages.kit import measure_words as words
 from pages.kit.asking import Asked
 from pages.kit.frame import Trend
 
+_VERDICTS: Final[dict[str, Literal["green", "red", "orange"]]] = {MET: "green", MISSED: "red", HALF_MISSED: "orange"}
 _SPARK: Final = 8  # weeks with a value, below which a line says nothing
 
 
@@ -75,6 +76,8 @@ def how_measured(result: Result, currency: str) -> None:
 def formula(result: Result, currency: str) -> None:
     """How the headline is worked out, why there may be none, what is in it and what is not, and as of when."""
     known, answer = result.definition, result.answer
+    if verdict := judged(known, answer):
+        st.badge(f"{verdict[:1].upper()}{verdict[1:]}", icon=":material/flag:", color=_VERDICTS[verdict])
     st.caption(frame.plain_dollars(fmt.plain(f"{known.formula[:1].upper()}{known.formula[1:]}")))
     if answer.why_none:
         st.info(fmt.coded(answer.why_none), icon=":material/info:")
@@ -104,6 +107,7 @@ def population(answer: Answer, known: Definition, currency: str) -> str:
         parts.append(f"read from buckets, {words.value(answer.error, known.unit, currency)} wide")
     if known.target is not None:
         parts.append(f"target {words.value(known.target, known.unit, currency)} ({known.target_says})")
+        parts += halves(known, answer, currency) if judged(known, answer) == HALF_MISSED else []
     if open_halves := unknown_halves(known, answer):
         parts.append(f"whether it is met is open: {', '.join(open_halves)}")
     return "; ".join(part for part in parts if part) + "."

@@ -47,8 +47,14 @@ def value(given: Value, unit: Unit, currency: str) -> str:
     if unit is Unit.COUNT:
         return fmt.count(int(given))
     if unit is Unit.RATIO:
-        return f"{float(given):,.2f}"
+        return _ratio(float(given))
     return _time(float(given), unit)
+
+
+def _ratio(given: float) -> str:
+    """Two decimals; below 1 up to four, so that two rates can be told apart."""
+    whole, _, decimals = f"{given:,.{2 if abs(given) >= 1 else 4}f}".partition(".")
+    return f"{whole}.{decimals.rstrip('0').ljust(2, '0')}"
 
 
 def _time(given: float, unit: Unit) -> str:

@@ -16,7 +16,8 @@ from sync_core.estate.estate import WorkingTime
 
 @cache
 def _holidays(country: str, year: int) -> frozenset[date]:
-    return frozenset(holidays.country_holidays(country, years=year))
+    code, _, part = country.partition("-")
+    return frozenset(holidays.country_holidays(code, subdiv=part or None, years=year))
 
 
 def is_working_day(day: date, calendar: WorkingTime) -> bool:

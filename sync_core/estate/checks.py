@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from holidays import country_holidays
 from holidays.registry import EntityLoader
 
 from sync_core.errors import InvalidEstate, InvalidMoney
@@ -75,12 +76,21 @@ def _working_time(entity: "Entity") -> None:
         )
     if hours.opens >= hours.closes:
         raise InvalidEstate(f"{entity.code}: working_time closes at {hours.closes}, before it opens; correct it")
+    if hours.country is not None:
+        _holidays_of(entity.code, hours.country)
+
+
+def _holidays_of(entity: str, given: str) -> None:
+    code, _, part = given.partition("-")
     # The registry's codes: the package's own list of countries imports all 250 of them, half a second of each start.
-    if hours.country is not None and hours.country not in EntityLoader.get_country_codes():
+    if code not in EntityLoader.get_country_codes():
         raise InvalidEstate(
-            f"{entity.code}: working_time.country {hours.country!r} has no holidays known here; use its ISO 3166 code, "
+            f"{entity}: working_time.country {given!r} has no holidays known here; use its ISO 3166 code, "
             "or leave it out"
         )
+    if given != code and part not in (parts := country_holidays(code).subdivisions):
+        listed = f"one of {', '.join(f'{code}-{one}' for one in parts)}, or {code}" if parts else code
+        raise InvalidEstate(f"{entity}: working_time.country {given!r} names a part that is not known; use {listed}")
 
 
 def _unique(what: str, values: list[str]) -> None:

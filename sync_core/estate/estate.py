@@ -84,7 +84,7 @@ class Erp:
 
 @dataclass(frozen=True)
 class WorkingTime:
-    """Local working hours; holidays are those of `country` (ISO 3166)."""
+    """Local working hours; holidays are those of `country`: ISO 3166 (`JP`), or of a part of it (`GB-ENG`, `DE-BY`)."""
 
     opens: time = time(9)
     closes: time = time(17, 30)

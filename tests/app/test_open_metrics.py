@@ -1,6 +1,7 @@
 """GET /metrics: who may read it, that readers of both formats can, and that it says what pages and API say."""
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -160,6 +161,15 @@ async def test_kpis_are_the_numbers_of_pages_and_api(database_urls: DatabaseUrls
         assert shown == contracts, state
     assert value(found, "tieline_objective_target_ratio", objective="read-back") == 1
     assert (value(found, "tieline_database_size_bytes") or 0) > 1_000_000
+
+
+def test_the_moment_that_is_published_finds_the_numbers_that_are(house: House) -> None:
+    """A double holds no microsecond exactly, and one too early would find the refresh before."""
+    known = datetime(2026, 11, 26, 22, 47, 45, 232441, UTC)
+    result = replace(house.measures.kpi("roi", Ask(Window.weeks(NOW, "Europe/London", 13))), data_as_of=known)
+    [family] = [one for one in exposition.kpis({"13_weeks": {"roi": result}}, "USD") if "timestamp" in one.name]
+    [sample] = family.samples
+    assert known <= datetime.fromtimestamp(sample.value, UTC) < known + timedelta(milliseconds=1)
 
 
 async def test_a_state_of_the_last_week_is_that_of_its_end(database_urls: DatabaseUrls, database: sa.Engine) -> None:

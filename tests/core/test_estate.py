@@ -26,6 +26,8 @@ def test_a_calendar_that_people_can_work_by_is_loaded() -> None:
     ("written", "complaint"),
     [
         (WORKING_TIME.replace('"US"', '"XX"'), "US01: working_time.country 'XX'"),
+        (WORKING_TIME.replace('"US"', '"GB-XYZ"'), "names a part that is not known; use one of GB-ENG, "),
+        (WORKING_TIME.replace('"US"', '"GB-"'), "US01: working_time.country 'GB-'"),
         (WORKING_TIME.replace("17:00:00", "08:00:00"), "US01: working_time closes at 08:00:00"),
         (WORKING_TIME.replace("opens", "weekdays = [], opens"), "US01: working_time.weekdays"),
         (WORKING_TIME.replace("opens", "weekdays = [0, 7], opens"), "US01: working_time.weekdays"),

@@ -44,3 +44,11 @@ def test_each_legal_entity_has_its_cuts_and_unknown_ones_the_groups() -> None:
 def test_a_calendar_without_working_days_is_said() -> None:
     with pytest.raises(ValueError, match="weekdays"):
         working_days_before(datetime(2026, 3, 9, tzinfo=UTC), [1], WorkingTime(weekdays=()), "UTC")
+
+
+@pytest.mark.parametrize(("country", "days"), [("GB", 2), ("GB-ENG", 1), ("GB-SCT", 2), (None, 2)])
+def test_a_part_of_a_country_has_its_own_holidays(country: str | None, days: int) -> None:
+    """31 August 2026 is the summer bank holiday of England, where Scotland had its own on 3 August."""
+    hours = WorkingTime(time(9), time(17), country=country)
+    monday = datetime(2026, 8, 31, tzinfo=UTC)
+    assert working_time(monday, monday + timedelta(days=2), hours, "Europe/London") == days * timedelta(hours=8)

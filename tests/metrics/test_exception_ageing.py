@@ -18,6 +18,7 @@ from sync_core.estate.estate import WorkingTime
 from sync_core.reads.ages import AgeBucket, ageing
 from tests import rows
 from tests.databases import DatabaseUrls
+from tests.metrics.case_rows import TIELINE, Step, with_history
 from tests.metrics.support import caught_up
 from tests.reads.handmade import add_case, add_contract, add_quarantined, insert
 
@@ -116,6 +117,24 @@ def test_the_money_of_all_is_the_sum_of_its_rows_to_the_cent(database: sa.Engine
     assert [row["exposure_reporting"] for row in listed] == [Decimal("110.06")] * 3  # 110.055, half to even
     assert answer.figure("exposure").value == Decimal("330.18")
     assert {answer.figure(f"working_{key}_money").value for key in WORKING} == {None, Decimal("330.18")}
+
+
+def test_one_that_reopened_is_as_old_as_its_first_opening(database: sa.Engine, clock: VirtualClock) -> None:
+    """It was closed for 80 of the 90 days, and stays as old as if it never was; one that is closed has no age."""
+    start = rows.NOW - timedelta(days=90)
+    history: list[Step] = [
+        (0, "opened", "tax", TIELINE), (24, "resolved", "tax", TIELINE), (24 * 81, "reopened", "tax", TIELINE),
+    ]  # fmt: skip
+    contract = add_contract(database)
+    with_history(database, contract, start, history, cause="again")
+    with_history(database, contract, start, history[:2], cause="over")
+    measures = _measures(database, clock)
+    answer = measures.kpi("exception-ageing", Ask(WINDOW)).answer
+    assert _counts(answer, "calendar", CALENDAR) == [0, 0, 1, 0]
+    assert _counts(answer, "working", WORKING) == [0, 0, 0, 0, 0, 1]
+    assert (answer.n, answer.figure("oldest").value, answer.figure("working_30_up_oldest").value) == (1, 90, 90)
+    [row] = measures.drill("exception-ageing", Ask(WINDOW)).rows
+    assert (row["cause"], row["opened_at"], row["days"]) == ("again", start, 90)
 
 
 def test_nothing_open_is_no_number(database: sa.Engine, clock: VirtualClock) -> None:

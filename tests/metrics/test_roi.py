@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from metrics.asking import Ask, By, InvalidAsk, Window
-from metrics.kpi import Answer
+from metrics.kpi import Answer, Unit
 from metrics.measures import Measures
 from sync_core.authority import person
 from sync_core.clock import VirtualClock
@@ -74,16 +74,12 @@ def test_a_line_is_the_measured_difference_times_the_assumption_and_the_two_stan
     firm.state("assumption", cost_of_setup_hour="30")
     firm.refresh()
     answer = firm.roi()
-    measured = answer.figure("setup_measured").value
-    assert isinstance(measured, Decimal)
-    # Whatever the calendar makes of it: cells hold seconds, and the hand takes over from there.
-    with firm.engine.connect() as conn:
-        seconds = conn.scalar(sa.text("SELECT sum(cycle_work_s) FROM metrics.contract_fact WHERE known_to IS NULL"))
-    assert seconds > 0
-    saved = Decimal("33") - Decimal(seconds) / 3600
-    assert measured == Decimal(seconds) / 3600 / 2
-    assert answer.figure("setup_saved").value == saved
-    assert (answer.value, answer.n) == (saved * 30, 1)
+    # The day begins at 9:00: one working hour and three.
+    assert answer.figure("setup_measured").value == 2
+    # (16.5 - 2) x 2, at 30 an hour.
+    assert answer.figure("setup_saved").value == 29
+    assert (answer.value, answer.n) == (870, 1)
+    assert answer.figure("setup_cost_of_setup_hour").note.startswith("assumed as 30: ")
     assert "disputes: nothing measured in the window" in answer.excluded
     assert "touches: no baseline (touches_per_contract)" in answer.excluded
     assert "the year before" in answer.figure("setup_baseline").note
@@ -108,6 +104,9 @@ def test_lines_are_parts_that_add_up(firm: Firm) -> None:
     found = firm.measures.kpi("roi", Ask(WINDOW), By.LABEL)
     parts = {line: part.value for line, part in found.parts.items() if part.value is not None}
     assert parts == {"disputes": Decimal(20), "forecast": Decimal(100), "touches": Decimal(160)}
+    # Half an invoice that was not disputed, and 0.5 of the one month: neither is a share.
+    saved = [found.answer.figure(f"{line}_saved") for line in ("disputes", "forecast", "touches")]
+    assert [(one.value, one.unit) for one in saved] == [(Decimal("0.5"), Unit.RATIO)] * 2 + [(Decimal(4), Unit.RATIO)]
     assert (found.answer.value, found.answer.n) == (Decimal(280), 3)
 
 
@@ -219,9 +218,7 @@ def test_findings_are_those_on_record_and_amendments_are_timed(firm: Firm) -> No
     answer = firm.roi()
     assert (answer.figure("findings_measured").value, answer.figure("findings_money").value) == (Decimal("0.5"), 3000)
     assert (answer.figure("mismatches_measured").value, answer.figure("mismatches_money").value) == (1, 0)
-    with firm.engine.connect() as conn:
-        lag_s = conn.scalar(sa.text("SELECT lag_work_s FROM metrics.amendment_fact WHERE known_to IS NULL"))
-    # Wednesday 08:00 to Tuesday 08:00 in New York: four working days of the calendar.
-    assert lag_s > 0
-    assert answer.figure("amendments_money").value == (100 - Decimal(lag_s) / 3600) * 3
+    # Wednesday 08:00 to Tuesday 08:00 in New York: four working days of 8.5 h. (100 - 34) at 3 an hour.
+    assert answer.figure("amendments_measured").value == 34
+    assert (answer.figure("amendments_saved").value, answer.figure("amendments_money").value) == (66, 198)
     assert answer.n == 3

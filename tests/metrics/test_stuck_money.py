@@ -204,6 +204,19 @@ def test_unverified_money_without_a_rate_is_listed(database: sa.Engine, clock: V
     assert (listed.value, listed.currency) == (Decimal(12), "BRL")
 
 
+def test_what_is_unverified_and_differs_by_nothing_is_neither_listed_nor_a_zero(
+    database: sa.Engine, clock: VirtualClock
+) -> None:
+    told(database, "C-1", [signed(currency="BRL"), amended(1, value="107")], confirmed=1, unclean_at=rows.NOW)
+    told(database, "C-2", [signed()], confirmed=1, unclean_at=rows.NOW)
+    told(database, "C-3", [signed(currency="INR")], confirmed=1, unclean_at=rows.NOW)
+    asked = _asked(database, clock)
+    listed = {one.key for one in asked.answer.figures if one.key.startswith("unverified_unconverted_")}
+    assert (_figures(asked, "unverified", "unverified_contracts"), listed) == (
+        [None, 1], {"unverified_unconverted_BRL"},
+    )  # fmt: skip
+
+
 def test_money_without_a_rate_is_listed_and_rows_sum_to_the_value(database: sa.Engine, clock: VirtualClock) -> None:
     told(database, "C-1", [signed(currency="BRL", value="700")])
     told(database, "C-2", [signed(currency="EUR", value="200", legal_entity="DE01")])

@@ -50,6 +50,12 @@ def test_what_leaves_a_target_open_is_its_half_and_not_the_headline(given: Answe
     assert ("whether it is met is open" in on_pages) == bool(open_halves)
 
 
+def test_pages_say_what_became_of_the_target() -> None:
+    on_pages = population(answer(0.3, 179.5), CYCLE, "USD")
+    assert "90th percentile 179.5 working h, target 17.0 working h: missed" in on_pages
+    assert "missed" not in population(answer(0.3, 12.0), CYCLE, "USD")
+
+
 def test_a_measure_that_wants_more_is_met_from_its_target_on() -> None:
     automatic = kpis()["auto-provisioned"].definition
     assert [targets.judged(automatic, Answer(share, 10)) for share in (0.8, 0.79, None)] == [

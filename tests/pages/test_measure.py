@@ -3,9 +3,11 @@
 import pytest
 import sqlalchemy as sa
 
+from metrics.asking import Ask, Window
 from metrics.catalog import kpis
-from metrics.kpi import Answer
+from metrics.kpi import Answer, Unit
 from metrics.measures import Measures
+from metrics.targets import judged
 from pages.kit import measure_words as words
 from sync_core.clock import VirtualClock
 from sync_core.reads import Reads
@@ -127,3 +129,16 @@ def test_rows_that_cannot_be_read_leave_the_number(seeded: sa.Engine, some: Read
     assert [one.value.split(" could")[0] for one in shown.error] == ["The rows behind it"]
     assert "definition version" in texts(shown)
     assert "### By week" in texts(shown)
+
+
+def test_what_a_target_came_to_stands_as_a_badge(some: Reads, measured: Measures) -> None:
+    shown = play("measure", some, {"kpi": "cycle-time"}, measures=measured)
+    found = measured.kpi("cycle-time", Ask(Window.weeks(rows.NOW, "Europe/London", 13)))
+    verdict = judged(found.definition, found.answer)
+    assert verdict
+    assert [one for one in shown.markdown if verdict.capitalize() in one.value]
+
+
+def test_two_small_rates_can_be_told_apart() -> None:
+    written = [words.value(one, Unit.RATIO, "") for one in (0.0064, 0.06, 0.5, 1.239, -0.0064, 0, 1234.5)]
+    assert written == ["0.0064", "0.06", "0.50", "1.24", "-0.0064", "0.00", "1,234.50"]
