@@ -15,11 +15,12 @@ from pathlib import Path
 
 import sqlalchemy as sa
 import streamlit as st
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import RedirectResponse
 from streamlit.web.bootstrap import load_config_options
 
 from app import api as http_api
-from app.dashboard import draw_failure
+from app.dashboard import discover, draw_failure
 from app.dashboard_context import DashboardContext, set_context
 from app.identity import oidc
 from app.identity.bearer import Bearer
@@ -77,12 +78,26 @@ def build(context: WebContext) -> FastAPI:
         app.include_router(router)
     if context.api is not None:
         http_api.add_to(app, context.api)
+    app.include_router(_front_page(context.dashboard.pages_package))
     packed = Packed(dashboard, streamlit_static())
     app.mount("/", SessionGate(packed, sessions, secure=secure, pages=pages))
     app.add_middleware(RequestTimes)  # within the others: they copy the scope, in which it finds the route
     app.add_middleware(DatabaseDoor, pages=pages)
     app.add_middleware(SecurityHeaders, secure=secure, script_hashes=streamlit_script_hashes())
     return app
+
+
+def _front_page(package: str) -> APIRouter:
+    """Its address is that of the dashboard; under its own name, as one would type it, Streamlit knows no page."""
+    router = APIRouter()
+    front = next((one.page for one in discover(package) if one.page.default), None)
+    if front is not None:
+
+        @router.get(f"/{front.path}", include_in_schema=False)
+        def to_the_front(request: Request) -> RedirectResponse:
+            return RedirectResponse(f"/?{request.url.query}" if request.url.query else "/")
+
+    return router
 
 
 def rules_of(identity: Identity) -> Rules:

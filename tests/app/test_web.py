@@ -136,6 +136,13 @@ def test_health_and_api_need_no_session(site: Site) -> None:
         assert http.get("/v1/ping").headers["x-content-type-options"] == "nosniff"
 
 
+def test_the_front_page_is_found_under_its_own_name_too(site: Site) -> None:
+    with httpx.Client(base_url=site.url) as http:
+        answer = http.get("/overview?legal_entity=GB01&weeks=4")
+        assert (answer.status_code, answer.headers["location"]) == (307, "/?legal_entity=GB01&weeks=4")
+        assert http.get("/overview").headers["location"] == "/"
+
+
 def test_a_link_opens_the_dashboard_once(site: Site) -> None:
     link = site.link()
     with httpx.Client(base_url=site.url) as http:

@@ -80,10 +80,8 @@ def budget(reads: Reads, measures: Measures, palette: Palette, marked: Sequence[
 
 def _row(one: Standing) -> list[str]:
     good = fmt.DASH if one.good_share is None else f"{one.good_share * 100:.2f}%"
-    return [
-        fmt.plain(one.title), told.standing(one), told.target(one),
-        f"{good} of {fmt.count(one.total)}" if one.total else "no events", told.left(one), told.burns(one),
-    ]  # fmt: skip
+    of = f"{good} of {fmt.count(one.total)} {fmt.plain(one.events)}" if one.total else "no events"
+    return [fmt.plain(one.title), told.standing(one), told.target(one), of, told.left(one), told.burns(one)]
 
 
 def _most_spent(one: Standing) -> tuple[bool, float]:
