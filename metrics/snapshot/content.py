@@ -63,11 +63,17 @@ class KpiTaken:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """One unit of `currency` in the reporting currency, as known and valid then."""
+    """One unit of `currency` in the reporting currency, and what was converted at it."""
 
     currency: str
     rate: Decimal
     valid_from: date
+    used_for: tuple[str, ...]  # numbers that are told: `flows, as of the snapshot`; () where a trend alone has it
+    trend: str  # the earlier ends of weeks in the trend of states; "" where it is of none
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        return (*self.used_for, self.trend) if self.trend else self.used_for
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,9 @@ from sync_core.audit.checkpoint import InvalidKey, PublicKey, Signer
 from sync_core.errors import TielineError
 
 # Of v1 the states were those of the moment it was made; of v2 rows and legal entities were of the week, where the
-# headline was of four.
-KIND: Final = "tieline.snapshot.v3"
-_KINDS: Final = frozenset({"tieline.snapshot.v1", "tieline.snapshot.v2", KIND})
+# headline was of four; of v3 exchange rates were those of the flows alone, one a currency.
+KIND: Final = "tieline.snapshot.v4"
+_KINDS: Final = frozenset({*(f"tieline.snapshot.v{version}" for version in (1, 2, 3)), KIND})
 MANIFEST, KEY_FILE, BOARD_PACK, WORKBOOK = "manifest.json", "key.pem", "board-pack.pdf", "workbook.xlsx"
 
 
@@ -98,7 +98,8 @@ def _manifest(
         "policy_version": content.policy,
         "reporting_currency": content.reporting,
         "exchange_rates": [
-            {"currency": one.currency, "rate": format(one.rate.normalize(), "f"), "valid_from": one.valid_from}
+            {"currency": one.currency, "rate": format(one.rate.normalize(), "f"), "valid_from": one.valid_from,
+             "used_for": one.uses}
             for one in content.rates
         ],
         "definitions": {one.definition.slug: one.definition.version for one in content.kpis},

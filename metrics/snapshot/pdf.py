@@ -5,9 +5,7 @@ used: no browser, no font of the system, no network.
 """
 
 import re
-from collections.abc import Sequence
 from datetime import timedelta
-from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -16,13 +14,14 @@ import orjson
 import typst
 
 from metrics import weeks
-from metrics.kpi import Answer, Span, Unit
+from metrics.kpi import Span, Unit
 from metrics.snapshot import chart, wording
 from metrics.snapshot.content import Content, KpiTaken
-from metrics.snapshot.pdf_restated import moved_by, restated
+from metrics.snapshot.pdf_cover import LACKS, headline, subline
+from metrics.snapshot.pdf_entities import entities
+from metrics.snapshot.pdf_restated import restated
 from metrics.snapshot.wording import many
-from metrics.targets import MET, halves, judged, unknown_halves
-from sync_core.commands.words import visible
+from metrics.targets import halves, judged, unknown_halves
 from sync_core.survival import SAMPLE_FLOOR
 
 _HERE: Final = Path(__file__).parent
@@ -31,8 +30,7 @@ _FIRST: Final = (
     "stuck-money", "cycle-time", "auto-provisioned", "amendment-lag", "exception-resolution", "reconciliation",
     "dispute-rate", "contract-to-cash", "exception-ageing", "forecast-accuracy", "roi", "step-time",
 )  # fmt: skip
-_CARDS, _FIGURES, _ENTITIES = 8, 60, 8
-_LACKS: Final = ("Too few cases to say", "No case", "Not reached yet", "Not known", "Half of the target is open")
+_CARDS, _FIGURES = 8, 60
 _TIME: Final = frozenset({Unit.HOURS, Unit.WORKING_HOURS, Unit.DAYS, Unit.WORKING_DAYS, Unit.SECONDS})
 
 
@@ -66,8 +64,8 @@ def described(content: Content, *, release: str) -> dict[str, Any]:
         "period": _period(content),
         "as_of": f"As of {wording.moment(content.as_of, content.zone)}",
         "states": _states(content),
-        "headline": _headline(shown),
-        "subline": _subline(content, shown),
+        "headline": headline(shown),
+        "subline": subline(content, shown),
         "cards": sorted(cards, key=lambda one: shown.index(one)),
         "measures": shown,
         "panels": shown,
@@ -78,7 +76,7 @@ def described(content: Content, *, release: str) -> dict[str, Any]:
             for one in ordered
         ],
         "method": _method(content),
-        "rates": [[r.currency, format(r.rate.normalize(), "f"), r.valid_from.isoformat()] for r in content.rates],
+        **_rates(content),
         "reading": "Medians count open cases for as long as they have been open. Targets are suggested defaults unless "
         "your firm has set its own. Below 20 cases no percentile is shown: a week with fewer is told by the four weeks "
         "up to it, and says so. The dashed line is the target.",
@@ -95,28 +93,6 @@ def _period(content: Content) -> str:
     days = f"{content.week.day} {content.week:%b} to {last.day} {last:%b %Y}"
     over = "" if content.over else "  ·  not over yet: numbers so far"
     return f"{days}  ·  as of {wording.moment(content.as_of, content.zone)}{over}"
-
-
-def _headline(shown: Sequence[dict[str, Any]]) -> str:
-    known = [one for one in shown if one["status"]]
-    without = [one for one in shown if one["target"] and not one["status"]]
-    good = sum(one["status"] == MET for one in known)
-    told = [f"{good} of {len(known) + len(without)} measures with a target are on target."]
-    for lack in _LACKS:
-        names = [f"{one['title']}{one['open_half']}" for one in without if one["lack"] == lack]
-        told += [f"{lack}: {', '.join(names)}."] if names else []
-    return " ".join(told)
-
-
-def _subline(content: Content, shown: Sequence[dict[str, Any]]) -> str:
-    worse = [one["title"] for one in shown if one["got"] == "worse"]
-    better = [one["title"] for one in shown if one["got"] == "better"]
-    parts = [
-        f"Better than before: {', '.join(better[:4])}." if better else "",
-        f"Worse: {', '.join(worse[:4])}." if worse else "",
-        *moved_by(content),
-    ]  # fmt: skip
-    return " ".join(part for part in parts if part) or "Nothing got better or worse than before."
 
 
 def _measure(one: KpiTaken, content: Content) -> dict[str, Any]:
@@ -150,7 +126,7 @@ def _measure(one: KpiTaken, content: Content) -> dict[str, Any]:
         "cases": f"{answer.n:,} ({answer.n_open:,})",
         "chart": _chart(one, currency),
         "alt": _alt(one, currency),
-        "entities": _entities(one, currency),
+        **entities(one, currency),
         "figures": [
             {"label": wording.plain(figure.label),
              "value": wording.shown(figure.value, figure.unit, figure.currency or currency)}
@@ -162,8 +138,8 @@ def _measure(one: KpiTaken, content: Content) -> dict[str, Any]:
 
 
 def _lack(one: KpiTaken) -> str:
-    """Why nobody knows whether a measure is on target, of _LACKS."""
-    few, none, not_reached, unknown, half = _LACKS
+    """Why nobody knows whether a measure is on target, of LACKS."""
+    few, none, not_reached, unknown, half = LACKS
     n = one.headline.n
     if one.headline.value is not None:
         return half
@@ -266,19 +242,18 @@ def _alt(one: KpiTaken, currency: str) -> str:
     return f"{one.definition.title} by week: {', '.join(told)}"
 
 
-def _entities(one: KpiTaken, currency: str) -> list[dict[str, Any]]:
-    known = {name: wording.decimal_of(answer.value) for name, answer in one.entities.items()}
-    most = max((abs(value) for value in known.values() if value is not None), default=Decimal(0))
-    ordered = sorted(known, key=lambda name: (-abs(known[name] or Decimal(0)), -one.entities[name].n, name))[:_ENTITIES]
-    return [_bar(name, one.entities[name], known[name], most, one.definition.unit, currency) for name in ordered]
-
-
-def _bar(name: str, answer: Answer, value: Decimal | None, most: Decimal, unit: Unit, currency: str) -> dict[str, Any]:
+def _rates(content: Content) -> dict[str, Any]:
+    """Without those that only earlier weeks of a trend were converted at."""
+    told = [one for one in content.rates if one.used_for]
+    rest = len(content.rates) - len(told)
+    more = f"{many(rest, 'more rate')}, of earlier weeks in the trend of states, in the workbook."
     return {
-        "name": visible(name),
-        "share": None if value is None else round(float(abs(value) / most), 4) if most else 0.0,
-        "value": "" if value is None else wording.shown(answer.value, unit, currency),
-        "why": wording.why_none_for_a_board(answer),
+        "rates": [
+            [one.currency, format(one.rate.normalize(), "f"), one.valid_from.isoformat(), "; ".join(one.used_for)]
+            for one in told
+        ],
+        "rates_head": ["Currency", f"Rate, in {content.reporting}", "Valid from", "Used for"],
+        "rates_more": more if rest else "",
     }
 
 
@@ -291,6 +266,7 @@ def _method(content: Content) -> list[list[str]]:
                      "a measure by month, over 13 weeks, with the 13 weeks before; four weeks with the four before."],
         ["States", _states(content)],
         ["Working time", "On the calendar of each legal entity, with its holidays."],
-        ["Money", f"In {content.reporting}, at the rates known and valid then; what has no rate is listed, not added."],
+        ["Money", f"In {content.reporting}, each number at the rates known and valid as of its moment; what has no "
+                  "rate is listed, not added."],
         ["Rules", f"Version {content.policy} of the firm's own rules."],
     ]  # fmt: skip

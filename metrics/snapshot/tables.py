@@ -139,9 +139,9 @@ def _definitions(content: Content) -> Table:
 
 def _rates(content: Content) -> Table:
     fields = (Field("currency", "Currency", Kind.TEXT), Field("rate", f"In {content.reporting}", Kind.NUMBER),
-              Field("valid_from", "Valid from", Kind.DAY))  # fmt: skip
+              Field("valid_from", "Valid from", Kind.DAY), Field("used_for", "Used for", Kind.TEXT))  # fmt: skip
     return _table("rates", "Exchange rates", fields, (
-        (one.currency, wording.finest(one.rate), one.valid_from) for one in content.rates
+        (one.currency, wording.finest(one.rate), one.valid_from, "; ".join(one.uses)) for one in content.rates
     ))  # fmt: skip
 
 

@@ -15,8 +15,8 @@ from metrics.cells import Told
 from metrics.kpi import Answer, Kpi, Result, Span
 from metrics.measures import result_of
 from metrics.pooling import four_weeks, too_few
-from metrics.rates import rates_of
-from metrics.snapshot.content import Content, KpiTaken, Point, Rate
+from metrics.snapshot.content import Content, KpiTaken, Point
+from metrics.snapshot.rates_used import rates_used
 from metrics.snapshot.restatement import restatement
 from metrics.source import Source
 from sync_core.estate.estate import Estate
@@ -64,7 +64,12 @@ class _Reading:
         """The moment of a state in a week's snapshot."""
         return min(weeks.end_of(week, self.estate.group.timezone), self.as_of)
 
-    def earlier(self, as_of: datetime) -> Source | None:
+    def ends(self) -> dict[date, Source]:
+        """What the states of each week of the quarter are read from; of those by whose end anything was measured."""
+        found = {monday: self._earlier(self.end_of(monday)) for monday in self.quarter.mondays}
+        return {monday: source for monday, source in found.items() if source is not None}
+
+    def _earlier(self, as_of: datetime) -> Source | None:
         try:
             return self.source(as_of=as_of)
         except InvalidAsk:
@@ -104,32 +109,26 @@ def take(
     with _reading(engine) as conn:
         one = _Reading(conn, estate, week, as_of)
         first = None if since is None or since == as_of else since
+        over = weeks.end_of(week, zone) <= as_of
+        told = restatement(one.source(), quarter=one.quarter, since=first)
         return Content(
             group=estate.group.name,
             week=week,
             zone=zone,
             as_of=as_of,
             data_as_of=one.source().data_as_of or as_of,
-            over=weeks.end_of(week, zone) <= as_of,
+            over=over,
             reporting=estate.group.reporting_currency,
             policy=estate.rules_version,
             kpis=tuple(_kpi(one, kpi) for kpi in kpis().values()),
-            rates=_rates(one),
-            restatement=replace(
-                restatement(one.source(), quarter=one.quarter, since=first),
-                redefined=_redefined(versions) if first and versions else {},
-            ),
+            rates=rates_used(one.source(), one.ends(), week=week, over=over, told=told),
+            restatement=replace(told, redefined=_redefined(versions) if first and versions else {}),
         )
 
 
 def _redefined(versions: Mapping[str, int]) -> dict[str, tuple[int, int]]:
     now = {slug: kpi.definition.version for slug, kpi in kpis().items()}
     return {slug: (versions[slug], is_now) for slug, is_now in now.items() if versions.get(slug, is_now) != is_now}
-
-
-def _rates(one: _Reading) -> tuple[Rate, ...]:
-    known = rates_of(one.source()).known
-    return tuple(Rate(currency, rate.rate, rate.valid_on) for currency, rate in sorted(known.items()))
 
 
 def _kpi(one: _Reading, kpi: Kpi[Any]) -> KpiTaken:
@@ -164,8 +163,7 @@ def _weekly(one: _Reading, kpi: Kpi[Any], found: Result) -> KpiTaken:
 
 def _state(one: _Reading, kpi: Kpi[Any]) -> KpiTaken:
     """As of the end of each week, as it was known then; of one that still runs, as of the snapshot."""
-    sources = {monday: one.earlier(one.end_of(monday)) for monday in one.quarter.mondays}
-    measured = {monday: source for monday, source in sources.items() if source is not None}
+    measured = one.ends()
     answers = {monday: result_of(kpi, source, None).answer for monday, source in measured.items()}
     trend = tuple(
         Point(monday, answer.value, answer.n, answer.n_open, one.end_of(monday)) for monday, answer in answers.items()
