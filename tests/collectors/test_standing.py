@@ -1,5 +1,6 @@
 """What stands is sampled once a minute, whoever looks; months come before they are needed and go when they are over."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,8 +12,10 @@ from metrics.asking import InvalidAsk
 from metrics.backlog import Waiting, backlog, made, over_all
 from metrics.technical import DATABASE, Technical, span
 from sync_core.clock import VirtualClock
+from sync_core.locks import Lock
 from sync_core.reads.snapshot import snapshot
 from sync_core.telemetry.latencies import Kind, Latencies, Series
+from sync_core.telemetry.sql import OPEN_MONTHS
 from tests import rows
 from tests.collectors.test_journal import add_run, counted
 from tests.reads.handmade import add_contract, insert
@@ -100,6 +103,24 @@ def test_months_are_opened_ahead_and_dropped_when_they_are_over(database: sa.Eng
         assert [at.month for at in minutes] == [10, 11, 12]
         assert conn.scalar(sa.text("SELECT count(*) FROM telemetry.call_hour")) == 12
         assert conn.scalar(sa.text("SELECT n FROM telemetry.call_total")) == 12
+
+
+def test_two_who_open_a_month_at_the_same_moment_both_succeed(database: sa.Engine) -> None:
+    year = {"first": datetime(2031, 1, 1, tzinfo=UTC), "last": datetime(2031, 1, 2, tzinfo=UTC)}
+    waits = sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND classid = :lock")
+
+    def open_it() -> int | None:
+        with database.begin() as conn:
+            return conn.scalar(OPEN_MONTHS, year)
+
+    with ThreadPoolExecutor(1) as other, database.connect() as watch:
+        with database.begin() as conn:
+            assert conn.scalar(OPEN_MONTHS, year) == 5
+            second = other.submit(open_it)
+            while not watch.scalar(waits, {"lock": Lock.TELEMETRY}):
+                watch.rollback()
+        second.result(timeout=60)
+        assert open_it() == 0
 
 
 def test_the_application_can_neither_make_tables_nor_drop_others(database: sa.Engine) -> None:
