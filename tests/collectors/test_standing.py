@@ -109,9 +109,9 @@ def test_two_who_open_a_month_at_the_same_moment_both_succeed(database: sa.Engin
     year = {"first": datetime(2031, 1, 1, tzinfo=UTC), "last": datetime(2031, 1, 2, tzinfo=UTC)}
     waits = sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND classid = :lock")
 
-    def open_it() -> int | None:
+    def open_it() -> int:
         with database.begin() as conn:
-            return conn.scalar(OPEN_MONTHS, year)
+            return int(conn.scalar(OPEN_MONTHS, year) or 0)
 
     with ThreadPoolExecutor(1) as other, database.connect() as watch:
         with database.begin() as conn:
