@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
 
 import sqlalchemy as sa
+
+from metrics.sampled import newest
 
 
 class ClmSample(StrEnum):
@@ -16,13 +17,6 @@ class ClmSample(StrEnum):
     NOT_UNDERSTOOD = "clm_not_understood"
     REPORTS_DUE = "clm_reports_due"
     REPORTS_OLDEST_S = "clm_reports_oldest_s"
-
-
-_NEWEST: Final = sa.text("""
-    SELECT system, name, value FROM telemetry.sample
-    WHERE name = ANY(:names) AND at = (SELECT at FROM telemetry.sampled WHERE collector = 'standing')
-    ORDER BY system
-""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +33,7 @@ class ClmBacklog:
 def sampled_clms(conn: sa.Connection) -> dict[str, ClmBacklog]:
     """By name; empty until a worker has sampled."""
     found: dict[str, dict[str, float]] = {}
-    for row in conn.execute(_NEWEST, {"names": list(ClmSample)}):
+    for row in newest(conn, ClmSample):
         found.setdefault(row.system, {})[row.name] = row.value
     return {name: _made(values) for name, values in found.items()}
 

@@ -21,6 +21,7 @@ from metrics.clm_backlog import ClmBacklog, sampled_clms
 from metrics.histograms import Histogram, Quantile
 from metrics.lane_history import LaneHistory, lane_history
 from metrics.replays import Replays, replays
+from metrics.sampled import newest
 from sync_core.clock import Clock
 from sync_core.telemetry.latencies import BOUNDS, Kind
 
@@ -49,10 +50,6 @@ _SAMPLES: Final = sa.text("""
            max(value) AS value
     FROM telemetry.sample WHERE name = ANY(:names) AND at >= :since AND at < :until
     GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
-""")
-_NEWEST: Final = sa.text("""
-    SELECT name, value FROM telemetry.sample
-    WHERE name = ANY(:names) AND at = (SELECT at FROM telemetry.sampled WHERE collector = 'standing')
 """)
 DATABASE: Final = (
     "db_size_bytes", "db_connections", "db_connections_max", "db_oldest_transaction_s", "db_dead_tuples",
@@ -222,7 +219,7 @@ class Technical:
 
 def sampled_database(conn: sa.Connection) -> dict[str, float]:
     """By DATABASE, as sampled last; what the application's role cannot see is absent."""
-    return {row.name: row.value for row in conn.execute(_NEWEST, {"names": list(DATABASE)})}
+    return {row.name: row.value for row in newest(conn, DATABASE)}
 
 
 def span(window: timedelta, now: datetime) -> tuple[datetime, datetime, str]:
