@@ -34,10 +34,13 @@ NEVER_WRONG = {"GET /v1/schemas", "GET /v1/schemas/{event_type}"}  # without a p
 
 
 class Signing:
-    """Signs what is delivered, as its sender would: without it nothing gets past the signature."""
+    """Signs what is delivered, as its sender would: without it nothing gets past the signature.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    Each request has a loop of its own here, which must not end while the bell rings in it.
+    """
+
+    def __init__(self, app: ASGIApp, bell: Bell) -> None:
+        self._app, self._bell = app, bell
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != "/v1/events":
@@ -60,6 +63,7 @@ class Signing:
             return {"type": "http.request", "body": body, "more_body": False}
 
         await self._app({**scope, "headers": headers}, again, send)
+        await self._bell.aclose()
 
 
 def _of_a_known_source(body: bytes) -> bytes:
@@ -76,13 +80,14 @@ def _of_a_known_source(body: bytes) -> bytes:
 
 def whole(door: Door, urls: DatabaseUrls) -> FastAPI:
     """The door's application with what stands beside it in the product."""
-    engine = create_async_engine(urls.app, poolclass=sa.NullPool)  # each request has a loop of its own here
-    intake = webhooks.Intake(engine, door.estate, {SOURCE: [KEY]}, door.clock, Bell(engine))
+    engine = create_async_engine(urls.app, poolclass=sa.NullPool)  # a connection stays with its loop
+    bell = Bell(engine)
+    intake = webhooks.Intake(engine, door.estate, {SOURCE: [KEY]}, door.clock, bell)
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.state.bearer, app.state.api = door.app.state.bearer, door.app.state.api
     app.include_router(webhooks.router(intake))
     app.include_router(token_endpoint.router(door.tokens, Refusals(door.engine, door.clock)))
-    app.add_middleware(Signing)
+    app.add_middleware(Signing, bell=bell)
     published = document(app)
 
     @app.get("/v1/openapi.json", include_in_schema=False)

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -33,19 +34,23 @@ LIMIT = 20_000
 Client = httpx.AsyncClient
 
 
-def application(engine: AsyncEngine, estate: Estate | None = None) -> FastAPI:
+@asynccontextmanager
+async def asked_by(engine: AsyncEngine, estate: Estate | None = None) -> AsyncIterator[Client]:
+    """Who asks the intake; at the end no ring of the bell is on its way."""
+    bell = Bell(engine)
     intake = Intake(
-        engine, estate or wider_estate(), {SOURCE: [KEY], OTHER: [OTHER_KEY]}, VirtualClock(NOW), Bell(engine), LIMIT
+        engine, estate or wider_estate(), {SOURCE: [KEY], OTHER: [OTHER_KEY]}, VirtualClock(NOW), bell, LIMIT
     )
     app = FastAPI()
     app.include_router(webhooks.router(intake))
-    return app
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tieline") as client:
+        yield client
+    await bell.aclose()
 
 
 @pytest.fixture
 async def client(async_database: AsyncEngine) -> AsyncIterator[Client]:
-    transport = httpx.ASGITransport(application(async_database))
-    async with httpx.AsyncClient(transport=transport, base_url="http://tieline") as client:
+    async with asked_by(async_database) as client:
         yield client
 
 
@@ -77,9 +82,7 @@ async def test_an_event_is_accepted_and_its_repeat_is_answered_as_before(
 async def test_the_sender_of_a_deprecated_version_is_told_so_in_the_headers(async_database: AsyncEngine) -> None:
     plan = SchemaPlan(f"{PREFIX}signed.v1", date(2026, 1, 1), date(2027, 6, 30))
     dated = replace(wider_estate(), schema=(plan,))
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(application(async_database, dated)), base_url="http://tieline"
-    ) as client:
+    async with asked_by(async_database, dated) as client:
         first = await post(client, structured("e-1", "C-1"))
         again = await post(client, structured("e-1", "C-1"))
         second = orjson.dumps(cloud_event("e-2", "signed.v2", as_v2(signed("C-2"))))
@@ -169,7 +172,7 @@ async def test_the_limit_holds_without_a_content_length(client: Client) -> None:
 
 async def test_without_a_database_the_sender_is_told_to_come_again() -> None:
     engine = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(application(engine)), base_url="http://t") as client:
+    async with asked_by(engine) as client:
         answer = await post(client, structured("e-1", "C-1"))
     assert (answer.status_code, answer.json()["code"]) == (503, "database.unavailable")
     assert int(answer.headers["retry-after"]) > 0

@@ -17,8 +17,14 @@ _OLDEST = sa.text("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS t
 def caught_up(
     engine: sa.Engine, clock: Clock, estate: Estate, *, batch: int = 2_000, release: str | None = None
 ) -> Refreshed:
-    """One refresh, once nothing committed before can be left out: other tests' transactions on the same server, which
-    one refresh would have to wait behind and a second one follow, have ended.
+    """One refresh, once nothing committed before can be left out."""
+    settled(engine)
+    return refresh(engine, clock=clock, estate=estate, batch=batch, release=release)
+
+
+def settled(engine: sa.Engine) -> None:
+    """Waits until the next refresh leaves out nothing that is committed: other tests' transactions on the same server,
+    which it would have to wait behind and a second one follow, have ended.
     """
     with engine.begin() as conn:
         mark: int = conn.scalar(_MARK) or 0
@@ -26,7 +32,6 @@ def caught_up(
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
         while (conn.scalar(_OLDEST) or 0) <= mark:
             assert time.monotonic() < deadline, "transactions of others have kept the measures back for two minutes"
-    return refresh(engine, clock=clock, estate=estate, batch=batch, release=release)
 
 
 @contextmanager

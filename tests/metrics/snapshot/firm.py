@@ -17,7 +17,7 @@ from sync_core.commands.desk import Act, Desk
 from sync_core.estate.estate import Estate
 from sync_core.reads.reads import Reads
 from tests import rows
-from tests.metrics.support import caught_up
+from tests.metrics.support import caught_up, settled
 
 SIGNER = Signer.parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
 HOSTILE = '=HYPERLINK("http://evil.example","<b>&{{x}} #set")'
@@ -52,7 +52,8 @@ class Firm:
         return desk.run(SYSTEM, Permission.SNAPSHOT_WRITE, work).snapshot_id
 
     def made(self, *, week: date | None = None, as_of: datetime | None = None) -> Package:
-        """As a caller on the command line gets it."""
+        """As a caller on the command line gets it. All that is committed is in it."""
+        settled(self.engine)
         return self.maker.make_here(keeping.asked(self.engine, self.ask(week=week, as_of=as_of)))
 
     def later(self, by: timedelta) -> None:
