@@ -3,12 +3,14 @@
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
+from functools import cache
 from typing import Final
 
 import pytest
 import sqlalchemy as sa
 from hypothesis import settings
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from streamlit.components.v2 import manifest_scanner
 
 from app.postgres.embedded import Endpoint
 from sync_core.store.migrate import migrate
@@ -31,6 +33,16 @@ settings.load_profile(EXAMPLES)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs a real Tryton comes first and together, so that one worker starts the only one."""
     items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def packages_are_looked_through_once() -> Iterator[None]:
+    """Each page without a browser begins a runtime of Streamlit's, which looks for components in the metadata of all
+    installed packages: half of what such a test takes, and the same each time.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+        yield
 
 
 @pytest.fixture(scope="session")
