@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from app.postgres.embedded import Endpoint
 from sync_core.authority import Permission
 from sync_core.clock import VirtualClock
 from tests import rows
 from tests.api.door import Door
 from tests.databases import DatabaseUrls
-from tests.metrics.support import caught_up
+from tests.filled import filled
+from tests.metrics.support import caught_up, measured
 from tests.rows import NOW
 
 ROWS = ("reconciliation", "stuck-money", "exception-ageing", "amendment-lag", "dispute-rate", "forecast-accuracy")
@@ -20,9 +22,13 @@ P = Permission
 
 
 @pytest.fixture
-def seeded(database_urls: DatabaseUrls, database: sa.Engine) -> sa.Engine:
-    rows.seed(database_urls.owner, 400)
-    caught_up(database, VirtualClock(NOW), rows.estate())
+def database_urls(server: Endpoint) -> Iterator[DatabaseUrls]:
+    with filled(server, "measured_500", measured(500)) as urls:
+        yield urls
+
+
+@pytest.fixture
+def seeded(database: sa.Engine) -> sa.Engine:
     return database
 
 

@@ -1,6 +1,6 @@
 """Evidence of a contract: the same bytes for the same as-of, checked without a database, and broken by any edit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
+from app.postgres.embedded import Endpoint
 from sync_core.audit import audit
 from sync_core.audit import checkpoint as audit_checkpoint
 from sync_core.audit.checkpoint import Checkpoint, Signer
@@ -20,6 +21,7 @@ from sync_core.evidence.evidence import FILES
 from sync_core.evidence.proof import NotWhole
 from tests import rows
 from tests.databases import DatabaseUrls
+from tests.filled import filled
 
 EVE = person("eve@example.com", ["auditor"])
 ADA = person("ada@example.com", ["operator:tax"])
@@ -32,9 +34,14 @@ AS_OF = rows.NOW + timedelta(hours=1)
 
 
 @pytest.fixture
-def firm(database_urls: DatabaseUrls, database: sa.Engine) -> sa.Engine:
+def database_urls(server: Endpoint) -> Iterator[DatabaseUrls]:
+    with filled(server, "seeded_200", lambda url: rows.seed(url, 200)) as urls:
+        yield urls
+
+
+@pytest.fixture
+def firm(database: sa.Engine) -> sa.Engine:
     """200 contracts; 30 audit rows over three of them, of which CONTRACT has every third."""
-    rows.seed(database_urls.owner, 200)
     with database.begin() as conn:
         find = sa.text("SELECT contract_id FROM core.contract WHERE external_id = :id")
         ids = [conn.scalar(find, {"id": one}) for one in ("C-119", CONTRACT, "C-121")]

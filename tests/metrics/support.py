@@ -1,14 +1,15 @@
 """Test only: measures that have taken in all that the test has committed, and the statements that they send."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import sqlalchemy as sa
 
 from metrics.refresh import Refreshed, refresh
-from sync_core.clock import Clock
+from sync_core.clock import Clock, VirtualClock
 from sync_core.estate.estate import Estate
+from tests import rows
 
 _MARK = sa.text("SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint)")
 _OLDEST = sa.text("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
@@ -20,6 +21,18 @@ def caught_up(
     """One refresh, once nothing committed before can be left out."""
     settled(engine)
     return refresh(engine, clock=clock, estate=estate, batch=batch, release=release)
+
+
+def measured(contracts: int) -> Callable[[str], None]:
+    """Fills a database (tests/filled.py) with as many contracts of tests/rows.py, measured once."""
+
+    def fill(owner_url: str) -> None:
+        rows.seed(owner_url, contracts)
+        engine = sa.create_engine(owner_url, poolclass=sa.NullPool)
+        caught_up(engine, VirtualClock(rows.NOW), rows.estate())
+        engine.dispose()
+
+    return fill
 
 
 def settled(engine: sa.Engine) -> None:

@@ -1,18 +1,21 @@
 """Questions that a page asks together: one snapshot, one statement for the cells of all its KPIs, the same numbers."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from random import Random
 
 import pytest
 import sqlalchemy as sa
 
+from app.postgres.embedded import Endpoint
 from metrics.asking import Ask, By, Filters, Window
 from metrics.catalog import kpis
 from metrics.measures import Measures
 from sync_core.clock import VirtualClock
 from tests import rows
 from tests.databases import DatabaseUrls
-from tests.metrics.support import caught_up, statements
+from tests.filled import filled
+from tests.metrics.support import caught_up, measured, statements
 
 WINDOW = Window.weeks(rows.NOW, "Europe/London", 13)
 
@@ -23,9 +26,13 @@ def clock() -> VirtualClock:
 
 
 @pytest.fixture
-def measures(database_urls: DatabaseUrls, database: sa.Engine, clock: VirtualClock) -> Measures:
-    rows.seed(database_urls.owner, 500)
-    caught_up(database, clock, rows.estate())
+def database_urls(server: Endpoint) -> Iterator[DatabaseUrls]:
+    with filled(server, "measured_500", measured(500)) as urls:
+        yield urls
+
+
+@pytest.fixture
+def measures(database: sa.Engine, clock: VirtualClock) -> Measures:
     return Measures(database, clock=clock, estate=rows.estate())
 
 

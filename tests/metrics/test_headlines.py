@@ -1,10 +1,12 @@
 """What numbers are compared with is the number itself, though it is read by less."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 
+from app.postgres.embedded import Endpoint
 from benchmarks import portfolio
 from metrics import case_times, durations, reading
 from metrics.asking import Ask, By, Filters, Window
@@ -13,6 +15,7 @@ from metrics.headlines import Headlined
 from metrics.measures import Measures
 from sync_core.clock import VirtualClock
 from tests.databases import DatabaseUrls
+from tests.filled import filled
 from tests.metrics.support import caught_up, statements
 
 WINDOW = Window.weeks(portfolio.NOW, "Europe/London", 13)
@@ -24,6 +27,7 @@ ASKS = {
     "a few": Ask(WINDOW, filters=Filters(frozenset({"FR01"}), frozenset({"tax"}), frozenset({"AMER"}))),
     "the past": Ask(WINDOW, as_of=portfolio.NOW + timedelta(minutes=30)),
 }
+_LATER = timedelta(hours=1)
 _CHANGED = sa.text("UPDATE core.contract SET test = true WHERE contract_id % 3 = 0")
 _UNREAD = sa.text("""
     INSERT INTO core.quarantine (source, event_id, type, external_id, reason, signature, body, received_by,
@@ -35,20 +39,28 @@ _UNREAD = sa.text("""
 
 
 @pytest.fixture
-def measures(database_urls: DatabaseUrls, database: sa.Engine) -> Measures:
-    owner = sa.create_engine(database_urls.owner)
+def database_urls(server: Endpoint) -> Iterator[DatabaseUrls]:
+    with filled(server, "headlines", _measured_twice) as urls:
+        yield urls
+
+
+def _measured_twice(owner_url: str) -> None:
+    owner, clock = sa.create_engine(owner_url), VirtualClock(portfolio.NOW)
     portfolio.seed(owner, 1_500)
-    owner.dispose()
-    clock = VirtualClock(portfolio.NOW)
-    with database.begin() as conn:
+    with owner.begin() as conn:
         conn.execute(_UNREAD, {"source": portfolio.SOURCE, "now": portfolio.NOW})
-    caught_up(database, clock, portfolio.estate())
-    clock.advance(timedelta(hours=1))
-    with database.begin() as conn:
+    caught_up(owner, clock, portfolio.estate())
+    clock.advance(_LATER)
+    with owner.begin() as conn:
         conn.execute(_CHANGED)
         conn.execute(sa.text("INSERT INTO metrics.mark (contract_id) SELECT contract_id FROM core.contract"))
-    caught_up(database, clock, portfolio.estate())
-    return Measures(database, clock=clock, estate=portfolio.estate())
+    caught_up(owner, clock, portfolio.estate())
+    owner.dispose()
+
+
+@pytest.fixture
+def measures(database: sa.Engine) -> Measures:
+    return Measures(database, clock=VirtualClock(portfolio.NOW + _LATER), estate=portfolio.estate())
 
 
 def test_a_headline_is_the_value_of_its_answer(measures: Measures) -> None:

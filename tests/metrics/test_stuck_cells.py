@@ -1,5 +1,6 @@
 """What a refresh added up of the money that is stuck is what stands at its end; of other moments it answers nothing."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -7,6 +8,7 @@ from decimal import Decimal
 import pytest
 import sqlalchemy as sa
 
+from app.postgres.embedded import Endpoint
 from benchmarks import portfolio
 from metrics.asking import Ask, By, Filters, Window
 from metrics.kpi import Result
@@ -16,6 +18,7 @@ from metrics.source import Source
 from sync_core.clock import VirtualClock
 from sync_core.estate.estate import Estate
 from tests.databases import DatabaseUrls
+from tests.filled import filled
 from tests.metrics.support import caught_up, statements
 
 WINDOW = Window.weeks(portfolio.NOW, "Europe/London", 13)
@@ -26,6 +29,7 @@ FILTERS = {
     "a line of an entity": Filters(frozenset({"US01"}), frozenset({"tax", "consulting"}), frozenset({"EMEA", "AMER"})),
     "nothing": Filters(frozenset()),
 }
+_LATER = timedelta(hours=9)
 # Some on their way since various hours, some unverified, some for trial, one in a currency without a rate.
 _STEPPED = (
     "UPDATE core.contract SET wanted_rev = wanted_rev + 1, unclean_at = CASE WHEN contract_id % 10 = 0 THEN :now END"
@@ -39,21 +43,30 @@ _STEPPED = (
 
 
 @pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(portfolio.NOW)
+def database_urls(server: Endpoint) -> Iterator[DatabaseUrls]:
+    with filled(server, "stuck_cells", _measured_twice) as urls:
+        yield urls
+
+
+def _measured_twice(owner_url: str) -> None:
+    owner, clock = sa.create_engine(owner_url), VirtualClock(portfolio.NOW)
+    portfolio.seed(owner, 1_500)
+    caught_up(owner, clock, portfolio.estate())
+    clock.advance(_LATER)
+    with owner.begin() as conn:
+        for statement in _STEPPED:
+            conn.execute(sa.text(statement), {"now": portfolio.NOW} if ":now" in statement else {})
+    caught_up(owner, clock, portfolio.estate())
+    owner.dispose()
 
 
 @pytest.fixture
-def measures(database_urls: DatabaseUrls, database: sa.Engine, clock: VirtualClock) -> Measures:
-    owner = sa.create_engine(database_urls.owner)
-    portfolio.seed(owner, 1_500)
-    owner.dispose()
-    caught_up(database, clock, portfolio.estate())
-    clock.advance(timedelta(hours=9))
-    with database.begin() as conn:
-        for statement in _STEPPED:
-            conn.execute(sa.text(statement), {"now": portfolio.NOW} if ":now" in statement else {})
-    caught_up(database, clock, portfolio.estate())
+def clock() -> VirtualClock:
+    return VirtualClock(portfolio.NOW + _LATER)
+
+
+@pytest.fixture
+def measures(database: sa.Engine, clock: VirtualClock) -> Measures:
     return Measures(database, clock=clock, estate=portfolio.estate())
 
 

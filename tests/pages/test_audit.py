@@ -15,8 +15,8 @@ from sync_core.clock import VirtualClock
 from sync_core.commands.commands import Commands
 from sync_core.reads import Reads
 from sync_core.reads.audit import VERIFIED
-from sync_core.store.migrate import migrate
-from tests import audit_rows, databases, rows
+from tests import audit_rows, rows
+from tests.filled import filled
 from tests.pages.stage import play, texts
 
 ROWS = 300
@@ -27,17 +27,11 @@ LIMITED = person("eve@example.com", ["auditor@GB01"])
 @pytest.fixture(scope="module")
 def audited(server: Endpoint) -> Iterator[sa.Engine]:
     """The application's engine on a database with ROWS audit rows of 40 contracts. Tests only add to it."""
-
-    def build(url: str) -> None:
-        migrate(url, app_role="tieline_app")
-        rows.seed(url, 40)
-
-    urls = databases.clone(server, databases.template(server, "tieline_pages_audit", build))
-    audit_rows.fill(urls.owner_libpq, ROWS, now=rows.NOW, contracts=40, every=timedelta(hours=1))
-    engine = sa.create_engine(urls.app)
-    yield engine
-    engine.dispose()
-    databases.drop(server, urls)
+    with filled(server, "seeded_40", lambda url: rows.seed(url, 40)) as urls:
+        audit_rows.fill(urls.owner_libpq, ROWS, now=rows.NOW, contracts=40, every=timedelta(hours=1))
+        engine = sa.create_engine(urls.app)
+        yield engine
+        engine.dispose()
 
 
 def shown(engine: sa.Engine, viewer: Actor = EVE, /, **query: str) -> AppTest:

@@ -21,9 +21,10 @@ from sync_core.authority import Actor, Permission, person
 from sync_core.clock import VirtualClock
 from sync_core.commands.commands import Commands
 from sync_core.reads import Reads
-from sync_core.store.migrate import migrate
-from tests import databases, rows
+from tests import rows
 from tests.commands.people import ADMINISTRATOR, EVERYTHING, audited
+from tests.databases import DatabaseUrls
+from tests.filled import filled
 from tests.pages import running
 from tests.pages.stage import CFO, play, texts
 from tests.rows import NOW
@@ -42,20 +43,14 @@ EVERY = set().union(*CARDS.values())
 @pytest.fixture(scope="module")
 def firm(server: Endpoint) -> Iterator[sa.Engine]:
     """The application's engine on a database with 200 contracts, all that ran, and a worker that lives."""
-
-    def build(url: str) -> None:
-        migrate(url, app_role="tieline_app")
-        rows.seed(url, 200)
-
-    urls = databases.clone(server, databases.template(server, "tieline_pages_platform", build))
-    engine = sa.create_engine(urls.app)
-    running.ran(engine)
-    running.scheduled(engine)
-    with engine.connect() as conn:
-        running.at_work(conn)
-        yield engine
-    engine.dispose()
-    databases.drop(server, urls)
+    with filled(server, "seeded_200", lambda url: rows.seed(url, 200)) as urls:
+        engine = sa.create_engine(urls.app)
+        running.ran(engine)
+        running.scheduled(engine)
+        with engine.connect() as conn:
+            running.at_work(conn)
+            yield engine
+        engine.dispose()
 
 
 def test_a_promise_of_all_that_was_broken_once_alarms_no_longer_when_it_is_kept_again() -> None:
@@ -261,7 +256,7 @@ def test_a_new_installation_says_what_is_missing(database: sa.Engine) -> None:
     assert tiles(pages[0])["Promises kept"] == "–"
 
 
-def test_a_card_that_fails_keeps_its_failure(database_urls: databases.DatabaseUrls, database: sa.Engine) -> None:
+def test_a_card_that_fails_keeps_its_failure(database_urls: DatabaseUrls, database: sa.Engine) -> None:
     owner = sa.create_engine(database_urls.owner)
     with owner.begin() as conn:
         conn.execute(sa.text("ALTER TABLE core.job_run RENAME TO job_run_gone"))

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from app.postgres.embedded import Endpoint
 from sync_core.clock import VirtualClock
 from sync_core.reads import Reads
-from sync_core.store.migrate import migrate
-from tests import databases, rows
+from tests import rows
+from tests.filled import filled
 
 MANY = 30_000
 
@@ -25,16 +25,10 @@ def reads(database: sa.Engine) -> Reads:
 
 def seeded(server: Endpoint, contracts: int) -> Iterator[sa.Engine]:
     """The application's engine on a database with so many contracts. Tests only read it."""
-
-    def build(url: str) -> None:
-        migrate(url, app_role="tieline_app")
-        rows.seed(url, contracts)
-
-    urls = databases.clone(server, databases.template(server, f"tieline_reads_{contracts}", build))
-    engine = sa.create_engine(urls.app)
-    yield engine
-    engine.dispose()
-    databases.drop(server, urls)
+    with filled(server, f"seeded_{contracts}", lambda url: rows.seed(url, contracts)) as urls:
+        engine = sa.create_engine(urls.app)
+        yield engine
+        engine.dispose()
 
 
 @pytest.fixture(scope="session")

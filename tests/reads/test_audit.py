@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from app.postgres.embedded import Endpoint
 from sync_core.authority import Forbidden, person
 from sync_core.reads import AuditFilter, AuditRow, Reads, Window
-from sync_core.store.migrate import migrate
-from tests import audit_rows, databases, rows
+from tests import audit_rows, rows
+from tests.filled import filled
 from tests.reads.conftest import reads_over
 
 ROWS = 3_000  # more than are counted, so that both ways of paging are used
@@ -20,16 +20,11 @@ ADA = "ada.lovelace@meridian.example"
 
 @pytest.fixture(scope="module")
 def audited(server: Endpoint) -> Iterator[Reads]:
-    def build(url: str) -> None:
-        migrate(url, app_role="tieline_app")
-        rows.seed(url, 40)
-
-    urls = databases.clone(server, databases.template(server, "tieline_reads_audit", build))
-    audit_rows.fill(urls.owner_libpq, ROWS, now=rows.NOW, contracts=40)
-    engine = sa.create_engine(urls.app)
-    yield reads_over(engine)
-    engine.dispose()
-    databases.drop(server, urls)
+    with filled(server, "seeded_40", lambda url: rows.seed(url, 40)) as urls:
+        audit_rows.fill(urls.owner_libpq, ROWS, now=rows.NOW, contracts=40)
+        engine = sa.create_engine(urls.app)
+        yield reads_over(engine)
+        engine.dispose()
 
 
 def all_rows(reads: Reads, wanted: AuditFilter, *, size: int = 500) -> list[AuditRow]:
