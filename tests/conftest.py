@@ -6,6 +6,7 @@ from contextlib import closing
 from functools import cache
 from typing import Final
 
+import httpx
 import pytest
 import sqlalchemy as sa
 from hypothesis import settings
@@ -36,12 +37,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def packages_are_looked_through_once() -> Iterator[None]:
+def what_the_machine_holds_is_read_once() -> Iterator[None]:
     """Each page without a browser begins a runtime of Streamlit's, which looks for components in the metadata of all
-    installed packages: half of what such a test takes, and the same each time.
+    installed packages; each client of httpx reads all certificates that this machine trusts. Half of what a test of a
+    page takes, 50 ms of each that asks by HTTP, and the same each time.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+        patch.setattr("httpx._transports.default.create_ssl_context", cache(httpx.create_ssl_context))
         yield
 
 
