@@ -18,10 +18,10 @@ from app.identity.sessions import Person
 from app.postgres.embedded import Endpoint
 from sync_core.authority import SYSTEM, Role
 from sync_core.clock import SystemClock
-from sync_core.store.migrate import migrate
-from tests import databases, rows
+from tests import rows
 from tests.acceptance import site_rows
 from tests.acceptance.processes import House
+from tests.filled import filled
 
 CONTRACTS = 700
 DRAWS_MS = 60_000
@@ -70,14 +70,11 @@ def drawn(page: Page) -> None:
 def opened(server: Endpoint, place: Path) -> Iterator[Site]:
     """`place`: an empty folder."""
     now = SystemClock().now()
-
-    def build(url: str) -> None:
-        migrate(url, app_role="tieline_app")
-        rows.seed(url, CONTRACTS, now=now)
-
-    urls = databases.clone(server, databases.template(server, "tieline_site", build))
-    engine = sa.create_engine(urls.app)
-    with House(place, urls, {}) as house:
+    with (
+        filled(server, "site", lambda url: rows.seed(url, CONTRACTS, now=now)) as urls,
+        House(place, urls, {}) as house,
+    ):
+        engine = sa.create_engine(urls.app)
         house.estate.write_text(rows.ESTATE_TEXT)
         url = house.web()  # it starts while the firm lives
         site_rows.lived(engine, now)
@@ -85,8 +82,7 @@ def opened(server: Endpoint, place: Path) -> Iterator[Site]:
         some, dialogs = site_rows.details(engine)
         house.until("the web process answers", lambda: answers(url))
         yield Site(url, [*addresses, *some], dialogs, engine)
-    engine.dispose()
-    databases.drop(server, urls)
+        engine.dispose()
 
 
 def answers(url: str) -> bool:

@@ -13,8 +13,7 @@ from metrics.catalog import kpis
 from metrics.source import Source
 from sync_core.clock import VirtualClock
 from sync_core.reads.snapshot import snapshot
-from sync_core.store.migrate import migrate
-from tests import databases
+from tests.filled import filled
 from tests.metrics.support import caught_up
 
 WINDOW = Window.weeks(portfolio.NOW, "Europe/London", 26)
@@ -30,7 +29,6 @@ SLUGS = (
 
 
 def _seeded(url: str) -> None:
-    migrate(url, app_role="tieline_app")
     owner = sa.create_engine(url)
     portfolio.seed(owner, 4_000)
     owner.dispose()
@@ -38,12 +36,11 @@ def _seeded(url: str) -> None:
 
 @pytest.fixture(scope="module")
 def firm(server: Endpoint) -> Iterator[sa.Engine]:
-    urls = databases.clone(server, databases.template(server, "tieline_walking", _seeded))
-    engine = sa.create_engine(urls.app)
-    caught_up(engine, VirtualClock(portfolio.NOW), portfolio.estate())
-    yield engine
-    engine.dispose()
-    databases.drop(server, urls)
+    with filled(server, "walking", _seeded) as urls:
+        engine = sa.create_engine(urls.app)
+        caught_up(engine, VirtualClock(portfolio.NOW), portfolio.estate())
+        yield engine
+        engine.dispose()
 
 
 def _drilled(engine: sa.Engine, slug: str, ask: Ask, *, all_of_them: bool) -> tuple[object, ...]:

@@ -20,9 +20,10 @@ from sync_core.clock import VirtualClock
 from sync_core.commands.commands import Commands
 from sync_core.reads import Reads
 from sync_core.reads.snapshots import KpiChange, SnapshotDiff, SnapshotSeal
-from sync_core.store.migrate import migrate
-from tests import databases, rows
+from tests import rows
 from tests.commands.people import ADMINISTRATOR, audited
+from tests.databases import DatabaseUrls
+from tests.filled import filled
 from tests.metrics.snapshot.firm import Firm, late_events
 from tests.metrics.support import caught_up
 from tests.pages.stage import CFO, play, texts
@@ -34,26 +35,20 @@ SEVEN = timedelta(days=7)
 @pytest.fixture(scope="module")
 def firm(server: Endpoint) -> Iterator[Firm]:
     """Two weeks with a snapshot, the newer one with a second that restates it: numbers 1, 2, 3."""
-
-    def build(url: str) -> None:
-        migrate(url, app_role="tieline_app")
-        rows.seed(url, 300)
-
-    urls = databases.clone(server, databases.template(server, "tieline_pages_snapshots", build))
-    engine = sa.create_engine(urls.app)
-    one = Firm(engine, VirtualClock(rows.NOW), rows.estate())
-    caught_up(engine, one.clock, one.estate)
-    for week in (one.week - SEVEN, one.week):
-        one.ask(week=week, scheduled=True)
+    with filled(server, "seeded_300", lambda url: rows.seed(url, 300)) as urls:
+        engine = sa.create_engine(urls.app)
+        one = Firm(engine, VirtualClock(rows.NOW), rows.estate())
+        caught_up(engine, one.clock, one.estate)
+        for week in (one.week - SEVEN, one.week):
+            one.ask(week=week, scheduled=True)
+            assert one.maker.make_next() is not None
+        one.later(timedelta(hours=1))
+        late_events(one, 300)
+        caught_up(engine, one.clock, one.estate)
+        one.ask()
         assert one.maker.make_next() is not None
-    one.later(timedelta(hours=1))
-    late_events(one, 300)
-    caught_up(engine, one.clock, one.estate)
-    one.ask()
-    assert one.maker.make_next() is not None
-    yield one
-    engine.dispose()
-    databases.drop(server, urls)
+        yield one
+        engine.dispose()
 
 
 @pytest.fixture
@@ -171,7 +166,7 @@ def test_what_the_url_makes_up_is_said(firm: Firm) -> None:
         assert len(page.dataframe) == 1
 
 
-def test_one_is_asked_for_watched_made_and_brought(empty: Firm, database_urls: databases.DatabaseUrls) -> None:
+def test_one_is_asked_for_watched_made_and_brought(empty: Firm, database_urls: DatabaseUrls) -> None:
     rows.seed(database_urls.owner, 60)
     caught_up(empty.engine, empty.clock, empty.estate)
     page = shown(empty, ADMINISTRATOR)
@@ -206,7 +201,7 @@ def test_a_new_installation_says_so(empty: Firm) -> None:
 
 
 def test_a_card_that_fails_keeps_its_failure(
-    empty: Firm, database_urls: databases.DatabaseUrls
+    empty: Firm, database_urls: DatabaseUrls
 ) -> None:  # fmt: skip
     rows.seed(database_urls.owner, 30)
     caught_up(empty.engine, empty.clock, empty.estate)

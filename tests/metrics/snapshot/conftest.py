@@ -1,6 +1,7 @@
 """One seeded firm a run, cloned for each test; one snapshot of it for all tests that only look at its files."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import pytest
 import sqlalchemy as sa
@@ -11,42 +12,35 @@ from metrics.snapshot.table import Table
 from metrics.snapshot.tables import tables_of
 from metrics.snapshot.take import moment_of, take
 from sync_core.clock import VirtualClock
-from sync_core.store.migrate import migrate
-from tests import databases, rows
-from tests.conftest import APP_ROLE
+from tests import rows
+from tests.databases import DatabaseUrls
+from tests.filled import filled
 from tests.metrics.snapshot.firm import Firm, seeded
 
 CONTRACTS = 1_200
 
 
-@pytest.fixture(scope="session")
-def firm_template(server: Endpoint) -> str:
-    def build(url: str) -> None:
-        migrate(url, app_role=APP_ROLE)
-        seeded(url, CONTRACTS)
-
-    return databases.template(server, "tieline_snapshot_firm", build)
+def firm(server: Endpoint) -> AbstractContextManager[DatabaseUrls]:
+    return filled(server, "snapshot_firm", lambda url: seeded(url, CONTRACTS))
 
 
 @pytest.fixture
-def one(server: Endpoint, firm_template: str) -> Iterator[Firm]:
-    urls = databases.clone(server, firm_template)
-    engine = sa.create_engine(urls.app)
-    yield Firm(engine, VirtualClock(rows.NOW), rows.estate())
-    engine.dispose()
-    databases.drop(server, urls)
+def one(server: Endpoint) -> Iterator[Firm]:
+    with firm(server) as urls:
+        engine = sa.create_engine(urls.app)
+        yield Firm(engine, VirtualClock(rows.NOW), rows.estate())
+        engine.dispose()
 
 
 @pytest.fixture(scope="session")
-def looked_at(server: Endpoint, firm_template: str) -> Iterator[tuple[Package, list[Table]]]:
-    urls = databases.clone(server, firm_template)
-    engine = sa.create_engine(urls.app)
-    one = Firm(engine, VirtualClock(rows.NOW), rows.estate())
-    made = one.made()
-    as_of = moment_of(engine, one.clock.now().replace(microsecond=999_999))
-    yield made, tables_of(take(engine, one.estate, week=one.week, as_of=as_of))
-    engine.dispose()
-    databases.drop(server, urls)
+def looked_at(server: Endpoint) -> Iterator[tuple[Package, list[Table]]]:
+    with firm(server) as urls:
+        engine = sa.create_engine(urls.app)
+        one = Firm(engine, VirtualClock(rows.NOW), rows.estate())
+        made = one.made()
+        as_of = moment_of(engine, one.clock.now().replace(microsecond=999_999))
+        yield made, tables_of(take(engine, one.estate, week=one.week, as_of=as_of))
+        engine.dispose()
 
 
 @pytest.fixture
